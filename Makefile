@@ -1,0 +1,47 @@
+# `make` lists the targets. Each sets itself up: it needs Python >= 3.11 with pip, and make.
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := $(VENV)/bin/
+
+.PHONY: help setup check format test test-slow federation demo bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(READY) ## install everything the project needs into .venv
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "want Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)pip install --quiet --requirement requirements.lock
+	$(RUN)pip install --quiet --no-deps --editable .
+	@touch $@
+
+demo: $(READY) ## the main job: train over 4 phantom sites, judge on an unseen one (about 5 minutes)
+	$(RUN)python benchmarks/demo.py --out demo
+
+test: $(READY) ## the tests (under 10 minutes on 2 cores, no network, no GPU)
+	$(RUN)pytest -m "not slow and not federation and not gpu"
+
+test-slow: $(READY) ## the tests that take longer
+	$(RUN)pytest -m "slow and not federation and not gpu"
+
+federation: $(READY) ## real Flower processes on loopback: TLS, node keys, 3 sites
+	$(RUN)pytest -m federation
+
+check: $(READY) ## format, lint and types
+	$(RUN)ruff format --check .
+	$(RUN)ruff check .
+	$(RUN)mypy
+
+format: $(READY) ## rewrite the code in the project's format
+	$(RUN)ruff format .
+	$(RUN)ruff check --fix .
+
+bench: $(READY) ## time what users wait for
+	$(RUN)python benchmarks/steps.py
+
+clean: ## remove caches and built files; runs and the environment stay
+	rm -rf .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info

@@ -1,0 +1,32 @@
+"""`lesionfed-site`: the hospital's command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from client.cli.check import check
+from common.cli.run import run
+
+
+def build_parser() -> typer.Typer:
+    """All commands of `lesionfed-site`."""
+    app = typer.Typer(
+        help="Take part in a federation: nothing but the updates you allow leaves this machine.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_hospital)
+    app.command()(check)
+    return app
+
+
+def _hospital() -> None:
+    """Take part in a federation: nothing but the updates you allow leaves this machine."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 0, 1 (failed), 2 (usage)."""
+    return run(build_parser(), argv, name="lesionfed-site")

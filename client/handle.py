@@ -1,0 +1,67 @@
+"""A request in, the reply out: all of the site's side that is not Flower."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import assert_never
+
+from client.phases.baseline import sum_baseline
+from client.phases.statistics import describe_site
+from client.phases.training import train
+from client.site import Site
+from common.errors import CodeMismatch, LesionFedError, WireError
+from common.recipe import Recipe, recipe_from_table
+from common.wire.code_digest import code_digest
+from common.wire.messages import (
+    Assignment,
+    BaselineRequest,
+    Reply,
+    Request,
+    SiteFailure,
+    StatisticsRequest,
+    TrainRequest,
+)
+
+log = logging.getLogger(__name__)
+
+
+def handle(request: Request, site: Site) -> Reply:
+    """The site's answer; a SiteFailure, which holds no text, where something is wrong.
+
+    The reason in words goes to the site's own log: it may hold paths and subject labels.
+    """
+    try:
+        _require_same_code(request.assignment)
+        recipe = _recipe_of(request.assignment)
+        match request:
+            case StatisticsRequest():
+                return describe_site(recipe, site)
+            case BaselineRequest():
+                return sum_baseline(request, recipe, site)
+            case TrainRequest():
+                return train(request, recipe, site)
+        assert_never(request)
+    except LesionFedError as error:
+        log.error("%s: %s", type(error).__name__, error)
+        return SiteFailure(error=type(error).__name__, code=error.code)
+    except Exception:
+        log.exception("an error of the program, not of the data; please report it")
+        return SiteFailure(error="InternalError", code="internal")
+
+
+def _require_same_code(assignment: Assignment) -> None:
+    ours = code_digest()
+    if assignment.code_digest != ours:
+        raise CodeMismatch(
+            f"the coordinator runs LesionFed code {assignment.code_digest[:12]} and this site "
+            f"{ours[:12]}. Install the version that the coordinator names."
+        )
+
+
+def _recipe_of(assignment: Assignment) -> Recipe:
+    try:
+        table = json.loads(assignment.recipe)
+    except ValueError as error:
+        raise WireError(f"the recipe that came is not JSON: {error}") from None
+    return recipe_from_table(table, where="recipe from the coordinator")

@@ -1,0 +1,27 @@
+"""What may leave this hospital; set by the hospital, never by the coordinator."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from common.errors import PolicyRefused
+from common.settings import Settings
+
+
+class Policy(Settings):
+    """The hospital's own limits."""
+
+    min_template_subjects: Annotated[int, Field(ge=1)] = 5
+    """Fewest subjects whose class centres may leave, summed; fewer would tell of one person."""
+
+    def require_enough_subjects(self, n_subjects: int) -> None:
+        """Nothing, or PolicyRefused where sums over so few subjects may not leave; 0 may."""
+        if 0 < n_subjects < self.min_template_subjects:
+            raise PolicyRefused(
+                f"the template's sums would come from {n_subjects} subjects and the policy of this "
+                f"site wants at least {self.min_template_subjects} (min_template_subjects). "
+                "Add subjects, or change the policy if the hospital agrees.",
+                code="too-few-subjects",
+            )

@@ -1,0 +1,29 @@
+"""One hospital as its own disk describes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from client.policy import Policy
+from common.settings import Settings, read_toml
+
+
+class Site(Settings):
+    """What `site.toml` says."""
+
+    name: Annotated[str, Field(min_length=1)]
+    data: Path
+    """The site's BIDS folder; read only."""
+    work: Path
+    """Where the site keeps what it computes; nothing in it leaves."""
+    policy: Policy = Policy()
+
+
+def read_site(path: Path) -> Site:
+    """The site in `site.toml`; relative paths in it start at the file's folder."""
+    site = Site.from_table(read_toml(path), where=str(path))
+    folder = path.parent
+    return site.model_copy(update={"data": folder / site.data, "work": folder / site.work})

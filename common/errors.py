@@ -1,0 +1,100 @@
+"""What can go wrong, as one tree.
+
+LesionFedError
+├── ConfigError        a recipe, a settings file or an option cannot be used as written
+├── SiteDataError      a site's images, masks or tables cannot be used
+├── GeometryError      two images that must share a grid do not
+├── WireError          a message from the other side cannot be read or believed
+│   ├── UpdateRejected     a reply that would spoil the aggregate (NaN, wrong shape, no cases)
+│   └── CodeMismatch       the two sides run different code
+├── PolicyRefused      the site's policy does not let this leave the site
+├── QuorumNotMet       too few sites came, or too few sent something usable
+├── RunFolderError     a run folder cannot be started, resumed or read
+│   └── CheckpointError    a checkpoint is incomplete or damaged
+└── ModelFileError     a model file cannot be read or does not fit what is asked of it
+
+Every text says what was expected, what was found, where, and what to do next. Texts hold paths
+and subject labels, so they stay where they arise: only the class name and `code` cross the wire.
+"""
+
+from __future__ import annotations
+
+
+class LesionFedError(Exception):
+    """Base of every error LesionFed raises on purpose.
+
+    code   a short word that may leave the site; the text may not
+    """
+
+    code = "error"
+
+    def __init__(self, text: str, *, code: str | None = None) -> None:
+        super().__init__(text)
+        if code is not None:
+            self.code = code
+
+
+class ConfigError(LesionFedError):
+    """A recipe, a settings file or an option cannot be used as written."""
+
+    code = "config"
+
+
+class SiteDataError(LesionFedError):
+    """A site's images, masks or tables cannot be used."""
+
+    code = "site-data"
+
+
+class GeometryError(LesionFedError):
+    """Two images that must share a grid do not."""
+
+    code = "geometry"
+
+
+class WireError(LesionFedError):
+    """A message from the other side cannot be read or believed."""
+
+    code = "wire"
+
+
+class UpdateRejected(WireError):
+    """A reply that would spoil the aggregate."""
+
+    code = "update-rejected"
+
+
+class CodeMismatch(WireError):
+    """The two sides run different code."""
+
+    code = "code-mismatch"
+
+
+class PolicyRefused(LesionFedError):
+    """The site's policy does not let this leave the site."""
+
+    code = "policy"
+
+
+class QuorumNotMet(LesionFedError):
+    """Too few sites came, or too few sent something usable."""
+
+    code = "quorum"
+
+
+class RunFolderError(LesionFedError):
+    """A run folder cannot be started, resumed or read."""
+
+    code = "run-folder"
+
+
+class CheckpointError(RunFolderError):
+    """A checkpoint is incomplete or damaged."""
+
+    code = "checkpoint"
+
+
+class ModelFileError(LesionFedError):
+    """A model file cannot be read or does not fit what is asked of it."""
+
+    code = "model-file"

@@ -1,0 +1,169 @@
+"""Curves by round: one line a site, told apart by dash and marker as well as by colour."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+INK = "#1a1a1a"
+GRID = "#dddddd"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5c4b8a")
+"""Okabe and Ito's, the yellow replaced: it vanishes on white."""
+DASHES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """One line.
+
+    rounds     rising
+    values     one a round; None where it is undefined, which leaves a gap
+    emphasis   drawn black and thick: the line that the chart is about
+    """
+
+    label: str
+    rounds: tuple[int, ...]
+    values: tuple[float | None, ...]
+    emphasis: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.rounds) != len(self.values):
+            raise ValueError(
+                f"curve {self.label!r}: {len(self.rounds)} rounds, {len(self.values)} values"
+            )
+
+    @property
+    def defined(self) -> list[tuple[int, float]]:
+        """The (round, value) pairs that have a value."""
+        pairs = zip(self.rounds, self.values, strict=True)
+        return [(at, value) for at, value in pairs if value is not None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chart:
+    """Curves on one pair of axes.
+
+    title          also opens the description in words
+    y_range        both ends of the y axis; None: from the values
+    levels         label -> y of horizontal lines to compare with
+    marked_round   a vertical line, such as the round that was selected
+    """
+
+    title: str
+    y_label: str
+    curves: Sequence[Curve]
+    y_range: tuple[float, float] | None = None
+    levels: Mapping[str, float]
+    marked_round: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no curve has a single value."""
+        return not any(curve.defined for curve in self.curves)
+
+    def in_words(self) -> str:
+        """What a reader who cannot see the chart should know: first and last value of each line."""
+        parts = [f"{self.title}, by round."]
+        for curve in self.curves:
+            if pairs := curve.defined:
+                (first, start), (last, end) = pairs[0], pairs[-1]
+                span = f"{start:.3f} at round {first}"
+                parts.append(
+                    f"{curve.label}: {span}."
+                    if first == last
+                    else f"{curve.label}: {span}, {end:.3f} at round {last}."
+                )
+        parts += [f"{label}: {level:.3f}." for label, level in self.levels.items()]
+        if self.marked_round is not None:
+            parts.append(f"Round {self.marked_round} is marked.")
+        return " ".join(parts)
+
+    def svg(self) -> str:
+        """The chart as one SVG document that refers to nothing outside itself."""
+        import matplotlib
+        from matplotlib.figure import Figure
+
+        height_in = max(3.3, 0.9 + 0.21 * (len(self.curves) + len(self.levels)))
+        figure = Figure(figsize=(8.6, height_in), layout="constrained", facecolor="white")
+        axes = figure.subplots()
+        lines = [*_draw_curves(axes, self.curves), *_draw_levels(axes, self.levels.values())]
+        labels = [*(curve.label for curve in self.curves), *self.levels]
+        legend = figure.legend(lines, labels, loc="outside right upper", frameon=False, fontsize=9)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+        if self.marked_round is not None:
+            _mark(axes, self.marked_round)
+        _dress(axes, self.y_label, self.y_range)
+
+        svg = io.StringIO()
+        unnamed = {"Creator": None, "Date": None, "Format": None, "Type": None}
+        with matplotlib.rc_context({"svg.hashsalt": "lesionfed", "svg.fonttype": "path"}):
+            figure.savefig(svg, format="svg", metadata=unnamed)
+        return svg.getvalue()
+
+
+def _draw_curves(axes: Axes, curves: Iterable[Curve]) -> list[Line2D]:
+    plain = _styles(COLOURS)
+    emphatic = _styles((INK,))
+    lines: list[Line2D] = []
+    for curve in curves:
+        colour, dash, marker = next(emphatic if curve.emphasis else plain)
+        lines += axes.plot(
+            curve.rounds,
+            [math.nan if value is None else value for value in curve.values],
+            color=colour,
+            linestyle=dash,
+            marker=marker,
+            markersize=5,
+            linewidth=2.6 if curve.emphasis else 1.4,
+            zorder=3 if curve.emphasis else 2,
+        )
+    return lines
+
+
+def _styles(colours: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+    """Colour, dash and marker for one line after another, without end."""
+    return zip(*map(itertools.cycle, (colours, DASHES, MARKERS)), strict=True)
+
+
+def _draw_levels(axes: Axes, levels: Iterable[float]) -> list[Line2D]:
+    return [
+        axes.axhline(level, color="#666666", linewidth=1.3, linestyle=dash)
+        for level, dash in zip(levels, itertools.cycle(((0, (1, 2)), (0, (6, 3)))), strict=False)
+    ]
+
+
+def _mark(axes: Axes, at: int) -> None:
+    axes.axvline(at, color="#888888", linewidth=1.0, zorder=1)
+    axes.annotate(
+        "selected",
+        (at, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="center",
+        fontsize=8,
+        color="#555555",
+    )
+
+
+def _dress(axes: Axes, y_label: str, y_range: tuple[float, float] | None) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("round")
+    axes.set_ylabel(y_label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if y_range is not None:
+        axes.set_ylim(*y_range)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,388 @@
+"""One subject on one page: slices of the FLAIR, the reference, and where the prediction differs."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import GeometryError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+BoolArray = NDArray[np.bool_]
+Image = NDArray[Any]
+
+N_SLICES = 6
+WINDOW_PERCENTILES = (1.0, 99.7)
+"""Of the brain's intensities: black and white of the picture (chosen)."""
+MARGIN_MM = 4.0
+PANEL_HEIGHT_IN = 2.1
+RESOLUTION_DPI = 130
+DIMMED = 0.5
+"""Brightness of the brain under painted voxels."""
+
+BACKGROUND = "black"
+TEXT = "#f2f2f2"
+QUIET_TEXT = "#b4b4b4"
+REFERENCE_COLOUR = "#56d4f5"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How one kind of voxel is painted.
+
+    The three colours are lighter than the dimmed brain under them and differ in lightness, so that
+    a grey print keeps them apart.
+    """
+
+    label: str
+    colour: str
+    opacity: float
+
+
+FOUND = Mark("found: in both", "#22b88c", 0.95)
+EXTRA = Mark("extra: in the prediction only", "#fff07a", 1.0)
+MISSED = Mark("missed: in the reference only", "#ff8fc2", 1.0)
+PREDICTED = Mark("predicted", "#fff07a", 1.0)
+
+
+def lesion_mosaic(
+    flair: Image,
+    reference: BoolArray | None,
+    prediction: BoolArray,
+    *,
+    spacing_mm: Image | tuple[float, float, float],
+    title: str,
+    brain: BoolArray | None = None,
+) -> bytes:
+    """A PNG: six axial slices of the FLAIR, below them the reference and the prediction.
+
+    flair       (i, j, k), closest to RAS: i runs to the patient's right, j forwards, k upwards.
+                The caller sees to that, with `nibabel.as_closest_canonical` on all the images.
+    reference   (i, j, k) lesion mask; None where nobody has drawn one, and its row is left out
+    prediction  (i, j, k) lesion mask
+    spacing_mm  along i, j and k
+    brain       (i, j, k) mask that sets the grey window and the crop; None: voxels that are not 0
+
+    Radiological view (patient's right on the left), said on the picture. GeometryError when the
+    arrays differ in shape or a spacing is not above 0.
+    """
+    spacing = _checked_spacing(flair, reference, prediction, brain, spacing_mm=spacing_mm)
+    inside = np.isfinite(flair) & (flair != 0 if brain is None else brain)
+    if not inside.any():
+        inside = np.isfinite(flair)
+    lesions = prediction if reference is None else prediction | reference
+    picture = _Picture(
+        flair=flair,
+        spacing_mm=spacing,
+        window=_grey_window(flair[inside]),
+        box_mm=_box_mm(inside | lesions, spacing),
+        slices=lesion_slices(lesions, inside, n=N_SLICES),
+    )
+    return _draw(picture, reference, prediction, title)
+
+
+def lesion_slices(lesions: BoolArray, brain: BoolArray, *, n: int) -> tuple[int, ...]:
+    """Up to `n` axial slices (indices along k, rising) that show most lesion and lie apart.
+
+    lesions   (i, j, k) mask; with fewer lesion-bearing slices than `n`, all of them are taken
+              and slices of the widest brain fill the gaps
+    brain     (i, j, k) mask
+
+    The slice with the most lesion is always among them.
+    """
+    area = np.count_nonzero(lesions, axis=(0, 1))
+    bearing = np.flatnonzero(area)
+    if len(bearing) >= n:
+        ranked = sorted(bearing.tolist(), key=lambda k: (-int(area[k]), k))
+        gap = max(1, 2 * int(bearing[-1] - bearing[0]) // (3 * max(1, n - 1)))
+        while len(chosen := _apart(ranked, gap=gap)[:n]) < n:
+            gap -= 1
+        return tuple(sorted(chosen))
+    return _filled(bearing.tolist(), brain, n=n)
+
+
+def _apart(ranked: list[int], *, gap: int) -> list[int]:
+    """The best-ranked slices of which no two are closer than `gap`."""
+    chosen: list[int] = []
+    for k in ranked:
+        if all(abs(k - other) >= gap for other in chosen):
+            chosen.append(k)
+    return chosen
+
+
+def _filled(chosen: list[int], brain: BoolArray, *, n: int) -> tuple[int, ...]:
+    """`chosen` and further slices, each as far as can be from the others, up to `n`."""
+    area = np.count_nonzero(brain, axis=(0, 1))
+    wide = np.flatnonzero(area >= 0.6 * area.max()).tolist()
+    if not chosen:
+        chosen = [wide[len(wide) // 2]]
+    while len(chosen) < n:
+        distance, k = max((min(abs(k - other) for other in chosen), -k) for k in wide)
+        if distance == 0:
+            break
+        chosen = [*chosen, -k]
+    return tuple(sorted(chosen))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Picture:
+    """What every panel shares. box_mm: left, right, back, front in mm from the first voxel."""
+
+    flair: Image
+    spacing_mm: tuple[float, float, float]
+    window: tuple[float, float]
+    box_mm: tuple[float, float, float, float]
+    slices: tuple[int, ...]
+
+    @property
+    def width_over_height(self) -> float:
+        left, right, back, front = self.box_mm
+        return (right - left) / (front - back)
+
+
+def _checked_spacing(
+    flair: Image,
+    *masks: BoolArray | None,
+    spacing_mm: Image | tuple[float, float, float],
+) -> tuple[float, float, float]:
+    shapes = {m.shape for m in masks if m is not None} | {flair.shape}
+    if len(shapes) > 1 or flair.ndim != 3 or 0 in flair.shape:
+        raise GeometryError(
+            f"a mosaic wants image and masks on one (i, j, k) grid, got {sorted(shapes)}. "
+            "Resample the masks onto the FLAIR."
+        )
+    di, dj, dk = (float(step) for step in spacing_mm)
+    if not all(0 < step < math.inf for step in (di, dj, dk)):
+        raise GeometryError(f"a mosaic wants three spacings above 0 mm, got {(di, dj, dk)}")
+    return di, dj, dk
+
+
+def _grey_window(values: Image) -> tuple[float, float]:
+    if values.size == 0:
+        return 0.0, 1.0
+    low, high = np.percentile(values, WINDOW_PERCENTILES)
+    return float(low), float(high) if high > low else float(low) + 1.0
+
+
+def _box_mm(
+    inside: BoolArray, spacing_mm: tuple[float, float, float]
+) -> tuple[float, float, float, float]:
+    """Edges of what is inside, seen from above, with a margin; the whole slice when nothing is."""
+    edges: list[float] = []
+    for axis, others in ((0, (1, 2)), (1, (0, 2))):
+        line = np.flatnonzero(inside.any(axis=others))
+        first, last = (line[0], line[-1]) if line.size else (0, inside.shape[axis] - 1)
+        step = spacing_mm[axis]
+        edges += [(first - 0.5) * step - MARGIN_MM, (last + 0.5) * step + MARGIN_MM]
+    return edges[0], edges[1], edges[2], edges[3]
+
+
+def _draw(
+    picture: _Picture, reference: BoolArray | None, prediction: BoolArray, title: str
+) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = ["FLAIR", *([] if reference is None else ["Reference"]), "Prediction"]
+    panel_in = (PANEL_HEIGHT_IN * picture.width_over_height, PANEL_HEIGHT_IN)
+    left_in, top_in, bottom_in, gap_in = 0.36, 0.62, 0.62, 0.05
+    width_in = max(left_in + len(picture.slices) * (panel_in[0] + gap_in), 6.5)
+    height_in = top_in + len(rows) * (panel_in[1] + gap_in) + bottom_in
+    figure = Figure(figsize=(width_in, height_in), dpi=RESOLUTION_DPI, facecolor=BACKGROUND)
+    canvas = FigureCanvasAgg(figure)
+
+    for row, label in enumerate(rows):
+        bottom = height_in - top_in - (row + 1) * (panel_in[1] + gap_in)
+        figure.text(
+            0.5 * left_in / width_in,
+            (bottom + 0.5 * panel_in[1]) / height_in,
+            label,
+            color=TEXT,
+            fontsize=11,
+            rotation=90,
+            ha="center",
+            va="center",
+        )
+        for column, k in enumerate(picture.slices):
+            place_in = (left_in + column * (panel_in[0] + gap_in), bottom, *panel_in)
+            brightness = DIMMED if label == "Prediction" else 1.0
+            axes = _panel(figure, picture, k, place_in=place_in, brightness=brightness)
+            if row == 0:
+                axes.set_title(f"slice {k}", color=QUIET_TEXT, fontsize=9, pad=3)
+            if label == "Reference" and reference is not None:
+                _outline(axes, reference[:, :, k], picture, REFERENCE_COLOUR)
+            if label == "Prediction":
+                shown = None if reference is None else reference[:, :, k]
+                _paint(axes, shown, prediction[:, :, k], picture)
+            if column == 0:
+                _name_sides(axes)
+    _write_captions(figure, title, has_reference=reference is not None, left_in=left_in)
+    return _small_png(canvas)
+
+
+def _small_png(canvas: FigureCanvasAgg) -> bytes:
+    """The drawn figure in 256 colours: a third of the bytes, greys within one step of 255."""
+    from PIL import Image as Pictures
+
+    canvas.draw()  # type: ignore[no-untyped-call] # matplotlib has not typed its canvases
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call] # the same
+    drawn = Pictures.fromarray(pixels).convert("RGB")
+    png = io.BytesIO()
+    drawn.quantize(256, dither=Pictures.Dither.NONE).save(png, format="png", optimize=True)
+    return png.getvalue()
+
+
+def _panel(
+    figure: Figure,
+    picture: _Picture,
+    k: int,
+    *,
+    place_in: tuple[float, float, float, float],
+    brightness: float,
+) -> Axes:
+    """Axes in mm that show slice k: the patient's right on the left, anterior up."""
+    width_in, height_in = figure.get_size_inches()
+    left, bottom, width, height = place_in
+    axes = figure.add_axes(
+        (left / width_in, bottom / height_in, width / width_in, height / height_in)
+    )
+    axes.set_axis_off()
+    black, white = picture.window
+    axes.imshow(
+        picture.flair[:, :, k].T,
+        cmap="gray",
+        vmin=black,
+        vmax=black + (white - black) / brightness,
+        origin="lower",
+        extent=_extent_mm(picture),
+        interpolation="bilinear",
+    )
+    return _framed(axes, picture)
+
+
+def _framed(axes: Axes, picture: _Picture) -> Axes:
+    """`axes` cut to the brain; the left-right axis runs from high to low: radiological."""
+    left, right, back, front = picture.box_mm
+    axes.set_xlim(right, left)
+    axes.set_ylim(back, front)
+    axes.set_aspect("auto")  # the panel has the box's proportions in mm
+    return axes
+
+
+def _extent_mm(picture: _Picture) -> tuple[float, float, float, float]:
+    n_i, n_j, _ = picture.flair.shape
+    di, dj, _ = picture.spacing_mm
+    return -0.5 * di, (n_i - 0.5) * di, -0.5 * dj, (n_j - 0.5) * dj
+
+
+def _paint(
+    axes: Axes, reference: BoolArray | None, prediction: BoolArray, picture: _Picture
+) -> None:
+    """Fills each kind of voxel of one slice with its colour, and edges it."""
+    from matplotlib.colors import to_rgba
+
+    painted = np.zeros((*prediction.shape, 4))
+    for mark, mask in _kinds(reference, prediction):
+        painted[mask] = to_rgba(mark.colour, mark.opacity)
+    axes.imshow(
+        painted.transpose(1, 0, 2),
+        origin="lower",
+        extent=_extent_mm(picture),
+        interpolation="nearest",
+    )
+    _framed(axes, picture)
+
+
+def _kinds(reference: BoolArray | None, prediction: BoolArray) -> list[tuple[Mark, BoolArray]]:
+    if reference is None:
+        return [(PREDICTED, prediction)]
+    return [
+        (FOUND, reference & prediction),
+        (EXTRA, prediction & ~reference),
+        (MISSED, reference & ~prediction),
+    ]
+
+
+def _outline(axes: Axes, mask: BoolArray, picture: _Picture, colour: str) -> None:
+    """The border of `mask` along the edges of its voxels, exactly."""
+    from matplotlib.collections import LineCollection
+
+    di, dj, _ = picture.spacing_mm
+    padded = np.pad(mask, 1).astype(np.int8)
+    segments: list[list[tuple[float, float]]] = []
+    for i, j in np.argwhere(np.diff(padded, axis=0)).tolist():
+        x, y = (i - 0.5) * di, (j - 1) * dj
+        segments.append([(x, y - 0.5 * dj), (x, y + 0.5 * dj)])
+    for i, j in np.argwhere(np.diff(padded, axis=1)).tolist():
+        x, y = (i - 1) * di, (j - 0.5) * dj
+        segments.append([(x - 0.5 * di, y), (x + 0.5 * di, y)])
+    axes.add_collection(
+        LineCollection(segments, colors=colour, linewidths=0.9, capstyle="projecting"),
+        autolim=False,
+    )
+
+
+def _name_sides(axes: Axes) -> None:
+    for x, side, alignment in ((0.02, "R", "left"), (0.98, "L", "right")):
+        axes.text(
+            x,
+            0.02,
+            side,
+            transform=axes.transAxes,
+            color=TEXT,
+            fontsize=9,
+            ha=alignment,
+            va="bottom",
+        )
+
+
+def _write_captions(figure: Figure, title: str, *, has_reference: bool, left_in: float) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    width_in, height_in = figure.get_size_inches()
+    left = left_in / width_in
+    figure.text(
+        left,
+        1 - 0.12 / height_in,
+        title,
+        color=TEXT,
+        fontsize=12,
+        va="top",
+        parse_math=False,
+    )
+    figure.text(
+        left,
+        0.12 / height_in,
+        "Radiological view: the patient's right (R) is on the left; anterior is up. "
+        "Slices are numbered from below, from 0.",
+        color=QUIET_TEXT,
+        fontsize=8.5,
+        va="bottom",
+    )
+    marks = [FOUND, EXTRA, MISSED] if has_reference else [PREDICTED]
+    handles: list[Any] = [Patch(facecolor=m.colour, label=m.label) for m in marks]
+    if has_reference:
+        handles.insert(0, Line2D([], [], color=REFERENCE_COLOUR, lw=1.5, label="reference"))
+    figure.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(left, 0.3 / height_in),
+        borderaxespad=0,
+        borderpad=0,
+        ncols=len(handles),
+        frameon=False,
+        labelcolor=TEXT,
+        fontsize=9,
+        handlelength=1.4,
+        columnspacing=1.8,
+    )

@@ -1,0 +1,328 @@
+"""One 3-D image and its place in the patient: read, written and compared without losing either."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import os
+import secrets
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from common.errors import GeometryError, SiteDataError
+
+FloatArray = NDArray[np.float64]
+
+GRID_TOLERANCE_MM = 1e-3
+"""Grids whose corners lie closer than this are one grid; float32 headers round to about 1e-5 mm."""
+
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
+
+_NIFTI_1: Any = nib.Nifti1Image  # Any, for nibabel types only part of its own functions
+_NIFTI_2: Any = nib.Nifti2Image
+
+
+class VolumeFault(SiteDataError):
+    """One file that is not a usable 3-D image.
+
+    path   the file
+    what   what was expected and what was found
+    fix    what to do about it
+    code   missing, unreadable, truncated, not-3d, bad-affine, not-grey, not-finite, not-labels
+    """
+
+    def __init__(self, path: Path, *, code: str, what: str, fix: str) -> None:
+        super().__init__(f"{path}: {what}. {fix}", code=code)
+        self.path = path
+        self.what = what
+        self.fix = fix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volume:
+    """An image and where it lies.
+
+    data     (i, j, k): float32 for images, integers for labels, bool for masks
+    affine   (4, 4) float64, voxel index -> RAS+ world, mm; finite and invertible
+    """
+
+    data: NDArray[Any]
+    affine: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != 3 or 0 in self.data.shape:
+            raise GeometryError(f"want a volume of (i, j, k) voxels, got shape {self.data.shape}")
+        if (wrong := _affine_fault(self.affine)) is not None:
+            raise GeometryError(wrong)
+
+    @property
+    def spacing_mm(self) -> FloatArray:
+        """Distance between neighbouring voxel centres along i, j and k, (3,), mm.
+
+        Column norms, not the diagonal: an oblique FLAIR hides its spacing there.
+        """
+        spacing: FloatArray = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return spacing
+
+    @property
+    def voxel_volume_mm3(self) -> float:
+        """Volume of one voxel, mm3; below the product of the spacings where the axes are skew."""
+        return abs(float(np.linalg.det(self.affine[:3, :3])))
+
+
+def read_volume(path: Path) -> Volume:
+    """The image in one NIfTI file as float32, scaling applied; VolumeFault says what is wrong.
+
+    Trailing axes of length 1 are dropped, as some converters write (i, j, k, 1); any other number
+    of axes than three is refused. Values are not judged: see `require_finite`.
+    The sform places the image, else the qform, as nibabel has it.
+    """
+    image = _read_nifti(path)
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which intake reports
+        data = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
+    return Volume(_three_axes(data), _affine(image))
+
+
+def read_labels(path: Path) -> Volume:
+    """The label image in one NIfTI file: whole numbers, 0 or above, in the file's integer type.
+
+    Whole numbers stored as floats come back as int32; fractions, NaN and negative numbers are
+    refused with VolumeFault, for rounding them would move the border of a lesion.
+    """
+    image = _read_nifti(path)
+    stored = np.asarray(image.dataobj)
+    if not np.isfinite(stored).all():
+        raise VolumeFault(
+            path,
+            code="not-finite",
+            what="want whole numbers in a mask, found NaN or infinity",
+            fix="Save the mask again as 8-bit integers, 0 for background and 1 for lesion.",
+        )
+    whole = stored if stored.dtype.kind in "iu" else np.rint(stored)
+    in_range = whole.min() >= 0 and whole.max() <= np.iinfo(np.int32).max
+    if not in_range or not np.array_equal(whole, stored):
+        raise VolumeFault(
+            path,
+            code="not-labels",
+            what="want whole numbers from 0 up in a mask, found values between "
+            f"{float(stored.min()):g} and {float(stored.max()):g}, some of them "
+            f"{'fractions' if in_range else 'out of range'}",
+            fix="Resample masks with nearest neighbour, and save them as 8-bit integers.",
+        )
+    labels = whole if whole.dtype.kind in "iu" else whole.astype(np.int32)
+    return Volume(_three_axes(labels), _affine(image))
+
+
+def read_mask(path: Path) -> Volume:
+    """The mask in one NIfTI file as bool, true where its label is above 0.
+
+    Refuses what `read_labels` refuses. Several labels become one; intake warns of that.
+    """
+    labels = read_labels(path)
+    return Volume(labels.data > 0, labels.affine)
+
+
+def require_finite(volume: Volume, path: Path) -> None:
+    """Raise VolumeFault when `volume`, read from `path`, holds a NaN or an infinity."""
+    n_bad = int(volume.data.size - np.count_nonzero(np.isfinite(volume.data)))
+    if n_bad:
+        raise VolumeFault(
+            path,
+            code="not-finite",
+            what=f"want a finite number in every voxel, found {n_bad} NaN or infinite voxels",
+            fix="Export the image again; where the scanner gave no value, 0 belongs.",
+        )
+
+
+def write_volume(volume: Volume, path: Path) -> None:
+    """Write `volume` as NIfTI, whole or not at all: a temporary file beside it, then renamed.
+
+    path   ends in .nii or .nii.gz; its folder exists
+    The data type is kept (bool as uint8) without scaling. The affine goes into the sform and,
+    when it has no shear, the qform, in NIfTI's float32. Equal volumes give equal bytes.
+    """
+    if not path.name.endswith(NIFTI_SUFFIXES):
+        raise SiteDataError(f"{path}: want a file name in .nii.gz or .nii")
+    data = volume.data.astype(np.uint8) if volume.data.dtype == np.bool_ else volume.data
+    image = _NIFTI_1(data, volume.affine, dtype=data.dtype)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(volume.affine, code="aligned")
+    image.set_qform(volume.affine, code="aligned", strip_shears=True)
+    if not same_grid(Volume(data, image.get_qform()), volume):
+        image.set_qform(None, code="unknown")
+    content = image.to_bytes()
+    if path.name.endswith(".gz"):
+        content = gzip.compress(content, compresslevel=1, mtime=0)
+    _write_whole(content, path)
+
+
+def same_grid(a: Volume, b: Volume, tolerance_mm: float = GRID_TOLERANCE_MM) -> bool:
+    """Whether `a` and `b` have one shape and every corner within `tolerance_mm` of its twin."""
+    return a.data.shape == b.data.shape and corner_distance_mm(a, b) <= tolerance_mm
+
+
+def corner_distance_mm(a: Volume, b: Volume) -> float:
+    """The farthest that a corner voxel of `a` lies from the same corner of `b`, mm.
+
+    Between the corners of one shape an affine moves no voxel farther than it moves a corner.
+    """
+    return float(np.linalg.norm(_corners_mm(a) - _corners_mm(b), axis=1).max())
+
+
+def require_same_grid(
+    a: Volume,
+    b: Volume,
+    *,
+    a_name: str,
+    b_name: str,
+    tolerance_mm: float = GRID_TOLERANCE_MM,
+) -> None:
+    """Raise GeometryError, with both shapes and affines, unless `same_grid`."""
+    if not same_grid(a, b, tolerance_mm):
+        raise GeometryError(
+            f"want {a_name} and {b_name} on one grid (corners within {tolerance_mm:g} mm), got "
+            f"corners up to {corner_distance_mm(a, b):.4g} mm apart\n"
+            f"{a_name}: {grid_text(a)}\n{b_name}: {grid_text(b)}\n"
+            "Resample one of them onto the other's grid."
+        )
+
+
+def grid_text(volume: Volume) -> str:
+    """Shape, spacing and affine of `volume` in words, on one line."""
+    spacing = " x ".join(f"{mm:.3f}" for mm in volume.spacing_mm)
+    rows = "; ".join(" ".join(f"{value:.5g}" for value in row) for row in volume.affine[:3])
+    return f"shape {volume.data.shape}, spacing {spacing} mm, affine [{rows}]"
+
+
+def _corners_mm(volume: Volume) -> FloatArray:
+    """Centres of the eight corner voxels, (8, 3), world mm."""
+    ends = [(0, n - 1) for n in volume.data.shape]
+    corners = np.array(list(itertools.product(*ends)), dtype=np.float64)
+    return np.asarray(corners @ volume.affine[:3, :3].T + volume.affine[:3, 3])
+
+
+def _read_nifti(path: Path) -> Any:
+    """The nibabel image in `path`, in memory: header and length of the file checked."""
+    content = _content(path)
+    for kind in (_NIFTI_1, _NIFTI_2):
+        if kind.header_class.may_contain_header(content):
+            break
+    else:
+        raise _unreadable(path, "want a NIfTI file, found another format or a damaged header")
+    _check_header(path, kind.header_class(content[: kind.header_class.sizeof_hdr], check=False))
+    try:
+        image = kind.from_bytes(content)
+    except (ValueError, TypeError, OSError, HeaderDataError) as error:
+        raise _unreadable(path, f"want a readable NIfTI header, found: {error}") from None
+    _check_data(path, image, len(content))
+    return image
+
+
+def _content(path: Path) -> bytes:
+    """All bytes of `path`, decompressed: gzip's own checksum finds most damage."""
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    except FileNotFoundError:
+        raise VolumeFault(
+            path, code="missing", what="no such file", fix="Check the name and the folder."
+        ) from None
+    except EOFError:
+        raise _truncated(path, "the compressed data stop before their end") from None
+    except (OSError, zlib.error) as error:
+        raise _unreadable(path, f"cannot be read: {error}") from None
+
+
+def _check_header(path: Path, header: Any) -> None:
+    """Refuse what nibabel would quietly mend: a spacing of 0 or none at all."""
+    spacing = np.asarray(header["pixdim"][1:4], dtype=np.float64)
+    if not (np.isfinite(spacing).all() and (spacing != 0).all()):
+        raise VolumeFault(
+            path,
+            code="bad-affine",
+            what=f"want a spacing above 0 mm along each axis, the header says {spacing.tolist()}",
+            fix="Convert the image again from DICOM with dcm2niix.",
+        )
+
+
+def _check_data(path: Path, image: Any, n_bytes: int) -> None:
+    shape, dtype = image.shape, image.get_data_dtype()
+    if len(shape) < 3 or any(n != 1 for n in shape[3:]):
+        raise VolumeFault(
+            path,
+            code="not-3d",
+            what=f"want three axes (i, j, k), found shape {shape}",
+            fix="Export one 3-D volume per file; of a series, choose or average one volume.",
+        )
+    if dtype.kind not in "biuf":
+        raise VolumeFault(
+            path,
+            code="not-grey",
+            what=f"want one number a voxel, found voxels of type {dtype} (colour or complex)",
+            fix="Export the magnitude image in grey values.",
+        )
+    if any(n < 1 for n in shape):
+        raise _unreadable(path, f"want at least one voxel along each axis, found shape {shape}")
+    promised = int(image.dataobj.offset) + int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if promised > n_bytes:
+        raise _truncated(
+            path, f"the header promises {promised} bytes for shape {shape}, the file has {n_bytes}"
+        )
+    if (wrong := _affine_fault(image.affine)) is not None:
+        raise VolumeFault(
+            path,
+            code="bad-affine",
+            what=wrong,
+            fix="Convert the image again from DICOM with dcm2niix.",
+        )
+
+
+def _affine_fault(affine: FloatArray) -> str | None:
+    if affine.shape != (4, 4) or not np.isfinite(affine).all():
+        return f"want a finite 4 x 4 affine, got {affine.tolist()}"
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    if not (spacing > 0).all() or not abs(np.linalg.det(affine[:3, :3] / spacing)) > 1e-6:
+        return f"want an affine that can be inverted, got {affine.tolist()}"
+    return None
+
+
+def _affine(image: Any) -> FloatArray:
+    return np.array(image.affine, dtype=np.float64)
+
+
+def _three_axes(data: NDArray[Any]) -> NDArray[Any]:
+    return data.reshape(data.shape[:3])
+
+
+def _unreadable(path: Path, what: str) -> VolumeFault:
+    fix = "Export or copy the file again; scanner data become NIfTI with dcm2niix."
+    return VolumeFault(path, code="unreadable", what=what, fix=fix)
+
+
+def _truncated(path: Path, what: str) -> VolumeFault:
+    fix = "Copy the file again from its source and compare the sizes."
+    return VolumeFault(path, code="truncated", what=f"truncated: {what}", fix=fix)
+
+
+def _write_whole(content: bytes, path: Path) -> None:
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise SiteDataError(
+            f"{path}: cannot be written: {error}. Check the disk's free space and the folder's "
+            "permissions."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,71 @@
+"""From the values of an image to a mask: which voxels are lesion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import SiteDataError
+
+BoolArray = NDArray[np.bool_]
+
+
+def lesion_mask(
+    values: NDArray[Any], *, name: str, threshold: float | None = None
+) -> tuple[BoolArray, list[str]]:
+    """True where `values` say lesion, and notes on what was decided for the reader.
+
+    values     (i, j, k), any real type: whole numbers are labels, and every label other than 0 is
+               lesion; anything else is a probability map
+    name       what errors and notes call the image
+    threshold  a probability above this is lesion; whole numbers are labels with or without it
+    returns    (i, j, k) with i fastest in memory, as NIfTI is read; and the notes
+
+    A mask that is true everywhere marks nothing and counts as empty, as in the MSSEG tool.
+    SiteDataError: a value that is not a finite real number, or probabilities and no threshold.
+    """
+    notes: list[str] = []
+    values = np.asfortranarray(values)  # so that the flat views below cost nothing
+    if _is_whole(values, name):
+        mask = values if values.dtype == np.bool_ else values != 0
+        labels = _labels(values, mask)
+        if len(labels) > 1:
+            listed = ", ".join(f"{label:g}" for label in labels[:5])
+            more = ", ..." if len(labels) > 5 else ""
+            notes.append(f"{name}: {len(labels)} labels ({listed}{more}) taken together as lesion")
+    elif threshold is None:
+        raise SiteDataError(
+            f"{name}: want a mask of whole numbers, found values between {values.min():g} and "
+            f"{values.max():g} with fractions. Give a threshold if it is a probability map, "
+            "or resample the mask with nearest neighbour."
+        )
+    else:
+        mask = values > threshold
+        notes.append(f"{name}: a probability map; lesion is above {threshold:g}")
+    if mask.size and mask.all():
+        notes.append(f"{name}: lesion in every voxel, which marks nothing; counted as empty")
+        mask = np.zeros_like(mask)
+    return mask, notes
+
+
+def _is_whole(values: NDArray[Any], name: str) -> bool:
+    if values.dtype.kind in "biu":
+        return True
+    if values.dtype.kind != "f":
+        raise SiteDataError(f"{name}: want real numbers, found type {values.dtype}")
+    n_bad = values.size - np.count_nonzero(np.isfinite(values))
+    if n_bad:
+        raise SiteDataError(
+            f"{name}: want a finite number in every voxel, found {n_bad} NaN or infinite voxels. "
+            "Where there is no lesion, 0 belongs."
+        )
+    return bool(np.array_equal(values, np.rint(values)))
+
+
+def _labels(values: NDArray[Any], mask: BoolArray) -> list[float]:
+    """The values under `mask`, rising, each once."""
+    if values.dtype == np.bool_:
+        return [1.0] if mask.any() else []
+    return [float(v) for v in np.unique(values.ravel(order="F")[mask.ravel(order="F")])]

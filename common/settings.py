@@ -1,0 +1,116 @@
+"""TOML in, checked and frozen settings out; the only reader of TOML in the project."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, cast, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from common.errors import ConfigError
+
+Table = dict[str, Any]
+
+
+class Settings(BaseModel):
+    """Base of every settings object: frozen, typed, unknown keys refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], *, where: str) -> Self:
+        """The checked settings; ConfigError lists every fault in `table` at once.
+
+        where   what the table was read from, named in the error
+        """
+        try:
+            return cls.model_validate(table)
+        except ValidationError as error:
+            faults = [_fault(cls, cast(Table, fault)) for fault in error.errors()]
+            raise ConfigError("\n".join([f"{where}:", *(f"  {f}" for f in faults)])) from None
+
+    def canonical_json(self) -> str:
+        """These settings as one line of JSON: sorted keys, no spaces, every default spelled out."""
+        return json.dumps(
+            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False
+        )
+
+    def sha256(self) -> str:
+        """Digest of the canonical JSON, 64 hexadecimal digits."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+
+def read_toml(path: Path) -> Table:
+    """The table in one TOML file; ConfigError names the file and the line that is wrong."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file. Check the path.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as TOML: {error}") from None
+
+
+def with_overrides(table: Mapping[str, Any], overrides: Iterable[str]) -> Table:
+    """A copy of `table` in which each `a.b=c` has replaced or added one value.
+
+    overrides   texts such as `optimizer.steps=20`; the value is read as TOML, else as plain text
+    """
+    changed = dict(table)
+    for override in overrides:
+        dotted, equals, text = override.partition("=")
+        if not equals or not all(dotted.split(".")):
+            raise ConfigError(f"--set {override!r}: want KEY=VALUE, such as optimizer.steps=20")
+        changed = with_value(changed, dotted.strip(), _toml_value(text.strip()))
+    return changed
+
+
+def with_value(table: Mapping[str, Any], dotted: str, value: object) -> Table:
+    """A copy of `table` with one value set; `dotted` is its place, such as `optimizer.steps`."""
+    first, _, rest = dotted.partition(".")
+    if not rest:
+        return {**table, first: value}
+    inner = table.get(first, {})
+    if not isinstance(inner, Mapping):
+        raise ConfigError(f"{dotted}: {first!r} is a value, not a table of settings")
+    return {**table, first: with_value(inner, rest, value)}
+
+
+def _toml_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _fault(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
+    location = [part for part in fault["loc"] if isinstance(part, str)]
+    key = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
+    if fault["type"] == "extra_forbidden":
+        valid = list(_model_at(model, location[:-1]).model_fields)
+        near = difflib.get_close_matches(location[-1], valid, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(sorted(valid))}"
+        return f"{key}: unknown key; {hint}"
+    if fault["type"] == "missing":
+        return f"{key}: missing; add it"
+    return f"{key}: {fault['msg']}, got {fault['input']!r}"
+
+
+def _model_at(model: type[BaseModel], location: Sequence[str]) -> type[BaseModel]:
+    """The settings class that holds the key at `location`."""
+    for name in location:
+        field = model.model_fields.get(name)
+        if field is None:
+            return model
+        candidates = [field.annotation, *get_args(field.annotation)]
+        inner = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not inner:
+            return model
+        model = inner[0]
+    return model

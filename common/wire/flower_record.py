@@ -1,0 +1,38 @@
+"""A packed message in Flower's own containers, and back."""
+
+from __future__ import annotations
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+
+from common.errors import WireError
+from common.wire.codec import Packed
+
+RECORD = "lesionfed"
+ARRAY_KIND = "lesionfed.flat"
+"""Not Flower's own array kind: nothing here is meant for its readers."""
+
+
+def to_record(packed: Packed) -> RecordDict:
+    """One ConfigRecord with the header and one ArrayRecord with one flat array of bytes."""
+    flat = Array("uint8", (len(packed.payload),), ARRAY_KIND, packed.payload)
+    return RecordDict(
+        {
+            f"{RECORD}.header": ConfigRecord({"json": packed.header}),
+            f"{RECORD}.payload": ArrayRecord({"flat": flat}),
+        }
+    )
+
+
+def from_record(record: RecordDict, *, limit_bytes: int) -> Packed:
+    """The packed message in `record`; WireError when it is not ours or larger than the limit."""
+    try:
+        header = record.config_records[f"{RECORD}.header"]["json"]
+        flat = record.array_records[f"{RECORD}.payload"]["flat"]
+    except KeyError as error:
+        raise WireError(f"record: no {error.args[0]!r}; it holds {sorted(record)}") from None
+    if not isinstance(header, str) or flat.stype != ARRAY_KIND:
+        raise WireError("record: header or payload is not of the kind LesionFed sends")
+    size_bytes = len(header) + len(flat.data)
+    if size_bytes > limit_bytes:
+        raise WireError(f"record: want at most {limit_bytes} bytes, got {size_bytes}")
+    return Packed(header, flat.data)

@@ -1,0 +1,142 @@
+"""What crosses the wire: one frozen class a message. What is not a field does not travel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+Arrays = dict[str, npt.NDArray[Any]]
+"""Name -> array; float32, float64 or int64 (see codec.py)."""
+
+Template = dict[str, tuple[float, float, float]]
+"""Modality -> the consortium's three relative class centres; empty when the recipe needs none."""
+
+CHECKED = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+"""Every field is checked when a message is made, on either side."""
+
+Count = Annotated[int, Field(ge=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class Assignment:
+    """What every request to a site says about the work it belongs to.
+
+    run           the run's name
+    phase         which part of the run, such as "training"
+    round_index   from 1 within the phase
+    recipe        the recipe's canonical JSON: the recipe travels, code does not
+    code_digest   digest of the coordinator's packages; a site with other code refuses
+    site          the name under which the coordinator knows this site
+    site_index    the site's place among all sites of the federation, from 0
+    n_sites       how many sites the federation has
+    """
+
+    run: str
+    phase: str
+    round_index: Annotated[int, Field(ge=1)]
+    recipe: str
+    code_digest: str
+    site: str
+    site_index: Count
+    n_sites: Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class StatisticsRequest:
+    """Asks a site what it has, and for its sums towards the template."""
+
+    assignment: Assignment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class SiteStatistics:
+    """A site's counts, and per modality the sum of its subjects' relative class centres.
+
+    n_template_subjects   subjects in the sums; 0 when the recipe needs no template from this site
+    n_findings            how many findings of each level intake made
+    """
+
+    n_cases: Count
+    n_controls: Count
+    n_quarantined: Count
+    n_trainable: Count
+    lesion_volume_ml: NotNegative
+    n_findings: dict[str, Count]
+    n_template_subjects: Count
+    centre_sums: dict[str, tuple[Finite, Finite, Finite]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class BaselineRequest:
+    """Asks a site how well single thresholds on its standardized images do."""
+
+    assignment: Assignment
+    template: Template
+    thresholds: tuple[Finite, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class BaselineSums:
+    """Per threshold, the sum of Dice over the site's training cases, and how many there were."""
+
+    dice_sums: tuple[NotNegative, ...]
+    n_cases: Count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class TrainRequest:
+    """Asks a site to train from these parameters for one round."""
+
+    assignment: Assignment
+    template: Template
+    parameters: Arrays
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class SiteUpdate:
+    """What one site learned in one round: parameters minus those the round began with.
+
+    validation_dice   mean Dice of the *received* parameters on the cases the site keeps from
+                      training; None without such a case
+    head_spread       standard deviation of the site head's output over inputs; about 0 means that
+                      the head has collapsed to a constant
+    """
+
+    n_cases: Annotated[int, Field(ge=1)]
+    lesion_volume_ml: NotNegative
+    loss: Finite
+    segmentation_loss: Finite
+    site_loss: Finite | None
+    head_spread: Finite | None
+    validation_dice: Finite | None
+    n_validation_cases: Count
+    wall_s: NotNegative
+    change: Arrays
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class SiteFailure:
+    """A site could not do what was asked. The text stays in the site's log: it holds paths.
+
+    error   the class of the error, such as "SiteDataError"
+    code    a short word for what to do next, such as "no-lesions"
+    """
+
+    error: Annotated[str, Field(pattern=r"^[A-Za-z]{1,60}$")]
+    code: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,60}$")]
+
+
+Request = StatisticsRequest | BaselineRequest | TrainRequest
+Reply = SiteStatistics | BaselineSums | SiteUpdate | SiteFailure
+Message = Request | Reply
+
+
+def all_finite(arrays: Arrays) -> bool:
+    """Whether no value is NaN or infinite."""
+    return all(bool(np.isfinite(array).all()) for array in arrays.values())

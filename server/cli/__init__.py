@@ -1,0 +1,34 @@
+"""`lesionfed`: the coordinator's, evaluator's and researcher's command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from common.cli.run import run
+from server.cli.evaluate import evaluate
+from server.cli.phantom import phantom
+from server.cli.predict import predict
+from server.cli.recipes import recipes
+from server.cli.report import report
+from server.cli.score import score
+from server.cli.simulate import simulate
+
+
+def build_parser() -> typer.Typer:
+    """All commands of `lesionfed`; torch and its kin are imported only by the one that runs."""
+    app = typer.Typer(
+        help="Train one lesion segmentation over many hospitals, and judge it on unseen sites.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for command in (simulate, evaluate, predict, score, report, phantom, recipes):
+        app.command()(command)
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 0, 1 (failed), 2 (usage)."""
+    return run(build_parser(), argv, name="lesionfed")

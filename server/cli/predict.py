@@ -1,0 +1,51 @@
+"""`lesionfed predict`: lesions of one case, with a trained model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.errors import ConfigError
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="model.safetensors of a run.")],
+    image: Annotated[
+        list[str],
+        typer.Option(metavar="MODALITY=FILE", help="One NIfTI image, stripped. Repeat for each."),
+    ],
+    out: Annotated[Path, typer.Option(help="The lesion mask to write, .nii.gz.")],
+    probability: Annotated[
+        Path | None, typer.Option(help="A probability map to write as well, .nii.gz.")
+    ] = None,
+    brain_mask: Annotated[
+        Path | None, typer.Option(help="Needed unless the images are stripped.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="What was found, as JSON.")] = False,
+) -> None:
+    """Writes a lesion mask on the images' own grid; the model's stored template is used."""
+    from common.imaging.volume import write_volume
+    from common.model_file import read_model
+    from server.predict import predict as predict_case
+
+    files: dict[str, Path] = {}
+    for text in image:
+        modality, equals, path = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--image {text!r}: want MODALITY=FILE, such as FLAIR=flair.nii.gz")
+        files[modality] = Path(path)
+    prediction = predict_case(read_model(model), files, brain_mask)
+    write_volume(prediction.mask, out)
+    if probability is not None:
+        write_volume(prediction.probability, probability)
+    for reason in prediction.left_out:
+        print(f"warning: z-score alone was used for {reason}", file=sys.stderr)
+    volume_ml = float(prediction.mask.data.sum() * prediction.mask.voxel_volume_mm3 / 1000)
+    if as_json:
+        print(json.dumps({"mask": str(out), "lesion_volume_ml": volume_ml}))
+    else:
+        print(f"{out}: {volume_ml:.2f} mL of lesion")

@@ -1,0 +1,34 @@
+"""lesionfed report: the page that tells what a run was worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.errors import LesionFedError
+
+
+def report(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)
+    ],
+    no_images: Annotated[
+        bool,
+        typer.Option("--no-images", help="Leave every picture of a patient out."),
+    ] = False,
+) -> None:
+    """Write RUN/report.html again from what the run has recorded, and print its path.
+
+    The page is one file that opens anywhere. With pictures of patients in it, it must not be passed
+    on; --no-images makes one that may.
+    """
+    from server.report.render import write_report  # jinja2 and matplotlib: kept from --help
+
+    try:
+        path = write_report(run, images=not no_images)
+    except LesionFedError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(str(path))

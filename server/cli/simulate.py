@@ -1,0 +1,150 @@
+"""`lesionfed simulate`: a whole federation on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from common.cli.named_folders import named_folders
+from common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from server.run_folder import RunFolder
+
+
+def simulate(
+    recipe: Annotated[
+        str, typer.Option(help="A recipe that comes with LesionFed, or a TOML file.")
+    ] = "default",
+    site: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=PATH", help="A site that trains. Repeatable.")
+    ] = None,
+    controls: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="A site that adds to the template only."),
+    ] = None,
+    validation: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="A site that chooses the round; never trains."),
+    ] = None,
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="An unseen site, for the verdict alone."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The run folder to make.")] = Path("runs/simulation"),
+    resume: Annotated[
+        Path | None, typer.Option(help="A run folder to go on with; no other setting is taken.")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(help="Training rounds.", min=1)] = None,
+    scale: Annotated[
+        Literal["full", "small"],
+        typer.Option(help="small: the recipe's own preset of sizes and steps for 2 cores."),
+    ] = "full",
+    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Changes one setting. Repeatable."),
+    ] = None,
+    images: Annotated[
+        bool, typer.Option(help="Whether the report holds pictures of the held-out cases.")
+    ] = True,
+    quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
+) -> None:
+    """Trains over several sites on this machine and judges the result on unseen ones."""
+    from server.run_folder import RunFolder
+    from server.simulate import lay_out
+
+    if resume is not None:
+        folder = RunFolder(resume)
+    else:
+        from common.recipe import load_recipe
+
+        overrides = list(set_ or [])
+        overrides += [f"federation.rounds={rounds}"] if rounds is not None else []
+        overrides += [f"seed={seed}"] if seed is not None else []
+        sites = named_folders(site or [], option="--site")
+        if not sites:
+            raise ConfigError("want at least one --site NAME=PATH")
+        folder = RunFolder(out)
+        lay_out(
+            folder,
+            load_recipe(recipe, scale=scale, overrides=overrides),
+            sites=sites,
+            controls=named_folders(controls or [], option="--controls"),
+            validation=named_folders(validation or [], option="--validation"),
+            unseen=named_folders(held_out or [], option="--held-out"),
+        )
+    _conduct(folder, quiet=quiet or as_json, images=images)
+    if as_json:
+        print(json.dumps(_result(folder)))
+    else:
+        _show(folder)
+
+
+def _conduct(folder: RunFolder, *, quiet: bool, images: bool) -> None:
+    from server.cli.run_progress import RunProgress
+    from server.report.render import write_report
+    from server.simulate import MIN_TEMPLATE_SUBJECTS, simulate
+
+    n_sites = sum(site.trains for site in folder.consortium().sites)
+    n_rounds = folder.recipe().federation.rounds
+    if not quiet:
+        typer.echo(
+            f"one machine, {n_sites} training sites; sums of {MIN_TEMPLATE_SUBJECTS} subject and "
+            "more may leave a site here (a hospital's default is 5)",
+            err=True,
+        )
+    with RunProgress(n_rounds=n_rounds, n_sites=n_sites, quiet=quiet) as progress:
+        simulate(folder, listener=progress)
+    if not images:
+        write_report(folder.path, images=False)
+
+
+def _result(folder: RunFolder) -> dict[str, Any]:
+    """The run's end, for scripts; undefined figures are null."""
+    from server.report.run_record import read_run
+    from server.report.verdict import site_verdict
+
+    record = read_run(folder.events_file)
+    verdicts = {site: site_verdict(record, site) for site in record.sites("unseen")}
+    return {
+        "run": str(folder.path),
+        "status": None if record.finished is None else record.finished.status,
+        "selected_round": None if record.selected is None else record.selected.round,
+        "unseen": {
+            site: {
+                name: {"dice": s.mean_dice.value, "lesion_f1": s.lesion_f1.value}
+                for name, s in (
+                    ("round 0", verdict.untrained),
+                    ("intensity threshold", verdict.baseline),
+                    ("end", verdict.network),
+                )
+                if s is not None
+            }
+            for site, verdict in verdicts.items()
+        },
+        "model": str(folder.model_file),
+        "report": str(folder.path / "report.html"),
+    }
+
+
+def _show(folder: RunFolder) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from server.cli.run_progress import shown
+
+    result = _result(folder)
+    console = Console()
+    for site, methods in result["unseen"].items():
+        table = Table("", "Dice", "lesion F1", title=f"unseen site {site}", title_justify="left")
+        for method, figures in methods.items():
+            table.add_row(method, shown(figures["dice"]), shown(figures["lesion_f1"]))
+        console.print(table)
+    console.print(f"{result['status']}; round {result['selected_round']} selected", highlight=False)
+    print(f"model   {result['model']}")
+    print(f"report  {result['report']}")

@@ -1,0 +1,72 @@
+"""Second phase: the single intensity threshold that does best on the training sites.
+
+The product's result stands beside it: a network that does not beat a threshold has learned nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Mapping
+
+import numpy as np
+
+from common.errors import UpdateRejected
+from common.recipe import Recipe
+from common.wire.messages import BaselineRequest, BaselineSums
+from server.events import EventLog
+from server.rounds.exchange import Exchange
+from server.run_state import RunState
+
+THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(51))
+"""0 to 5 in steps of 0.1, standardized units, on the recipe's first modality."""
+
+
+class BaselinePhase:
+    """One exchange: each site's sum of Dice per threshold; the best mean is chosen."""
+
+    name = "baseline"
+    n_rounds = 1
+
+    def __init__(self, recipe: Recipe, events: EventLog) -> None:
+        self._recipe = recipe
+        self._events = events
+
+    def begin(self, state: RunState) -> RunState:
+        """The state as it is."""
+        return state
+
+    def is_judged(self, round_index: int) -> bool:
+        """Never: the baseline is scored beside the network."""
+        return False
+
+    def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
+        """The state with the chosen threshold in it."""
+        dice_sums = np.zeros(len(THRESHOLDS))
+        n_cases = 0
+
+        def fold(site: str, reply: BaselineSums) -> Mapping[str, object]:
+            nonlocal dice_sums, n_cases
+            if len(reply.dice_sums) != len(THRESHOLDS):
+                raise UpdateRejected(
+                    f"site {site}: want {len(THRESHOLDS)} sums of Dice, got {len(reply.dice_sums)}"
+                )
+            dice_sums = dice_sums + np.array(reply.dice_sums)
+            n_cases += reply.n_cases
+            return {"n_cases": reply.n_cases}
+
+        yield Exchange(
+            request=lambda assignment: BaselineRequest(
+                assignment=assignment, template=state.template, thresholds=THRESHOLDS
+            ),
+            reply=BaselineSums,
+            fold=fold,
+            training_only=True,
+        )
+        best = int(np.argmax(dice_sums))
+        self._events.record(
+            "baseline-threshold",
+            modality=self._recipe.task.modalities[0],
+            threshold_z=THRESHOLDS[best],
+            mean_dice=float(dice_sums[best] / max(n_cases, 1)),
+        )
+        return dataclasses.replace(state, baseline_threshold=THRESHOLDS[best])

@@ -1,0 +1,61 @@
+"""First phase: what the sites have, and the consortium's template from their sums."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Mapping
+
+import numpy as np
+
+from common.imaging.preprocessing.template import TemplateSums
+from common.recipe import Recipe
+from common.wire.messages import SiteStatistics, StatisticsRequest
+from server.events import EventLog
+from server.rounds.exchange import Exchange
+from server.run_state import RunState
+
+
+class StatisticsPhase:
+    """One exchange: counts from every site and, where the recipe learns it, the template."""
+
+    name = "statistics"
+    n_rounds = 1
+
+    def __init__(self, recipe: Recipe, events: EventLog) -> None:
+        self._recipe = recipe
+        self._events = events
+
+    def begin(self, state: RunState) -> RunState:
+        """The state as it is."""
+        return state
+
+    def is_judged(self, round_index: int) -> bool:
+        """Never: nothing has been learned yet."""
+        return False
+
+    def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
+        """The state with the template in it."""
+        settings = self._recipe.standardization
+        sums = TemplateSums.none(self._recipe.task.modalities)
+
+        def fold(site: str, reply: SiteStatistics) -> Mapping[str, object]:
+            nonlocal sums
+            if settings.learns_template:
+                centre_sums = {name: np.array(values) for name, values in reply.centre_sums.items()}
+                sums = sums + TemplateSums(reply.n_template_subjects, centre_sums)
+            facts = dataclasses.asdict(reply)
+            del facts["centre_sums"]
+            self._events.record("site-described", site=site, role="train", **facts)
+            return facts
+
+        yield Exchange(
+            request=lambda assignment: StatisticsRequest(assignment=assignment),
+            reply=SiteStatistics,
+            fold=fold,
+        )
+        template = dict(settings.template)
+        if settings.learns_template:
+            for modality, centres in sums.template().items():
+                template[modality] = (float(centres[0]), float(centres[1]), float(centres[2]))
+            self._events.record("template", centres=template, n_subjects=sums.n_subjects)
+        return dataclasses.replace(state, template=template)

@@ -1,0 +1,365 @@
+"""A run as its events tell it, in order of meaning instead of time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from common.errors import RunFolderError
+
+Method = Literal["network", "baseline"]
+Value = float | None
+"""A metric; None is undefined."""
+
+
+class Recorded(BaseModel):
+    """Base of what is read here; keys it does not know are for other readers."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Event(Recorded):
+    """One line of events.jsonl."""
+
+    time: AwareDatetime
+
+
+class NamedSite(Recorded):
+    """A site and its part in the run: train, statistics, validation or unseen."""
+
+    name: str
+    role: str
+
+
+class RunStarted(Event):
+    """The first event of a run."""
+
+    event: Literal["run-started"]
+    run: str
+    engine: str
+    recipe_name: str
+    recipe_sha256: str
+    code_digest: str
+    sites: tuple[NamedSite, ...]
+
+
+class RunResumed(Event):
+    """The run was cut off and went on from its checkpoint."""
+
+    event: Literal["run-resumed"]
+
+
+class SiteDescribed(Event):
+    """What a site has. findings: level -> how many."""
+
+    event: Literal["site-described"]
+    site: str
+    role: str
+    n_cases: int
+    n_quarantined: int
+    n_controls: int | None = None
+    lesion_volume_ml: Value = None
+    findings: dict[str, int] = {}
+
+
+class TemplateMade(Event):
+    """The consortium's class centres: modality -> three relative intensities, rising."""
+
+    event: Literal["template"]
+    centres: dict[str, tuple[float, float, float]]
+    n_subjects: int | None = None
+
+
+class RoundStarted(Event):
+    """A round was sent to these sites."""
+
+    event: Literal["round-started"]
+    phase: str
+    round: int
+    sites: tuple[str, ...]
+
+
+class Reply(Event):
+    """One site's usable answer. facts: what the phase has to say, by name."""
+
+    event: Literal["reply"]
+    phase: str
+    round: int
+    site: str
+    wall_s: Value = None
+    size_bytes: int | None = None
+    facts: dict[str, Any] = {}
+
+    def fact(self, name: str) -> Value:
+        """The number called `name`, or None where it is absent, undefined or no number."""
+        value = self.facts.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return float(value)
+
+
+class SiteFailed(Event):
+    """A site that was asked and sent nothing usable."""
+
+    event: Literal["site-failed"]
+    phase: str
+    round: int
+    site: str
+    error: str
+    code: str
+
+
+class RoundFinished(Event):
+    """A round has its aggregate."""
+
+    event: Literal["round-finished"]
+    phase: str
+    round: int
+    wall_s: Value = None
+    n_replies: int
+
+
+class BaselineTuned(Event):
+    """The FLAIR threshold that does best at the training sites, in standard deviations."""
+
+    event: Literal["baseline-threshold"]
+    modality: str
+    threshold_z: float
+    mean_dice: Value = None
+
+
+class CaseResult(Recorded):
+    """One held-out case; `failed` is the reason where it could not be scored."""
+
+    subject: str
+    session: str | None = None
+    failed: str | None = None
+    dice: Value = None
+    lesion_sensitivity: Value = None
+    lesion_ppv: Value = None
+    lesion_f1: Value = None
+    n_reference_lesions: int | None = None
+    n_predicted_lesions: int | None = None
+    reference_volume_mm3: Value = None
+    predicted_volume_mm3: Value = None
+
+    @property
+    def label(self) -> str:
+        """Subject and session as BIDS writes them."""
+        subject = f"sub-{self.subject.removeprefix('sub-')}"
+        if self.session is None:
+            return subject
+        return f"{subject}_ses-{self.session.removeprefix('ses-')}"
+
+    @property
+    def reference_volume_ml(self) -> Value:
+        """Lesion volume of the reference."""
+        return _ml(self.reference_volume_mm3)
+
+    @property
+    def predicted_volume_ml(self) -> Value:
+        """Lesion volume of the prediction."""
+        return _ml(self.predicted_volume_mm3)
+
+
+def _ml(volume_mm3: Value) -> Value:
+    return None if volume_mm3 is None else volume_mm3 / 1000
+
+
+class Evaluated(Event):
+    """One held-out site, scored case by case; round 0 is before training."""
+
+    event: Literal["evaluated"]
+    round: int
+    site: str
+    role: str
+    method: Method
+    cases: tuple[CaseResult, ...]
+
+
+class Selected(Event):
+    """The round whose parameters are the result, and what chose it."""
+
+    event: Literal["selected"]
+    round: int
+    by: str
+
+
+class RunFinished(Event):
+    """The end of a run."""
+
+    event: Literal["run-finished"]
+    status: Literal["completed", "stopped", "failed"]
+    reason: str | None = None
+
+
+Known = (
+    RunStarted
+    | RunResumed
+    | SiteDescribed
+    | TemplateMade
+    | RoundStarted
+    | Reply
+    | SiteFailed
+    | RoundFinished
+    | BaselineTuned
+    | Evaluated
+    | Selected
+    | RunFinished
+)
+_KNOWN: TypeAdapter[Known] = TypeAdapter(Annotated[Known, Field(discriminator="event")])
+_UNKNOWN_KIND = "union_tag_invalid"
+
+
+@dataclass(slots=True)
+class Round:
+    """One round of one phase; a round that was held again after a cut keeps its last run."""
+
+    phase: str
+    index: int
+    sites: tuple[str, ...] = ()
+    replies: dict[str, Reply] = field(default_factory=dict)
+    failures: dict[str, SiteFailed] = field(default_factory=dict)
+    wall_s: Value = None
+    is_finished: bool = False
+
+    @property
+    def n_wanted(self) -> int:
+        """Sites that should have replied: those that were asked, and those that were not there."""
+        return len({*self.sites, *self.replies, *self.failures})
+
+    @property
+    def received_bytes(self) -> int | None:
+        """Size of all replies; None where none said its own."""
+        sizes = [r.size_bytes for r in self.replies.values() if r.size_bytes is not None]
+        return sum(sizes) if sizes else None
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """A run, as far as its events go.
+
+    rounds        (phase, round) -> what happened, in the order they began
+    evaluations   (site, method, round) -> the last evaluation of it
+    finished      None while the run goes on, or where it was cut off
+    """
+
+    started: RunStarted
+    last_time: datetime
+    n_resumed: int = 0
+    descriptions: dict[str, SiteDescribed] = field(default_factory=dict)
+    template: TemplateMade | None = None
+    rounds: dict[tuple[str, int], Round] = field(default_factory=dict)
+    threshold: BaselineTuned | None = None
+    evaluations: dict[tuple[str, Method, int], Evaluated] = field(default_factory=dict)
+    selected: Selected | None = None
+    finished: RunFinished | None = None
+
+    @property
+    def training(self) -> list[Round]:
+        """The training rounds, in order."""
+        rounds = [r for r in self.rounds.values() if r.phase == "training"]
+        return sorted(rounds, key=lambda r: r.index)
+
+    @property
+    def failures(self) -> list[SiteFailed]:
+        """Every failure of a site, in the order of the rounds."""
+        return [f for r in self.rounds.values() for f in r.failures.values()]
+
+    def sites(self, role: str) -> list[str]:
+        """Names of the sites with this role, in the order they were given."""
+        return [site.name for site in self.started.sites if site.role == role]
+
+    def evaluated_rounds(self, site: str) -> list[int]:
+        """Rounds after which the network was scored at this held-out site, rising."""
+        return sorted(
+            r for name, method, r in self.evaluations if (name, method) == (site, "network")
+        )
+
+
+def read_run(events_file: Path) -> RunRecord:
+    """The run that `events_file` tells of; RunFolderError when it does not tell of one.
+
+    Kinds of event that are not known here are passed over, and so is a last line without its end:
+    the run may be writing it. NaN and infinity read as undefined.
+    """
+    events = _events(events_file)
+    first = next(events, None)
+    if not isinstance(first, RunStarted):
+        raise RunFolderError(
+            f"{events_file}: want `run-started` as the first event, found "
+            f"{first.event if first else 'none'}. Is this the folder of a run that has started?"
+        )
+    record = RunRecord(started=first, last_time=first.time)
+    for event in events:
+        record.last_time = event.time
+        _add(record, event)
+    return record
+
+
+def _events(path: Path) -> Iterator[Known]:
+    try:
+        *lines, _unfinished = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFolderError(
+            f"{path}: want the events of a run, but it cannot be read ({type(error).__name__}). "
+            "Give the folder that `lesionfed simulate --out` named."
+        ) from None
+    for i, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield _KNOWN.validate_python(json.loads(line, parse_constant=lambda _: None))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            if fault["type"] == _UNKNOWN_KIND:
+                continue
+            key = ".".join(str(part) for part in fault["loc"])
+            raise RunFolderError(f"{path}, line {i}: {key}: {fault['msg']}") from None
+        except json.JSONDecodeError as error:
+            raise RunFolderError(f"{path}, line {i}: not JSON: {error.msg}") from None
+
+
+def _add(record: RunRecord, event: Known) -> None:
+    match event:
+        case RunResumed():
+            record.n_resumed += 1
+            record.finished = None
+        case SiteDescribed():
+            record.descriptions[event.site] = event
+        case TemplateMade():
+            record.template = event
+        case RoundStarted():
+            key = (event.phase, event.round)
+            record.rounds[key] = Round(event.phase, event.round, sites=event.sites)
+        case Reply():
+            _round(record, event).replies[event.site] = event
+        case SiteFailed():
+            _round(record, event).failures[event.site] = event
+        case RoundFinished():
+            _round(record, event).wall_s = event.wall_s
+            _round(record, event).is_finished = True
+        case BaselineTuned():
+            record.threshold = event
+        case Evaluated():
+            record.evaluations[event.site, event.method, event.round] = event
+        case Selected():
+            record.selected = event
+        case RunFinished():
+            record.finished = event
+        case RunStarted():
+            raise RunFolderError(
+                f"run {event.run!r} starts in the events of run {record.started.run!r}. "
+                "One folder holds one run: give each its own --out."
+            )
+
+
+def _round(record: RunRecord, event: Reply | SiteFailed | RoundFinished) -> Round:
+    key = (event.phase, event.round)
+    return record.rounds.setdefault(key, Round(event.phase, event.round))

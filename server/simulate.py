@@ -1,0 +1,70 @@
+"""A whole federation on one machine: every site's side runs, without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import tomli_w
+
+from common.recipe import Recipe
+from server.conduct import conduct
+from server.events import Event
+from server.inline import InlineGrid, inline_key
+from server.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
+from server.run_state import RunState
+
+Folders = Mapping[str, Path]
+
+MIN_TEMPLATE_SUBJECTS = 1
+"""A hospital's default is 5; here all data are on one machine, and nobody's privacy is at stake."""
+
+
+def lay_out(
+    folder: RunFolder,
+    recipe: Recipe,
+    *,
+    sites: Folders,
+    controls: Folders | None = None,
+    validation: Folders | None = None,
+    unseen: Folders | None = None,
+) -> None:
+    """Creates the run folder of a simulation, with a `site.toml` for every site.
+
+    sites        name -> BIDS folder, in the order of the site indices
+    controls     sites that add to the template only
+    validation   sites that choose the round; unseen sites give the verdict
+    """
+    trained, others = dict(sites), dict(controls or {})
+    enrolled = [EnrolledSite(name=name, public_key=inline_key(name)) for name in trained]
+    enrolled += [
+        EnrolledSite(name=name, public_key=inline_key(name), trains=False) for name in others
+    ]
+    consortium = Consortium(
+        run=folder.path.name,
+        sites=tuple(enrolled),
+        validation=_held_out(validation or {}),
+        unseen=_held_out(unseen or {}),
+    )
+    folder.create(recipe, consortium)
+    for name, data in (trained | others).items():
+        site_folder = folder.path / "sites" / name
+        site_folder.mkdir(parents=True)
+        settings = {
+            "name": name,
+            "data": str(data),
+            "work": "work",
+            "policy": {"min_template_subjects": MIN_TEMPLATE_SUBJECTS},
+        }
+        (site_folder / "site.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
+
+
+def simulate(folder: RunFolder, *, listener: Callable[[Event], None] | None = None) -> RunState:
+    """The last state of the run in `folder`, conducted here; goes on where it was cut off."""
+    names = [site.name for site in folder.consortium().sites]
+    grid = InlineGrid({name: folder.path / "sites" / name / "site.toml" for name in names})
+    return conduct(grid, folder, engine="inline", listener=listener)
+
+
+def _held_out(folders: Folders) -> tuple[HeldOutSite, ...]:
+    return tuple(HeldOutSite(name=name, data=data) for name, data in folders.items())

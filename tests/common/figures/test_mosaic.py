@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from common.errors import GeometryError
+from common.figures.mosaic import lesion_mosaic, lesion_slices
+
+SHAPE = (20, 24, 12)
+SPACING_MM = (1.0, 2.0, 5.0)  # anisotropic: a brain of 16 x 20 voxels is 16 mm wide, 40 mm long
+REFERENCE_BLUE = (0x56, 0xD4, 0xF5)
+FOUND_GREEN = (0x22, 0xB8, 0x8C)
+EXTRA_YELLOW = (0xFF, 0xF0, 0x7A)
+MISSED_PINK = (0xFF, 0x8F, 0xC2)
+
+
+def flair() -> NDArray[np.float32]:
+    """A grey block of brain in an empty field, brighter to the patient's right."""
+    image = np.zeros(SHAPE, np.float32)
+    image[2:18, 2:22, 1:11] = 100 + 5 * np.arange(16)[:, None, None]
+    return image
+
+
+def empty() -> NDArray[np.bool_]:
+    return np.zeros(SHAPE, bool)
+
+
+def lesions_in(*slices: int, n_voxels: int = 4) -> NDArray[np.bool_]:
+    """`n_voxels` lesion voxels in a row in each of these axial slices."""
+    mask = empty()
+    for k in slices:
+        mask[5 : 5 + n_voxels, 8, k] = True
+    return mask
+
+
+def colours(png: bytes) -> NDArray[np.int16]:
+    """(rows, columns, 3)"""
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), np.int16)
+
+
+def painted(png: bytes, colour: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """(rows, columns): where the picture has this colour, up to the palette's rounding.
+
+    The legend at the foot has every colour: it is cut off.
+    """
+    pixels = colours(png)
+    pixels = pixels[: len(pixels) - 90]
+    near: NDArray[np.bool_] = np.abs(pixels - np.array(colour)).max(axis=2) <= 12
+    return near
+
+
+def draw(
+    reference: NDArray[np.bool_] | None, prediction: NDArray[np.bool_], title: str = "case"
+) -> bytes:
+    return lesion_mosaic(flair(), reference, prediction, spacing_mm=SPACING_MM, title=title)
+
+
+def test_found_extra_and_missed_voxels_have_a_colour_each() -> None:
+    reference, prediction = empty(), empty()
+    reference[4:8, 5:8, 5] = True
+    prediction[6:10, 5:8, 5] = True  # (6, 7) found, (8, 9) extra, (4, 5) missed
+
+    png = draw(reference, prediction)
+
+    areas = [painted(png, c).sum() for c in (FOUND_GREEN, EXTRA_YELLOW, MISSED_PINK)]
+    assert min(areas) > 0
+    np.testing.assert_allclose(areas, np.mean(areas), rtol=0.25)  # two columns of voxels each
+
+
+def test_the_patients_right_is_on_the_left_of_the_picture_and_anterior_is_up() -> None:
+    right_front, left_back = empty(), empty()
+    right_front[14:17, 17:20, 5] = True  # high i is right, high j is front
+    left_back[3:6, 4:7, 5] = True
+
+    png = draw(right_front, left_back)
+
+    missed, extra = painted(png, MISSED_PINK), painted(png, EXTRA_YELLOW)
+    panel = np.argwhere(missed)[:, 1].max() + 200  # both lie in one panel
+    rows_missed, columns_missed = np.argwhere(missed)[:, 0], np.argwhere(missed)[:, 1]
+    rows_extra, columns_extra = np.argwhere(extra)[:, 0], np.argwhere(extra)[:, 1]
+    assert columns_missed.max() < columns_extra.min() < panel
+    assert rows_missed.max() < rows_extra.min()
+
+
+def test_a_voxel_is_drawn_with_the_proportions_it_has_in_mm() -> None:
+    prediction = empty()
+    prediction[6:12, 8:14, 5] = True  # 6 voxels of 1 mm wide, 6 voxels of 2 mm long
+
+    where = np.argwhere(painted(draw(empty(), prediction), EXTRA_YELLOW))
+
+    length, width = where.max(axis=0) - where.min(axis=0) + 1
+    assert length / width == pytest.approx(2.0, rel=0.1)
+
+
+def test_the_reference_is_outlined_not_filled() -> None:
+    reference = empty()
+    reference[5:15, 5:15, 5] = True
+
+    where = painted(draw(reference, empty()), REFERENCE_BLUE)
+
+    rows, columns = np.nonzero(where)
+    middle = where[(rows.min() + rows.max()) // 2, columns.min() : columns.max() + 1]
+    assert middle[0]
+    assert middle[-1]
+    assert middle.mean() < 0.3
+
+
+def test_without_a_reference_its_row_is_left_out() -> None:
+    with_row = colours(draw(empty(), lesions_in(5)))
+    without = colours(draw(None, lesions_in(5)))
+
+    assert len(with_row) - len(without) > 200
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        pytest.param("cost $5 or $6 < site_a & b", id="not read as mathematics"),
+        pytest.param("", id="empty"),
+    ],
+)
+def test_any_title_is_drawn_as_it_stands(title: str) -> None:
+    assert draw(empty(), empty(), title).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param(np.zeros(SHAPE), id="nothing but 0"),
+        pytest.param(np.full(SHAPE, 7.0), id="one value"),
+        pytest.param(np.full(SHAPE, np.nan), id="nothing but NaN"),
+        pytest.param(-flair(), id="negative, as after a z-score"),
+    ],
+)
+def test_an_odd_image_still_has_its_picture(image: NDArray[np.float64]) -> None:
+    png = lesion_mosaic(image, empty(), lesions_in(3), spacing_mm=SPACING_MM, title="odd")
+
+    assert painted(png, EXTRA_YELLOW).any()
+
+
+def test_a_lesion_outside_the_brain_mask_is_not_cut_off() -> None:
+    brain, prediction = empty(), empty()
+    brain[8:12, 8:12, 2:10] = True
+    prediction[0, 0, 5] = True
+
+    png = lesion_mosaic(
+        flair(), None, prediction, spacing_mm=SPACING_MM, title="stray", brain=brain
+    )
+
+    assert painted(png, EXTRA_YELLOW).any()
+
+
+def test_masks_on_another_grid_are_refused() -> None:
+    with pytest.raises(GeometryError, match=r"one \(i, j, k\) grid.*Resample the masks"):
+        draw(np.zeros((20, 24, 11), bool), empty())
+
+
+@pytest.mark.parametrize("spacing_mm", [(1.0, 0.0, 5.0), (1.0, -2.0, 5.0), (1.0, np.nan, 5.0)])
+def test_a_spacing_that_is_not_above_0_is_refused(spacing_mm: tuple[float, float, float]) -> None:
+    with pytest.raises(GeometryError, match="three spacings above 0 mm"):
+        lesion_mosaic(flair(), None, empty(), spacing_mm=spacing_mm, title="")
+
+
+def test_the_slices_with_most_lesion_are_chosen_before_their_neighbours() -> None:
+    # voxels by slice: 2:1 3:5 4:1 5:1 6:4 7:1 8:1 9:3 10:1; the gap is 2 * (10 - 2) // (3 * 2) = 2
+    lesions = lesions_in(2, 4, 5, 7, 8, 10, n_voxels=1)
+    for k, n_voxels in ((3, 5), (6, 4), (9, 3)):
+        lesions |= lesions_in(k, n_voxels=n_voxels)
+
+    assert lesion_slices(lesions, flair() > 0, n=3) == (3, 6, 9)
+
+
+def test_few_lesion_slices_are_all_shown_and_the_rest_lies_far_from_them() -> None:
+    # the brain spans 1..10; farthest from {2} is 10 (8 away), then 6 (4 away from both)
+    assert lesion_slices(lesions_in(2), flair() > 0, n=3) == (2, 6, 10)
+
+
+def test_without_a_lesion_the_slices_spread_over_the_brain() -> None:
+    # the middle of 1..10 is 6; farthest from it is 1 (5 away), then 10 (4 away)
+    assert lesion_slices(empty(), flair() > 0, n=3) == (1, 6, 10)
+
+
+@given(
+    area=st.lists(st.integers(0, 6), min_size=1, max_size=30),
+    n=st.integers(1, 7),
+)
+def test_slices_rise_and_hold_the_one_with_most_lesion(area: list[int], n: int) -> None:
+    lesions = np.arange(6)[:, None, None] < np.array(area)[None, None, :]
+    brain = np.ones(lesions.shape, bool)
+
+    chosen = lesion_slices(lesions, brain, n=n)
+
+    assert len(chosen) == min(n, len(area))
+    assert list(chosen) == sorted(set(chosen))
+    assert max(area[k] for k in chosen) == max(area)

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.errors import ConfigError, GeometryError, SiteDataError
+from common.imaging.preprocessing.brain_voxels import BrainMask, Image
+from common.imaging.preprocessing.kmeans_standardization import CentreMap
+from common.imaging.preprocessing.standardization import Method, Standardized, standardize
+from common.imaging.preprocessing.template import TemplateSums, subject_sums
+from common.imaging.preprocessing.zscore import z_score
+
+from tests.common.imaging.preprocessing.tissues import GREY, WHITE, mode, nine_voxels, scan, tissue_labels
+
+TEMPLATE = np.array([0.5, 1.0, 1.25])
+METHODS: tuple[Method, ...] = ("two-step", "z-score", "none")
+LJUBLJANA = Path(__file__).parents[5] / "shared" / "data" / "sites" / "ljubljana-cs"
+
+
+def two_step(image: Image, brain: BrainMask, *, map: CentreMap = "piecewise") -> Standardized:
+    return standardize(image, brain, method="two-step", map=map, template_centres=TEMPLATE)
+
+
+def test_two_step_is_the_piecewise_map_then_the_z_score() -> None:
+    # centres 2 10 18 go to 0.5 1 1.25: 1/16 a unit below 10, 1/32 above
+    image, brain = nine_voxels()
+    mapped = np.where(image < 10, 1 + (image - 10) / 16, 1 + (image - 10) / 32)
+    standardized = two_step(image, brain)
+    np.testing.assert_allclose(standardized.image[brain], z_score(mapped[brain]), rtol=1e-6)
+    assert standardized.fallback is None
+
+
+def test_the_line_takes_its_moments_over_the_zeros_too() -> None:
+    # least squares: 11/12 + 3/64 (x - 10) inside, 0 for the one voxel outside
+    image, brain = nine_voxels()
+    mapped = np.where(brain, 11 / 12 + 3 / 64 * (image - 10), 0.0)
+    expected = (mapped - mapped.mean()) / mapped.std()
+    standardized = two_step(image, brain, map="line").image
+    np.testing.assert_allclose(standardized[brain], expected[brain], rtol=1e-6)
+
+
+def test_z_score_has_mean_0_and_deviation_1_inside_the_brain() -> None:
+    image, brain = nine_voxels()
+    inside = standardize(image, brain, method="z-score").image[brain]
+    assert inside.mean() == pytest.approx(0, abs=1e-6)
+    assert inside.std() == pytest.approx(1, abs=1e-6)
+
+
+def test_none_leaves_the_intensities_inside_the_brain_alone() -> None:
+    image, brain = nine_voxels()
+    np.testing.assert_array_equal(
+        standardize(image, brain, method="none").image, np.where(brain, image, 0)
+    )
+
+
+@pytest.mark.parametrize("map", ["piecewise", "line"])
+@pytest.mark.parametrize("method", METHODS)
+def test_outside_the_brain_is_0_and_the_input_untouched(method: Method, map: CentreMap) -> None:
+    image, brain = nine_voxels()
+    before = image.copy()
+    standardized = standardize(
+        image, brain, method=method, map=map, template_centres=TEMPLATE
+    ).image
+    assert standardized.dtype == np.float32
+    assert np.all(standardized[~brain] == 0)
+    np.testing.assert_array_equal(image, before)
+
+
+def test_without_three_classes_the_z_score_is_left_and_the_reason_given() -> None:
+    image = np.array([[[8.0, 12.0, 8.0]], [[12.0, 8.0, 12.0]]])
+    brain = np.ones(image.shape, dtype=bool)
+    standardized = two_step(image, brain)
+    np.testing.assert_allclose(standardized.image, [[[-1, 1, -1]], [[1, -1, 1]]])
+    assert standardized.fallback is not None
+    assert "class 1 of 3" in standardized.fallback
+
+
+@settings(max_examples=30)
+@given(st.floats(1e-3, 1e4), st.floats(0.7, 1.4))
+def test_a_scanners_gain_changes_nothing(gain: float, gamma: float) -> None:
+    labels = tissue_labels()
+    image = scan(labels, gamma=gamma, gain=1.0, seed=2)
+    np.testing.assert_allclose(
+        two_step(gain * image, labels > 0).image, two_step(image, labels > 0).image, atol=1e-5
+    )
+
+
+def test_two_step_without_a_template_is_refused() -> None:
+    with pytest.raises(ConfigError, match="wants a template with three centres"):
+        standardize(*nine_voxels(), method="two-step")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_unusable_brain_is_refused_by_every_method(method: Method) -> None:
+    image, brain = nine_voxels()
+    with pytest.raises(SiteDataError, match="holds no voxel"):
+        standardize(image, np.zeros_like(brain), method=method, template_centres=TEMPLATE)
+    with pytest.raises(SiteDataError, match="all 9 voxels inside the brain mask equal 7"):
+        standardize(np.full_like(image, 7), brain, method=method, template_centres=TEMPLATE)
+    with pytest.raises(GeometryError, match="Resample the mask"):
+        standardize(image[:1], brain, method=method, template_centres=TEMPLATE)
+
+
+def test_white_and_grey_matter_agree_better_over_scanners_of_different_gamma() -> None:
+    labels = tissue_labels()
+    gammas = (0.7, 0.85, 1.0, 1.2, 1.4)
+    scans = [scan(labels, gamma=g, gain=300 * g, seed=k) for k, g in enumerate(gammas)]
+    sums = sum(
+        (subject_sums({"T1w": image}, labels > 0) for image in scans), TemplateSums.none(["T1w"])
+    )
+    template = np.array(sums.template()["T1w"])
+    for tissue in (GREY, WHITE):
+        spread = {
+            method: np.ptp(
+                [
+                    mode(
+                        standardize(
+                            image, labels > 0, method=method, template_centres=template
+                        ).image[labels == tissue]
+                    )
+                    for image in scans
+                ]
+            )
+            for method in METHODS
+        }
+        assert spread["two-step"] < 0.5 * spread["z-score"], spread
+
+
+@pytest.mark.skipif(not LJUBLJANA.is_dir(), reason="the shared volumes are not beside the project")
+def test_on_a_real_image_two_step_differs_from_the_z_score_alone() -> None:
+    subject = "sub-LJ3T019"
+    image = np.asarray(nib.load(LJUBLJANA / f"{subject}/anat/{subject}_FLAIR.nii.gz").dataobj)
+    masks = LJUBLJANA / f"derivatives/lesions/{subject}/anat"
+    brain = np.asarray(nib.load(masks / f"{subject}_desc-brain_mask.nii.gz").dataobj) > 0
+    labels = tissue_labels()
+    phantom = scan(labels, gamma=1.0, gain=1.0, seed=3)
+    template = np.array(subject_sums({"FLAIR": phantom}, labels > 0).template()["FLAIR"])
+    standardized = standardize(image, brain, method="two-step", template_centres=template)
+    alone = standardize(image, brain, method="z-score").image
+    assert standardized.fallback is None
+    assert np.abs(standardized.image - alone).max() > 0.05

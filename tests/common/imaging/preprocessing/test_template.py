@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import functools
+import math
+import operator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import SiteDataError, UpdateRejected
+from common.imaging.preprocessing.class_centres import relative_centres
+from common.imaging.preprocessing.template import TemplateSums, subject_sums
+
+from tests.common.imaging.preprocessing.tissues import nine_voxels, scan, tissue_labels
+
+
+def one_modality(n_subjects: int, *sums: float) -> TemplateSums:
+    return TemplateSums(n_subjects, {"FLAIR": np.array(sums)})
+
+
+def assert_same(one: TemplateSums, other: TemplateSums) -> None:
+    assert one.n_subjects == other.n_subjects
+    assert one.centre_sums.keys() == other.centre_sums.keys()
+    for modality, sums in one.centre_sums.items():
+        np.testing.assert_allclose(sums, other.centre_sums[modality], rtol=1e-12)
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> TemplateSums:
+    """The sums of 0 to 40 subjects in two modalities."""
+    n_subjects = draw(st.integers(0, 40))
+    step = st.floats(0.05, 1.0)
+    rising = [n_subjects * np.cumsum([draw(step), draw(step), draw(step)]) for _ in range(2)]
+    return TemplateSums(n_subjects, dict(zip(("FLAIR", "T1w"), rising, strict=True)))
+
+
+def test_the_template_counts_each_subject_once_however_large_its_site() -> None:
+    # one site of 1 subject, one of 3: ((0.6 + 1.2) / 4, (0.9 + 3) / 4, (1.1 + 3.9) / 4)
+    template = (one_modality(1, 0.6, 0.9, 1.1) + one_modality(3, 1.2, 3.0, 3.9)).template()
+    assert template["FLAIR"] == pytest.approx((0.45, 0.975, 1.25))
+
+
+def test_a_subject_adds_its_relative_centres_of_each_modality() -> None:
+    image, brain = nine_voxels()
+    sums = subject_sums({"FLAIR": image, "T1w": 7 * image}, brain)
+    assert sums.n_subjects == 1
+    np.testing.assert_allclose(sums.centre_sums["FLAIR"], [0.2, 1.0, 1.8])
+    np.testing.assert_allclose(sums.centre_sums["T1w"], [0.2, 1.0, 1.8])
+
+
+@given(groups(), groups(), groups())
+def test_adding_groups_knows_neither_order_nor_brackets(
+    a: TemplateSums, b: TemplateSums, c: TemplateSums
+) -> None:
+    assert_same(a + b, b + a)
+    assert_same((a + b) + c, a + (b + c))
+
+
+@given(groups())
+def test_a_site_without_subjects_changes_nothing(group: TemplateSums) -> None:
+    assert_same(group + TemplateSums.none(["FLAIR", "T1w"]), group)
+
+
+@given(st.lists(st.integers(0, 3), min_size=6, max_size=6), st.integers(0, 1000))
+def test_the_federated_template_equals_the_pooled_one(sites: list[int], seed: int) -> None:
+    labels = tissue_labels()[8:16, 8:16, 1:7]
+    brain = labels > 0
+    gammas = np.random.default_rng(seed).uniform(0.7, 1.4, len(sites))
+    images = [scan(labels, gamma=g, gain=100 * g, seed=k) for k, g in enumerate(gammas)]
+    pooled = np.mean([relative_centres(image, brain) for image in images], axis=0)
+    per_site = [TemplateSums.none(["FLAIR"])] * 4
+    for site, image in zip(sites, images, strict=True):
+        per_site[site] = per_site[site] + subject_sums({"FLAIR": image}, brain)
+    federated = functools.reduce(operator.add, per_site).template()
+    np.testing.assert_allclose(federated["FLAIR"], pooled, rtol=1e-6)
+
+
+def test_no_subject_at_all_makes_no_template() -> None:
+    with pytest.raises(SiteDataError, match="no subject contributed to the template"):
+        TemplateSums.none(["FLAIR"]).template()
+
+
+def test_groups_with_other_modalities_are_refused_by_name() -> None:
+    with pytest.raises(UpdateRejected, match=r"disagree on \['T1w'\]"):
+        TemplateSums.none(["FLAIR"]) + TemplateSums.none(["FLAIR", "T1w"])
+
+
+@pytest.mark.parametrize(
+    ("n_subjects", "sums", "text"),
+    [
+        pytest.param(-1, (0.0, 0.0, 0.0), "0 subjects or more, got -1", id="negative count"),
+        pytest.param(2, (1.0, math.nan, 3.0), "three finite sums", id="NaN"),
+        pytest.param(2, (1.0, 2.0), "three finite sums", id="two classes"),
+        pytest.param(0, (1.0, 2.0, 3.0), "zeros from 0 subjects", id="sums of nobody"),
+        pytest.param(2, (1.0, 3.0, 2.0), "rise from class to class", id="falling"),
+    ],
+)
+def test_sums_no_site_can_have_are_refused(
+    n_subjects: int, sums: tuple[float, ...], text: str
+) -> None:
+    with pytest.raises(UpdateRejected, match=text):
+        one_modality(n_subjects, *sums)

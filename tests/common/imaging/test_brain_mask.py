@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import GeometryError, SiteDataError
+from common.imaging.brain_mask import brain_mask_of, looks_stripped
+from common.imaging.volume import Volume, read_mask, read_volume
+from tests.volumes import SHAPE, brain_voxels, head_in_noise, oblique_affine, stripped_brain
+
+SITES = Path(__file__).parents[3] / ".." / "shared" / "data" / "sites"
+
+
+def cube(edge_mm: float) -> Volume:
+    """10 x 10 x 10 voxels of 1 in 20 x 20 x 20 of 0."""
+    data = np.zeros((20, 20, 20), np.float32)
+    data[5:15, 5:15, 5:15] = 1
+    return Volume(data, oblique_affine((edge_mm, edge_mm, edge_mm)))
+
+
+def with_values(volume: Volume, value: float, *voxels: tuple[int, int, int]) -> Volume:
+    data = volume.data.copy()
+    for voxel in voxels:
+        data[voxel] = value
+    return Volume(data, volume.affine)
+
+
+def test_a_brain_in_zeros_looks_stripped_and_one_in_noise_does_not() -> None:
+    assert looks_stripped(stripped_brain())
+    assert not looks_stripped(head_in_noise())
+
+
+@pytest.mark.parametrize(
+    ("edge_mm", "stripped"),
+    [
+        pytest.param(13.0, True, id="1000 voxels of 2.197 mL: 2197 mL, a brain"),
+        pytest.param(14.0, False, id="1000 voxels of 2.744 mL: 2744 mL, a head"),
+    ],
+)
+def test_what_is_larger_than_a_brain_is_a_head(edge_mm: float, stripped: bool) -> None:
+    assert looks_stripped(cube(edge_mm)) is stripped
+
+
+def test_one_corner_that_is_not_zero_means_not_stripped() -> None:
+    assert not looks_stripped(with_values(stripped_brain(), 1, (11, 0, 7)))
+
+
+def test_an_image_of_zeros_is_no_stripped_brain() -> None:
+    empty = Volume(np.zeros(SHAPE, np.float32), oblique_affine())
+    assert not looks_stripped(empty)
+    with pytest.raises(SiteDataError, match="found neither"):
+        brain_mask_of([empty])
+
+
+def test_a_mask_of_ones_around_a_brain_is_its_non_zero_voxels() -> None:
+    # the ellipsoid is convex, so closing, filling and choosing a component add and take nothing
+    mask = brain_mask_of([stripped_brain()])
+    assert mask.data.dtype == np.bool_
+    np.testing.assert_array_equal(mask.data, brain_voxels())
+    np.testing.assert_array_equal(mask.affine, oblique_affine())
+
+
+def test_zeros_inside_the_brain_are_filled_and_a_speck_outside_is_dropped() -> None:
+    image = with_values(stripped_brain(), 0, (5, 6, 3), (5, 7, 3), (6, 6, 4))
+    image = with_values(image, 80, (1, 12, 1))  # 2 mm from no voxel of the ellipsoid
+    np.testing.assert_array_equal(brain_mask_of([image]).data, brain_voxels())
+
+
+def test_a_cleft_is_closed_along_mm_not_voxels() -> None:
+    # a ball of 2 mm reaches 2 voxels along i (1 mm), 1 along j (1.25 mm), none along k (3 mm)
+    data = np.zeros((16, 16, 9), np.float32)
+    data[2:14, 2:14, 1:8] = 1
+    data[6:9, 4:12, 3:6] = 0  # inside: filled whatever its width
+    data[2:8, 7:9, 1:8] = 0  # a cleft of 2 voxels along j, open towards i: closed
+    data[9:11, 4:12, 5:8] = 0  # a cleft of 2 voxels along i, open towards k: closed
+    data[11:13, 11:13, 7] = 0  # a dent of one voxel along k, 2 x 2 wide: closed from its sides
+    wide = data.copy()
+    wide[2:8, 5:11, 1:8] = 0  # 6 voxels along j, 7.5 mm: stays open
+    closed = brain_mask_of([Volume(data, oblique_affine())]).data
+    np.testing.assert_array_equal(np.argwhere(closed).min(axis=0), (2, 2, 1))
+    assert closed[4:12, 7:9, 2:7].all()
+    assert closed[9:11, 5:11, 5:7].all()
+    still_open = brain_mask_of([Volume(wide, oblique_affine())]).data
+    assert not still_open[3:6, 8, 2:7].any()
+
+
+def test_the_brain_is_where_any_stripped_modality_is_not_zero() -> None:
+    lower, upper = stripped_brain(seed=1), stripped_brain(seed=2)
+    lower.data[:, :, 6:] = 0
+    upper.data[:, :, :2] = 0
+    np.testing.assert_array_equal(brain_mask_of([lower, upper]).data, brain_voxels())
+
+
+def test_a_modality_that_is_not_stripped_adds_nothing() -> None:
+    mask = brain_mask_of([head_in_noise(), stripped_brain()])
+    np.testing.assert_array_equal(mask.data, brain_voxels())
+
+
+def test_the_sites_own_mask_wins() -> None:
+    own = Volume(brain_voxels(), oblique_affine())
+    own.data[:, :, 4:] = False
+    np.testing.assert_array_equal(brain_mask_of([stripped_brain()], own).data, own.data)
+
+
+def test_an_own_mask_on_another_grid_or_without_a_voxel_is_refused() -> None:
+    with pytest.raises(GeometryError, match="want the brain mask and the image on one grid"):
+        brain_mask_of([stripped_brain()], Volume(brain_voxels(), np.eye(4)))
+    empty = Volume(np.zeros(SHAPE, np.bool_), oblique_affine())
+    with pytest.raises(SiteDataError, match="a mask without a voxel"):
+        brain_mask_of([stripped_brain()], empty)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.6))
+def test_a_made_mask_is_one_piece_that_closing_again_does_not_change(
+    seed: int, zeros: float
+) -> None:
+    image = stripped_brain(seed=seed)
+    image.data[np.random.default_rng(seed).random(SHAPE) < zeros] = 0
+    mask = brain_mask_of([image])
+    again = brain_mask_of([Volume(mask.data.astype(np.float32), mask.affine)])
+    assert not (mask.data & ~again.data).any()
+
+
+@pytest.mark.skipif(not SITES.is_dir(), reason="the shared images are not on this machine")
+@pytest.mark.parametrize(
+    ("image", "stripped"),
+    [
+        ("ljubljana-cs/sub-LJ3T007/anat/sub-LJ3T007_FLAIR.nii.gz", True),
+        ("ljubljana-cs/sub-LJ3T019/anat/sub-LJ3T019_T1w.nii.gz", True),
+        ("catania/sub-CT39/anat/sub-CT39_FLAIR.nii.gz", True),
+        ("isles22-philips3t/sub-TUM09/anat/sub-TUM09_FLAIR.nii.gz", True),
+        ("south-carolina/sub-SC01/anat/sub-SC01_T1w.nii.gz", True),
+        ("ucl/sub-UCL01/anat/sub-UCL01_FLAIR.nii.gz", False),
+        ("austin/sub-UT01/anat/sub-UT01_T1w.nii.gz", False),
+        ("tcga-fg/sub-TCFG6692/anat/sub-TCFG6692_FLAIR.nii.gz", False),
+        ("harvard/sub-HMS01/anat/sub-HMS01_ce-gadolinium_T1w.nii.gz", False),
+        ("ljubljana-long/sub-LJLG01/ses-01/anat/sub-LJLG01_ses-01_T1w.nii.gz", False),
+    ],
+)
+def test_real_images_are_told_apart(image: str, stripped: bool) -> None:
+    assert looks_stripped(read_volume(SITES / image)) is stripped
+
+
+@pytest.mark.skipif(not SITES.is_dir(), reason="the shared images are not on this machine")
+def test_the_mask_made_of_a_real_brain_is_nearly_the_sites_own() -> None:
+    site = SITES / "ljubljana-cs"
+    image = read_volume(site / "sub-LJ3T019" / "anat" / "sub-LJ3T019_FLAIR.nii.gz")
+    folder = site / "derivatives" / "lesions" / "sub-LJ3T019" / "anat"
+    own = read_mask(folder / "sub-LJ3T019_desc-brain_mask.nii.gz").data
+    made = brain_mask_of([image]).data
+    assert 2 * np.count_nonzero(own & made) / (own.sum() + made.sum()) > 0.995

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import DTypeLike, NDArray
+
+from common.errors import SiteDataError
+from common.metrics.mask import lesion_mask
+
+
+def values(*first: float, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """A (4, 3, 2) image that begins, i fastest, with these values and is 0 elsewhere."""
+    flat = np.zeros(24, dtype=dtype)
+    flat[: len(first)] = first
+    return flat.reshape((4, 3, 2), order="F")
+
+
+@pytest.mark.parametrize("dtype", ["bool", "u1", "i1", "i2", "u4", "i8", "f2", "f4", "f8", ">i2"])
+def test_whole_numbers_of_any_type_are_a_mask(dtype: str) -> None:
+    mask, notes = lesion_mask(values(0, 1, 1, dtype=dtype), name="reference")
+    assert mask.dtype == np.bool_
+    assert np.flatnonzero(mask.ravel(order="F")).tolist() == [1, 2]
+    assert notes == []
+
+
+def test_a_mask_stored_as_0_and_255_needs_no_note() -> None:
+    mask, notes = lesion_mask(values(255, 0, 255, dtype="u1"), name="reference")
+    assert np.count_nonzero(mask) == 2
+    assert notes == []
+
+
+def test_several_labels_become_one_with_a_note() -> None:
+    mask, notes = lesion_mask(values(2, 0, 1, 7), name="reference")
+    assert np.count_nonzero(mask) == 3
+    assert notes == ["reference: 3 labels (1, 2, 7) taken together as lesion"]
+
+
+def test_fractions_are_refused_without_a_threshold() -> None:
+    with pytest.raises(
+        SiteDataError,
+        match=r"prediction: want a mask of whole numbers, found values between 0 and 0\.75",
+    ):
+        lesion_mask(values(0.25, 0.75), name="prediction")
+
+
+def test_a_probability_is_lesion_above_the_threshold_and_not_at_it() -> None:
+    mask, notes = lesion_mask(values(0.25, 0.5, 0.75), name="prediction", threshold=0.5)
+    assert np.flatnonzero(mask.ravel(order="F")).tolist() == [2]
+    assert notes == ["prediction: a probability map; lesion is above 0.5"]
+
+
+def test_a_threshold_leaves_whole_numbers_alone() -> None:
+    mask, _ = lesion_mask(values(1, 0, 1), name="reference", threshold=1.0)
+    assert np.count_nonzero(mask) == 2
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "threshold"), [(1.0, None), (4.0, None), (0.75, 0.5)], ids=str
+)
+def test_a_constant_image_counts_as_empty(everywhere: float, threshold: float | None) -> None:
+    image = np.full((4, 3, 2), everywhere, dtype=np.float32)
+    mask, notes = lesion_mask(image, name="prediction", threshold=threshold)
+    assert not mask.any()
+    assert "lesion in every voxel, which marks nothing; counted as empty" in notes[-1]
+
+
+def test_an_image_of_zeros_is_empty_without_a_note() -> None:
+    mask, notes = lesion_mask(values(), name="reference")
+    assert not mask.any()
+    assert notes == []
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_are_refused(bad: float) -> None:
+    with pytest.raises(SiteDataError, match="found 2 NaN or infinite voxels"):
+        lesion_mask(values(1, bad, bad), name="reference")
+
+
+def test_complex_numbers_are_refused() -> None:
+    with pytest.raises(SiteDataError, match="reference: want real numbers, found type complex64"):
+        lesion_mask(values(1, dtype=np.complex64), name="reference")
+
+
+def test_the_image_itself_is_not_changed() -> None:
+    image = np.full((4, 3, 2), 1, dtype=np.uint8)
+    lesion_mask(image, name="reference")
+    assert (image == 1).all()

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from common.errors import ConfigError
+from common.settings import Settings, read_toml, with_overrides, with_value
+
+
+class Scanner(Settings):
+    field_strength_t: float
+    vendor: str = "unknown"
+
+
+class Hospital(Settings):
+    name: str
+    scanner: Scanner
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_valid_one() -> None:
+    table = {"name": "lyon", "scanner": {"field_strenght_t": 3.0}}
+    with pytest.raises(ConfigError, match=r"scanner.field_strenght_t: unknown key; did you mean"):
+        Hospital.from_table(table, where="hospital.toml")
+
+
+def test_all_faults_are_told_at_once_and_name_the_file() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Hospital.from_table({"scanner": {"field_strength_t": "three"}}, where="hospital.toml")
+    text = str(caught.value)
+    assert text.startswith("hospital.toml:")
+    assert "name: missing" in text
+    assert "scanner.field_strength_t:" in text
+    assert "'three'" in text
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_refused(value: float) -> None:
+    with pytest.raises(ConfigError, match="field_strength_t"):
+        Scanner.from_table({"field_strength_t": value}, where="scanner.toml")
+
+
+def test_canonical_json_spells_out_defaults_in_sorted_order() -> None:
+    hospital = Hospital(name="lyon", scanner=Scanner(field_strength_t=3))
+    expected = '{"name":"lyon","scanner":{"field_strength_t":3.0,"vendor":"unknown"}}'
+    assert hospital.canonical_json() == expected
+    assert hospital.sha256() == hashlib.sha256(expected.encode()).hexdigest()
+
+
+def test_an_override_reaches_a_nested_value_and_leaves_the_original_alone() -> None:
+    table = {"scanner": {"field_strength_t": 1.5}, "name": "lyon"}
+    changed = with_overrides(table, ["scanner.field_strength_t=3.0", "name=ghent"])
+    assert changed == {"scanner": {"field_strength_t": 3.0}, "name": "ghent"}
+    assert table == {"scanner": {"field_strength_t": 1.5}, "name": "lyon"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param("a=[1, 2]", [1, 2], id="a list"),
+        pytest.param("a=true", True, id="a truth"),
+        pytest.param("a=1e-3", 0.001, id="a small number"),
+        pytest.param("a=two words", "two words", id="plain text"),
+        pytest.param("a=x=y", "x=y", id="an equals sign inside"),
+    ],
+)
+def test_an_override_is_read_as_toml_or_else_as_text(text: str, value: object) -> None:
+    assert with_overrides({}, [text]) == {"a": value}
+
+
+@pytest.mark.parametrize("text", ["a", "=3", "a..b=3", ".a=3"])
+def test_an_override_without_a_key_and_a_value_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="want KEY=VALUE"):
+        with_overrides({}, [text])
+
+
+def test_a_value_is_not_taken_for_a_table() -> None:
+    with pytest.raises(ConfigError, match="'name' is a value"):
+        with_value({"name": "lyon"}, "name.first", "L")
+
+
+def test_a_file_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "hospital.toml"
+    path.write_text("name = 'lyon'\nscanner = \n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"hospital.toml: not readable as TOML.*line 2"):
+        read_toml(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent.toml: no such file"):
+        read_toml(tmp_path / "absent.toml")

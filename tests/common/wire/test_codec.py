@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import WireError
+from common.wire.codec import Packed, pack, unpack
+from common.wire.messages import (
+    Arrays,
+    Assignment,
+    BaselineSums,
+    SiteFailure,
+    SiteUpdate,
+    TrainRequest,
+)
+
+ASSIGNMENT = Assignment(
+    run="r1",
+    phase="training",
+    round_index=3,
+    recipe="{}",
+    code_digest="d",
+    site="lyon",
+    site_index=1,
+    n_sites=2,
+)
+
+ARRAYS = st.dictionaries(
+    st.text(min_size=1, max_size=8),
+    st.one_of(
+        hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=3, max_side=3)),
+        hnp.arrays(np.float64, hnp.array_shapes(min_dims=1, max_dims=2, max_side=3)),
+        hnp.arrays(np.int64, hnp.array_shapes(min_dims=1, max_dims=2, max_side=3)),
+    ),
+    max_size=4,
+)
+
+
+def request(parameters: Arrays) -> TrainRequest:
+    template = {"FLAIR": (0.25, 0.875, 1.25)}
+    return TrainRequest(assignment=ASSIGNMENT, template=template, parameters=parameters)
+
+
+def update(**changed: Any) -> SiteUpdate:
+    fields: dict[str, Any] = {
+        "n_cases": 4,
+        "lesion_volume_ml": 12.5,
+        "loss": 0.5,
+        "segmentation_loss": 0.25,
+        "site_loss": None,
+        "head_spread": None,
+        "validation_dice": 0.125,
+        "n_validation_cases": 1,
+        "wall_s": 2.0,
+        "change": {"w": np.array([1.0, -2.0], np.float32)},
+    }
+    return SiteUpdate(**fields | changed)
+
+
+@given(ARRAYS)
+def test_what_is_packed_comes_back_bit_for_bit(arrays: Arrays) -> None:
+    returned = unpack(pack(request(arrays)), TrainRequest)
+    assert returned.assignment == ASSIGNMENT
+    assert returned.template == {"FLAIR": (0.25, 0.875, 1.25)}
+    assert returned.parameters.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert returned.parameters[name].dtype == array.dtype
+        assert returned.parameters[name].shape == array.shape
+        assert returned.parameters[name].tobytes() == array.tobytes()
+
+
+def test_arrays_that_are_not_contiguous_arrive_in_order() -> None:
+    turned = np.arange(6, dtype=np.float32).reshape(2, 3).T
+    returned = unpack(pack(request({"w": turned})), TrainRequest)
+    np.testing.assert_array_equal(returned.parameters["w"], [[0, 3], [1, 4], [2, 5]])
+
+
+def test_an_array_that_arrived_can_be_changed() -> None:
+    arrived = unpack(pack(update()), SiteUpdate).change["w"]
+    arrived += 1  # np.frombuffer alone would be read-only
+    np.testing.assert_array_equal(arrived, [2.0, -1.0])
+
+
+def test_an_array_of_another_dtype_does_not_travel() -> None:
+    with pytest.raises(WireError, match=r"parameters\['w'\]: want one of .*, got float16"):
+        pack(request({"w": np.zeros(2, np.float16)}))
+
+
+def test_another_message_than_expected_is_refused() -> None:
+    with pytest.raises(WireError, match="want BaselineSums or SiteFailure, got 'SiteUpdate'"):
+        unpack(pack(update()), (BaselineSums, SiteFailure))
+
+
+@pytest.mark.parametrize("cut", [1, 4, 8])
+def test_a_payload_that_was_cut_off_is_refused(cut: int) -> None:
+    packed = pack(update())
+    with pytest.raises(WireError, match=f"payload: {8 - cut} bytes end inside array 'w'"):
+        unpack(Packed(packed.header, packed.payload[:-cut]), SiteUpdate)
+
+
+def test_a_payload_with_bytes_to_spare_is_refused() -> None:
+    packed = pack(update())
+    with pytest.raises(WireError, match="payload: want 8 bytes for the arrays named, got 9"):
+        unpack(Packed(packed.header, packed.payload + b"x"), SiteUpdate)
+
+
+def changed_header(**changes: Any) -> Packed:
+    packed = pack(update())
+    return Packed(json.dumps(json.loads(packed.header) | changes), packed.payload)
+
+
+@pytest.mark.parametrize(
+    ("packed", "words"),
+    [
+        pytest.param(Packed("{", b""), "header: not JSON", id="no JSON"),
+        pytest.param(Packed("[]", b""), "header: want an object", id="a list"),
+        pytest.param(changed_header(more=1), "header: want an object", id="another key"),
+        pytest.param(changed_header(fields=[]), "header.fields: want dict", id="fields"),
+        pytest.param(changed_header(message="Popen"), "got 'Popen'", id="unknown class"),
+        pytest.param(
+            changed_header(arrays=[["change", "w", "object", [2]]]), "header.arrays", id="objects"
+        ),
+        pytest.param(
+            changed_header(arrays=[["change", "w", "float32", [-2]]]), "header.arrays", id="minus"
+        ),
+        pytest.param(
+            changed_header(arrays=[["loss", "w", "float32", [2]]]), "has no place", id="wrong field"
+        ),
+        pytest.param(
+            changed_header(
+                arrays=[["change", "w", "float32", [1]], ["change", "w", "float32", [1]]]
+            ),
+            "has no place",
+            id="twice",
+        ),
+    ],
+)
+def test_a_header_that_was_tampered_with_is_refused(packed: Packed, words: str) -> None:
+    with pytest.raises(WireError, match=words):
+        unpack(packed, SiteUpdate)
+
+
+def test_a_field_that_is_not_in_the_class_is_refused() -> None:
+    fields = json.loads(pack(update()).header)["fields"]
+    with pytest.raises(WireError, match="subject_names"):
+        unpack(changed_header(fields=fields | {"subject_names": ["Ada"]}), SiteUpdate)
+
+
+def test_a_field_out_of_its_range_is_refused() -> None:
+    fields = json.loads(pack(update()).header)["fields"]
+    with pytest.raises(WireError, match="SiteUpdate.n_cases: .* greater than or equal to 1"):
+        unpack(changed_header(fields=fields | {"n_cases": 0}), SiteUpdate)
+
+
+def test_plain_json_cannot_stand_in_for_arrays() -> None:
+    fields = json.loads(pack(update()).header)["fields"]
+    with pytest.raises(WireError, match="SiteUpdate.change: want arrays"):
+        unpack(changed_header(fields=fields | {"change": {"w": [1, 2]}}), SiteUpdate)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_cannot_be_sent(value: float) -> None:
+    with pytest.raises(ValueError, match="loss"):
+        update(loss=value)
+
+
+@given(st.text(), st.binary(max_size=64))
+def test_noise_is_a_wire_error_and_nothing_else(header: str, payload: bytes) -> None:
+    with pytest.raises(WireError):
+        unpack(Packed(header, payload), (SiteUpdate, SiteFailure))
