@@ -20,7 +20,12 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(READY) ## the main job: train over 4 phantom sites, judge on an unseen one (about 5 minutes)
-	$(RUN)python benchmarks/demo.py --out demo
+	@test -d demo/phantoms || $(RUN)lesionfed phantom --out demo/phantoms --sites 6 --subjects 6 --seed 0
+	$(RUN)lesionfed simulate --recipe default \
+	  --site site-1=demo/phantoms/site-1 --site site-2=demo/phantoms/site-2 \
+	  --site site-3=demo/phantoms/site-3 --site site-4=demo/phantoms/site-4 \
+	  --validation site-5=demo/phantoms/site-5 --held-out site-6=demo/phantoms/site-6 \
+	  --out demo/run-$(shell date +%Y%m%d-%H%M%S)
 
 test: $(READY) ## the tests (under 10 minutes on 2 cores, no network, no GPU)
 	$(RUN)pytest -m "not slow and not federation and not gpu"

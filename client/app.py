@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import get_args
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
+from client.failure import failure_of
 from client.handle import handle
 from client.site import read_site
-from common.errors import ConfigError, LesionFedError
+from common.errors import ConfigError
 from common.wire.codec import pack, unpack
 from common.wire.flower_record import from_record, to_record
-from common.wire.messages import Reply, Request, SiteFailure
-
-log = logging.getLogger(__name__)
+from common.wire.messages import Reply, Request
 
 LIMIT_BYTES = 2 << 30
 """A larger message is refused before it is decoded."""
@@ -31,6 +29,7 @@ def answer(message: Message, context: Context) -> Message:
 
 
 def _reply(message: Message, context: Context) -> Reply:
+    """The site's answer; nothing is raised on, for Flower would send the error's text along."""
     try:
         place = context.node_config.get("site")
         if not isinstance(place, str):
@@ -38,6 +37,5 @@ def _reply(message: Message, context: Context) -> Reply:
         site = read_site(Path(place))
         packed = from_record(message.content, limit_bytes=LIMIT_BYTES)
         return handle(unpack(packed, get_args(Request)), site)
-    except LesionFedError as error:
-        log.error("%s: %s", type(error).__name__, error)
-        return SiteFailure(error=type(error).__name__, code=error.code)
+    except Exception as error:
+        return failure_of(error)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import assert_never
 
+from client.failure import failure_of
 from client.phases.baseline import sum_baseline
 from client.phases.statistics import describe_site
 from client.phases.training import train
 from client.site import Site
-from common.errors import CodeMismatch, LesionFedError, WireError
+from common.errors import CodeMismatch, WireError
 from common.recipe import Recipe, recipe_from_table
 from common.wire.code_digest import code_digest
 from common.wire.messages import (
@@ -18,19 +18,13 @@ from common.wire.messages import (
     BaselineRequest,
     Reply,
     Request,
-    SiteFailure,
     StatisticsRequest,
     TrainRequest,
 )
 
-log = logging.getLogger(__name__)
-
 
 def handle(request: Request, site: Site) -> Reply:
-    """The site's answer; a SiteFailure, which holds no text, where something is wrong.
-
-    The reason in words goes to the site's own log: it may hold paths and subject labels.
-    """
+    """The site's answer; a SiteFailure, which holds no text, where something is wrong."""
     try:
         _require_same_code(request.assignment)
         recipe = _recipe_of(request.assignment)
@@ -42,12 +36,8 @@ def handle(request: Request, site: Site) -> Reply:
             case TrainRequest():
                 return train(request, recipe, site)
         assert_never(request)
-    except LesionFedError as error:
-        log.error("%s: %s", type(error).__name__, error)
-        return SiteFailure(error=type(error).__name__, code=error.code)
-    except Exception:
-        log.exception("an error of the program, not of the data; please report it")
-        return SiteFailure(error="InternalError", code="internal")
+    except Exception as error:
+        return failure_of(error)
 
 
 def _require_same_code(assignment: Assignment) -> None:

@@ -8,10 +8,10 @@ from client.site import Site
 from common.errors import SiteDataError
 from common.imaging.prepared import PreparedCase
 from common.imaging.prepared_site import PreparedSite, prepared_site
+from common.imaging.preprocessing.template import Template
 from common.imaging.split import split_cases
 from common.recipe import Recipe
 from common.seeds import derived_seed
-from common.wire.messages import Template
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ import safetensors
 import safetensors.numpy
 
 from common.errors import ConfigError, ModelFileError
+from common.imaging.preprocessing.template import Template
 from common.recipe import Recipe, recipe_from_table
 from common.whole_file import write_whole
-from common.wire.messages import Template
 
 FORMAT = "lesionfed-model-1"
 

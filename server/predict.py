@@ -48,8 +48,8 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
     wanted = model.recipe.task.modalities
     if set(images) != set(wanted):
         raise ModelFileError(
-            f"the model reads {', '.join(wanted)}; given were {', '.join(sorted(images)) or 'none'}. "
-            "Give one --image MODALITY=FILE for each."
+            f"the model reads {', '.join(wanted)}; given were "
+            f"{', '.join(sorted(images)) or 'none'}. Give one --image MODALITY=FILE for each."
         )
     volumes = {modality: read_volume(images[modality]) for modality in wanted}
     for modality, volume in volumes.items():

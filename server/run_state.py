@@ -6,7 +6,8 @@ from dataclasses import field
 
 from pydantic.dataclasses import dataclass
 
-from common.wire.messages import CHECKED, Arrays, Template
+from common.imaging.preprocessing.template import Template
+from common.wire.messages import CHECKED, Arrays
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

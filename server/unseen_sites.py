@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from common.imaging.findings import case_name
 from common.imaging.prepared import PreparedCase
 from common.imaging.prepared_site import prepared_site
+from common.imaging.preprocessing.template import Template
 from common.learning.segmentation import segment
 from common.metrics.case import score_case
 from common.metrics.presets import preset
 from common.recipe import Recipe
-from common.wire.messages import Template
 
 BoolArray = npt.NDArray[np.bool_]
 Segment = Callable[[PreparedCase], BoolArray]
@@ -35,6 +36,11 @@ class CaseRow:
     session: str | None
     failed: str | None
     metrics: dict[str, float | int | None]
+
+    @property
+    def name(self) -> str:
+        """Subject and session as in file names."""
+        return case_name(self.subject, self.session)
 
     def as_dict(self) -> dict[str, object]:
         """One flat row."""
@@ -89,8 +95,8 @@ def open_unseen_site(
         for case in prepared.cases
         if case.lesions is None
     ]
-    for case_name in prepared.quarantined:
-        subject, _, session = case_name.partition("_")
+    for left_out in prepared.quarantined:
+        subject, _, session = left_out.partition("_")
         failed.append(CaseRow(subject, session or None, "quarantined by intake", {}))
     return UnseenSite(name, scorable, tuple(failed))
 

@@ -61,7 +61,9 @@ def brain_mask() -> Volume:
 
 def image_path(root: Path, subject: str, modality: str, session: str | None = None) -> Path:
     """Where `write_site` puts one image."""
-    return root / subject / (session or "") / "anat" / f"{_stem(subject, session)}_{modality}.nii.gz"
+    return (
+        root / subject / (session or "") / "anat" / f"{_stem(subject, session)}_{modality}.nii.gz"
+    )
 
 
 def mask_path(root: Path, subject: str, description: str, session: str | None = None) -> Path:

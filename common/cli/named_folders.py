@@ -9,7 +9,7 @@ from common.errors import ConfigError
 
 
 def named_folders(texts: Sequence[str], *, option: str) -> dict[str, Path]:
-    """Name -> existing folder, in the order given; ConfigError names the option and what is wrong."""
+    """Name -> existing folder, in the order given; ConfigError says which option is wrong."""
     folders: dict[str, Path] = {}
     for text in texts:
         name, equals, path = text.partition("=")

@@ -19,7 +19,7 @@ def run(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
     """Exit code: 0, 1 where the work failed, 2 where it was asked for wrongly.
 
     argv   the arguments without the program's name; None for those of this process
-    An error of ours is shown as its text alone; any other is a fault of the program and shown whole.
+    An error of ours is shown as its text alone; any other is a fault of the program, shown whole.
     """
     logging.basicConfig(
         level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr

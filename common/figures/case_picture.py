@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import nibabel as nib
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+from nibabel.orientations import apply_orientation, io_orientation
 
 from common.figures.mosaic import lesion_mosaic
 from common.imaging.prepared import PreparedCase
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 
 def case_picture(case: PreparedCase, prediction: npt.NDArray[np.bool_], *, title: str) -> bytes:
@@ -18,10 +20,10 @@ def case_picture(case: PreparedCase, prediction: npt.NDArray[np.bool_], *, title
     prediction   (i, j, k) on the case's crop
     The arrays are turned to the orientation closest to RAS; nothing is resampled.
     """
-    orientation = nib.io_orientation(case.affine)
+    orientation: Array = io_orientation(case.affine)  # type: ignore[no-untyped-call] # untyped in nibabel
 
     def upright(array: Array) -> Array:
-        turned: Array = nib.apply_orientation(np.asarray(array), orientation)
+        turned: Array = apply_orientation(np.asarray(array), orientation)  # type: ignore[no-untyped-call] # as above
         return turned
 
     axes = np.argsort(orientation[:, 0])

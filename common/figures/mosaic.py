@@ -86,6 +86,7 @@ def lesion_mosaic(
         window=_grey_window(flair[inside]),
         box_mm=_box_mm(inside | lesions, spacing),
         slices=lesion_slices(lesions, inside, n=N_SLICES),
+        k_lowest=int(np.argmax(inside.any(axis=(0, 1)))),
     )
     return _draw(picture, reference, prediction, title)
 
@@ -135,13 +136,24 @@ def _filled(chosen: list[int], brain: BoolArray, *, n: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Picture:
-    """What every panel shares. box_mm: left, right, back, front in mm from the first voxel."""
+    """What every panel shares.
+
+    box_mm    left, right, back, front in mm from the first voxel
+    slices    along k, rising
+    k_lowest  the lowest slice with brain
+    """
 
     flair: Image
     spacing_mm: tuple[float, float, float]
     window: tuple[float, float]
     box_mm: tuple[float, float, float, float]
     slices: tuple[int, ...]
+    k_lowest: int
+
+    @property
+    def heights_mm(self) -> list[float]:
+        """How far each slice lies above the lowest one with brain."""
+        return [(k - self.k_lowest) * self.spacing_mm[2] for k in self.slices]
 
     @property
     def width_over_height(self) -> float:
@@ -186,6 +198,38 @@ def _box_mm(
     return edges[0], edges[1], edges[2], edges[3]
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where things stand on the sheet; inches, from its lower left corner."""
+
+    n_rows: int
+    n_columns: int
+    panel_in: tuple[float, float]
+
+    left_in = 0.36
+    top_in = 0.62
+    bottom_in = 0.62
+    gap_in = 0.05
+    least_width_in = 6.5  # the captions need it
+
+    @property
+    def size_in(self) -> tuple[float, float]:
+        width = self.left_in + self.n_columns * (self.panel_in[0] + self.gap_in)
+        height = self.top_in + self.n_rows * (self.panel_in[1] + self.gap_in) + self.bottom_in
+        return max(width, self.least_width_in), height
+
+    def panel(self, row: int, column: int) -> tuple[float, float, float, float]:
+        """Left, bottom, width, height, as shares of the sheet."""
+        width, height = self.panel_in
+        left = self.left_in + column * (width + self.gap_in)
+        bottom = self.size_in[1] - self.top_in - (row + 1) * (height + self.gap_in)
+        return *self.share(left, bottom), *self.share(width, height)
+
+    def share(self, x_in: float, y_in: float) -> tuple[float, float]:
+        """A place or a size as shares of the sheet."""
+        return x_in / self.size_in[0], y_in / self.size_in[1]
+
+
 def _draw(
     picture: _Picture, reference: BoolArray | None, prediction: BoolArray, title: str
 ) -> bytes:
@@ -194,30 +238,14 @@ def _draw(
 
     rows = ["FLAIR", *([] if reference is None else ["Reference"]), "Prediction"]
     panel_in = (PANEL_HEIGHT_IN * picture.width_over_height, PANEL_HEIGHT_IN)
-    left_in, top_in, bottom_in, gap_in = 0.36, 0.62, 0.62, 0.05
-    width_in = max(left_in + len(picture.slices) * (panel_in[0] + gap_in), 6.5)
-    height_in = top_in + len(rows) * (panel_in[1] + gap_in) + bottom_in
-    figure = Figure(figsize=(width_in, height_in), dpi=RESOLUTION_DPI, facecolor=BACKGROUND)
+    layout = _Layout(len(rows), len(picture.slices), panel_in)
+    figure = Figure(figsize=layout.size_in, dpi=RESOLUTION_DPI, facecolor=BACKGROUND)
     canvas = FigureCanvasAgg(figure)
-
     for row, label in enumerate(rows):
-        bottom = height_in - top_in - (row + 1) * (panel_in[1] + gap_in)
-        figure.text(
-            0.5 * left_in / width_in,
-            (bottom + 0.5 * panel_in[1]) / height_in,
-            label,
-            color=TEXT,
-            fontsize=11,
-            rotation=90,
-            ha="center",
-            va="center",
-        )
         for column, k in enumerate(picture.slices):
-            place_in = (left_in + column * (panel_in[0] + gap_in), bottom, *panel_in)
             brightness = DIMMED if label == "Prediction" else 1.0
-            axes = _panel(figure, picture, k, place_in=place_in, brightness=brightness)
-            if row == 0:
-                axes.set_title(f"slice {k}", color=QUIET_TEXT, fontsize=9, pad=3)
+            place = layout.panel(row, column)
+            axes = _panel(figure, picture, k, place=place, brightness=brightness)
             if label == "Reference" and reference is not None:
                 _outline(axes, reference[:, :, k], picture, REFERENCE_COLOUR)
             if label == "Prediction":
@@ -225,12 +253,13 @@ def _draw(
                 _paint(axes, shown, prediction[:, :, k], picture)
             if column == 0:
                 _name_sides(axes)
-    _write_captions(figure, title, has_reference=reference is not None, left_in=left_in)
+    _name_rows_and_columns(figure, layout, rows, picture.heights_mm)
+    _write_captions(figure, layout, title, has_reference=reference is not None)
     return _small_png(canvas)
 
 
 def _small_png(canvas: FigureCanvasAgg) -> bytes:
-    """The drawn figure in 256 colours: a third of the bytes, greys within one step of 255."""
+    """The drawn figure in 256 colours: a third fewer bytes, and no difference to see."""
     from PIL import Image as Pictures
 
     canvas.draw()  # type: ignore[no-untyped-call] # matplotlib has not typed its canvases
@@ -246,15 +275,11 @@ def _panel(
     picture: _Picture,
     k: int,
     *,
-    place_in: tuple[float, float, float, float],
+    place: tuple[float, float, float, float],
     brightness: float,
 ) -> Axes:
     """Axes in mm that show slice k: the patient's right on the left, anterior up."""
-    width_in, height_in = figure.get_size_inches()
-    left, bottom, width, height = place_in
-    axes = figure.add_axes(
-        (left / width_in, bottom / height_in, width / width_in, height / height_in)
-    )
+    axes = figure.add_axes(place)
     axes.set_axis_off()
     black, white = picture.window
     axes.imshow(
@@ -345,26 +370,39 @@ def _name_sides(axes: Axes) -> None:
         )
 
 
-def _write_captions(figure: Figure, title: str, *, has_reference: bool, left_in: float) -> None:
+def _name_rows_and_columns(
+    figure: Figure, layout: _Layout, rows: list[str], heights_mm: list[float]
+) -> None:
+    for row, label in enumerate(rows):
+        _, bottom, _, height = layout.panel(row, 0)
+        x, _ = layout.share(0.5 * layout.left_in, 0)
+        middle = bottom + 0.5 * height
+        figure.text(
+            x, middle, label, color=TEXT, fontsize=11, rotation=90, ha="center", va="center"
+        )
+    for column, height_mm in enumerate(heights_mm):
+        left, bottom, width, height = layout.panel(0, column)
+        above = bottom + height + layout.share(0, 0.07)[1]
+        figure.text(
+            left + 0.5 * width,
+            above,
+            f"{height_mm:.0f} mm",
+            color=QUIET_TEXT,
+            fontsize=9,
+            ha="center",
+        )
+
+
+def _write_captions(figure: Figure, layout: _Layout, title: str, *, has_reference: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    width_in, height_in = figure.get_size_inches()
-    left = left_in / width_in
+    left, top = layout.share(layout.left_in, layout.size_in[1] - 0.12)
+    figure.text(left, top, title, color=TEXT, fontsize=12, va="top", parse_math=False)
     figure.text(
-        left,
-        1 - 0.12 / height_in,
-        title,
-        color=TEXT,
-        fontsize=12,
-        va="top",
-        parse_math=False,
-    )
-    figure.text(
-        left,
-        0.12 / height_in,
+        *layout.share(layout.left_in, 0.12),
         "Radiological view: the patient's right (R) is on the left; anterior is up. "
-        "Slices are numbered from below, from 0.",
+        "Heights are above the lowest slice with brain.",
         color=QUIET_TEXT,
         fontsize=8.5,
         va="bottom",
@@ -376,7 +414,7 @@ def _write_captions(figure: Figure, title: str, *, has_reference: bool, left_in:
     figure.legend(
         handles=handles,
         loc="lower left",
-        bbox_to_anchor=(left, 0.3 / height_in),
+        bbox_to_anchor=layout.share(layout.left_in, 0.3),
         borderaxespad=0,
         borderpad=0,
         ncols=len(handles),

@@ -1,31 +1,15 @@
-"""What the file names of a site's BIDS folder say: its cases, their images and their masks.
-
-Names are taken apart by pybids. Its layout is not used: it drops a derivatives folder that lacks
-`dataset_description.json`, so that a site's lesion masks would vanish with no more than a warning,
-and it takes 10 s for 2000 images where this takes 1 s.
-"""
+"""What the file names of a site's BIDS folder say: its cases, their images and their masks."""
 
 from __future__ import annotations
 
-import csv
-import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bids.layout import Config, parse_file_entities
-
-from common.errors import SiteDataError
-from common.imaging.findings import Finding, Level, case_name
-from common.imaging.volume import NIFTI_SUFFIXES
-
-NOT_RAW = frozenset({"sourcedata", "code", "stimuli"})
-"""Folders of a BIDS dataset that hold no images to learn from."""
-
-SHOWN = 5
-"""File names spelled out in one finding; the rest is counted."""
+from common.imaging.bids_names import NamedFile, named_files
+from common.imaging.findings import Finding, Level, case_name, few
+from common.imaging.participants import read_participants, without_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,34 +40,6 @@ class SiteFiles:
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """One NIfTI file with the parts of its name."""
-
-    path: Path
-    shown: str
-    entities: Mapping[str, str]
-    derived: bool
-
-    @property
-    def subject(self) -> str:
-        return f"sub-{self.entities['subject']}"
-
-    @property
-    def session(self) -> str | None:
-        label = self.entities.get("session")
-        return None if label is None else f"ses-{label}"
-
-    @property
-    def is_mask(self) -> bool:
-        return self.entities["suffix"] == "mask"
-
-    @property
-    def makes_a_case(self) -> bool:
-        anatomical = self.entities.get("datatype", "anat") == "anat"
-        return anatomical and not self.derived and not self.is_mask
-
-
 def list_cases(root: Path, modalities: Sequence[str]) -> SiteFiles:
     """Every case under `root`, with the findings its file names give rise to.
 
@@ -93,17 +49,10 @@ def list_cases(root: Path, modalities: Sequence[str]) -> SiteFiles:
     without a session belongs to its subject's only case, one with `space-` lies on another grid
     and is not used. Raises SiteDataError when `root` is not a folder.
     """
-    if not root.is_dir():
-        raise SiteDataError(
-            f"{root}: no such folder. Give the folder that holds the sub-* folders."
-        )
-    paths, findings = _walk(root)
-    files, more = _parse(root, [path for path in paths if path.name.endswith(NIFTI_SUFFIXES)])
+    files, findings = named_files(root)
+    diagnoses, more = read_participants(root / "participants.tsv")
     findings.extend(more)
-    findings.extend(_dicom_findings(root, paths))
-    diagnoses, more = _read_participants(root / "participants.tsv")
-    findings.extend(more)
-    by_case: dict[tuple[str, str | None], list[_File]] = defaultdict(list)
+    by_case: dict[tuple[str, str | None], list[NamedFile]] = defaultdict(list)
     for file in files:
         if file.makes_a_case:
             by_case[file.subject, file.session].append(file)
@@ -117,97 +66,18 @@ def list_cases(root: Path, modalities: Sequence[str]) -> SiteFiles:
         cases.append(case)
         findings.extend(more)
     imaged = {subject for subject, _ in by_case}
-    findings.extend(_without_images(sorted(set(diagnoses) - imaged)))
+    findings.extend(without_images(sorted(set(diagnoses) - imaged)))
     return SiteFiles(tuple(cases), tuple(findings))
 
 
-def _walk(root: Path) -> tuple[list[Path], list[Finding]]:
-    """Every file under `root`, sorted; linked folders are followed once, hidden ones not at all."""
-    seen: set[str] = set()
-    paths: list[Path] = []
-    closed: list[OSError] = []
-    for folder, inner, names in os.walk(root, onerror=closed.append, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            inner.clear()
-            continue
-        seen.add(real)
-        inner[:] = sorted(name for name in inner if name[0] != "." and name not in NOT_RAW)
-        paths.extend(Path(folder, name) for name in names if name[0] != ".")
-    findings = [
-        _on_folder(
-            "warning",
-            "closed-folder",
-            f"cannot look into {Path(error.filename).relative_to(root)}: {error.strerror}",
-            "Give the account that runs this command the right to read it.",
-        )
-        for error in closed
-    ]
-    return sorted(paths), findings
-
-
-def _parse(root: Path, paths: Sequence[Path]) -> tuple[list[_File], list[Finding]]:
-    """The files whose names are BIDS, and findings on those whose are not."""
-    known: dict[str, Any] = {}
-    for name in ("bids", "derivatives"):
-        known.update(Config.load(name).entities)
-    files: list[_File] = []
-    odd: list[str] = []
-    findings: list[Finding] = []
-    for path in paths:
-        shown = path.relative_to(root).as_posix()
-        # the name alone: pybids would let a folder's label win over the file's
-        entities = parse_file_entities(f"/{path.name}", entities=list(known.values()))
-        if (
-            not {"subject", "suffix"} <= set(entities)
-            or entities["extension"] not in NIFTI_SUFFIXES
-        ):
-            odd.append(shown)
-            continue
-        entities = {key: str(value) for key, value in entities.items()}
-        folders = path.relative_to(root).parts[:-1]
-        if folders and folders[-1] in {"anat", "dwi", "func", "fmap", "perf", "pet", "swi"}:
-            entities["datatype"] = folders[-1]
-        file = _File(path, shown, entities, "derivatives" in folders)
-        misplaced = list(_misplaced(file, folders))
-        findings.extend(misplaced)
-        if not misplaced:
-            files.append(file)
-    if odd:
-        findings.append(
-            _on_folder(
-                "warning",
-                "name",
-                f"{len(odd)} NIfTI files have no BIDS name and are left out: {_few(odd)}",
-                "Name them like sub-01_ses-01_FLAIR.nii.gz (letters and digits in each label).",
-            )
-        )
-    return files, findings
-
-
-def _misplaced(file: _File, folders: Sequence[str]) -> Iterator[Finding]:
-    """A finding when a folder above the file names another subject or session than the file."""
-    for prefix, label in (("sub-", file.subject), ("ses-", file.session)):
-        above = [folder for folder in folders if folder.startswith(prefix)]
-        if label is not None and any(folder != label for folder in above):
-            yield Finding(
-                level="warning",
-                code="wrong-folder",
-                subject=file.subject,
-                session=file.session,
-                text=f"{file.shown} lies in the folder of {above[-1]}; not used",
-                fix="Find out whose image it is, then move or rename the file.",
-            )
-
-
 def _masks_by_case(
-    masks: Sequence[_File], cases: Sequence[tuple[str, str | None]]
-) -> tuple[dict[tuple[str, str | None], list[_File]], list[Finding]]:
+    masks: Sequence[NamedFile], cases: Sequence[tuple[str, str | None]]
+) -> tuple[dict[tuple[str, str | None], list[NamedFile]], list[Finding]]:
     """The masks that belong to each case, and findings on those that belong to none."""
     sessions: dict[str, list[str | None]] = defaultdict(list)
     for subject, session in cases:
         sessions[subject].append(session)
-    owned: dict[tuple[str, str | None], list[_File]] = defaultdict(list)
+    owned: dict[tuple[str, str | None], list[NamedFile]] = defaultdict(list)
     findings = []
     for mask in masks:
         of_subject = sessions.get(mask.subject, [])
@@ -231,7 +101,7 @@ def _masks_by_case(
 
 
 def _masks_elsewhere(
-    masks: Sequence[_File], cases: Set[tuple[str, str | None]]
+    masks: Sequence[NamedFile], cases: Set[tuple[str, str | None]]
 ) -> Iterator[Finding]:
     """One note for each subject whose masks are, by their names, on another grid."""
     by_subject: dict[str, list[str]] = defaultdict(list)
@@ -246,15 +116,15 @@ def _masks_elsewhere(
             subject=subject,
             session=None,
             text="masks with space- in their names lie on a grid of their own and are not used: "
-            + _few(names),
+            + few(names),
             fix="To use one, resample it onto the image with nearest neighbour and drop space-.",
         )
 
 
 def _case(
     key: tuple[str, str | None],
-    images: Sequence[_File],
-    masks: Sequence[_File],
+    images: Sequence[NamedFile],
+    masks: Sequence[NamedFile],
     modalities: Sequence[str],
     diagnosis: str | None,
 ) -> tuple[CaseFiles, list[Finding]]:
@@ -266,7 +136,7 @@ def _case(
             Finding(level=level, code=code, subject=subject, session=session, text=text, fix=fix)
         )
 
-    def only(choices: Sequence[_File], what: str) -> Path | None:
+    def only(choices: Sequence[NamedFile], what: str) -> Path | None:
         if len(choices) > 1:
             names = ", ".join(file.shown for file in choices)
             note(
@@ -297,7 +167,7 @@ def _case(
     brain_mask = only([mask for mask in masks if _is_mask(mask, "brain")], "brain mask")
     if not any(_is_mask(mask, "lesion") for mask in masks):
         others = [mask.path.name for mask in masks if not _is_mask(mask, "brain")]
-        found = f"; not used: {_few(others)}" if others else ""
+        found = f"; not used: {few(others)}" if others else ""
         note(
             "note",
             "no-lesion-mask",
@@ -316,83 +186,11 @@ def _case(
     return case, findings
 
 
-def _is_raw(file: _File, modality: str) -> bool:
+def _is_raw(file: NamedFile, modality: str) -> bool:
     return file.entities["suffix"] == modality and not {"ceagent", "space", "desc"} & set(
         file.entities
     )
 
 
-def _is_mask(file: _File, description: str) -> bool:
+def _is_mask(file: NamedFile, description: str) -> bool:
     return file.entities.get("desc") == description
-
-
-def _read_participants(path: Path) -> tuple[dict[str, str | None], list[Finding]]:
-    """Subject -> diagnosis from participants.tsv, which may be absent."""
-    if not path.exists():
-        return {}, []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-            if rows and None in (row.get("participant_id") for row in rows):
-                raise ValueError("no column participant_id in every row")
-    except (OSError, ValueError, csv.Error) as error:
-        return {}, [
-            _on_folder(
-                "warning",
-                "participants",
-                f"participants.tsv cannot be read, so nobody counts as a control: {error}",
-                "Save it as tab-separated UTF-8 with the columns participant_id and diagnosis.",
-            )
-        ]
-    diagnoses: dict[str, str | None] = {}
-    for row in rows:
-        subject = "sub-" + row["participant_id"].strip().removeprefix("sub-")
-        diagnosis = (row.get("diagnosis") or "").strip()
-        diagnoses[subject] = diagnosis if diagnosis not in ("", "n/a") else None
-    return diagnoses, []
-
-
-def _without_images(subjects: Sequence[str]) -> Iterator[Finding]:
-    if subjects:
-        yield _on_folder(
-            "note",
-            "participant-without-images",
-            f"{len(subjects)} subjects of participants.tsv have no images: {_few(subjects)}",
-            "Nothing to do if that is meant; else add their sub-* folders.",
-        )
-
-
-def _dicom_findings(root: Path, paths: Sequence[Path]) -> Iterator[Finding]:
-    """One finding for each top folder that holds DICOM files, outside sourcedata/."""
-    folders = Counter(path.relative_to(root).parts[0] for path in paths if _is_dicom(path))
-    for folder, n_files in sorted(folders.items()):
-        yield Finding(
-            level="warning",
-            code="dicom",
-            subject=folder if folder.startswith("sub-") else None,
-            session=None,
-            text=f"{n_files} DICOM files in {folder}; only NIfTI is read",
-            fix="Convert them with dcm2niix, name the results by BIDS, and keep the DICOM files "
-            "out of this folder (or in sourcedata/).",
-        )
-
-
-def _is_dicom(path: Path) -> bool:
-    if path.suffix.lower() in {".dcm", ".ima"} or path.name == "DICOMDIR":
-        return True
-    if path.suffix and not path.suffix[1:].isdigit():
-        return False  # scanners name files IM0001 or 1.2.840.113; anything else is no DICOM
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
-def _on_folder(level: Level, code: str, text: str, fix: str) -> Finding:
-    return Finding(level=level, code=code, subject=None, session=None, text=text, fix=fix)
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

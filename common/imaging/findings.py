@@ -8,6 +8,9 @@ from typing import Literal
 
 Level = Literal["note", "warning", "blocking"]
 
+SHOWN = 5
+"""Names spelled out in one finding; the rest is counted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -45,3 +48,14 @@ def case_name(subject: str, session: str | None) -> str:
 def as_text(findings: Sequence[Finding]) -> str:
     """All findings, one a line, in the order given."""
     return "\n".join(str(finding) for finding in findings)
+
+
+def on_folder(level: Level, code: str, *, text: str, fix: str) -> Finding:
+    """A finding on the site's whole folder."""
+    return Finding(level=level, code=code, subject=None, session=None, text=text, fix=fix)
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names, commas between, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -12,9 +12,9 @@ from scipy import ndimage
 from common.imaging.case_images import CaseImages
 from common.imaging.findings import case_name
 from common.imaging.preprocessing.standardization import standardize
+from common.imaging.preprocessing.template import Template
 from common.imaging.volume import Volume
 from common.recipe import Standardization
-from common.wire.messages import Template
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -86,13 +86,13 @@ def prepare_case(
     channels, left_out = [], []
     for modality, image in case.images.items():
         standardized = standardize(
-            image.data[box],
-            brain[box],
+            image.data,
+            brain,
             method=settings.method,
             map=settings.map,
             template_centres=np.array(template[modality]) if modality in template else None,
         )
-        channels.append(standardized.image)
+        channels.append(standardized.image[box])
         if standardized.fallback is not None:
             left_out.append(f"{modality}: {standardized.fallback}")
     first, second, third = brain.shape

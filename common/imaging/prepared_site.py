@@ -25,9 +25,9 @@ from common.imaging.case_images import read_case
 from common.imaging.findings import Finding, Level
 from common.imaging.intake import UsableCase, examine
 from common.imaging.prepared import PreparedCase, prepare_case
+from common.imaging.preprocessing.template import Template
 from common.recipe import Recipe
 from common.wire.code_digest import code_digest
-from common.wire.messages import Template
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def _prepare_into(
     intake = examine(root, modalities=recipe.task.modalities)
     findings = list(intake.findings)
     quarantined = list(intake.quarantined)
-    entries = []
+    entries: list[dict[str, Any]] = []
     for usable in intake.usable:
         if on_case is not None:
             on_case(usable.name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import logging
+import math
 import os
 import secrets
 import zlib
@@ -25,8 +27,12 @@ GRID_TOLERANCE_MM = 1e-3
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 
+_NIFTI_HEADERS: tuple[Any, ...] = (nib.Nifti1Header, nib.Nifti2Header)
 _NIFTI_1: Any = nib.Nifti1Image  # Any, for nibabel types only part of its own functions
-_NIFTI_2: Any = nib.Nifti2Image
+
+_QUIET = logging.getLogger(f"{__name__}.header")
+"""Takes what nibabel says about a header it mends, which it would print otherwise."""
+_QUIET.setLevel(logging.CRITICAL)
 
 
 class VolumeFault(SiteDataError):
@@ -84,10 +90,13 @@ def read_volume(path: Path) -> Volume:
     of axes than three is refused. Values are not judged: see `require_finite`.
     The sform places the image, else the qform, as nibabel has it.
     """
-    image = _read_nifti(path)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which intake reports
-        data = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
-    return Volume(_three_axes(data), _affine(image))
+    stored = _read_nifti(path)
+    with np.errstate(over="ignore", invalid="ignore"):  # intake reports what became inf or NaN
+        if stored.slope is None:
+            data = stored.data.astype(np.float32, order="C")
+        else:
+            data = (stored.data * stored.slope + stored.inter).astype(np.float32, order="C")
+    return Volume(data, stored.affine)
 
 
 def read_labels(path: Path) -> Volume:
@@ -96,8 +105,9 @@ def read_labels(path: Path) -> Volume:
     Whole numbers stored as floats come back as int32; fractions, NaN and negative numbers are
     refused with VolumeFault, for rounding them would move the border of a lesion.
     """
-    image = _read_nifti(path)
-    stored = np.asarray(image.dataobj)
+    read = _read_nifti(path)
+    with np.errstate(over="ignore", invalid="ignore"):
+        stored = read.data if read.slope is None else read.data * read.slope + read.inter
     if not np.isfinite(stored).all():
         raise VolumeFault(
             path,
@@ -116,8 +126,8 @@ def read_labels(path: Path) -> Volume:
             f"{'fractions' if in_range else 'out of range'}",
             fix="Resample masks with nearest neighbour, and save them as 8-bit integers.",
         )
-    labels = whole if whole.dtype.kind in "iu" else whole.astype(np.int32)
-    return Volume(_three_axes(labels), _affine(image))
+    native = whole.dtype.newbyteorder("=") if whole.dtype.kind in "iu" else np.int32
+    return Volume(whole.astype(native, order="C"), read.affine)
 
 
 def read_mask(path: Path) -> Volume:
@@ -208,21 +218,79 @@ def _corners_mm(volume: Volume) -> FloatArray:
     return np.asarray(corners @ volume.affine[:3, :3].T + volume.affine[:3, 3])
 
 
-def _read_nifti(path: Path) -> Any:
-    """The nibabel image in `path`, in memory: header and length of the file checked."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stored:
+    """What a NIfTI file holds: voxels as stored, (i, j, k), read-only; the value is theirs times
+    `slope` plus `inter`, or theirs where `slope` is None."""
+
+    data: NDArray[Any]
+    slope: np.float64 | None
+    inter: np.float64
+    affine: FloatArray
+
+
+def _read_nifti(path: Path) -> _Stored:
+    """The voxels and the place in `path`; nothing is believed before it is checked."""
     content = _content(path)
-    for kind in (_NIFTI_1, _NIFTI_2):
-        if kind.header_class.may_contain_header(content):
+    header = _header(path, content)
+    shape, dtype = header.get_data_shape(), header.get_data_dtype()
+    if len(shape) < 3 or any(n != 1 for n in shape[3:]):
+        raise VolumeFault(
+            path,
+            code="not-3d",
+            what=f"want three axes (i, j, k), found shape {shape}",
+            fix="Export one 3-D volume per file; of a series, choose or average one volume.",
+        )
+    if dtype.kind not in "iuf":
+        raise VolumeFault(
+            path,
+            code="not-grey",
+            what=f"want one number a voxel, found voxels of type {dtype} (colour or complex)",
+            fix="Export the magnitude image in grey values.",
+        )
+    if any(n < 1 for n in shape):
+        raise _unreadable(path, f"want at least one voxel along each axis, found shape {shape}")
+    offset, n_voxels = int(header.get_data_offset()), math.prod(shape)
+    if (promised := offset + n_voxels * dtype.itemsize) > len(content):
+        found = f"for shape {shape}, the file has {len(content)}"
+        raise _truncated(path, f"the header promises {promised} bytes {found}")
+    with np.errstate(all="ignore"):
+        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+        wrong = _affine_fault(affine)
+    if wrong is not None:
+        raise _bad_affine(path, wrong)
+    voxels = np.frombuffer(content, dtype, n_voxels, offset)
+    slope, inter = header.get_slope_inter()
+    scaled = slope is not None and (slope, inter) != (1, 0)
+    return _Stored(
+        data=voxels.reshape(shape[:3], order="F"),
+        slope=np.float64(slope) if scaled else None,
+        inter=np.float64(inter or 0),
+        affine=affine,
+    )
+
+
+def _header(path: Path, content: bytes) -> Any:
+    """The header at the start of `content`, with the small faults mended that nibabel mends."""
+    for kind in _NIFTI_HEADERS:
+        if kind.may_contain_header(content):
             break
     else:
         raise _unreadable(path, "want a NIfTI file, found another format or a damaged header")
-    _check_header(path, kind.header_class(content[: kind.header_class.sizeof_hdr], check=False))
+    header = kind(content[: kind.sizeof_hdr], check=False)
+    with np.errstate(invalid="ignore"):
+        spacing = np.asarray(header["pixdim"][1:4], dtype=np.float64)
+    if not (np.isfinite(spacing).all() and (spacing != 0).all()):  # nibabel would make it 1
+        wrong = f"want a spacing above 0 mm along each axis, the header says {spacing.tolist()}"
+        raise _bad_affine(path, wrong)
     try:
-        image = kind.from_bytes(content)
-    except (ValueError, TypeError, OSError, HeaderDataError) as error:
+        if not kind.single_vox_offset <= float(header["vox_offset"]) < math.inf:
+            raise ValueError(f"the voxels start at byte {float(header['vox_offset']):g}")
+        header.check_fix(logger=_QUIET)
+        header.get_slope_inter()
+    except (ValueError, TypeError, HeaderDataError) as error:
         raise _unreadable(path, f"want a readable NIfTI header, found: {error}") from None
-    _check_data(path, image, len(content))
-    return image
+    return header
 
 
 def _content(path: Path) -> bytes:
@@ -240,50 +308,6 @@ def _content(path: Path) -> bytes:
         raise _unreadable(path, f"cannot be read: {error}") from None
 
 
-def _check_header(path: Path, header: Any) -> None:
-    """Refuse what nibabel would quietly mend: a spacing of 0 or none at all."""
-    spacing = np.asarray(header["pixdim"][1:4], dtype=np.float64)
-    if not (np.isfinite(spacing).all() and (spacing != 0).all()):
-        raise VolumeFault(
-            path,
-            code="bad-affine",
-            what=f"want a spacing above 0 mm along each axis, the header says {spacing.tolist()}",
-            fix="Convert the image again from DICOM with dcm2niix.",
-        )
-
-
-def _check_data(path: Path, image: Any, n_bytes: int) -> None:
-    shape, dtype = image.shape, image.get_data_dtype()
-    if len(shape) < 3 or any(n != 1 for n in shape[3:]):
-        raise VolumeFault(
-            path,
-            code="not-3d",
-            what=f"want three axes (i, j, k), found shape {shape}",
-            fix="Export one 3-D volume per file; of a series, choose or average one volume.",
-        )
-    if dtype.kind not in "biuf":
-        raise VolumeFault(
-            path,
-            code="not-grey",
-            what=f"want one number a voxel, found voxels of type {dtype} (colour or complex)",
-            fix="Export the magnitude image in grey values.",
-        )
-    if any(n < 1 for n in shape):
-        raise _unreadable(path, f"want at least one voxel along each axis, found shape {shape}")
-    promised = int(image.dataobj.offset) + int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if promised > n_bytes:
-        raise _truncated(
-            path, f"the header promises {promised} bytes for shape {shape}, the file has {n_bytes}"
-        )
-    if (wrong := _affine_fault(image.affine)) is not None:
-        raise VolumeFault(
-            path,
-            code="bad-affine",
-            what=wrong,
-            fix="Convert the image again from DICOM with dcm2niix.",
-        )
-
-
 def _affine_fault(affine: FloatArray) -> str | None:
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
         return f"want a finite 4 x 4 affine, got {affine.tolist()}"
@@ -293,12 +317,9 @@ def _affine_fault(affine: FloatArray) -> str | None:
     return None
 
 
-def _affine(image: Any) -> FloatArray:
-    return np.array(image.affine, dtype=np.float64)
-
-
-def _three_axes(data: NDArray[Any]) -> NDArray[Any]:
-    return data.reshape(data.shape[:3])
+def _bad_affine(path: Path, what: str) -> VolumeFault:
+    fix = "Convert the image again from DICOM with dcm2niix."
+    return VolumeFault(path, code="bad-affine", what=what, fix=fix)
 
 
 def _unreadable(path: Path, what: str) -> VolumeFault:

@@ -9,11 +9,10 @@ import numpy.typing as npt
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from common.imaging.preprocessing.template import Template
+
 Arrays = dict[str, npt.NDArray[Any]]
 """Name -> array; float32, float64 or int64 (see codec.py)."""
-
-Template = dict[str, tuple[float, float, float]]
-"""Modality -> the consortium's three relative class centres; empty when the recipe needs none."""
 
 CHECKED = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 """Every field is checked when a message is made, on either side."""

@@ -40,15 +40,15 @@ def evaluate(
         by_site = evaluate_sites(
             read_model(model), sites, out=out, store=out / "prepared", images=images
         )
-    rows = [{"site": site, **row.as_dict()} for site, rows in by_site.items() for row in rows]
     if as_json:
+        rows = [{"site": site, **row.as_dict()} for site, rows in by_site.items() for row in rows]
         print(json.dumps(rows))
         return
     table = Table("site", "case", "Dice", "lesion F1", "lesion sensitivity", "lesion PPV")
-    for row in rows:
-        name = "_".join(str(row[key]) for key in ("subject", "session") if row[key])
-        metrics = ("dice", "lesion_f1", "lesion_sensitivity", "lesion_ppv")
-        figures = [shown(row.get(metric)) for metric in metrics]
-        table.add_row(str(row["site"]), name, *figures)
+    metrics = ("dice", "lesion_f1", "lesion_sensitivity", "lesion_ppv")
+    for site, of_site in by_site.items():
+        for row in of_site:
+            figures = [shown(row.metrics.get(metric)) for metric in metrics]
+            table.add_row(site, row.name, *(figures if row.failed is None else [row.failed]))
     Console().print(table)
     print(f"rows  {out / 'cases.csv'}")

@@ -53,9 +53,8 @@ class StatisticsPhase:
             reply=SiteStatistics,
             fold=fold,
         )
-        template = dict(settings.template)
+        template = settings.template
         if settings.learns_template:
-            for modality, centres in sums.template().items():
-                template[modality] = (float(centres[0]), float(centres[1]), float(centres[2]))
+            template = sums.template()
             self._events.record("template", centres=template, n_subjects=sums.n_subjects)
         return dataclasses.replace(state, template=template)

@@ -56,7 +56,7 @@ class RunResumed(Event):
 
 
 class SiteDescribed(Event):
-    """What a site has. findings: level -> how many."""
+    """What a site has. n_findings: level of finding -> how many."""
 
     event: Literal["site-described"]
     site: str
@@ -65,7 +65,7 @@ class SiteDescribed(Event):
     n_quarantined: int
     n_controls: int | None = None
     lesion_volume_ml: Value = None
-    findings: dict[str, int] = {}
+    n_findings: dict[str, int]
 
 
 class TemplateMade(Event):

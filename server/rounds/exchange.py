@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 POLL_S = 0.1
 MESSAGE_TYPE = "query.lesionfed"
 """One Flower message type for all phases; what is asked is in the message itself."""
+ABSENT = SiteFailure(error="NotThere", code="absent")
+LATE = SiteFailure(error="DeadlinePassed", code="deadline")
 SMALL_REPLY_BYTES = 1 << 20
 """What a reply may weigh beyond twice what was sent to the site."""
 
@@ -85,26 +87,24 @@ class Correspondence:
         self._events.record("round-started", **place, sites=sorted(node_ids))
 
         started = time.monotonic()
-        pending = {}
+        failures = {s.name: ABSENT for s in sites if s.name not in node_ids}
+        pending: dict[str, _Letter] = {}
         for site, node_id in node_ids.items():
             request = exchange.request(self._assignment(site, phase, round_index))
             message_id, letter = self._push(site, node_id, request, round_index)
-            pending[message_id] = letter
+            if message_id:
+                pending[message_id] = letter
+            else:  # Flower's way to say that the node has just gone
+                failures[site] = ABSENT
         n_answered = 0
-        failures: dict[str, SiteFailure] = {}
         for letter, message in self._answers(pending, started + settings.round_deadline_s):
             told = _fold(exchange, letter, message)
             if isinstance(told, SiteFailure):
                 failures[letter.site] = told
-                continue
-            n_answered += 1
-            self._events.record("reply", **place, site=letter.site, **told)
-        answered_late = [letter.site for letter in pending.values()]
-        failures |= {
-            site: SiteFailure(error="DeadlinePassed", code="deadline") for site in answered_late
-        }
-        absent = [site.name for site in sites if site.name not in node_ids]
-        failures |= {site: SiteFailure(error="NotThere", code="absent") for site in absent}
+            else:
+                n_answered += 1
+                self._events.record("reply", **place, site=letter.site, **told)
+        failures |= {letter.site: LATE for letter in pending.values()}
         for site, failure in failures.items():
             facts = {"site": site, "error": failure.error, "code": failure.code}
             self._events.record("site-failed", **place, **facts)

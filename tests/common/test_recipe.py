@@ -24,7 +24,9 @@ def test_the_default_recipe_is_the_mission() -> None:
 
 
 def test_a_misspelt_key_is_refused_with_the_right_one() -> None:
-    with pytest.raises(ConfigError, match="optimizer.learning_rat: unknown key; did you mean 'lea"):
+    with pytest.raises(
+        ConfigError, match=r"optimizer.learning_rat: unknown key; did you mean 'lea"
+    ):
         load_recipe("default", overrides=["optimizer.learning_rat=0.1"])
 
 

@@ -13,12 +13,12 @@ from server.conduct import conduct
 from server.inline import InlineGrid, inline_key
 from server.run_folder import Consortium, EnrolledSite, RunFolder
 from tests.federation.consortium import LoopbackConsortium
-from tests.federation.sites import write_site
+from tests.toy_sites import write_site
 
 pytestmark = pytest.mark.federation
 
 SITES = ("site-a", "site-b", "site-c")
-RUN_S = 400.0
+RUN_S = 600.0
 """Bound on a run of statistics, baseline and two training rounds over real processes."""
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from common.errors import SiteDataError
-from common.imaging.phantom.grid import Field, Grid, covering, resampled, smooth_noise
+from common.imaging.phantom.grid import Field, Grid, resampled, smooth_noise
 from common.imaging.volume import FloatArray, Volume, read_labels
 
 TISSUES = ("cortex", "deep_grey", "white", "ventricle", "csf")
@@ -187,7 +187,7 @@ def _sharpened(
     mixed = fractions[:, inside]
     brain = mixed.sum(axis=0)
     weights = {"cortex": 1.0, "deep_grey": 1.0, "white": 1.0, "ventricle": 1.0}
-    weights["csf"] = rng.uniform(3.0, 4.2)
+    weights["csf"] = rng.uniform(5.0, 9.0)
     for index, tissue in enumerate(TISSUES):
         noise = 0.0
         if tissue in _NOISE:
@@ -247,9 +247,7 @@ _WHITE_LABELS = tuple(
     for label in range(1, 256)
     if label not in _CORTEX_LABELS + _DEEP_GREY_LABELS + _VENTRICLE_LABELS + _FLUID_LABELS
 )
-_TISSUE_LABELS = (
-    _CORTEX_LABELS + _DEEP_GREY_LABELS + _WHITE_LABELS + _VENTRICLE_LABELS + (14, 15)
-)
+_TISSUE_LABELS = _CORTEX_LABELS + _DEEP_GREY_LABELS + _WHITE_LABELS + _VENTRICLE_LABELS + (14, 15)
 """FreeSurfer's labels by tissue. Brain stem, cerebellar white matter, ventral diencephalon and
 pallidum look like white matter in FLAIR and T1w, hippocampus and amygdala like cortex."""
 

@@ -118,12 +118,12 @@ def drawn_sites(n: int, seed: int) -> list[PhantomSite]:
             name=f"site-{i + 1}",
             scanner=scanner,
             habit=LesionHabit(
-                load_ml=round(float(7.0 * (22.0 / 7.0) ** loads[i]), 2),
-                size=round(float(1.0 * 2.2 ** sizes[i]), 3),
+                load_ml=round(float(8.0 * (20.0 / 8.0) ** loads[i]), 2),
+                size=round(float(1.4 * 2.2 ** sizes[i]), 3),
                 periventricular=round(float(0.3 + 0.25 * periventricular[i]), 3),
                 juxtacortical=0.2,
-                faintest=round(float(0.35 + 0.25 * faintest[i]), 3),
-                edge_mm=round(float(1.2 + 1.6 * edges[i]), 3),
+                faintest=round(float(0.4 + 0.25 * faintest[i]), 3),
+                edge_mm=round(float(0.8 + 1.2 * edges[i]), 3),
             ),
         )
         for i, scanner in enumerate(drawn_scanners(n, seed))
@@ -191,9 +191,7 @@ def _write_site(
     _write_tables(folder, derivatives, site, grid, rows, seed)
 
 
-def _write_images(
-    folder: Path, label: str, images: dict[str, Volume], scanner: Scanner
-) -> None:
+def _write_images(folder: Path, label: str, images: dict[str, Volume], scanner: Scanner) -> None:
     folder.mkdir(parents=True)
     for suffix, image in images.items():
         write_volume(image, folder / f"{label}_{suffix}.nii.gz")
@@ -207,9 +205,7 @@ def _write_images(
         _write_json(folder / f"{label}_{suffix}.json", about)
 
 
-def _write_masks(
-    folder: Path, label: str, lesion: Mask, brain: Mask, grid: Grid
-) -> None:
+def _write_masks(folder: Path, label: str, lesion: Mask, brain: Mask, grid: Grid) -> None:
     folder.mkdir(parents=True)
     about = {"Type": "Lesion", "Description": "more than half of the voxel is lesion, simulated"}
     for desc, mask, sidecar in (("lesion", lesion, about), ("brain", brain, {"Type": "Brain"})):

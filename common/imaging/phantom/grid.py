@@ -81,9 +81,7 @@ def covering(
     """The grid whose first voxel touches the box's lower corner and which fills the box."""
     low, high = box_mm
     first = tuple(a + s / 2 for a, s in zip(low, spacing_mm, strict=True))
-    shape = tuple(
-        max(1, round((b - a) / s)) for a, b, s in zip(low, high, spacing_mm, strict=True)
-    )
+    shape = tuple(max(1, round((b - a) / s)) for a, b, s in zip(low, high, spacing_mm, strict=True))
     return Grid((first[0], first[1], first[2]), spacing_mm, (shape[0], shape[1], shape[2]))
 
 

@@ -22,8 +22,10 @@ VOLUME_QUANTILES = (
 )
 """Share of lesions below a volume in mm3. Source: 22 patients of Lesjak et al. 2017,
 doi:10.1007/s12021-017-9348-7, 26-connected at 1 mm; the last pair is chosen."""
-LEAST_SHARE = 0.3
-"""Drawn lesions leave out this smallest share (under 7 mm3): below one voxel of 2 mm."""
+LEAST_SHARE = 0.4
+"""Drawn lesions leave out this smallest share (under 11 mm3): below one voxel of 2 mm."""
+LARGEST_AWAY_MM3 = 250.0
+"""Drawn lesions away from the ventricles stay below this; large ones are periventricular."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,8 @@ def drawn_lesions(anatomy: Anatomy, habit: LesionHabit, rng: np.random.Generator
         share = rng.uniform(LEAST_SHARE, 1.0)
         volume_mm3 = min(_volume_mm3(share) * habit.size, goal_mm3 - load_mm3 + 60.0)
         centre, at_ventricle = places.draw(rng)
+        if not at_ventricle:
+            volume_mm3 = min(volume_mm3, LARGEST_AWAY_MM3 * habit.size)
         load_mm3 += voxel_mm3 * _draw_one(
             drawn, anatomy, soil, ragged, centre, at_ventricle, volume_mm3, habit, rng
         )

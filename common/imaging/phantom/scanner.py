@@ -123,12 +123,15 @@ def flair_signal(subject: Subject, contrast: Contrast) -> Field:
     """FLAIR signal on the anatomy's grid: fluid dark, grey over white matter, lesions bright."""
     full = contrast.lesion - contrast.white
     signal = _tissue_signal(subject, contrast)
-    signal += contrast.flow * subject.flow * subject.anatomy.fraction("csf") * (
-        contrast.white - contrast.csf
+    signal += (
+        contrast.flow
+        * subject.flow
+        * subject.anatomy.fraction("csf")
+        * (contrast.white - contrast.csf)
     )
     signal += subject.plexus * (contrast.white + 0.6 * full - contrast.csf)
     signal += contrast.glow * full * subject.glow
-    signal += contrast.glow * full * 0.8 * subject.dura
+    signal += contrast.glow * full * subject.dura
     return _with_lesions(signal, subject, contrast, subject.lesions.brightness)
 
 
@@ -201,19 +204,19 @@ def _flair_sequences(strata: _Strata, n: int) -> list[Sequence]:
     draw = strata.draw
     white = 0.55
     csf = draw("csf", 0.06, 0.25)
-    cortex = draw("cortex", 1.08, 1.34)
+    cortex = draw("cortex", 1.12, 1.38)
     deep = draw("deep_grey", 0.98, 1.22)
-    lesion = draw("lesion", 1.42, 1.85)
-    texture = draw("texture", 0.7, 1.4)
-    glow = draw("glow", 0.6, 1.2)
+    lesion = draw("lesion over cortex", 1.38, 1.55)
+    texture = draw("texture", 1.0, 1.5)
+    glow = draw("glow", 0.8, 1.3)
     flow = draw("flow", 0.1, 1.0)
     gamma = draw("gamma", 0.7, 1.4)
     gain = draw("gain", 400.0, 3000.0)
     offset = draw("offset", 0.0, 120.0)
-    bias = draw("bias_field", 0.03, 0.12)
-    noise = draw("noise", 0.02, 0.08)
+    bias = draw("bias_field", 0.06, 0.16)
+    noise = draw("noise", 0.02, 0.07)
     in_plane = draw("in_plane_mm", 0.9, 1.4)
-    thickness = draw("slice_mm", 1.0, 4.0)
+    thickness = draw("slice_mm", 1.0, 3.6)
     axis = draw("slice_axis", 0.0, 1.0)
     return [
         Sequence(
@@ -222,7 +225,7 @@ def _flair_sequences(strata: _Strata, n: int) -> list[Sequence]:
                 cortex=round(white * cortex[i], 4),
                 deep_grey=round(white * deep[i], 4),
                 white=white,
-                lesion=round(white * lesion[i], 4),
+                lesion=round(white * cortex[i] * lesion[i], 4),
                 texture=texture[i],
                 glow=glow[i],
                 flow=flow[i],

@@ -42,7 +42,9 @@ def mni_lesion_masks(folder: Path) -> list[Path]:
             f"{MNI_1MM.shape} voxels of 1 mm, found none among {len(files)} NIfTI files. "
             "Register the masks to MNI152 and resample them with nearest neighbour."
         )
-    log.info("lesion masks", extra={"n_masks": len(masks), "n_passed_over": len(files) - len(masks)})
+    log.info(
+        "lesion masks", extra={"n_masks": len(masks), "n_passed_over": len(files) - len(masks)}
+    )
     return masks
 
 

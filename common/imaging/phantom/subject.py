@@ -56,8 +56,8 @@ def _texture(anatomy: Anatomy, rng: np.random.Generator) -> Field:
         ),
         np.zeros(grid.shape, dtype=np.float32),
     )
-    cortex = 0.075 * smooth_noise(rng, grid, scale_mm=7.0)
-    cortex += 0.05 * smooth_noise(rng, grid, scale_mm=25.0) + regions
+    cortex = 0.05 * smooth_noise(rng, grid, scale_mm=7.0)
+    cortex += 0.08 * smooth_noise(rng, grid, scale_mm=25.0) + regions
     deep = 0.05 * smooth_noise(rng, grid, scale_mm=9.0)
     white = 0.022 * smooth_noise(rng, grid, scale_mm=5.0)
     white += 0.035 * smooth_noise(rng, grid, scale_mm=22.0)
@@ -103,7 +103,7 @@ def _dura(anatomy: Anatomy, rng: np.random.Generator) -> Field:
     spacing = anatomy.grid.spacing_mm[0]
     inside = ndimage.gaussian_filter(anatomy.brain, 2.5 / spacing, truncate=2.5)
     edge = np.clip(2.5 * (0.86 - inside), 0.0, 1.0)
-    patches = np.clip(smooth_noise(rng, anatomy.grid, scale_mm=9.0) - 0.7, 0.0, 1.0)
+    patches = np.clip(smooth_noise(rng, anatomy.grid, scale_mm=9.0) - 0.4, 0.0, 1.2)
     return (edge * patches).astype(np.float32)
 
 
@@ -118,11 +118,11 @@ def _pair(anatomy: Anatomy, centre: tuple[float, float, float], radius_mm: float
 
 
 _BRIGHT_CORTEX = (
-    ((38.0, 5.0, 0.0), 10.0, (0.05, 0.20)),
-    ((5.0, 26.0, 22.0), 11.0, (0.03, 0.18)),
-    ((5.0, -28.0, 38.0), 11.0, (0.03, 0.15)),
-    ((25.0, -15.0, -20.0), 10.0, (0.05, 0.20)),
-    ((45.0, 12.0, -28.0), 13.0, (0.0, 0.15)),
+    ((38.0, 5.0, 0.0), 10.0, (0.10, 0.35)),
+    ((5.0, 26.0, 22.0), 11.0, (0.05, 0.30)),
+    ((5.0, -28.0, 38.0), 11.0, (0.05, 0.25)),
+    ((25.0, -15.0, -20.0), 10.0, (0.10, 0.35)),
+    ((45.0, 12.0, -28.0), 13.0, (0.05, 0.30)),
     ((10.0, -85.0, 2.0), 16.0, (-0.12, 0.0)),
     ((30.0, -25.0, 58.0), 14.0, (-0.12, 0.02)),
 )

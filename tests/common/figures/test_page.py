@@ -20,7 +20,7 @@ from common.figures.page import (
 @pytest.mark.parametrize(
     ("value", "digits", "shown"),
     [
-        pytest.param(None, 3, "–", id="undefined"),
+        pytest.param(None, 3, "\N{EN DASH}", id="undefined"),
         pytest.param(0.0, 3, "0.000", id="zero is a value"),
         pytest.param(0.12345, 3, "0.123", id="rounded"),
         pytest.param(-0.0001, 3, "0.000", id="no negative zero"),
@@ -36,7 +36,7 @@ def test_number(value: float | None, digits: int, shown: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
-        (None, "–"),
+        (None, "\N{EN DASH}"),
         (0.04, "0.0 s"),
         (59.9, "59.9 s"),
         (245.0, "4 min 05 s"),
@@ -50,7 +50,7 @@ def test_wall_time(seconds: float | None, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("size_bytes", "shown"),
-    [(None, "–"), (900, "0.9 kB"), (99_999, "100.0 kB"), (1_500_000, "1.5 MB")],
+    [(None, "\N{EN DASH}"), (900, "0.9 kB"), (99_999, "100.0 kB"), (1_500_000, "1.5 MB")],
 )
 def test_data_size(size_bytes: float | None, shown: str) -> None:
     assert data_size(size_bytes) == shown

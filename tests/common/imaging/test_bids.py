@@ -79,9 +79,10 @@ def test_a_mask_without_a_session_belongs_to_none_of_two(tmp_path: Path) -> None
     touch(mask_path(tmp_path, "sub-01", "lesion"))
     site = list_cases(tmp_path, WANTED)
     assert [case.lesion_mask for case in site.cases] == [None, None]
-    assert "fits no session with images (found: ses-01, ses-02)" in only(
-        site, "mask-without-images"
-    ).text
+    assert (
+        "fits no session with images (found: ses-01, ses-02)"
+        in only(site, "mask-without-images").text
+    )
 
 
 @pytest.mark.parametrize("folder", ["derivatives", "derivatives/lesions", "derivatives/x/sub-01"])
@@ -138,7 +139,7 @@ def test_images_in_another_space_or_under_derivatives_are_not_raw(tmp_path: Path
 
 def test_a_mask_in_another_space_is_named_and_not_used(tmp_path: Path) -> None:
     with_images(tmp_path)
-    touch(mask_path(tmp_path, "sub-01_space-common", "lesion"))
+    touch(tmp_path / "derivatives" / "sub-01" / "sub-01_space-common_desc-lesion_mask.nii.gz")
     site = list_cases(tmp_path, WANTED)
     assert only_case(site).lesion_mask is None
     assert "sub-01_space-common_desc-lesion_mask.nii.gz" in only(site, "mask-elsewhere").text

@@ -154,13 +154,13 @@ def test_a_field_that_is_not_in_the_class_is_refused() -> None:
 
 def test_a_field_out_of_its_range_is_refused() -> None:
     fields = json.loads(pack(update()).header)["fields"]
-    with pytest.raises(WireError, match="SiteUpdate.n_cases: .* greater than or equal to 1"):
+    with pytest.raises(WireError, match=r"SiteUpdate.n_cases: .* greater than or equal to 1"):
         unpack(changed_header(fields=fields | {"n_cases": 0}), SiteUpdate)
 
 
 def test_plain_json_cannot_stand_in_for_arrays() -> None:
     fields = json.loads(pack(update()).header)["fields"]
-    with pytest.raises(WireError, match="SiteUpdate.change: want arrays"):
+    with pytest.raises(WireError, match=r"SiteUpdate.change: want arrays"):
         unpack(changed_header(fields=fields | {"change": {"w": [1, 2]}}), SiteUpdate)
 
 

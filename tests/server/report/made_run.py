@@ -103,7 +103,7 @@ def whole_run() -> list[Line]:
                 "n_quarantined": 1,
                 "n_controls": 2,
                 "lesion_volume_ml": 41.5,
-                "findings": {"note": 3, "warning": 2, "blocking": 1},
+                "n_findings": {"note": 3, "warning": 2, "blocking": 1},
             }
         )
     lines += [

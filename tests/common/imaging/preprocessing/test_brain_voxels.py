@@ -5,7 +5,6 @@ import pytest
 
 from common.errors import GeometryError, SiteDataError
 from common.imaging.preprocessing.brain_voxels import brain_voxels
-
 from tests.common.imaging.preprocessing.tissues import nine_voxels
 
 

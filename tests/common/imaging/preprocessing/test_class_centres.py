@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import SiteDataError
@@ -12,7 +12,6 @@ from common.imaging.preprocessing.class_centres import (
     intensity_classes,
     relative_centres,
 )
-
 from tests.common.imaging.preprocessing.tissues import nine_voxels
 
 Array = npt.NDArray[np.float64]
@@ -67,6 +66,7 @@ def test_shares_count_each_class() -> None:
     np.testing.assert_allclose(classes.shares, [0.2, 0.5, 0.3])
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_centres_equal_a_plain_lloyd(seed: int) -> None:
     voxels = brightness(seed)

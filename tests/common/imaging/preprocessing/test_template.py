@@ -6,13 +6,12 @@ import operator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import SiteDataError, UpdateRejected
 from common.imaging.preprocessing.class_centres import relative_centres
 from common.imaging.preprocessing.template import TemplateSums, subject_sums
-
 from tests.common.imaging.preprocessing.tissues import nine_voxels, scan, tissue_labels
 
 
@@ -63,6 +62,7 @@ def test_a_site_without_subjects_changes_nothing(group: TemplateSums) -> None:
     assert_same(group + TemplateSums.none(["FLAIR", "T1w"]), group)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=6, max_size=6), st.integers(0, 1000))
 def test_the_federated_template_equals_the_pooled_one(sites: list[int], seed: int) -> None:
     labels = tissue_labels()[8:16, 8:16, 1:7]

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.imaging.preprocessing.kmeans_standardization import map_to_template
 from common.imaging.preprocessing.zscore import whole_image_z_score, z_score
-
 from tests.common.imaging.preprocessing.tissues import scan, tissue_labels
 
 
@@ -30,6 +29,7 @@ def test_a_line_before_the_z_score_changes_nothing(slope: float, offset: float) 
     np.testing.assert_allclose(z_score(slope * voxels + offset), z_score(voxels), atol=1e-8)
 
 
+@settings(deadline=None)
 @given(
     st.tuples(st.floats(0.1, 0.5), st.floats(0.1, 0.5), st.floats(0.1, 0.5)),
     st.floats(0.7, 1.4),

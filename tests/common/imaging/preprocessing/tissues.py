@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import gaussian_kde
+from scipy.ndimage import gaussian_filter1d
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -36,6 +36,7 @@ def scan(labels: npt.NDArray[np.int64], *, gamma: float, gain: float, seed: int)
 
 
 def mode(values: npt.NDArray[np.floating]) -> float:
-    """Where a smooth density of the values is highest, to 1/400 of their 2nd to 98th percentile."""
-    grid = np.linspace(*np.percentile(values, [2, 98]), 400)
-    return float(grid[np.argmax(gaussian_kde(values)(grid))])
+    """The middle of the fullest of 256 smoothed bins between the 1st and 99th percentile."""
+    counts, edges = np.histogram(values, 256, np.percentile(values, [1, 99]))
+    fullest = np.argmax(gaussian_filter1d(counts.astype(float), 8.0))
+    return float(edges[fullest : fullest + 2].mean())

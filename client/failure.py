@@ -1,0 +1,19 @@
+"""What the coordinator is told of an error at the site: its class and a short code, no text."""
+
+from __future__ import annotations
+
+import logging
+
+from common.errors import LesionFedError
+from common.wire.messages import SiteFailure
+
+log = logging.getLogger(__name__)
+
+
+def failure_of(error: Exception) -> SiteFailure:
+    """The failure to send; the text, which may hold paths and subjects, goes to the site's log."""
+    if isinstance(error, LesionFedError):
+        log.error("%s: %s", type(error).__name__, error)
+        return SiteFailure(error=type(error).__name__, code=error.code)
+    log.error("an error of the program, not of the data; please report it", exc_info=error)
+    return SiteFailure(error="InternalError", code="internal")

@@ -1,0 +1,54 @@
+"""A whole image through the network, patch by patch."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from monai.inferers.utils import sliding_window_inference
+from torch import nn
+
+PATCHES_AT_ONCE = 4
+
+
+def lesion_probability(
+    network: nn.Module,
+    image: npt.NDArray[np.float32],
+    *,
+    patch_shape: tuple[int, int, int],
+    overlap: float,
+    device: str,
+) -> npt.NDArray[np.float32]:
+    """Each voxel's probability of lesion, (i, j, k), in [0, 1].
+
+    image         (C, i, j, k); padded with zeros where it is smaller than a patch
+    patch_shape   as in training
+    overlap       share of a patch that its neighbour covers as well
+    device        "cpu" or "cuda"; the network is moved there
+
+    Overlapping patches are averaged with a Gaussian weight about each patch's centre, since
+    convolutions see padding at its border (chosen; Aslani 2020 says "fused").
+    """
+
+    def lesion_channel(patches: torch.Tensor) -> torch.Tensor:
+        logits, _ = network(patches)
+        return torch.sigmoid(logits[:, 1:] - logits[:, :1])  # softmax of two, lesion channel
+
+    was_training = network.training
+    network.to(device).eval()
+    with torch.inference_mode():
+        images = torch.tensor(np.asarray(image)[None], dtype=torch.float32)
+        probability = sliding_window_inference(
+            images,
+            roi_size=patch_shape,
+            sw_batch_size=PATCHES_AT_ONCE,
+            predictor=lesion_channel,
+            overlap=overlap,
+            mode="gaussian",
+            sw_device=device,
+            device="cpu",
+        )
+    network.train(was_training)
+    assert isinstance(probability, torch.Tensor), "one output in, one out"
+    found: npt.NDArray[np.float32] = probability[0, 0].numpy()
+    return found

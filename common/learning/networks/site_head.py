@@ -1,0 +1,44 @@
+"""The regularization network: which site does a bottleneck come from?"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from common.learning.networks.initialization import draw_gaussian
+
+
+def build_site_head(*, n_features: int, n_sites: int, seed: int) -> SiteHead:
+    """A site head with Gaussian weights drawn from `seed`; torch's global numbers stay put."""
+    with torch.random.fork_rng(devices=[]):
+        head = SiteHead(n_features=n_features, n_sites=n_sites)
+    draw_gaussian(head, seed=seed)
+    return head
+
+
+class SiteHead(nn.Module):
+    """One logit a training site.
+
+    Source   Aslani et al. 2020: three perceptron layers and a softmax on the encoder's latent
+             vector, dropped at test time.
+    Chosen   the latent vector is the bottleneck's mean over space; 256 and 128 hidden features;
+             the softmax is left to the losses, which need its logarithm.
+    """
+
+    def __init__(self, *, n_features: int, n_sites: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(n_features, 256),
+            nn.ReLU(),
+            nn.Linear(256, 128),
+            nn.ReLU(),
+            nn.Linear(128, n_sites),
+        )
+
+    def forward(self, bottleneck: torch.Tensor) -> torch.Tensor:
+        """Logits (B, n_sites); softmax over the last axis gives probabilities.
+
+        bottleneck   (B, F, i, j, k)
+        """
+        logits: torch.Tensor = self.layers(bottleneck.mean(dim=(2, 3, 4)))
+        return logits

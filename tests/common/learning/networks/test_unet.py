@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+
+from common.errors import ConfigError
+from common.learning.networks.unet import Unit, build_network
+from common.recipe import Network
+
+WIDTHS = (4, 4, 8, 8, 16)
+
+
+def settings(
+    *,
+    first_stride: Literal[1, 2] = 1,
+    norm: Literal["instance", "group", "batch"] = "group",
+    dropout: float = 0.0,
+    widths: tuple[int, ...] = WIDTHS,
+) -> Network:
+    return Network(
+        name="unet", widths=widths, first_stride=first_stride, norm=norm, dropout=dropout
+    )
+
+
+@pytest.mark.parametrize(
+    ("first_stride", "bottleneck_shape"),
+    [
+        pytest.param(1, (2, 3, 1), id="32 / 16, 48 / 16, 16 / 16"),
+        pytest.param(2, (1, 2, 1), id="32 / 32, 64 / 32, 32 / 32"),
+    ],
+)
+def test_logits_keep_the_patch_and_the_bottleneck_is_four_halvings_down(
+    first_stride: Literal[1, 2], bottleneck_shape: tuple[int, int, int]
+) -> None:
+    patch = (32, 48, 16) if first_stride == 1 else (32, 64, 32)
+    network = build_network(settings(first_stride=first_stride), n_channels=3, seed=0)
+    logits, bottleneck = network(torch.zeros(2, 3, *patch))
+    assert logits.shape == (2, 2, *patch)
+    assert bottleneck.shape == (2, 16, *bottleneck_shape)
+
+
+@pytest.mark.parametrize("first_stride", [1, 2])
+@pytest.mark.parametrize("norm", ["instance", "group", "batch"])
+def test_every_parameter_gets_a_gradient(
+    first_stride: Literal[1, 2], norm: Literal["instance", "group", "batch"]
+) -> None:
+    side = 32 * first_stride
+    network = build_network(settings(first_stride=first_stride, norm=norm), n_channels=1, seed=0)
+    images = torch.randn(1, 1, side, 32, 32, generator=torch.Generator().manual_seed(1))
+    network(images)[0].square().sum().backward()
+    dead = [
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    ]
+    assert dead == []
+
+
+@pytest.mark.parametrize("norm", ["instance", "group"])
+def test_one_patch_does_not_change_the_answer_for_another(
+    norm: Literal["instance", "group"],
+) -> None:
+    network = build_network(settings(norm=norm), n_channels=1, seed=0).double()
+    images = torch.randn(2, 1, 32, 16, 32, generator=torch.Generator().manual_seed(2)).double()
+    together, _ = network(images)
+    alone, _ = network(images[:1])
+    np.testing.assert_allclose(together[:1].detach(), alone.detach(), atol=1e-9)
+
+
+def test_instance_norm_gives_every_feature_mean_0_and_variance_1() -> None:
+    unit = Unit(1, 3, settings(norm="instance"))
+    normed = unit[1](5 + 2 * torch.randn(2, 3, 4, 5, 6, generator=torch.Generator().manual_seed(3)))
+    by_feature = normed.detach().numpy().reshape(6, -1)
+    np.testing.assert_allclose(by_feature.mean(axis=1), 0, atol=1e-5)
+    np.testing.assert_allclose(by_feature.std(axis=1), 1, atol=1e-4)
+
+
+def test_group_norm_divides_widths_that_four_does_not_divide() -> None:
+    # gcd(4, 6) = 2 groups, gcd(4, 5) = 1, gcd(4, 9) = 1
+    network = build_network(settings(widths=(6, 5, 4, 4, 9)), n_channels=1, seed=0)
+    assert network(torch.zeros(1, 1, 16, 16, 16))[0].isfinite().all()
+
+
+def test_same_seed_same_parameters_and_another_seed_others() -> None:
+    first = build_network(settings(), n_channels=2, seed=7).state_dict()
+    again = build_network(settings(), n_channels=2, seed=7).state_dict()
+    other = build_network(settings(), n_channels=2, seed=8).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["first.0.weight"], other["first.0.weight"])
+
+
+def test_building_leaves_the_global_random_numbers_where_they_were() -> None:
+    torch.manual_seed(11)
+    before = torch.random.get_rng_state()
+    build_network(settings(), n_channels=2, seed=7)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_kernels_start_with_the_spread_of_he_for_their_rectifier() -> None:
+    network = build_network(settings(widths=(32, 32, 32, 32, 32)), n_channels=2, seed=0)
+    # fan-in 32 * 27 = 864, slope 0.1: variance 2 / (1.01 * 864) = 0.0022919, std 0.047874;
+    # 27,648 numbers estimate it to 0.4 %
+    kernel = network.state_dict()["down.1.1.0.weight"]
+    assert kernel.std().item() == pytest.approx(0.047874, rel=0.02)
+    # a transposed kernel of side and stride 2: each output sums 32 inputs, std sqrt(2 / 1.01 / 32)
+    assert network.state_dict()["up.0.enlarge.weight"].std().item() == pytest.approx(
+        0.24876, rel=0.03
+    )
+
+
+def test_dropout_is_on_in_training_and_off_in_evaluation() -> None:
+    network = build_network(settings(dropout=0.5), n_channels=1, seed=0)
+    images = torch.ones(1, 1, 16, 16, 16)
+    network.train()
+    assert not torch.equal(network(images)[0], network(images)[0])
+    network.eval()
+    assert torch.equal(network(images)[0], network(images)[0])
+
+
+def test_a_strided_network_can_tell_two_voxels_of_one_block_apart() -> None:
+    network = build_network(settings(first_stride=2), n_channels=1, seed=0).eval()
+    logits = network(torch.ones(1, 1, 32, 32, 32))[0]
+    assert not torch.equal(logits[0, :, 10, 10, 10], logits[0, :, 11, 10, 10])
+
+
+def test_a_patch_that_cannot_be_halved_is_refused() -> None:
+    network = build_network(settings(first_stride=2), n_channels=1, seed=0)
+    with pytest.raises(ConfigError, match=r"\(48, 32, 32\): want three multiples of 32"):
+        network(torch.zeros(1, 1, 48, 32, 32))
+
+
+def test_instance_norm_over_a_single_bottleneck_voxel_is_refused() -> None:
+    network = build_network(settings(norm="instance"), n_channels=1, seed=0)
+    with pytest.raises(ConfigError, match="one voxel is left at the bottleneck"):
+        network(torch.zeros(1, 1, 16, 16, 16))

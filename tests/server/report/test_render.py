@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from common.errors import RunFolderError
+from common.figures.page import UNDEFINED
+from server.report.render import write_report
+from tests.server.report.made_run import (
+    Line,
+    case,
+    evaluated,
+    reply,
+    started,
+    whole_run,
+    written,
+)
+
+VOID = {"meta", "img", "br"}
+
+
+class Page(HTMLParser):
+    """What a report holds: text, images, addresses, ids; refuses tags that do not close."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html = html
+        self.images: list[dict[str, str]] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.tags: set[str] = set()
+        self._open: list[str] = []
+        self._texts: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    @property
+    def text(self) -> str:
+        """The words, single-spaced; the dash of an undefined value as a hyphen."""
+        return " ".join(" ".join(self._texts).split()).replace(UNDEFINED, "-")
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.tags.add(tag)
+        if tag == "img":
+            self.images.append(values)
+        if "id" in values:
+            self.ids.append(values["id"])
+        self.addresses += [values[key] for key in ("href", "src") if key in values]
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] != "style":
+            self._texts.append(data)
+
+
+def page(
+    tmp_path: Path, lines: list[Line], *, pictures: tuple[str, ...] = (), images: bool = True
+) -> Page:
+    folder = written(tmp_path / "toy", lines, pictures=pictures)
+    return Page(write_report(folder, images=images).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The report of the whole run with one picture; its charts are drawn, which takes a second."""
+    return page(tmp_path_factory.mktemp("whole"), whole_run(), pictures=("east/sub-A",))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts are left blank: the test is not about them."""
+    monkeypatch.setattr("common.figures.curves.Chart.svg", lambda _: "<svg/>")
+
+
+def test_the_report_needs_nothing_outside_itself(whole: Page) -> None:
+    assert whole.addresses
+    assert all(re.match(r"#\w|data:image/(png|svg\+xml);base64,", a) for a in whole.addresses)
+    assert "http://" not in whole.html
+    assert "https://" not in whole.html
+    assert "script" not in whole.tags
+    for address in whole.addresses:
+        if address.startswith("data:image/svg"):
+            svg = base64.b64decode(address.partition(",")[2]).decode()
+            addresses = re.findall(r"https?://[^\"' >]+", svg)
+            assert all(a.startswith("http://www.w3.org/") for a in addresses)
+
+
+def test_every_image_has_a_description_and_every_link_a_target(whole: Page) -> None:
+    assert len(whole.images) == 5  # loss, Dice, lesion F1, spread of the site head; one picture
+    assert all(image["alt"] for image in whole.images)
+    assert {a[1:] for a in whole.addresses if a.startswith("#")} == set(whole.ids)
+    assert len(whole.ids) == len(set(whole.ids))
+
+
+def test_the_verdict_comes_first(whole: Page) -> None:
+    text = whole.text
+
+    verdict = text.index("mean Dice of 0.600 over 2 of 4 planned cases")
+    assert verdict < text.index("Case by case") < text.index("Round by round")
+    assert "Network, round 2 0.600 n = 2 0.600 0.500 n = 2 0.600 n = 1 1.000 n = 1 3 / 4" in text
+    assert "FLAIR threshold (baseline) 0.200 0.200 - - - 2 / 2" in text
+    assert "Network before training (round 0) 0.010 0.010 - - - 2 / 2" in text
+    assert "FLAIR above 1.75 standard deviations" in text
+    assert "Worst site" not in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_worst_of_several_unseen_sites_is_named(tmp_path: Path) -> None:
+    sites = [{"name": name, "role": "unseen"} for name in ("one", "two")]
+    lines = [
+        started(sites=sites),
+        evaluated("one", 1, [case("A", 0.7)]),
+        evaluated("two", 1, [case("A", 0.25)]),
+    ]
+    assert "Worst site: two , mean Dice 0.250." in page(tmp_path, lines).text
+
+
+def test_every_planned_case_has_a_row_with_its_figures_or_its_reason(whole: Page) -> None:
+    text = whole.text
+
+    assert "east sub-A 0.800 0.750 0.600 1.000 5 3 12.34 9.87 0.300 - 0.000" in text
+    assert "east sub-C_ses-01 failed: FLAIR is cut off <short> - - -" in text
+    assert "east sub-D - - - - - 0 - 0.00 - - -" in text
+    assert "- is undefined" in text
+
+
+def test_sites_rounds_failures_template_recipe_and_environment_are_told(whole: Page) -> None:
+    text = whole.text
+
+    assert "north trains 5 2 1 41.5 1 2 3" in text
+    assert "west held out, validation 1 case to be judged on" in text
+    assert "training 2 south SiteDataError no-lesions" in text
+    assert "training 1 2 / 2 3.0 MB 4 min 05 s" in text
+    assert "training 2 1 / 2 south 1.5 MB 9.0 s" in text
+    assert "FLAIR 0.3100 0.6200 0.7500" in text
+    assert 'description = "two sites, one <unseen>"' in text
+    assert "ab" * 32 in text
+    assert "packages.torch 2.13.0" in text
+
+
+def test_the_definition_of_a_lesion_is_that_of_the_recipes_preset(whole: Page) -> None:
+    text = whole.text
+
+    assert "Preset msseg2016 Connectivity 6 neighbours" in text
+    assert "larger than 3 mm³" in text
+    assert "more than 10 % of a lesion must be covered" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_names_from_elsewhere_cannot_become_markup(tmp_path: Path) -> None:
+    odd = '<script>alert("x")</script> & "co"'
+    lines = [
+        started(run=odd, sites=[{"name": odd, "role": "train"}, {"name": odd, "role": "unseen"}]),
+        reply(odd, 1, loss=0.5, head_spread=0.0),
+        evaluated(odd, 1, [{"subject": odd, "failed": odd}]),
+        {"event": "selected", "round": 1, "by": odd},
+        {"event": "run-finished", "status": "failed", "reason": odd},
+    ]
+    made = page(tmp_path, lines)
+
+    assert "script" not in made.tags
+    assert f"LesionFed run {odd}" in made.text
+    assert f"This run failed. {odd}" in made.text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_pictures_of_patients_come_with_a_banner(tmp_path: Path) -> None:
+    made = page(tmp_path, whole_run(), pictures=("east/sub-A", "east/sub-B"))
+
+    assert "contains images of patients. Do not pass it on." in made.text
+    assert made.html.count("data:image/png") == 2
+    assert "east: sub-A" in made.text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_report_without_pictures_has_none_and_says_so(tmp_path: Path) -> None:
+    made = page(tmp_path, whole_run(), pictures=("east/sub-A",), images=False)
+
+    assert "data:image/png" not in made.html
+    assert "Images of patients were left out" in made.text
+    assert "Do not pass it on" not in made.text
+    assert "pictures" not in made.ids
+
+
+@pytest.mark.parametrize(
+    ("spread", "warned"),
+    [
+        pytest.param(0.0, True, id="no spread"),
+        pytest.param(0.0009, True, id="hardly any"),
+        pytest.param(0.05, False, id="some"),
+        pytest.param(None, False, id="no head"),
+    ],
+)
+@pytest.mark.usefixtures("undrawn")
+def test_a_collapsed_site_head_is_warned_of(
+    tmp_path: Path, spread: float | None, warned: bool
+) -> None:
+    lines = [
+        started(),
+        reply("north", 1, loss=0.9, head_spread=0.0),
+        reply("north", 2, loss=0.8, head_spread=spread),
+    ]
+    text = page(tmp_path, lines).text
+    assert ("The site head has collapsed at north" in text) is warned
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        pytest.param([], "This run has not ended.", id="going on"),
+        pytest.param(
+            [{"event": "run-finished", "status": "failed", "reason": "QuorumNotMet: 1 of 2"}],
+            "This run failed. QuorumNotMet: 1 of 2",
+            id="failed",
+        ),
+        pytest.param(
+            [{"event": "run-finished", "status": "stopped", "reason": None}],
+            "This run was stopped before its end. No reason was recorded.",
+            id="stopped",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("undrawn")
+def test_how_a_run_ended_is_said_on_top(tmp_path: Path, end: list[Line], words: str) -> None:
+    text = page(tmp_path, [*whole_run()[:-1], *end]).text
+    assert 0 <= text.index(words) < text.index("Verdict on sites")
+
+
+@pytest.mark.parametrize("n_events", range(1, len(whole_run())))
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_has_its_report_wherever_it_was_cut_off(tmp_path: Path, n_events: int) -> None:
+    assert "This run has not ended." in page(tmp_path, whole_run()[:n_events]).text
+
+
+def test_a_run_without_an_unseen_site_says_that_it_has_no_verdict(tmp_path: Path) -> None:
+    lines = [started(sites=[{"name": "north", "role": "train"}])]
+    assert "No unseen site was given, so there is no verdict." in page(tmp_path, lines).text
+
+
+def test_a_folder_with_events_only_still_has_its_report(tmp_path: Path) -> None:
+    folder = written(tmp_path / "toy", [started()])
+    (folder / "recipe.toml").unlink()
+    (folder / "environment.json").unlink()
+
+    text = Page(write_report(folder).read_text(encoding="utf-8")).text
+
+    assert "holds no recipe.toml" in text
+    assert "holds no environment.json" in text
+    assert "no recipe that names a known definition of a lesion" in text
+
+
+def test_a_folder_that_is_no_run_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="want the events of a run"):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from common.errors import RunFolderError
+from server.report.run_record import RunRecord, read_run
+from tests.server.report.made_run import Line, evaluated, reply, started, whole_run, written
+
+
+def read(tmp_path: Path, lines: list[Line]) -> RunRecord:
+    return read_run(written(tmp_path / "toy", lines) / "events.jsonl")
+
+
+def test_a_whole_run_is_read_by_what_it_means(tmp_path: Path) -> None:
+    record = read(tmp_path, whole_run())
+
+    assert record.sites("train") == ["north", "south"]
+    assert record.sites("unseen") == ["east"]
+    assert list(record.rounds) == [("statistics", 1), ("training", 1), ("training", 2)]
+    assert [r.index for r in record.training] == [1, 2]
+    assert record.evaluated_rounds("east") == [0, 2]
+    assert record.template is not None
+    assert record.template.centres == {"FLAIR": (0.31, 0.62, 0.75)}
+    assert record.selected is not None
+    assert record.selected.round == 2
+    assert record.finished is not None
+    assert record.finished.status == "completed"
+    [failure] = record.failures
+    assert (failure.site, failure.error, failure.code) == ("south", "SiteDataError", "no-lesions")
+
+
+def test_a_rounds_replies_add_up(tmp_path: Path) -> None:
+    first, second = read(tmp_path, whole_run()).training
+
+    assert first.received_bytes == 2 * 1_500_000
+    assert second.n_wanted == 2
+    assert second.replies.keys() == {"north"}
+    assert second.failures.keys() == {"south"}
+
+
+def test_a_site_that_never_came_counts_among_those_wanted(tmp_path: Path) -> None:
+    place = {"phase": "training", "round": 1}
+    lines = [
+        started(),
+        {"event": "round-started", **place, "sites": ["north"]},
+        {"event": "site-failed", **place, "site": "south", "error": "NotThere", "code": "absent"},
+    ]
+    assert read(tmp_path, lines).training[0].n_wanted == 2
+
+
+def test_a_fact_that_is_absent_undefined_or_no_number_has_no_value(tmp_path: Path) -> None:
+    lines = [started(), reply("north", 1, loss=0.5, head_spread=None, site_loss="high", n_cases=3)]
+    sent = read(tmp_path, lines).training[0].replies["north"]
+
+    assert sent.fact("loss") == 0.5
+    assert sent.fact("n_cases") == 3
+    assert [sent.fact(name) for name in ("head_spread", "site_loss", "nothing")] == [None] * 3
+
+
+def test_a_round_held_again_after_a_cut_keeps_its_last_run(tmp_path: Path) -> None:
+    place = {"phase": "training", "round": 1, "sites": ["north", "south"]}
+    lines = [
+        started(),
+        {"event": "round-started", **place},
+        reply("north", 1, loss=0.9),
+        reply("south", 1, loss=0.8),
+        {"event": "run-finished", "status": "stopped", "reason": "interrupted"},
+        {"event": "run-resumed", "recipe_name": "toy"},
+        {"event": "round-started", **place},
+        reply("north", 1, loss=0.7),
+    ]
+    record = read(tmp_path, lines)
+
+    assert record.n_resumed == 1
+    assert record.finished is None
+    assert list(record.training[0].replies) == ["north"]
+    assert record.training[0].replies["north"].fact("loss") == 0.7
+
+
+def test_a_half_written_last_line_is_passed_over(tmp_path: Path) -> None:
+    folder = written(tmp_path / "toy", [started()])
+    with (folder / "events.jsonl").open("a") as file:
+        file.write('{"time": "2026-03-01T10:00:09+00:00", "event": "run-fin')
+
+    assert read_run(folder / "events.jsonl").finished is None
+
+
+def test_a_kind_of_event_not_known_here_is_passed_over(tmp_path: Path) -> None:
+    record = read(tmp_path, [started(), {"event": "weather", "sunny": True}])
+    assert record.rounds == {}
+
+
+def test_nan_reads_as_undefined(tmp_path: Path) -> None:
+    lines = [started(), reply("north", 1, loss=float("nan"), site_loss=float("inf"))]
+    sent = read(tmp_path, lines).training[0].replies["north"]
+
+    assert sent.fact("loss") is None
+    assert sent.fact("site_loss") is None
+
+
+@pytest.mark.parametrize(
+    ("subject", "session", "label"),
+    [
+        ("A", None, "sub-A"),
+        ("sub-A", "01", "sub-A_ses-01"),
+        ("A", "ses-01", "sub-A_ses-01"),
+    ],
+)
+def test_a_case_is_labelled_as_bids_writes_it(
+    tmp_path: Path, subject: str, session: str | None, label: str
+) -> None:
+    lines = [started(), evaluated("east", 0, [{"subject": subject, "session": session}])]
+    [done] = read(tmp_path, lines).evaluations.values()
+    assert done.cases[0].label == label
+
+
+def test_a_folder_without_events_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match=r"events\.jsonl: want the events of a run.*--out"):
+        read_run(tmp_path / "events.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("lines", "match"),
+    [
+        pytest.param([], "found none", id="nothing"),
+        pytest.param([reply("north", 1)], "found reply", id="no beginning"),
+        pytest.param([started(), started(run="b")], "run 'b' starts in the events", id="two runs"),
+        pytest.param(
+            [started(), {"event": "selected", "round": "last", "by": "x"}],
+            r"line 2: selected\.round: .*integer",
+            id="a wrong type",
+        ),
+    ],
+)
+def test_events_that_tell_of_no_run_are_refused(
+    tmp_path: Path, lines: list[Line], match: str
+) -> None:
+    with pytest.raises(RunFolderError, match=match):
+        read(tmp_path, lines)
+
+
+def test_a_line_in_the_middle_that_is_no_json_is_named(tmp_path: Path) -> None:
+    folder = written(tmp_path / "toy", [started()])
+    with (folder / "events.jsonl").open("a") as file:
+        file.write("garbage\n" + json.dumps({"event": "weather"}) + "\n")
+
+    with pytest.raises(RunFolderError, match="line 2: not JSON"):
+        read_run(folder / "events.jsonl")

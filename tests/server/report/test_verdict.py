@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from server.report.run_record import Evaluated, RunRecord, read_run
+from server.report.verdict import final_round, site_verdict, summarize, worst_site
+from tests.server.report.made_run import (
+    Line,
+    case,
+    evaluated,
+    failed_case,
+    started,
+    whole_run,
+    written,
+)
+
+
+def read(tmp_path: Path, lines: list[Line]) -> RunRecord:
+    return read_run(written(tmp_path / "toy", lines) / "events.jsonl")
+
+
+def summary_of(*cases: Line) -> Evaluated:
+    return Evaluated.model_validate(
+        {"time": "2026-03-01T10:00:00Z", **evaluated("east", 3, list(cases))}
+    )
+
+
+def test_a_summary_leaves_undefined_values_out_and_says_how_many_are_in() -> None:
+    done = summarize(
+        summary_of(
+            case("A", 0.9, lesion_f1=0.5),
+            case("B", 0.3, lesion_f1=None),
+            case("C", 0.0, lesion_f1=0.25),
+            case("D", None),
+            failed_case("E", "no FLAIR"),
+        )
+    )
+    assert (done.n_scored, done.n_planned) == (4, 5)
+    assert done.mean_dice.value == pytest.approx(0.4)  # (0.9 + 0.3 + 0.0) / 3
+    assert done.median_dice.value == 0.3  # 0.0, 0.3, 0.9
+    assert done.mean_dice.n == 3
+    assert (done.lesion_f1.value, done.lesion_f1.n) == (0.375, 2)  # (0.5 + 0.25) / 2
+    assert (done.lesion_ppv.value, done.lesion_ppv.n) == (None, 0)
+
+
+def test_the_selected_round_counts_even_when_a_later_one_was_scored(tmp_path: Path) -> None:
+    lines = [
+        started(),
+        *(evaluated("east", r, [case("A", 0.1 * r)]) for r in (0, 1, 2)),
+        {"event": "selected", "round": 1, "by": "validation"},
+    ]
+    record = read(tmp_path, lines)
+
+    assert final_round(record, "east") == 1
+    assert site_verdict(record, "east").dice == pytest.approx(0.1)
+
+
+def test_without_a_selection_the_last_scored_round_counts(tmp_path: Path) -> None:
+    record = read(tmp_path, [started(), *(evaluated("east", r, []) for r in (0, 4, 2))])
+    assert final_round(record, "east") == 4
+
+
+def test_before_a_trained_round_was_scored_there_is_no_verdict(tmp_path: Path) -> None:
+    record = read(tmp_path, [started(), evaluated("east", 0, [case("A", 0.1)])])
+    verdict = site_verdict(record, "east")
+
+    assert verdict.network is None
+    assert verdict.untrained is not None
+    assert verdict.in_words() == "No trained network has been scored here yet."
+
+
+def test_the_verdict_in_words_names_what_it_compares(tmp_path: Path) -> None:
+    # network (0.8 + 0.4) / 2, threshold (0.3 + 0.1) / 2, untrained (0.0 + 0.02) / 2
+    assert site_verdict(read(tmp_path, whole_run()), "east").in_words() == (
+        "The network has a mean Dice of 0.600 over 2 of 4 planned cases (before training 0.010). "
+        "That is above the FLAIR threshold (0.200)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("network", "baseline", "words"),
+    [
+        pytest.param(0.2, 0.3, "not above the FLAIR threshold (0.300).", id="below"),
+        pytest.param(0.3, 0.3, "not above the FLAIR threshold (0.300).", id="equal"),
+        pytest.param(0.4, None, "There is no FLAIR threshold to compare it with.", id="undefined"),
+        pytest.param(None, 0.3, "The trained network has no defined Dice here", id="no Dice"),
+    ],
+)
+def test_the_verdict_does_not_flatter(
+    tmp_path: Path, network: float | None, baseline: float | None, words: str
+) -> None:
+    lines = [
+        started(),
+        evaluated("east", 0, [case("A", baseline)], method="baseline"),
+        evaluated("east", 1, [case("A", network)]),
+    ]
+    assert words in site_verdict(read(tmp_path, lines), "east").in_words()
+
+
+def test_means_over_other_cases_are_said_to_be(tmp_path: Path) -> None:
+    lines = [
+        started(),
+        evaluated("east", 0, [case("A", 0.3), case("B", 0.1)], method="baseline"),
+        evaluated("east", 1, [case("A", 0.5), failed_case("B", "gone")]),
+    ]
+    words = site_verdict(read(tmp_path, lines), "east").in_words()
+    assert words.endswith("The two means are not over the same cases.")
+
+
+def test_the_worst_site_is_the_one_with_the_lowest_mean_dice(tmp_path: Path) -> None:
+    sites = [{"name": name, "role": "unseen"} for name in ("a", "b", "c", "d")]
+    dice = {"a": 0.5, "b": 0.2, "c": 0.7, "d": None}
+    lines = [
+        started(sites=sites),
+        *(evaluated(site, 1, [case("A", value)]) for site, value in dice.items()),
+    ]
+    record = read(tmp_path, lines)
+    verdicts = [site_verdict(record, site) for site in dice]
+
+    worst = worst_site(verdicts)
+    assert worst is not None
+    assert worst.site == "b"
+    assert worst_site([verdicts[0], verdicts[3]]) is None  # one site alone is not the worst
+
+
+def test_a_case_that_only_one_method_scored_has_a_row(tmp_path: Path) -> None:
+    rows = site_verdict(read(tmp_path, whole_run()), "east").cases
+
+    assert [row.label for row in rows] == ["sub-A", "sub-B", "sub-C_ses-01", "sub-D"]
+    assert rows[3].network is not None
+    assert rows[3].baseline is None

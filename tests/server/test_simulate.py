@@ -1,0 +1,433 @@
+"""Whole federations of toy hospitals in one process: the real apps, the real files."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from flwr.app import Message
+
+from common.errors import ConfigError, QuorumNotMet, RunFolderError
+from common.imaging.volume import Volume, read_volume, write_volume
+from common.recipe import Recipe, load_recipe
+from common.wire.codec import pack, unpack
+from common.wire.flower_record import from_record, to_record
+from common.wire.messages import SiteUpdate
+from server.checkpoint import load_checkpoint
+from server.conduct import conduct
+from server.events import Event
+from server.inline import InlineGrid
+from server.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
+from server.simulate import lay_out, simulate
+from tests.toy_sites import write_site
+
+TINY = (
+    "network.widths=[4, 4, 8, 8, 8]",
+    "network.first_stride=1",
+    "sampling.patch_shape=[32, 32, 32]",
+    "optimizer.steps=2",
+    "federation.rounds=2",
+    "federation.evaluate_every=1",
+    "federation.wait_for_sites_s=0.2",
+    "compute.threads=1",
+)
+NAMES = ("lyon", "ghent", "turin", "porto")
+
+
+@pytest.fixture(scope="module")
+def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Name -> BIDS folder of four toy hospitals; not to be changed."""
+    base = tmp_path_factory.mktemp("hospitals")
+    return {
+        name: write_site(base / name, name=name, seed=seed).parent / "bids"
+        for seed, name in enumerate(NAMES)
+    }
+
+
+def tiny(*overrides: str) -> Recipe:
+    return load_recipe("default", overrides=[*TINY, *overrides])
+
+
+def new_run(
+    path: Path, hospitals: dict[str, Path], recipe: Recipe, *, unseen: tuple[str, ...] = ("porto",)
+) -> RunFolder:
+    folder = RunFolder(path)
+    sites = {name: data for name, data in hospitals.items() if name not in unseen}
+    lay_out(folder, recipe, sites=sites, unseen={name: hospitals[name] for name in unseen})
+    return folder
+
+
+def events_of(folder: RunFolder, kind: str) -> list[dict[str, Any]]:
+    lines = folder.events_file.read_text("utf-8").splitlines()
+    return [event for line in lines if (event := json.loads(line))["event"] == kind]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, hospitals: dict[str, Path]) -> RunFolder:
+    """A completed run of three hospitals, judged on the fourth."""
+    folder = new_run(tmp_path_factory.mktemp("runs") / "finished", hospitals, tiny())
+    simulate(folder)
+    return folder
+
+
+def test_a_run_ends_completed_with_model_report_scores_and_pictures(finished: RunFolder) -> None:
+    assert events_of(finished, "run-finished")[-1]["status"] == "completed"
+    assert finished.model_file.is_file()
+    assert (finished.path / "report.html").is_file()
+    rows = (finished.evaluation / "cases.csv").read_text("utf-8").splitlines()
+    assert rows[0].startswith("site,subject,session,failed,dice")
+    assert [row.split(",")[:2] for row in rows[1:]] == [["porto", "sub-01"], ["porto", "sub-02"]]
+    assert sorted(p.name for p in (finished.evaluation / "porto").iterdir()) == [
+        "sub-01.png",
+        "sub-02.png",
+    ]
+
+
+def test_the_unseen_site_is_scored_before_training_after_every_round_and_by_the_baseline(
+    finished: RunFolder,
+) -> None:
+    scored = [(event["method"], event["round"]) for event in events_of(finished, "evaluated")]
+    assert scored == [
+        ("network", 0),
+        ("baseline", 0),
+        ("network", 1),
+        ("network", 2),
+        ("network", 2),  # the verdict, from the model file
+    ]
+
+
+def test_the_verdict_from_the_model_file_is_that_of_the_selected_round(
+    finished: RunFolder,
+) -> None:
+    last_round, verdict = events_of(finished, "evaluated")[-2:]
+    assert verdict["cases"] == last_round["cases"]
+
+
+def test_the_head_is_in_the_checkpoint_and_not_in_the_model_file(finished: RunFolder) -> None:
+    state = load_checkpoint(finished.checkpoints)
+    assert state is not None
+    assert any(name.startswith("head.") for name in state.parameters)
+    model = safetensors.numpy.load_file(finished.model_file)
+    network = {
+        name.removeprefix("network.") for name in state.parameters if name.startswith("network.")
+    }
+    assert model.keys() == network
+
+
+def test_the_template_is_the_mean_over_every_training_subject(finished: RunFolder) -> None:
+    template = events_of(finished, "template")[-1]
+    assert template["n_subjects"] == 6  # two at each of three sites
+    assert set(template["centres"]) == {"FLAIR", "T1w"}
+    for centres in template["centres"].values():
+        assert centres == sorted(centres)
+
+
+def test_nothing_a_site_sent_holds_a_path_or_a_subject(
+    finished: RunFolder, hospitals: dict[str, Path]
+) -> None:
+    for event in events_of(finished, "reply") + events_of(finished, "site-described"):
+        text = json.dumps(event)
+        assert "sub-" not in text
+        assert not any(str(folder) in text for folder in hospitals.values())
+
+
+def test_the_same_seed_gives_identical_parameters(
+    finished: RunFolder, hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    again = new_run(tmp_path / "again", hospitals, tiny())
+    simulate(again)
+    assert same_parameters(finished, again)
+
+
+def test_another_seed_gives_other_parameters(
+    finished: RunFolder, hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    other = new_run(tmp_path / "other", hospitals, tiny("seed=1"))
+    simulate(other)
+    assert not same_parameters(finished, other)
+
+
+def same_parameters(a: RunFolder, b: RunFolder) -> bool:
+    first, second = load_checkpoint(a.checkpoints), load_checkpoint(b.checkpoints)
+    assert first is not None
+    assert second is not None
+    assert first.parameters.keys() == second.parameters.keys()
+    return all(
+        array.tobytes() == second.parameters[name].tobytes()
+        for name, array in first.parameters.items()
+    )
+
+
+def cut_at(kind: str, occurrence: int) -> Callable[[Event], None]:
+    """A listener that ends the run as Ctrl-C does, at the n-th event of one kind."""
+    seen = 0
+
+    def listen(event: Event) -> None:
+        nonlocal seen
+        seen += event["event"] == kind
+        if event["event"] == kind and seen == occurrence:
+            raise KeyboardInterrupt
+
+    return listen
+
+
+@pytest.mark.parametrize(
+    ("kind", "occurrence"),
+    [
+        pytest.param("template", 1, id="in the statistics"),
+        pytest.param("reply", 8, id="in the first training round"),
+        pytest.param("evaluated", 3, id="while the first round is judged"),
+        pytest.param("checkpoint", 5, id="after the first round is judged"),
+    ],
+)
+def test_a_run_that_was_cut_and_resumed_equals_an_uninterrupted_one(
+    finished: RunFolder, hospitals: dict[str, Path], tmp_path: Path, kind: str, occurrence: int
+) -> None:
+    cut = new_run(tmp_path / "cut", hospitals, tiny())
+    with pytest.raises(KeyboardInterrupt):
+        simulate(cut, listener=cut_at(kind, occurrence))
+    assert events_of(cut, "run-finished")[-1]["status"] == "stopped"
+    simulate(cut)
+    assert events_of(cut, "run-finished")[-1]["status"] == "completed"
+    assert same_parameters(finished, cut)
+    assert cut.model_file.read_bytes().endswith(finished.model_file.read_bytes()[-64:])
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over(
+    finished: RunFolder, hospitals: dict[str, Path]
+) -> None:
+    with pytest.raises(RunFolderError, match=r"is not empty. Choose another --out, or --resume"):
+        new_run(finished.path, hospitals, tiny())
+
+
+def test_one_site_in_two_roles_is_refused(tmp_path: Path) -> None:
+    site = EnrolledSite(name="lyon", public_key="k")
+    with pytest.raises(ValueError, match="site 'lyon' is named twice"):
+        Consortium(run="r", sites=(site,), unseen=(HeldOutSite(name="lyon", data=tmp_path),))
+
+
+def test_a_validation_site_chooses_the_round(hospitals: dict[str, Path], tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    lay_out(
+        folder,
+        tiny("federation.rounds=3"),
+        sites={name: hospitals[name] for name in ("lyon", "ghent")},
+        validation={"turin": hospitals["turin"]},
+        unseen={"porto": hospitals["porto"]},
+    )
+    state = simulate(folder)
+    dice = {
+        event["round"]: np.mean([case["dice"] for case in event["cases"]])
+        for event in events_of(folder, "evaluated")
+        if event["role"] == "validation" and event["method"] == "network" and event["round"] > 0
+    }
+    assert state.selected is not None
+    assert state.selected.round_index == max(dice, key=lambda r: (dice[r], -r))
+    assert state.selected.by == "mean Dice on the validation sites"
+
+
+def hospital_with(
+    tmp_path: Path, hospitals: dict[str, Path], change: Callable[[Path], None]
+) -> dict[str, Path]:
+    """The hospitals with `ghent` written anew and changed."""
+    data = write_site(tmp_path / "ghent", name="ghent", seed=1).parent / "bids"
+    change(data)
+    return {**hospitals, "ghent": data}
+
+
+def lesions_of(data: Path, subject: str) -> Path:
+    folder = data / "derivatives" / "manual" / subject / "anat"
+    return folder / f"{subject}_desc-lesion_mask.nii.gz"
+
+
+def without_lesions(data: Path) -> None:
+    for subject in ("sub-01", "sub-02"):
+        mask = read_volume(lesions_of(data, subject))
+        empty = Volume(np.zeros(mask.data.shape, np.uint8), mask.affine)
+        write_volume(empty, lesions_of(data, subject))
+
+
+def truncated_flair(data: Path) -> None:
+    path = data / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz"
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def mask_on_another_grid(data: Path) -> None:
+    mask = read_volume(lesions_of(data, "sub-01"))
+    moved = Volume(mask.data.astype(np.uint8), mask.affine + np.eye(4)[:, [3, 3, 3, 3]] * 0.5)
+    write_volume(moved, lesions_of(data, "sub-01"))
+
+
+def test_a_site_without_lesions_that_is_asked_to_train_is_named_with_its_code(
+    hospitals: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    changed = hospital_with(tmp_path, hospitals, without_lesions)
+    folder = new_run(tmp_path / "run", changed, tiny())
+    with pytest.raises(QuorumNotMet, match=r"ghent: SiteDataError \(no-lesions\)"):
+        simulate(folder)
+    assert "has a lesion in its reference. Add lesion masks" in caplog.text  # at the site
+    [ended] = events_of(folder, "run-finished")
+    assert ended["status"] == "failed"
+    assert "no-lesions" in ended["reason"]
+
+
+def test_a_site_without_lesions_may_join_the_statistics(
+    hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    changed = hospital_with(tmp_path, hospitals, without_lesions)
+    folder = RunFolder(tmp_path / "run")
+    lay_out(
+        folder,
+        tiny("federation.rounds=1"),
+        sites={name: changed[name] for name in ("lyon", "turin")},
+        controls={"ghent": changed["ghent"]},
+    )
+    simulate(folder)
+    assert events_of(folder, "template")[-1]["n_subjects"] == 6
+    trained = {e["site"] for e in events_of(folder, "reply") if e["phase"] == "training"}
+    assert trained == {"lyon", "turin"}
+
+
+@pytest.mark.parametrize(
+    "change", [truncated_flair, mask_on_another_grid], ids=["truncated", "another grid"]
+)
+def test_a_case_that_cannot_be_used_is_left_out_and_the_rest_goes_on(
+    hospitals: dict[str, Path], tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    changed = hospital_with(tmp_path, hospitals, change)
+    folder = new_run(tmp_path / "run", changed, tiny("federation.rounds=1"))
+    simulate(folder)
+    [ghent] = [e for e in events_of(folder, "site-described") if e["site"] == "ghent"]
+    assert (ghent["n_cases"], ghent["n_quarantined"]) == (1, 1)
+    assert ghent["n_findings"]["blocking"] == 1
+
+
+def test_a_case_of_the_unseen_site_that_cannot_be_used_stays_in_the_denominator(
+    hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    changed = hospital_with(tmp_path, hospitals, truncated_flair)
+    folder = new_run(tmp_path / "run", changed, tiny("federation.rounds=1"), unseen=("ghent",))
+    simulate(folder)
+    cases = events_of(folder, "evaluated")[-1]["cases"]
+    assert [(case["subject"], case["failed"]) for case in cases] == [
+        ("sub-02", None),
+        ("sub-01", "quarantined by intake"),
+    ]
+
+
+class TamperingGrid(InlineGrid):
+    """One site's updates are changed on their way."""
+
+    def __init__(self, folder: RunFolder, site: str, change: Callable[[SiteUpdate], SiteUpdate]):
+        names = [site.name for site in folder.consortium().sites]
+        super().__init__({name: folder.path / "sites" / name / "site.toml" for name in names})
+        self._tampered = names.index(site) + 2
+        self._change = change
+
+    def _answer(self, message: Message) -> Message:
+        reply = super()._answer(message)
+        packed = from_record(reply.content, limit_bytes=1 << 30)
+        if message.metadata.dst_node_id != self._tampered or '"SiteUpdate"' not in packed.header:
+            return reply
+        reply.content = to_record(pack(self._change(unpack(packed, SiteUpdate))))
+        return reply
+
+
+def with_nan(update: SiteUpdate) -> SiteUpdate:
+    name, array = next(iter(update.change.items()))
+    update.change[name] = np.full_like(array, np.nan)
+    return update
+
+
+def without_an_array(update: SiteUpdate) -> SiteUpdate:
+    update.change.popitem()
+    return update
+
+
+@pytest.mark.parametrize("change", [with_nan, without_an_array])
+def test_a_reply_that_would_spoil_the_aggregate_is_left_out_and_its_site_named(
+    hospitals: dict[str, Path], tmp_path: Path, change: Callable[[SiteUpdate], SiteUpdate]
+) -> None:
+    folder = new_run(tmp_path / "run", hospitals, tiny("federation.quorum=2"))
+    conduct(TamperingGrid(folder, "turin", change), folder, engine="inline")
+    failed = {(e["site"], e["error"], e["code"]) for e in events_of(folder, "site-failed")}
+    assert failed == {("turin", "UpdateRejected", "update-rejected")}
+    state = load_checkpoint(folder.checkpoints)
+    assert state is not None
+    assert all(np.isfinite(array).all() for array in state.parameters.values())
+
+
+def test_a_reply_with_nan_ends_the_run_where_every_site_is_needed(
+    hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = new_run(tmp_path / "run", hospitals, tiny())
+    with pytest.raises(QuorumNotMet, match=r"turin: UpdateRejected \(update-rejected\)"):
+        conduct(TamperingGrid(folder, "turin", with_nan), folder, engine="inline")
+    assert events_of(folder, "run-finished")[-1]["status"] == "failed"
+
+
+def test_with_too_few_sites_the_run_ends_within_the_bounded_wait_and_says_who_is_missing(
+    hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = new_run(tmp_path / "run", hospitals, tiny())
+    files = {name: folder.path / "sites" / name / "site.toml" for name in ("lyon", "ghent")}
+    started = time.monotonic()
+    with pytest.raises(
+        QuorumNotMet, match=r"after 0.2 s 2 of 3 sites are there and 3 are needed. Missing: turin"
+    ):
+        conduct(InlineGrid(files), folder, engine="inline")
+    assert time.monotonic() - started < 10
+    assert events_of(folder, "run-finished")[-1]["status"] == "failed"
+
+
+def test_a_site_that_is_missing_does_not_stop_the_others_where_the_quorum_is_met(
+    hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = new_run(
+        tmp_path / "run", hospitals, tiny("federation.quorum=2", "federation.rounds=1")
+    )
+    files = {name: folder.path / "sites" / name / "site.toml" for name in ("lyon", "ghent")}
+    conduct(InlineGrid(files), folder, engine="inline")
+    absent = {(e["site"], e["code"]) for e in events_of(folder, "site-failed")}
+    assert absent == {("turin", "absent")}
+
+
+def test_a_quorum_above_the_number_of_sites_is_refused(
+    hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = new_run(tmp_path / "run", hospitals, tiny("federation.quorum=4"))
+    with pytest.raises(ConfigError, match=r"federation.quorum: want at most the 3 sites, got 4"):
+        simulate(folder)
+
+
+@pytest.fixture
+def other_code(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The sites believe to run another version of the packages."""
+    monkeypatch.setattr("client.handle.code_digest", lambda: "0" * 64)
+    return iter(())
+
+
+@pytest.mark.usefixtures("other_code")
+def test_a_site_with_other_code_says_so(hospitals: dict[str, Path], tmp_path: Path) -> None:
+    folder = new_run(tmp_path / "run", hospitals, tiny())
+    with pytest.raises(QuorumNotMet, match=r"lyon: CodeMismatch \(code-mismatch\)"):
+        simulate(folder)
+
+
+def test_fewer_subjects_than_the_hospital_allows_are_not_summed(
+    hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = new_run(tmp_path / "run", hospitals, tiny())
+    site_file = folder.path / "sites" / "lyon" / "site.toml"
+    strict = site_file.read_text("utf-8").replace(
+        "min_template_subjects = 1", "min_template_subjects = 3"
+    )
+    site_file.write_text(strict, encoding="utf-8")
+    with pytest.raises(QuorumNotMet, match=r"lyon: PolicyRefused \(too-few-subjects\)"):
+        simulate(folder)
