@@ -36,11 +36,10 @@ def conduct(
     Every end is recorded as `completed`, `stopped` or `failed` with its reason, then raised on.
     """
     recipe, consortium = folder.recipe(), folder.consortium()
+    started = "run-resumed" if folder.events_file.exists() else "run-started"
     events = EventLog(folder.events_file, listener)
     state = load_checkpoint(folder.checkpoints) or RunState()
-    events.record(
-        "run-resumed" if state.phase else "run-started", **_facts(recipe, consortium, engine)
-    )
+    events.record(started, **_facts(recipe, consortium, engine))
     correspondence = Correspondence(grid, consortium=consortium, recipe=recipe, events=events)
     judge = Judge(folder, recipe=recipe, consortium=consortium, events=events)
 
