@@ -173,6 +173,14 @@ class Recipe(Settings):
                 f"sampling.patch_shape must be multiples of {multiple} (four halvings after a "
                 f"first stride of {self.network.first_stride}), got {self.sampling.patch_shape}"
             )
+        if self.network.norm == "instance" and all(
+            n == multiple for n in self.sampling.patch_shape
+        ):
+            raise ValueError(
+                f"sampling.patch_shape {self.sampling.patch_shape} leaves one voxel at the "
+                "bottleneck, and instance norm over one voxel is constant; enlarge it, or set "
+                "network.norm to group"
+            )
         self._check_template()
         return self
 

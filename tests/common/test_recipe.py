@@ -80,6 +80,7 @@ def test_an_override_wins_over_the_scale() -> None:
     ("overrides", "words"),
     [
         pytest.param(["sampling.patch_shape=[64, 64, 40]"], "multiples of 32", id="patch size"),
+        pytest.param(["sampling.patch_shape=[32, 32, 32]"], "leaves one voxel", id="one voxel"),
         pytest.param(["task.modalities=['FLAIR', 'FLAIR']"], "each modality once", id="twice"),
         pytest.param(["standardization.template_from=fixed"], "must name", id="no template"),
         pytest.param(

@@ -260,8 +260,9 @@ def truncated_flair(data: Path) -> None:
 
 def mask_on_another_grid(data: Path) -> None:
     mask = read_volume(lesions_of(data, "sub-01"))
-    moved = Volume(mask.data.astype(np.uint8), mask.affine + np.eye(4)[:, [3, 3, 3, 3]] * 0.5)
-    write_volume(moved, lesions_of(data, "sub-01"))
+    affine = mask.affine.copy()
+    affine[0, 3] += 0.5
+    write_volume(Volume(mask.data.astype(np.uint8), affine), lesions_of(data, "sub-01"))
 
 
 def test_a_site_without_lesions_that_is_asked_to_train_is_named_with_its_code(

@@ -118,11 +118,11 @@ def drawn_sites(n: int, seed: int) -> list[PhantomSite]:
             name=f"site-{i + 1}",
             scanner=scanner,
             habit=LesionHabit(
-                load_ml=round(float(8.0 * (20.0 / 8.0) ** loads[i]), 2),
-                size=round(float(1.4 * 2.2 ** sizes[i]), 3),
+                load_ml=round(float(8.0 * (16.0 / 8.0) ** loads[i]), 2),
+                size=round(float(1.6 * 2.0 ** sizes[i]), 3),
                 periventricular=round(float(0.3 + 0.25 * periventricular[i]), 3),
                 juxtacortical=0.2,
-                faintest=round(float(0.4 + 0.25 * faintest[i]), 3),
+                faintest=round(float(0.45 + 0.25 * faintest[i]), 3),
                 edge_mm=round(float(0.8 + 1.2 * edges[i]), 3),
             ),
         )

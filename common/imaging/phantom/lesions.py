@@ -76,7 +76,7 @@ def drawn_lesions(anatomy: Anatomy, habit: LesionHabit, rng: np.random.Generator
     """
     grid = anatomy.grid
     voxel_mm3 = float(np.prod(grid.spacing_mm))
-    goal_mm3 = 1000.0 * habit.load_ml * float(np.exp(0.55 * rng.standard_normal()))
+    goal_mm3 = 1000.0 * habit.load_ml * float(np.exp(0.5 * rng.standard_normal()))
     goal_mm3 = float(np.clip(goal_mm3, 660.0, 50_000.0))
     soil = _soil(anatomy)
     places = _Places(anatomy, soil, habit)

@@ -103,7 +103,7 @@ def _dura(anatomy: Anatomy, rng: np.random.Generator) -> Field:
     spacing = anatomy.grid.spacing_mm[0]
     inside = ndimage.gaussian_filter(anatomy.brain, 2.5 / spacing, truncate=2.5)
     edge = np.clip(2.5 * (0.86 - inside), 0.0, 1.0)
-    patches = np.clip(smooth_noise(rng, anatomy.grid, scale_mm=9.0) - 0.4, 0.0, 1.2)
+    patches = np.clip(smooth_noise(rng, anatomy.grid, scale_mm=9.0) - 0.3, 0.0, 1.3)
     return (edge * patches).astype(np.float32)
 
 

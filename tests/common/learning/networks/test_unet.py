@@ -130,9 +130,3 @@ def test_a_patch_that_cannot_be_halved_is_refused() -> None:
     network = build_network(settings(first_stride=2), n_channels=1, seed=0)
     with pytest.raises(ConfigError, match=r"\(48, 32, 32\): want three multiples of 32"):
         network(torch.zeros(1, 1, 48, 32, 32))
-
-
-def test_instance_norm_over_a_single_bottleneck_voxel_is_refused() -> None:
-    network = build_network(settings(norm="instance"), n_channels=1, seed=0)
-    with pytest.raises(ConfigError, match="one voxel is left at the bottleneck"):
-        network(torch.zeros(1, 1, 16, 16, 16))
