@@ -105,8 +105,15 @@ class Optimizer(Settings):
 
     name: Literal["adam"]
     learning_rate: Annotated[float, Field(gt=0)]
+    """In the first round."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Factor on the learning rate from one round to the next."""
     steps: Positive
     """Optimizer steps a site takes in one round."""
+
+    def learning_rate_in(self, round_index: int) -> float:
+        """The learning rate of a round, counted from 1."""
+        return self.learning_rate * self.decay ** (round_index - 1)
 
 
 class Federation(Settings):

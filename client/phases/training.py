@@ -41,6 +41,7 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         recipe=recipe,
         site_index=told.site_index,
         n_sites=told.n_sites,
+        round_index=told.round_index,
         seed=derived_seed(recipe.seed, "train", told.site, told.round_index),
     )
     return SiteUpdate(

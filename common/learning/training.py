@@ -52,6 +52,7 @@ def train_locally(
     recipe: Recipe,
     site_index: int,
     n_sites: int,
+    round_index: int,
     seed: int,
     on_step: Callable[[int, float], None] | None = None,
 ) -> TrainingOutcome:
@@ -61,6 +62,7 @@ def train_locally(
     head         bottleneck -> site logits; None switches the site loss off
     cases        SiteDataError where none has a lesion
     site_index   this site's place in the head, in [0, n_sites)
+    round_index  from 1; the learning rate decays with it
     seed         of this site and round: patches, random labels and dropout are drawn from it
     on_step      called after each step with steps taken and loss
 
@@ -74,7 +76,8 @@ def train_locally(
     site_term = _site_term(head, recipe, site_index=site_index, n_sites=n_sites, seed=seed)
     modules = nn.ModuleList([network] if head is None else [network, head])
     modules.to(recipe.compute.device).train()
-    optimizer = torch.optim.Adam(modules.parameters(), lr=recipe.optimizer.learning_rate)
+    learning_rate = recipe.optimizer.learning_rate_in(round_index)
+    optimizer = torch.optim.Adam(modules.parameters(), lr=learning_rate)
     random = np.random.default_rng(derived_seed(seed, "patches"))
     segmentation_losses, site_losses, losses = [], [], []
 

@@ -106,3 +106,10 @@ def test_a_recipe_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(shipped_recipes()["default"].read_bytes())
     assert load_recipe(str(path)) == load_recipe("default")
+
+
+def test_the_learning_rate_decays_from_round_to_round() -> None:
+    optimizer = load_recipe(
+        "default", overrides=["optimizer.learning_rate=0.008", "optimizer.decay=0.5"]
+    ).optimizer
+    assert [optimizer.learning_rate_in(r) for r in (1, 2, 4)] == [0.008, 0.004, 0.001]

@@ -139,7 +139,9 @@ def label_map_anatomy(path: Path, grid: Grid) -> Anatomy:
     )
     solid = np.minimum(cortex + deep + white + ventricle, 1.0)
     brain = np.clip(2.5 * placed(tissue, blur=3.0) - 0.5, 0.0, 1.0)
+    brain *= _largest_part(brain > 0.1)
     fractions = np.stack([cortex, deep, white, ventricle, np.clip(brain - solid, 0.0, 1.0)])
+    fractions *= brain / np.maximum(fractions.sum(axis=0), 1e-6)
     return Anatomy(grid, fractions, _distance_mm(ventricle, grid), sharpening=1.0)
 
 
@@ -191,10 +193,9 @@ def _sharpened(
     weights = {"cortex": 1.0, "deep_grey": 1.0, "white": 1.0, "ventricle": 1.0}
     weights["csf"] = rng.uniform(5.0, 9.0)
     for index, tissue in enumerate(TISSUES):
-        noise = 0.0
+        logarithm = np.log(np.maximum(mixed[index], 1e-6)) * sharpening
         if tissue in _NOISE:
-            noise = _NOISE[tissue] * smooth_noise(rng, grid, scale_mm=4.5)[inside]
-        logarithm = np.log(np.maximum(mixed[index], 1e-6)) * sharpening + noise
+            logarithm += _NOISE[tissue] * smooth_noise(rng, grid, scale_mm=4.5)[inside]
         mixed[index] = weights[tissue] * np.exp(logarithm)
     mixed *= brain / np.maximum(mixed.sum(axis=0), 1e-9)
     out = np.zeros_like(fractions)
@@ -222,6 +223,14 @@ def _deep_grey_region(grid: Grid) -> Field:
     return region
 
 
+def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    parts, _ = ndimage.label(mask)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    largest: NDArray[np.bool_] = parts == sizes.argmax()
+    return largest
+
+
 def _distance_mm(ventricle: Field, grid: Grid) -> Field:
     distance: Field = ndimage.distance_transform_edt(
         ventricle < 0.5, sampling=grid.spacing_mm
@@ -244,16 +253,12 @@ _NOISE = {"cortex": 1.0, "deep_grey": 0.3, "white": 1.0, "csf": 0.8}
 
 _CORTEX_LABELS = (3, 42, 8, 47, 17, 53, 18, 54)
 _DEEP_GREY_LABELS = (10, 49, 11, 50, 12, 51, 26, 58)
-_VENTRICLE_LABELS = (4, 43, 5, 44, 31, 63)
-_FLUID_LABELS = (14, 15, 24, 30, 62, 72)
-_WHITE_LABELS = tuple(
-    label
-    for label in range(1, 256)
-    if label not in _CORTEX_LABELS + _DEEP_GREY_LABELS + _VENTRICLE_LABELS + _FLUID_LABELS
-)
+_VENTRICLE_LABELS = (4, 43, 5, 44, 31, 63, 136, 137, 163, 164)
+_WHITE_LABELS = (2, 41, 7, 46, 13, 52, 16, 25, 57, 28, 60, 77, 85, *range(251, 256))
 _TISSUE_LABELS = _CORTEX_LABELS + _DEEP_GREY_LABELS + _WHITE_LABELS + _VENTRICLE_LABELS + (14, 15)
 """FreeSurfer's labels by tissue. Brain stem, cerebellar white matter, ventral diencephalon and
-pallidum look like white matter in FLAIR and T1w, hippocampus and amygdala like cortex."""
+pallidum look like white matter in FLAIR and T1w, hippocampus and amygdala like cortex; 25 and 57
+are lesions of the person scanned; 136, 137, 163 and 164 line the lateral ventricles."""
 
 _LANDMARKS_MM = {
     (2, 41): (27.0, -20.0, 20.0),

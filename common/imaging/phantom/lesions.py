@@ -32,7 +32,7 @@ LARGEST_AWAY_MM3 = 250.0
 class LesionHabit:
     """How lesions come at one site: who its patients are, and how far their disease is.
 
-    load_ml             median lesion volume of a patient; patients vary by a factor of 2
+    load_ml             median lesion volume of a patient; patients vary by a factor of about 1.6
     size                factor on the volumes of single lesions
     periventricular     share of lesions at the lateral ventricles
     juxtacortical       share of lesions at the cortex; the rest lies deep, one in 20 below the tent
@@ -76,7 +76,7 @@ def drawn_lesions(anatomy: Anatomy, habit: LesionHabit, rng: np.random.Generator
     """
     grid = anatomy.grid
     voxel_mm3 = float(np.prod(grid.spacing_mm))
-    goal_mm3 = 1000.0 * habit.load_ml * float(np.exp(0.5 * rng.standard_normal()))
+    goal_mm3 = 1000.0 * habit.load_ml * float(np.exp(0.45 * rng.standard_normal()))
     goal_mm3 = float(np.clip(goal_mm3, 660.0, 50_000.0))
     soil = _soil(anatomy)
     places = _Places(anatomy, soil, habit)
@@ -162,7 +162,8 @@ def _soil(anatomy: Anatomy) -> Field:
         + 0.8 * anatomy.fraction("deep_grey")
         + 0.55 * anatomy.fraction("cortex")
     )
-    return np.minimum(soil, 1.0).astype(np.float32)
+    capped: Field = np.minimum(soil, 1.0).astype(np.float32)
+    return capped
 
 
 def _volume_mm3(share: float) -> float:
@@ -201,11 +202,13 @@ def _draw_one(
         slice(max(0, c - reach), min(n, c + reach + 1))
         for c, n in zip(centre, anatomy.grid.shape, strict=True)
     )
-    offsets = np.meshgrid(
+    position = np.meshgrid(
         *(np.arange(s.start - c, s.stop - c) * spacing for s, c in zip(box, centre, strict=True)),
         indexing="ij",
     )
-    radius = _relative_radius(anatomy, offsets, box, centre, at_ventricle, wraps, radius_mm, rng)
+    radius = _relative_radius(
+        anatomy, np.stack(position), box, centre, at_ventricle, wraps, radius_mm, rng
+    )
     wobble = min(1.0, radius_mm / 2.5)
     outside_mm = (radius * (1.0 + wobble * ragged[box]) - 1.0) * radius_mm
     ground = soil[box]
@@ -222,7 +225,7 @@ def _draw_one(
 
 def _relative_radius(
     anatomy: Anatomy,
-    offsets: list[FloatArray],
+    position: FloatArray,
     box: tuple[slice, ...],
     centre: tuple[int, int, int],
     at_ventricle: bool,
@@ -231,12 +234,14 @@ def _relative_radius(
     rng: np.random.Generator,
 ) -> FloatArray:
     """1 on the border of an ovoid of the given mean radius, less inside, more outside."""
-    position = np.stack(offsets)
     squared = np.square(position).sum(axis=0)
     if wraps:
         depth = anatomy.ventricle_mm[box]
         thickness = 0.5 * radius_mm
-        return np.sqrt(squared / (1.55 * radius_mm) ** 2 + np.square(depth / thickness))
+        wrapped: FloatArray = np.sqrt(
+            squared / (1.55 * radius_mm) ** 2 + np.square(depth / thickness)
+        )
+        return wrapped
     axis = rng.standard_normal(3)
     if at_ventricle:
         axis = _away_from_ventricle(anatomy.ventricle_mm, centre) + 0.25 * axis
@@ -244,7 +249,8 @@ def _relative_radius(
     stretch = rng.uniform(1.2, 1.9) if at_ventricle else rng.uniform(0.8, 1.5)
     along = np.tensordot(axis, position, axes=1)
     across = np.maximum(squared - along**2, 0.0) * stretch
-    return np.sqrt(along**2 / stretch**2 + across) / radius_mm
+    ovoid: FloatArray = np.sqrt(along**2 / stretch**2 + across) / radius_mm
+    return ovoid
 
 
 def _away_from_ventricle(distance: Field, centre: tuple[int, int, int]) -> FloatArray:

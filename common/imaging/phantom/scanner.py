@@ -16,28 +16,9 @@ from common.imaging.phantom.grid import (
     smooth_noise,
 )
 from common.imaging.phantom.subject import Subject
-from common.imaging.volume import Volume
+from common.imaging.phantom.tissue_signal import Contrast, flair_signal, t1w_signal
+from common.imaging.volume import FloatArray, Volume
 from common.seeds import derived_seed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contrast:
-    """Signal of each tissue in one sequence, white matter of the FLAIR and of the T1w near 0.6.
-
-    lesion    signal of a lesion at full contrast
-    texture   factor on the variation within tissues
-    glow      factor on what is bright in FLAIR and no lesion; 0 in T1w
-    flow      how much of the fluid's nulling flow undoes, 0 to 1; 0 in T1w
-    """
-
-    csf: float
-    cortex: float
-    deep_grey: float
-    white: float
-    lesion: float
-    texture: float
-    glow: float
-    flow: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +65,20 @@ def drawn_scanners(n: int, seed: int) -> list[Scanner]:
     Each parameter's range is cut in `n` equal parts and every scanner gets another part (Latin
     hypercube), so that few scanners span the ranges and no scanner lies outside them.
     """
-    flair = _Strata(n, derived_seed(seed, "scanners", "FLAIR"))
-    t1w = _Strata(n, derived_seed(seed, "scanners", "T1w"))
-    flairs, t1ws = _flair_sequences(flair, n), _t1w_sequences(t1w, n)
+    flairs = _drawn_sequences(
+        _FLAIR_RANGES,
+        white=_FLAIR_WHITE,
+        slice_axes=(0, 2, 2),
+        n=n,
+        seed=derived_seed(seed, "scanners", "FLAIR"),
+    )
+    t1ws = _drawn_sequences(
+        _T1W_RANGES,
+        white=_T1W_WHITE,
+        slice_axes=(0, 1, 2),
+        n=n,
+        seed=derived_seed(seed, "scanners", "T1w"),
+    )
     return [Scanner(flair=f, t1w=t) for f, t in zip(flairs, t1ws, strict=True)]
 
 
@@ -119,48 +111,6 @@ def lesion_mask(subject: Subject, grid: Grid) -> NDArray[np.bool_]:
     return lesion & brain_mask(subject, grid)
 
 
-def flair_signal(subject: Subject, contrast: Contrast) -> Field:
-    """FLAIR signal on the anatomy's grid: fluid dark, grey over white matter, lesions bright."""
-    full = contrast.lesion - contrast.white
-    signal = _tissue_signal(subject, contrast)
-    signal += (
-        contrast.flow
-        * subject.flow
-        * subject.anatomy.fraction("csf")
-        * (contrast.white - contrast.csf)
-    )
-    signal += subject.plexus * (contrast.white + 0.6 * full - contrast.csf)
-    signal += contrast.glow * full * subject.glow
-    signal += contrast.glow * full * subject.dura
-    return _with_lesions(signal, subject, contrast, subject.lesions.brightness)
-
-
-def t1w_signal(subject: Subject, contrast: Contrast) -> Field:
-    """T1w signal on the anatomy's grid: white over grey matter over fluid, lesions like grey."""
-    signal = _tissue_signal(subject, contrast)
-    signal += subject.plexus * (contrast.cortex - contrast.csf)
-    signal += 0.5 * subject.dura * contrast.cortex
-    return _with_lesions(signal, subject, contrast, subject.lesions.darkness)
-
-
-def _tissue_signal(subject: Subject, contrast: Contrast) -> Field:
-    anatomy = subject.anatomy
-    signal = contrast.csf * (anatomy.fraction("csf") + anatomy.fraction("ventricle"))
-    for tissue, level in (
-        ("cortex", contrast.cortex),
-        ("deep_grey", contrast.deep_grey),
-        ("white", contrast.white),
-    ):
-        signal = signal + level * anatomy.fraction(tissue)
-    return (signal + contrast.texture * contrast.white * subject.texture).astype(np.float32)
-
-
-def _with_lesions(signal: Field, subject: Subject, contrast: Contrast, share: Field) -> Field:
-    lesion = subject.lesions.fraction
-    ground = signal + lesion * (contrast.white - signal)
-    return ground + share * (contrast.lesion - contrast.white)
-
-
 def _acquired(
     signal: Field, grid: Grid, sequence: Sequence, target: Grid, rng: np.random.Generator
 ) -> Field:
@@ -187,98 +137,89 @@ def _stored(seen: Field, brain: NDArray[np.bool_], sequence: Sequence) -> NDArra
     return np.where(brain, np.clip(np.rint(value), 1, 32_000), 0).astype(np.int16)
 
 
-class _Strata:
-    """One draw a scanner from each parameter's range, no two from the same part of it."""
+_FLAIR_WHITE = 0.55
+_FLAIR_RANGES = {
+    "csf": (0.06, 0.25),
+    "cortex": (1.12, 1.38),
+    "deep_grey": (0.98, 1.22),
+    "lesion": (1.42, 1.52),
+    "texture": (1.25, 1.6),
+    "glow": (1.05, 1.4),
+    "flow": (0.1, 1.0),
+    "gamma": (0.7, 1.4),
+    "gain": (400.0, 3000.0),
+    "offset": (0.0, 120.0),
+    "bias_field": (0.08, 0.14),
+    "noise": (0.02, 0.07),
+    "in_plane_mm": (0.9, 1.4),
+    "slice_mm": (1.0, 3.6),
+}
+_T1W_WHITE = 0.8
+_T1W_RANGES = {
+    "csf": (0.1, 0.28),
+    "cortex": (0.62, 0.8),
+    "deep_grey": (0.74, 0.88),
+    "lesion": (0.7, 1.02),
+    "texture": (0.3, 0.8),
+    "glow": (0.0, 0.0),
+    "flow": (0.0, 0.0),
+    "gamma": (0.75, 1.35),
+    "gain": (300.0, 2000.0),
+    "offset": (0.0, 80.0),
+    "bias_field": (0.03, 0.12),
+    "noise": (0.02, 0.08),
+    "in_plane_mm": (0.9, 1.3),
+    "slice_mm": (1.0, 2.5),
+}
+"""Lowest and highest value a scanner may have. `cortex` and `deep_grey` are shares of white matter,
+`lesion` of cortex. All chosen, by eye beside real images, so that no single FLAIR threshold finds
+the lesions and a network of one site does worse on another."""
 
-    def __init__(self, n: int, seed: int) -> None:
-        self._n = n
-        self._seed = seed
 
-    def draw(self, name: str, low: float, high: float) -> list[float]:
-        rng = np.random.default_rng(derived_seed(self._seed, name))
-        place = (rng.permutation(self._n) + rng.random(self._n)) / self._n
-        return [round(low + (high - low) * float(p), 4) for p in place]
-
-
-def _flair_sequences(strata: _Strata, n: int) -> list[Sequence]:
-    draw = strata.draw
-    white = 0.55
-    csf = draw("csf", 0.06, 0.25)
-    cortex = draw("cortex", 1.12, 1.38)
-    deep = draw("deep_grey", 0.98, 1.22)
-    lesion = draw("lesion over cortex", 1.42, 1.52)
-    texture = draw("texture", 1.15, 1.6)
-    glow = draw("glow", 0.9, 1.4)
-    flow = draw("flow", 0.1, 1.0)
-    gamma = draw("gamma", 0.7, 1.4)
-    gain = draw("gain", 400.0, 3000.0)
-    offset = draw("offset", 0.0, 120.0)
-    bias = draw("bias_field", 0.08, 0.14)
-    noise = draw("noise", 0.02, 0.07)
-    in_plane = draw("in_plane_mm", 0.9, 1.4)
-    thickness = draw("slice_mm", 1.0, 3.6)
-    axis = draw("slice_axis", 0.0, 1.0)
-    return [
-        Sequence(
-            contrast=Contrast(
-                csf=csf[i],
-                cortex=round(white * cortex[i], 4),
-                deep_grey=round(white * deep[i], 4),
-                white=white,
-                lesion=round(white * cortex[i] * lesion[i], 4),
-                texture=texture[i],
-                glow=glow[i],
-                flow=flow[i],
-            ),
-            gamma=gamma[i],
-            gain=gain[i],
-            offset=offset[i],
-            bias_field=bias[i],
-            noise=noise[i],
-            in_plane_mm=in_plane[i],
-            slice_mm=thickness[i],
-            slice_axis=0 if axis[i] < 0.3 else 2,
+def _drawn_sequences(
+    ranges: dict[str, tuple[float, float]],
+    *,
+    white: float,
+    slice_axes: tuple[int, ...],
+    n: int,
+    seed: int,
+) -> list[Sequence]:
+    drawn = {
+        name: np.round(low + (high - low) * _strata(n, derived_seed(seed, name)), 4).tolist()
+        for name, (low, high) in ranges.items()
+    }
+    axes = (_strata(n, derived_seed(seed, "slice_axis")) * len(slice_axes)).astype(int)
+    sequences = []
+    for i in range(n):
+        value = {name: float(values[i]) for name, values in drawn.items()}
+        contrast = Contrast(
+            csf=value["csf"],
+            cortex=round(white * value["cortex"], 4),
+            deep_grey=round(white * value["deep_grey"], 4),
+            white=white,
+            lesion=round(white * value["cortex"] * value["lesion"], 4),
+            texture=value["texture"],
+            glow=value["glow"],
+            flow=value["flow"],
         )
-        for i in range(n)
-    ]
-
-
-def _t1w_sequences(strata: _Strata, n: int) -> list[Sequence]:
-    draw = strata.draw
-    white = 0.8
-    csf = draw("csf", 0.1, 0.28)
-    cortex = draw("cortex", 0.62, 0.8)
-    deep = draw("deep_grey", 0.74, 0.88)
-    lesion = draw("lesion", 0.45, 0.8)
-    texture = draw("texture", 0.3, 0.8)
-    gamma = draw("gamma", 0.75, 1.35)
-    gain = draw("gain", 300.0, 2000.0)
-    offset = draw("offset", 0.0, 80.0)
-    bias = draw("bias_field", 0.03, 0.12)
-    noise = draw("noise", 0.02, 0.08)
-    in_plane = draw("in_plane_mm", 0.9, 1.3)
-    thickness = draw("slice_mm", 1.0, 2.5)
-    axis = draw("slice_axis", 0.0, 3.0)
-    return [
-        Sequence(
-            contrast=Contrast(
-                csf=csf[i],
-                cortex=round(white * cortex[i], 4),
-                deep_grey=round(white * deep[i], 4),
-                white=white,
-                lesion=round(white * lesion[i], 4),
-                texture=texture[i],
-                glow=0.0,
-                flow=0.0,
-            ),
-            gamma=gamma[i],
-            gain=gain[i],
-            offset=offset[i],
-            bias_field=bias[i],
-            noise=noise[i],
-            in_plane_mm=in_plane[i],
-            slice_mm=thickness[i],
-            slice_axis=min(2, int(axis[i])),
+        sequences.append(
+            Sequence(
+                contrast=contrast,
+                gamma=value["gamma"],
+                gain=value["gain"],
+                offset=value["offset"],
+                bias_field=value["bias_field"],
+                noise=value["noise"],
+                in_plane_mm=value["in_plane_mm"],
+                slice_mm=value["slice_mm"],
+                slice_axis=slice_axes[axes[i]],
+            )
         )
-        for i in range(n)
-    ]
+    return sequences
+
+
+def _strata(n: int, seed: int) -> FloatArray:
+    """(n,), one random point of each n-th of [0, 1), in random order."""
+    rng = np.random.default_rng(seed)
+    points: FloatArray = (rng.permutation(n) + rng.random(n)) / n
+    return points

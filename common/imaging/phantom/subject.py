@@ -78,14 +78,15 @@ def _glow(anatomy: Anatomy, lesions: Lesions, rng: np.random.Generator) -> Field
     glow += rng.uniform(0.1, 0.35) * halo
     dirty = np.clip(smooth_noise(rng, anatomy.grid, scale_mm=8.0) - 1.6, 0.0, 1.0)
     glow += rng.uniform(0.1, 0.4) * dirty
-    return (np.clip(glow, 0.0, 0.7) * solid).astype(np.float32)
+    glowing: Field = (np.clip(glow, 0.0, 0.7) * solid).astype(np.float32)
+    return glowing
 
 
 def _plexus(anatomy: Anatomy, rng: np.random.Generator) -> Field:
     place = np.zeros(anatomy.grid.shape, dtype=np.float32)
     for centre, radius in (((23, -42, 9), 6.0), ((15, -30, 17), 5.0), ((5, -6, 14), 4.0)):
         place = np.maximum(place, _pair(anatomy, centre, radius))
-    ragged = 0.25 * smooth_noise(rng, anatomy.grid, scale_mm=4.0)
+    ragged = 0.15 * smooth_noise(rng, anatomy.grid, scale_mm=4.0)
     share = np.clip(4.0 * (place + ragged - rng.uniform(0.45, 0.75)), 0.0, 1.0)
     return (share * anatomy.fraction("ventricle")).astype(np.float32)
 
@@ -104,17 +105,19 @@ def _dura(anatomy: Anatomy, rng: np.random.Generator) -> Field:
     inside = ndimage.gaussian_filter(anatomy.brain, 2.5 / spacing, truncate=2.5)
     edge = np.clip(2.5 * (0.86 - inside), 0.0, 1.0)
     patches = np.clip(smooth_noise(rng, anatomy.grid, scale_mm=9.0) - 0.3, 0.0, 1.3)
-    return (edge * patches).astype(np.float32)
+    left_over: Field = (edge * patches).astype(np.float32)
+    return left_over
 
 
 def _pair(anatomy: Anatomy, centre: tuple[float, float, float], radius_mm: float) -> Field:
     """A soft ball on each side of the midline, 1 at its centre."""
     x, y, z = anatomy.grid.coordinates_mm()
-    return (
+    ball: Field = (
         np.exp(-0.5 * np.square((np.abs(x) - centre[0]) / radius_mm))
         * np.exp(-0.5 * np.square((y - centre[1]) / radius_mm))
         * np.exp(-0.5 * np.square((z - centre[2]) / radius_mm))
-    ).astype(np.float32)
+    )
+    return ball
 
 
 _BRIGHT_CORTEX = (

@@ -64,7 +64,14 @@ def train(
     settings: Recipe, network: UNet, head: SiteHead | None, *, seed: int = 5
 ) -> TrainingOutcome:
     return train_locally(
-        network, head, CASES, recipe=settings, site_index=1, n_sites=N_SITES, seed=seed
+        network,
+        head,
+        CASES,
+        recipe=settings,
+        site_index=1,
+        n_sites=N_SITES,
+        round_index=1,
+        seed=seed,
     )
 
 
@@ -117,6 +124,7 @@ def test_the_outcome_adds_up() -> None:
         recipe=recipe(),
         site_index=0,
         n_sites=N_SITES,
+        round_index=1,
         seed=5,
         on_step=lambda step, loss: seen.append((step, loss)),
     )
@@ -165,11 +173,29 @@ def test_a_loss_that_is_not_finite_stops_training() -> None:
     case = Case(image, np.ones((16, 16, 16), bool))
     network, head = fresh(recipe())
     with pytest.raises(SiteDataError, match=r"step 1 of 3: the loss is nan.*learning_rate"):
-        train_locally(network, head, [case], recipe=recipe(), site_index=0, n_sites=N_SITES, seed=0)
+        train_locally(
+            network,
+            head,
+            [case],
+            recipe=recipe(),
+            site_index=0,
+            n_sites=N_SITES,
+            round_index=1,
+            seed=0,
+        )
 
 
 def test_a_site_without_a_lesion_cannot_train() -> None:
     network, head = fresh(recipe())
     case = Case(CASES[0].image, None)
     with pytest.raises(SiteDataError, match="cannot train"):
-        train_locally(network, head, [case], recipe=recipe(), site_index=0, n_sites=N_SITES, seed=0)
+        train_locally(
+            network,
+            head,
+            [case],
+            recipe=recipe(),
+            site_index=0,
+            n_sites=N_SITES,
+            round_index=1,
+            seed=0,
+        )
