@@ -96,7 +96,7 @@ def drawn_sites(n: int, seed: int) -> list[PhantomSite]:
             scanner=scanner,
             habit=LesionHabit(
                 load_ml=round(float(7.0 * 1.8 ** load[i]), 2),
-                size=round(float(1.6 * 2.0 ** size[i]), 3),
+                size=round(float(2.0 * 1.8 ** size[i]), 3),
                 periventricular=round(float(0.3 + 0.25 * periventricular[i]), 3),
                 juxtacortical=0.2,
                 faintest=round(float(0.45 + 0.25 * faintest[i]), 3),
