@@ -11,8 +11,9 @@ from flwr.clientapp import ClientApp
 from client.failure import failure_of
 from client.handle import handle
 from client.site import read_site
-from common.errors import ConfigError
-from common.wire.codec import pack, unpack
+from common.errors import CodeMismatch, ConfigError
+from common.wire.code_digest import code_digest
+from common.wire.codec import Packed, code_digest_in, pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import Reply, Request
 
@@ -24,18 +25,32 @@ app = ClientApp()
 
 @app.query("lesionfed")
 def answer(message: Message, context: Context) -> Message:
-    """The reply to one message, for the site whose `site.toml` the node's config names."""
-    return Message(to_record(pack(_reply(message, context))), reply_to=message)
+    """The reply to one message, for the site whose `site.toml` the node's config names.
+
+    Nothing is raised on: Flower would send the error's text along.
+    """
+    try:
+        packed = pack(_reply(message, context))
+    except Exception as error:
+        packed = pack(failure_of(error))
+    return Message(to_record(packed), reply_to=message)
 
 
 def _reply(message: Message, context: Context) -> Reply:
-    """The site's answer; nothing is raised on, for Flower would send the error's text along."""
-    try:
-        place = context.node_config.get("site")
-        if not isinstance(place, str):
-            raise ConfigError("the SuperNode's node-config should say site = the path of site.toml")
-        site = read_site(Path(place))
-        packed = from_record(message.content, limit_bytes=LIMIT_BYTES)
-        return handle(unpack(packed, get_args(Request)), site)
-    except Exception as error:
-        return failure_of(error)
+    place = context.node_config.get("site")
+    if not isinstance(place, str):
+        raise ConfigError("the SuperNode's node-config should say site = the path of site.toml")
+    site = read_site(Path(place))
+    packed = from_record(message.content, limit_bytes=LIMIT_BYTES)
+    require_same_code(packed)
+    return handle(unpack(packed, get_args(Request)), site)
+
+
+def require_same_code(packed: Packed) -> None:
+    """Nothing, or CodeMismatch where the coordinator's packages are not the ones installed here."""
+    theirs, ours = code_digest_in(packed), code_digest()
+    if theirs != ours:
+        raise CodeMismatch(
+            f"the coordinator runs LesionFed code {str(theirs)[:12]} and this site {ours[:12]}. "
+            "Install the version that the coordinator names."
+        )

@@ -15,5 +15,8 @@ def failure_of(error: Exception) -> SiteFailure:
     if isinstance(error, LesionFedError):
         log.error("%s: %s", type(error).__name__, error)
         return SiteFailure(error=type(error).__name__, code=error.code)
+    if isinstance(error, OSError):
+        log.error("%s: %s. Check free space and permissions.", error.filename, error.strerror)
+        return SiteFailure(error="OSError", code="disk")
     log.error("an error of the program, not of the data; please report it", exc_info=error)
     return SiteFailure(error="InternalError", code="internal")

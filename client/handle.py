@@ -10,9 +10,8 @@ from client.phases.baseline import sum_baseline
 from client.phases.statistics import describe_site
 from client.phases.training import train
 from client.site import Site
-from common.errors import CodeMismatch, WireError
+from common.errors import WireError
 from common.recipe import Recipe, recipe_from_table
-from common.wire.code_digest import code_digest
 from common.wire.messages import (
     Assignment,
     BaselineRequest,
@@ -26,7 +25,6 @@ from common.wire.messages import (
 def handle(request: Request, site: Site) -> Reply:
     """The site's answer; a SiteFailure, which holds no text, where something is wrong."""
     try:
-        _require_same_code(request.assignment)
         recipe = _recipe_of(request.assignment)
         match request:
             case StatisticsRequest():
@@ -38,15 +36,6 @@ def handle(request: Request, site: Site) -> Reply:
         assert_never(request)
     except Exception as error:
         return failure_of(error)
-
-
-def _require_same_code(assignment: Assignment) -> None:
-    ours = code_digest()
-    if assignment.code_digest != ours:
-        raise CodeMismatch(
-            f"the coordinator runs LesionFed code {assignment.code_digest[:12]} and this site "
-            f"{ours[:12]}. Install the version that the coordinator names."
-        )
 
 
 def _recipe_of(assignment: Assignment) -> Recipe:

@@ -13,15 +13,15 @@ from common.settings import Settings
 class Policy(Settings):
     """The hospital's own limits."""
 
-    min_template_subjects: Annotated[int, Field(ge=1)] = 5
-    """Fewest subjects whose class centres may leave, summed; fewer would tell of one person."""
+    min_subjects: Annotated[int, Field(ge=1)] = 5
+    """Fewest subjects whose class centres, or baseline Dice, may leave, summed."""
 
     def require_enough_subjects(self, n_subjects: int) -> None:
         """Nothing, or PolicyRefused where sums over so few subjects may not leave; 0 may."""
-        if 0 < n_subjects < self.min_template_subjects:
+        if 0 < n_subjects < self.min_subjects:
             raise PolicyRefused(
-                f"the template's sums would come from {n_subjects} subjects and the policy of this "
-                f"site wants at least {self.min_template_subjects} (min_template_subjects). "
+                f"sums would leave that come from {n_subjects} subjects, and the policy of this "
+                f"site wants at least {self.min_subjects} (min_subjects). "
                 "Add subjects, or change the policy if the hospital agrees.",
                 code="too-few-subjects",
             )

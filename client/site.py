@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from client.policy import Policy
+from common.errors import ConfigError
 from common.settings import Settings, read_toml
 
 
@@ -25,5 +26,10 @@ class Site(Settings):
 def read_site(path: Path) -> Site:
     """The site in `site.toml`; relative paths in it start at the file's folder."""
     site = Site.from_table(read_toml(path), where=str(path))
-    folder = path.parent
-    return site.model_copy(update={"data": folder / site.data, "work": folder / site.work})
+    data, work = path.parent / site.data, path.parent / site.work
+    if work.resolve().is_relative_to(data.resolve()):
+        raise ConfigError(
+            f"{path}: work = {str(site.work)!r} lies inside data = {str(site.data)!r}. Choose a "
+            "folder outside: what the site computes must not be taken for its data."
+        )
+    return site.model_copy(update={"data": data, "work": work})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from client.findings_file import tell
 from client.site import Site
 from common.errors import SiteDataError
 from common.imaging.prepared import PreparedCase
@@ -19,7 +20,9 @@ log = logging.getLogger(__name__)
 def site_cases(site: Site, recipe: Recipe, template: Template) -> PreparedSite:
     """Everything usable at the site, prepared with the consortium's template."""
     store = site.work / "prepared"
-    return prepared_site(site.data, recipe=recipe, template=template, store=store)
+    prepared = prepared_site(site.data, recipe=recipe, template=template, store=store)
+    tell(site, prepared.findings, n_left_out=len(prepared.quarantined))
+    return prepared
 
 
 def training_cases(

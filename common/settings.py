@@ -99,6 +99,8 @@ def _fault(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
         return f"{key}: unknown key; {hint}"
     if fault["type"] == "missing":
         return f"{key}: missing; add it"
+    if fault["type"] == "value_error":  # one of our own checks, which says what it got
+        return f"{key}: {fault['ctx']['error']}"
     return f"{key}: {fault['msg']}, got {fault['input']!r}"
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from flwr.serverapp import Grid
 
-from common.errors import LesionFedError
+from common.errors import LesionFedError, RunFolderError
 from common.recipe import Recipe
 from common.wire.code_digest import code_digest
 from server.checkpoint import load_checkpoint, save_checkpoint
-from server.events import Event, EventLog
+from server.events import Event, EventLog, first_event
 from server.judge import Judge
 from server.phases.baseline import BaselinePhase
 from server.phases.statistics import StatisticsPhase
@@ -26,20 +26,48 @@ log = logging.getLogger(__name__)
 
 
 def conduct(
-    grid: Grid, folder: RunFolder, *, engine: str, listener: Callable[[Event], None] | None = None
+    grid: Grid,
+    folder: RunFolder,
+    *,
+    engine: str,
+    images: bool = True,
+    listener: Callable[[Event], None] | None = None,
 ) -> RunState:
     """The run's last state; the folder then holds the model, the scores and the report.
 
     grid       the sites, in whatever engine
     folder     laid out by `RunFolder.create`; a run that was cut off goes on from its checkpoint
+    images     whether held-out cases are drawn, and the report holds the pictures
     listener   called with each event, such as a progress display
     Every end is recorded as `completed`, `stopped` or `failed` with its reason, then raised on.
     """
-    recipe, consortium = folder.recipe(), folder.consortium()
-    started = "run-resumed" if folder.events_file.exists() else "run-started"
     events = EventLog(folder.events_file, listener)
+    try:
+        state = _go_on(grid, folder, events, engine=engine, images=images)
+    except (KeyboardInterrupt, SystemExit):
+        _end(folder, events, "stopped", "interrupted at the coordinator", images=images)
+        raise
+    except LesionFedError as error:
+        _end(folder, events, "failed", str(error), images=images)
+        raise
+    except Exception as error:
+        reason = f"an error of the program: {type(error).__name__}: {error}"
+        _end(folder, events, "failed", reason, images=images)
+        raise
+    _end(folder, events, "completed", None, images=images)
+    return state
+
+
+def _go_on(
+    grid: Grid, folder: RunFolder, events: EventLog, *, engine: str, images: bool
+) -> RunState:
+    recipe, consortium = folder.recipe(), folder.consortium()
+    facts = _facts(recipe, consortium, engine)
+    earlier = first_event(folder.events_file)
+    if earlier is not None:
+        _require_the_same_run(folder, earlier, facts)
+    events.record("run-started" if earlier is None else "run-resumed", **facts)
     state = load_checkpoint(folder.checkpoints) or RunState()
-    events.record(started, **_facts(recipe, consortium, engine))
     correspondence = Correspondence(grid, consortium=consortium, recipe=recipe, events=events)
     judge = Judge(folder, recipe=recipe, consortium=consortium, events=events)
 
@@ -50,21 +78,22 @@ def conduct(
         path = save_checkpoint(folder.checkpoints, state)
         events.record("checkpoint", phase=state.phase, round=state.round_index, file=path.name)
 
-    try:
-        phases = phases_of(recipe, consortium, events)
-        state = run_phases(phases, state, hold=hold, judge=judge.after_round, save=save)
-        judge.verdict()
-    except KeyboardInterrupt:
-        _end(folder, events, "stopped", "interrupted at the coordinator")
-        raise
-    except LesionFedError as error:
-        _end(folder, events, "failed", str(error))
-        raise
-    except Exception as error:
-        _end(folder, events, "failed", f"an error of the program: {type(error).__name__}: {error}")
-        raise
-    _end(folder, events, "completed", None)
+    phases = phases_of(recipe, consortium, events)
+    state = run_phases(phases, state, hold=hold, judge=judge.after_round, save=save)
+    judge.verdict(images=images)
     return state
+
+
+def _require_the_same_run(
+    folder: RunFolder, earlier: Mapping[str, object], facts: Mapping[str, object]
+) -> None:
+    """Nothing, or RunFolderError where the recipe or the code is not that of the run's start."""
+    for key, what in (("recipe_sha256", "recipe.toml"), ("code_digest", "LesionFed's own code")):
+        if earlier.get(key) != facts[key]:
+            raise RunFolderError(
+                f"{folder.path}: {what} has changed since this run started, so going on would mix "
+                "two experiments. Put it back as it was, or start a new run with another --out."
+            )
 
 
 def phases_of(recipe: Recipe, consortium: Consortium, events: EventLog) -> list[Phase]:
@@ -98,6 +127,11 @@ def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, obj
     }
 
 
-def _end(folder: RunFolder, events: EventLog, status: str, reason: str | None) -> None:
+def _end(
+    folder: RunFolder, events: EventLog, status: str, reason: str | None, *, images: bool
+) -> None:
     events.record("run-finished", status=status, reason=reason)
-    write_report(folder.path)
+    try:
+        write_report(folder.path, images=images)
+    except Exception:  # a report that fails must not hide how the run ended
+        log.exception("%s: the report could not be written", folder.path)

@@ -55,15 +55,15 @@ class Judge:
             self._score("baseline", by_intensity(state.baseline_threshold), state)
         return state
 
-    def verdict(self) -> None:
-        """Scores the model file on the unseen sites, draws every case, writes the table."""
+    def verdict(self, *, images: bool) -> None:
+        """Scores the model file on the unseen sites, draws their cases, writes the table."""
         model = read_model(self._folder.model_file)
         rows = evaluate(
             model,
             {site.name: site.data for site in self._consortium.unseen},
             out=self._folder.evaluation,
             store=self._folder.prepared,
-            images=True,
+            images=images,
         )
         for site, of_site in rows.items():
             self._record(site, "unseen", "network", of_site, model.round_index)

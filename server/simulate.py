@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,12 +12,12 @@ from common.recipe import Recipe
 from server.conduct import conduct
 from server.events import Event
 from server.inline import InlineGrid, inline_key
-from server.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
+from server.run_folder import Consortium, RunFolder
 from server.run_state import RunState
 
 Folders = Mapping[str, Path]
 
-MIN_TEMPLATE_SUBJECTS = 1
+MIN_SUBJECTS = 1
 """A hospital's default is 5; here all data are on one machine, and nobody's privacy is at stake."""
 
 
@@ -36,16 +37,16 @@ def lay_out(
     validation   sites that choose the round; unseen sites give the verdict
     """
     trained, others = dict(sites), dict(controls or {})
-    enrolled = [EnrolledSite(name=name, public_key=inline_key(name)) for name in trained]
-    enrolled += [
-        EnrolledSite(name=name, public_key=inline_key(name), trains=False) for name in others
-    ]
-    consortium = Consortium(
-        run=folder.path.name,
-        sites=tuple(enrolled),
-        validation=_held_out(validation or {}),
-        unseen=_held_out(unseen or {}),
-    )
+    table = {
+        "run": re.sub(r"[^A-Za-z0-9_-]", "-", folder.path.resolve().name) or "run",
+        "sites": [
+            {"name": name, "public_key": inline_key(name), "trains": name in trained}
+            for name in trained | others
+        ],
+        "validation": _held_out(validation or {}),
+        "unseen": _held_out(unseen or {}),
+    }
+    consortium = Consortium.from_table(table, where="the names given to the sites")
     folder.create(recipe, consortium)
     for name, data in (trained | others).items():
         site_folder = folder.path / "sites" / name
@@ -54,17 +55,19 @@ def lay_out(
             "name": name,
             "data": str(data),
             "work": "work",
-            "policy": {"min_template_subjects": MIN_TEMPLATE_SUBJECTS},
+            "policy": {"min_subjects": MIN_SUBJECTS},
         }
         (site_folder / "site.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
 
 
-def simulate(folder: RunFolder, *, listener: Callable[[Event], None] | None = None) -> RunState:
+def simulate(
+    folder: RunFolder, *, images: bool = True, listener: Callable[[Event], None] | None = None
+) -> RunState:
     """The last state of the run in `folder`, conducted here; goes on where it was cut off."""
     names = [site.name for site in folder.consortium().sites]
     grid = InlineGrid({name: folder.path / "sites" / name / "site.toml" for name in names})
-    return conduct(grid, folder, engine="inline", listener=listener)
+    return conduct(grid, folder, engine="inline", images=images, listener=listener)
 
 
-def _held_out(folders: Folders) -> tuple[HeldOutSite, ...]:
-    return tuple(HeldOutSite(name=name, data=data) for name, data in folders.items())
+def _held_out(folders: Folders) -> list[dict[str, object]]:
+    return [{"name": name, "data": data} for name, data in folders.items()]

@@ -33,7 +33,7 @@ def write_site(folder: Path, *, name: str, seed: int, n_subjects: int = 2) -> Pa
         "name": name,
         "data": "bids",
         "work": "work",
-        "policy": {"min_template_subjects": 1},
+        "policy": {"min_subjects": 1},
     }
     settings.write_text(tomli_w.dumps(table), encoding="utf-8")
     return settings

@@ -12,8 +12,12 @@ from common.wire.messages import BaselineRequest, BaselineSums
 
 
 def sum_baseline(request: BaselineRequest, recipe: Recipe, site: Site) -> BaselineSums:
-    """Per threshold, the sum of Dice over the cases that train, on the recipe's first modality."""
+    """Per threshold, the sum of Dice over the cases that train, on the recipe's first modality.
+
+    PolicyRefused where these are fewer subjects than the hospital allows to be summed.
+    """
     cases, _ = training_cases(site, recipe, request.template)
+    site.policy.require_enough_subjects(len({case.subject for case in cases}))
     sums = np.zeros(len(request.thresholds))
     for case in cases:
         assert case.lesions is not None, "training cases have a reference"

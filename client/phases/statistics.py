@@ -8,10 +8,10 @@ import operator
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from client.findings_file import tell
 from client.site import Site
 from common.errors import SiteDataError
 from common.imaging.case_images import CaseImages, read_case
-from common.imaging.findings import as_text
 from common.imaging.intake import examine
 from common.imaging.preprocessing.template import TemplateSums, subject_sums
 from common.recipe import Recipe
@@ -27,8 +27,7 @@ def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
     sums would come from fewer subjects than the hospital allows.
     """
     intake = examine(site.data, modalities=recipe.task.modalities)
-    if intake.findings:
-        log.info("site %s, findings:\n%s", site.name, as_text(intake.findings))
+    tell(site, intake.findings, n_left_out=len(intake.quarantined))
     settings = recipe.standardization
     lesion_volume_ml = 0.0
     sessions: dict[str, list[TemplateSums]] = defaultdict(list)
@@ -61,7 +60,8 @@ def _sums_of(case: CaseImages, name: str) -> list[TemplateSums]:
     try:
         return [subject_sums(images, case.brain.data)]
     except SiteDataError as error:
-        log.warning("%s adds nothing to the template: %s", name, error)
+        log.warning("one case adds nothing to the template: %s", error)
+        log.debug("it is %s", name)
         return []
 
 

@@ -11,8 +11,18 @@ from torch import nn
 
 from client.site import Site
 from client.site_cases import training_cases
+from common.errors import ConfigError
 from common.imaging.prepared import PreparedCase
-from common.learning.model import HEAD, NETWORK, differences, join, new_network, new_site_head, part
+from common.learning.model import (
+    HEAD,
+    NETWORK,
+    available_device,
+    differences,
+    join,
+    new_network,
+    new_site_head,
+    part,
+)
 from common.learning.parameters import load_parameters
 from common.learning.segmentation import segment
 from common.learning.training import train_locally
@@ -27,6 +37,12 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
     started = time.monotonic()
     torch.set_num_threads(recipe.compute.threads)
     told = request.assignment
+    if available_device(recipe) != recipe.compute.device:
+        raise ConfigError(
+            f"the recipe trains on {recipe.compute.device} and this machine has none. Give the "
+            "site a GPU, or ask the coordinator for compute.device = cpu.",
+            code="no-gpu",
+        )
     training, kept = training_cases(site, recipe, request.template)
     network = new_network(recipe)
     head = new_site_head(recipe, told.n_sites)

@@ -38,4 +38,9 @@ def run(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
     except LesionFedError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         return FAILED
+    except OSError as error:
+        typer.echo(
+            f"{error.filename}: {error.strerror}. Check free space and permissions.", err=True
+        )
+        return FAILED
     return code if isinstance(code, int) else 0

@@ -67,12 +67,12 @@ def named_files(root: Path) -> tuple[list[NamedFile], list[Finding]]:
         raise SiteDataError(
             f"{root}: no such folder. Give the folder that holds the sub-* folders."
         )
-    paths, findings = _walk(root)
+    paths, findings = files_below(root)
     files, more = _parse(root, [path for path in paths if path.name.endswith(NIFTI_SUFFIXES)])
     return files, [*findings, *more, *_dicom_findings(root, paths)]
 
 
-def _walk(root: Path) -> tuple[list[Path], list[Finding]]:
+def files_below(root: Path) -> tuple[list[Path], list[Finding]]:
     """Every file under `root`, sorted; linked folders are followed once, hidden ones not at all."""
     seen: set[str] = set()
     paths: list[Path] = []

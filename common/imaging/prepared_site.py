@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import SiteDataError
+from common.imaging.bids_names import files_below
 from common.imaging.case_images import read_case
-from common.imaging.findings import Finding, Level
+from common.imaging.findings import Finding, Level, as_text
 from common.imaging.intake import UsableCase, examine
 from common.imaging.prepared import PreparedCase, prepare_case
 from common.imaging.preprocessing.template import Template
@@ -80,12 +80,11 @@ def _key(root: Path, recipe: Recipe, template: Template) -> str:
 
 
 def _listing(root: Path) -> Iterator[list[Any]]:
-    for folder, inner, names in os.walk(root):
-        inner.sort()
-        for name in sorted(names):
-            path = Path(folder, name)
-            stat = path.stat()
-            yield [path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns]
+    """Name, size and time of change of every file that intake may read; links are followed."""
+    paths, _ = files_below(root)
+    for path in paths:
+        stat = path.stat() if path.exists() else path.lstat()  # a link may point nowhere
+        yield [path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns]
 
 
 def _prepare_into(
@@ -115,6 +114,10 @@ def _prepare_into(
             fix = "Look at the image: the z-score alone was used for it."
             findings.append(_finding(usable, "warning", "standardization-left-out", reason, fix))
         entries.append(_write_case(case, folder / f"{len(entries):05d}"))
+    if not entries:
+        raise SiteDataError(
+            f"{root}: no case is left after standardization. What was found:\n{as_text(findings)}"
+        )
     index = {
         "cases": entries,
         "findings": [dataclasses.asdict(finding) for finding in findings],

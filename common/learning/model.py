@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from common.learning.networks.site_head import build_site_head
@@ -20,6 +21,11 @@ HEAD = "head."
 """Prefixes in a run's parameters: one set travels, two modules read it."""
 
 Parameters = Mapping[str, npt.NDArray[Any]]
+
+
+def available_device(recipe: Recipe) -> Literal["cpu", "cuda"]:
+    """The recipe's device where this machine has it, else the CPU: enough to use a model."""
+    return "cuda" if recipe.compute.device == "cuda" and torch.cuda.is_available() else "cpu"
 
 
 def has_site_head(recipe: Recipe, n_sites: int) -> bool:

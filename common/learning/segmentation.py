@@ -8,6 +8,7 @@ from torch import nn
 
 from common.imaging.prepared import PreparedCase
 from common.learning.inference import lesion_probability
+from common.learning.model import available_device
 from common.recipe import Recipe
 
 
@@ -18,6 +19,6 @@ def segment(network: nn.Module, case: PreparedCase, recipe: Recipe) -> npt.NDArr
         case.image,
         patch_shape=recipe.sampling.patch_shape,
         overlap=recipe.inference.overlap,
-        device=recipe.compute.device,
+        device=available_device(recipe),
     )
     return np.where(case.brain, probability, np.float32(0))

@@ -21,6 +21,10 @@ from common.wire.messages import Arrays, Assignment, Message
 DTYPES = {"float32": "<f4", "float64": "<f8", "int64": "<i8"}
 """What an array may hold, and how it lies in the bytes: little-endian, C order."""
 
+MAX_AXES = 8
+MAX_LENGTH = 1 << 31
+"""No array of ours has more axes, or is longer along one."""
+
 MessageT = TypeVar("MessageT", bound=Message)
 
 _BY_NAME: dict[str, type[Message]] = {cls.__name__: cls for cls in get_args(Message)}
@@ -65,6 +69,17 @@ def pack(message: Message) -> Packed:
     return Packed(json.dumps(header, allow_nan=False), b"".join(chunks))
 
 
+def code_digest_in(packed: Packed) -> str | None:
+    """The digest of the sender's code in a request's header, read before all else is believed.
+
+    Two versions may differ in the very messages: then only this can say so.
+    """
+    match _header(packed.header)["fields"]:
+        case {"assignment": {"code_digest": str() as digest}}:
+            return digest
+    return None
+
+
 def unpack(packed: Packed, expected: type[MessageT] | tuple[type[MessageT], ...]) -> MessageT:
     """The message of class `expected` that `packed` holds; WireError for anything else.
 
@@ -100,7 +115,7 @@ def _holds_arrays(field: dataclasses.Field[Any]) -> bool:
 def _header(text: str) -> Mapping[str, Any]:
     try:
         header = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError(f"header: not JSON: {error}") from None
     wanted = {"message": str, "fields": dict, "arrays": list}
     if not isinstance(header, dict) or set(header) != set(wanted):
@@ -131,7 +146,9 @@ def _arrays(table: list[Any], payload: bytes) -> list[tuple[str, str, np.ndarray
 def _row(row: Any) -> tuple[str, str, str, list[int]]:
     match row:
         case [str() as field_name, str() as name, str() as dtype, [*shape]] if (
-            dtype in DTYPES and all(type(n) is int and n >= 0 for n in shape)
+            dtype in DTYPES
+            and len(shape) <= MAX_AXES
+            and all(type(n) is int and 0 <= n <= MAX_LENGTH for n in shape)
         ):
             return field_name, name, dtype, shape
     raise WireError(f"header.arrays: want [field, name, dtype, shape], got {row!r:.200}")

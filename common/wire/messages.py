@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -17,9 +16,9 @@ Arrays = dict[str, npt.NDArray[Any]]
 CHECKED = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 """Every field is checked when a message is made, on either side."""
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=10**7)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -107,7 +106,7 @@ class SiteUpdate:
                       the head has collapsed to a constant
     """
 
-    n_cases: Annotated[int, Field(ge=1)]
+    n_cases: Annotated[int, Field(ge=1, le=10**7)]
     lesion_volume_ml: NotNegative
     loss: Finite
     segmentation_loss: Finite
@@ -134,8 +133,3 @@ class SiteFailure:
 Request = StatisticsRequest | BaselineRequest | TrainRequest
 Reply = SiteStatistics | BaselineSums | SiteUpdate | SiteFailure
 Message = Request | Reply
-
-
-def all_finite(arrays: Arrays) -> bool:
-    """Whether no value is NaN or infinite."""
-    return all(bool(np.isfinite(array).all()) for array in arrays.values())

@@ -33,10 +33,13 @@ def moved(parameters: Arrays, mean_change: Arrays) -> Arrays:
     """
     if parameters.keys() != mean_change.keys():
         raise UpdateRejected("the mean change does not name the parameters it should change")
-    return {
+    ended = {
         name: (start + mean_change[name]).astype(start.dtype, copy=False)
         for name, start in parameters.items()
     }
+    if odd := [name for name, array in ended.items() if not np.isfinite(array).all()]:
+        raise UpdateRejected(f"the mean change makes {odd[:5]} infinite; this round is not kept")
+    return ended
 
 
 def norm(change: Arrays) -> float:

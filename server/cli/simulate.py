@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import click
 import typer
+from click.core import ParameterSource
 
 from common.cli.named_folders import named_folders
 from common.errors import ConfigError
@@ -59,6 +62,7 @@ def simulate(
     from server.simulate import lay_out
 
     if resume is not None:
+        _refuse_settings_beside_resume()
         folder = RunFolder(resume)
     else:
         from common.recipe import load_recipe
@@ -85,23 +89,35 @@ def simulate(
         _show(folder)
 
 
+def _refuse_settings_beside_resume() -> None:
+    """Nothing, or ConfigError where an option was given that a resumed run would not heed."""
+    context = click.get_current_context()
+    given = {
+        name
+        for name in context.params
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    if unheeded := sorted(given - {"resume", "images", "quiet", "as_json"}):
+        raise ConfigError(
+            f"--resume goes on with the run's own settings; leave out {', '.join(unheeded)}"
+        )
+
+
 def _conduct(folder: RunFolder, *, quiet: bool, images: bool) -> None:
     from server.cli.run_progress import RunProgress
-    from server.report.render import write_report
-    from server.simulate import MIN_TEMPLATE_SUBJECTS, simulate
+    from server.simulate import MIN_SUBJECTS, simulate
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # recorded as stopped, as Ctrl-C is
     n_sites = sum(site.trains for site in folder.consortium().sites)
     n_rounds = folder.recipe().federation.rounds
     if not quiet:
         typer.echo(
-            f"one machine, {n_sites} training sites; sums of {MIN_TEMPLATE_SUBJECTS} subject and "
+            f"one machine, {n_sites} training sites; sums of {MIN_SUBJECTS} subject and "
             "more may leave a site here (a hospital's default is 5)",
             err=True,
         )
     with RunProgress(n_rounds=n_rounds, n_sites=n_sites, quiet=quiet) as progress:
-        simulate(folder, listener=progress)
-    if not images:
-        write_report(folder.path, images=False)
+        simulate(folder, images=images, listener=progress)
 
 
 def _result(folder: RunFolder) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Generator, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from common.errors import UpdateRejected
 from common.recipe import Recipe
@@ -41,16 +42,16 @@ class BaselinePhase:
 
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state with the chosen threshold in it."""
-        dice_sums = np.zeros(len(THRESHOLDS))
+        dice_sums: dict[str, npt.NDArray[np.float64]] = {}
         n_cases = 0
 
         def fold(site: str, reply: BaselineSums) -> Mapping[str, object]:
-            nonlocal dice_sums, n_cases
+            nonlocal n_cases
             if len(reply.dice_sums) != len(THRESHOLDS):
                 raise UpdateRejected(
                     f"site {site}: want {len(THRESHOLDS)} sums of Dice, got {len(reply.dice_sums)}"
                 )
-            dice_sums = dice_sums + np.array(reply.dice_sums)
+            dice_sums[site] = np.array(reply.dice_sums)
             n_cases += reply.n_cases
             return {"n_cases": reply.n_cases}
 
@@ -62,11 +63,13 @@ class BaselinePhase:
             fold=fold,
             training_only=True,
         )
-        best = int(np.argmax(dice_sums))
+        # by name, not by arrival: the choice must not depend on who was quicker
+        total = np.sum([dice_sums[site] for site in sorted(dice_sums)], axis=0)
+        best = int(np.argmax(total))
         self._events.record(
             "baseline-threshold",
             modality=self._recipe.task.modalities[0],
             threshold_z=THRESHOLDS[best],
-            mean_dice=float(dice_sums[best] / max(n_cases, 1)),
+            mean_dice=float(total[best] / max(n_cases, 1)),
         )
         return dataclasses.replace(state, baseline_threshold=THRESHOLDS[best])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Generator, Mapping
 
 import numpy as np
@@ -36,16 +38,14 @@ class StatisticsPhase:
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state with the template in it."""
         settings = self._recipe.standardization
-        sums = TemplateSums.none(self._recipe.task.modalities)
+        sums: dict[str, TemplateSums] = {}
 
         def fold(site: str, reply: SiteStatistics) -> Mapping[str, object]:
-            nonlocal sums
-            if settings.learns_template:
-                centre_sums = {name: np.array(values) for name, values in reply.centre_sums.items()}
-                sums = sums + TemplateSums(reply.n_template_subjects, centre_sums)
+            centre_sums = {name: np.array(values) for name, values in reply.centre_sums.items()}
+            sums[site] = TemplateSums(reply.n_template_subjects, centre_sums)
             facts = dataclasses.asdict(reply)
             del facts["centre_sums"]
-            self._events.record("site-described", site=site, role="train", **facts)
+            self._events.record("site-described", site=site, **facts)
             return facts
 
         yield Exchange(
@@ -55,6 +55,9 @@ class StatisticsPhase:
         )
         template = settings.template
         if settings.learns_template:
-            template = sums.template()
-            self._events.record("template", centres=template, n_subjects=sums.n_subjects)
+            # by name, not by arrival: the last digit must not depend on who was quicker
+            none = TemplateSums.none(self._recipe.task.modalities)
+            total = functools.reduce(operator.add, [sums[site] for site in sorted(sums)], none)
+            template = total.template()
+            self._events.record("template", centres=template, n_subjects=total.n_subjects)
         return dataclasses.replace(state, template=template)

@@ -60,7 +60,6 @@ class SiteDescribed(Event):
 
     event: Literal["site-described"]
     site: str
-    role: str
     n_cases: int
     n_quarantined: int
     n_controls: int | None = None

@@ -72,6 +72,7 @@ class Correspondence:
         self._consortium = consortium
         self._recipe = recipe
         self._events = events
+        self._absent: set[str] = set()
 
     def hold(self, exchange: Exchange, *, phase: str, round_index: int) -> None:
         """Asks every site, folds each answer as it comes, returns when the round is closed.
@@ -83,7 +84,14 @@ class Correspondence:
         place = {"phase": phase, "round": round_index}
         sites = [s for s in self._consortium.sites if s.trains or not exchange.training_only]
         quorum = quorum_of(len(sites), settings.quorum)
-        node_ids = gather(self._grid, sites, quorum=quorum, wait_s=settings.wait_for_sites_s)
+        node_ids = gather(
+            self._grid,
+            sites,
+            quorum=quorum,
+            wait_s=settings.wait_for_sites_s,
+            not_awaited=self._absent,
+        )
+        self._absent = {site.name for site in sites} - set(node_ids)
         self._events.record("round-started", **place, sites=sorted(node_ids))
 
         started = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -31,10 +31,17 @@ def quorum_of(n_sites: int, wanted: int | None) -> int:
 
 
 def gather(
-    grid: Grid, sites: Sequence[EnrolledSite], *, quorum: int, wait_s: float
+    grid: Grid,
+    sites: Sequence[EnrolledSite],
+    *,
+    quorum: int,
+    wait_s: float,
+    not_awaited: Collection[str] = (),
 ) -> dict[str, int]:
     """Site name -> Flower's node id, for every enrolled site that is there.
 
+    not_awaited   sites that have kept others waiting before: once the quorum is there, the round
+                  begins without them
     Waits until all are there, at most `wait_s`; then goes on with those present, or raises
     QuorumNotMet, which names the missing. A site is known by its public key as Flower registered
     it, never by what the site says of itself.
@@ -43,7 +50,8 @@ def gather(
     while True:
         present = _present(grid, sites)
         missing = [site.name for site in sites if site.name not in present]
-        if not missing:
+        enough = len(present) >= quorum and set(missing) <= set(not_awaited)
+        if not missing or enough:
             return present
         if time.monotonic() >= deadline:
             break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +206,32 @@ def test_a_folder_that_holds_a_run_is_not_written_over(
         new_run(finished.path, hospitals, tiny())
 
 
+def test_a_half_written_last_event_does_not_harm_a_resumed_run(
+    hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    cut = new_run(tmp_path / "cut", hospitals, tiny())
+    with pytest.raises(KeyboardInterrupt):
+        simulate(cut, listener=cut_at("template", 1))
+    with cut.events_file.open("a", encoding="utf-8") as file:
+        file.write('{"time": "2026-01-01T00:00:00+00:00", "event": "eval')
+    simulate(cut)
+    assert events_of(cut, "run-finished")[-1]["status"] == "completed"
+    assert (cut.path / "report.html").is_file()
+
+
+def test_a_run_does_not_go_on_with_another_recipe(
+    hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    cut = new_run(tmp_path / "cut", hospitals, tiny())
+    with pytest.raises(KeyboardInterrupt):
+        simulate(cut, listener=cut_at("template", 1))
+    changed = cut.recipe_file.read_text("utf-8").replace("seed = 0", "seed = 1")
+    cut.recipe_file.write_text(changed, encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"recipe.toml has changed since this run started"):
+        simulate(cut)
+    assert events_of(cut, "run-finished")[-1]["status"] == "failed"
+
+
 def test_one_site_in_two_roles_is_refused(tmp_path: Path) -> None:
     site = EnrolledSite(name="lyon", public_key="k")
     with pytest.raises(ValueError, match="site 'lyon' is named twice"):
@@ -399,6 +425,31 @@ def test_a_site_that_is_missing_does_not_stop_the_others_where_the_quorum_is_met
     assert absent == {("turin", "absent")}
 
 
+class SilentGrid(InlineGrid):
+    """One site takes the message and never answers."""
+
+    silent: str
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        node_ids = {name: node_id for node_id, name in self._names.items()}
+        for message_id in message_ids:
+            if self._waiting[message_id].metadata.dst_node_id != node_ids[self.silent]:
+                yield from super().pull_messages([message_id])
+
+
+def test_a_site_that_does_not_answer_by_the_deadline_is_left_out(
+    hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    recipe = tiny("federation.quorum=2", "federation.rounds=1", "federation.round_deadline_s=1.5")
+    folder = new_run(tmp_path / "run", hospitals, recipe)
+    names = [site.name for site in folder.consortium().sites]
+    grid = SilentGrid({name: folder.path / "sites" / name / "site.toml" for name in names})
+    grid.silent = "turin"
+    conduct(grid, folder, engine="inline")
+    late = {(e["site"], e["error"], e["code"]) for e in events_of(folder, "site-failed")}
+    assert late == {("turin", "DeadlinePassed", "deadline")}
+
+
 def test_a_quorum_above_the_number_of_sites_is_refused(
     hospitals: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -410,7 +461,7 @@ def test_a_quorum_above_the_number_of_sites_is_refused(
 @pytest.fixture
 def other_code(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The sites believe to run another version of the packages."""
-    monkeypatch.setattr("client.handle.code_digest", lambda: "0" * 64)
+    monkeypatch.setattr("client.app.code_digest", lambda: "0" * 64)
     return iter(())
 
 
@@ -426,9 +477,7 @@ def test_fewer_subjects_than_the_hospital_allows_are_not_summed(
 ) -> None:
     folder = new_run(tmp_path / "run", hospitals, tiny())
     site_file = folder.path / "sites" / "lyon" / "site.toml"
-    strict = site_file.read_text("utf-8").replace(
-        "min_template_subjects = 1", "min_template_subjects = 3"
-    )
+    strict = site_file.read_text("utf-8").replace("min_subjects = 1", "min_subjects = 3")
     site_file.write_text(strict, encoding="utf-8")
     with pytest.raises(QuorumNotMet, match=r"lyon: PolicyRefused \(too-few-subjects\)"):
         simulate(folder)

@@ -71,6 +71,10 @@ def test_a_report_without_images_holds_none(lyon: Path, tmp_path: Path) -> None:
             ["--site", "a=.", "--recipe", "galasi"], "no recipe named 'galasi'", id="no recipe"
         ),
         pytest.param(
+            ["--site", "a=.", "--held-out", "a=."], "site 'a' is named twice", id="two roles"
+        ),
+        pytest.param(["--site", "my site=."], "sites.0.name", id="a space in a name"),
+        pytest.param(
             ["--site", "a=.", "--scale", "tiny"], "Invalid value for '--scale'", id="scale"
         ),
     ],
@@ -99,6 +103,13 @@ def test_resuming_what_is_no_run_is_refused(
 ) -> None:
     assert main(["simulate", "--resume", str(tmp_path)]) == 1
     assert "is not a run folder" in capsys.readouterr().err
+
+
+def test_settings_beside_resume_are_refused_rather_than_ignored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", "--resume", str(tmp_path), "--rounds", "50"]) == 2
+    assert "leave out rounds" in capsys.readouterr().err
 
 
 def test_the_recipes_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:

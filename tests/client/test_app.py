@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.supercore.task_identity import TaskIdentity
+
+from client.app import app
+from common.recipe import load_recipe
+from common.wire.code_digest import code_digest
+from common.wire.codec import Packed, pack, unpack
+from common.wire.flower_record import from_record, to_record
+from common.wire.messages import Assignment, SiteFailure, StatisticsRequest
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    site_file = tmp_path / "site.toml"
+    site_file.write_text('name = "lyon"\ndata = "secret-folder"\nwork = "work"\n', "utf-8")
+    return Context(
+        run_id=1,
+        node_id=2,
+        node_config={"site": str(site_file)},
+        state=RecordDict(),
+        run_config={},
+    )
+
+
+def ask(context: Context, content: RecordDict) -> tuple[SiteFailure, str]:
+    """The site's failure and the whole text of what it sent."""
+    TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 1, 1
+    reply = app(Message(content, 2, "query.lesionfed"), context)
+    assert not reply.has_error()
+    packed = from_record(reply.content, limit_bytes=10_000)
+    return unpack(packed, SiteFailure), packed.header
+
+
+def request(**changed: Any) -> Packed:
+    fields: dict[str, Any] = {
+        "run": "r",
+        "phase": "statistics",
+        "round_index": 1,
+        "recipe": load_recipe("default").canonical_json(),
+        "code_digest": code_digest(),
+        "site": "lyon",
+        "site_index": 0,
+        "n_sites": 1,
+    }
+    return pack(StatisticsRequest(assignment=Assignment(**fields | changed)))
+
+
+def test_an_error_leaves_the_site_as_class_and_code_and_its_text_stays_in_the_log(
+    context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        failure, sent = ask(context, to_record(request()))
+    assert failure == SiteFailure(error="SiteDataError", code="site-data")
+    assert "secret-folder" not in sent
+    assert "secret-folder" in caplog.text
+
+
+def test_another_version_is_told_apart_even_when_its_messages_differ(context: Context) -> None:
+    header = json.loads(request(code_digest="0" * 64).header)
+    header["message"] = "RequestOfAnotherVersion"
+    failure, _ = ask(context, to_record(Packed(json.dumps(header), b"")))
+    assert failure == SiteFailure(error="CodeMismatch", code="code-mismatch")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        RecordDict({}),
+        RecordDict({"lesionfed.header": ConfigRecord({"json": "{}"})}),
+        to_record(Packed("[[[", b"")),
+    ],
+)
+def test_what_is_not_ours_is_answered_with_a_failure(context: Context, content: RecordDict) -> None:
+    failure, _ = ask(context, content)
+    assert failure == SiteFailure(error="WireError", code="wire")
+
+
+def test_a_recipe_that_cannot_be_read_is_answered_with_a_failure(context: Context) -> None:
+    failure, _ = ask(context, to_record(request(recipe='{"name": "x"}')))
+    assert failure == SiteFailure(error="ConfigError", code="config")

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import ModelFileError
+from common.imaging.volume import read_volume
+from common.model_file import read_model, write_model
+from server.cli import main
+from tests.toy_sites import write_site
+
+TINY = [
+    "network.widths=[4, 4, 8, 8, 8]",
+    "network.first_stride=1",
+    "sampling.patch_shape=[32, 32, 32]",
+    "optimizer.steps=2",
+    "federation.rounds=1",
+]
+
+
+@pytest.fixture(scope="module")
+def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    base = tmp_path_factory.mktemp("hospitals")
+    return {
+        name: write_site(base / name, name=name, seed=seed, n_subjects=1).parent / "bids"
+        for seed, name in enumerate(("lyon", "porto"))
+    }
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, hospitals: dict[str, Path]) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "run"
+    options = [part for setting in TINY for part in ("--set", setting)]
+    sites = ["--site", f"lyon={hospitals['lyon']}", "--held-out", f"porto={hospitals['porto']}"]
+    assert main(["simulate", *sites, "--quiet", "--out", str(out), *options]) == 0
+    return out
+
+
+def images(folder: Path) -> list[str]:
+    anat = folder / "sub-01" / "anat"
+    return [
+        part
+        for modality in ("FLAIR", "T1w")
+        for part in ("--image", f"{modality}={anat / f'sub-01_{modality}.nii.gz'}")
+    ]
+
+
+def test_a_prediction_lies_on_the_images_grid_and_matches_the_evaluation(
+    run: Path,
+    hospitals: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mask, probability = tmp_path / "mask.nii.gz", tmp_path / "probability.nii.gz"
+    arguments = ["predict", str(run / "model.safetensors"), *images(hospitals["porto"]), "--json"]
+    assert main([*arguments, "--out", str(mask), "--probability", str(probability)]) == 0
+    flair = read_volume(hospitals["porto"] / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz")
+    found, likely = read_volume(mask), read_volume(probability)
+    np.testing.assert_allclose(found.affine, flair.affine, atol=1e-5)
+    assert found.data.shape == flair.data.shape
+    np.testing.assert_array_equal(found.data > 0, likely.data > 0.5)
+    printed = json.loads(capsys.readouterr().out)
+    volume_ml = (found.data > 0).sum() * found.voxel_volume_mm3 / 1000
+    assert printed["lesion_volume_ml"] == pytest.approx(volume_ml)
+    table = (run / "evaluation" / "cases.csv").read_text("utf-8")
+    [row] = csv.DictReader(table.splitlines())
+    reference = hospitals["porto"] / "derivatives" / "manual" / "sub-01" / "anat"
+    truth = read_volume(reference / "sub-01_desc-lesion_mask.nii.gz").data > 0
+    dice = 2 * (truth & (found.data > 0)).sum() / (truth.sum() + (found.data > 0).sum())
+    assert float(row["dice"]) == pytest.approx(dice)
+
+
+def test_a_missing_modality_is_named(
+    run: Path, hospitals: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["predict", str(run / "model.safetensors"), *images(hospitals["porto"])[:2]]
+    assert main([*arguments, "--out", str(tmp_path / "mask.nii.gz")]) == 1
+    assert "the model reads FLAIR, T1w; given were FLAIR." in capsys.readouterr().err
+
+
+def test_evaluate_gives_the_rows_of_the_run(
+    run: Path, hospitals: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "porto"
+    model = str(run / "model.safetensors")
+    held_out = ["--held-out", f"porto={hospitals['porto']}"]
+    assert main(["evaluate", model, *held_out, "--out", str(out), "--no-images", "--json"]) == 0
+    [row] = json.loads(capsys.readouterr().out)
+    assert row["subject"] == "sub-01"
+    assert (out / "cases.csv").read_bytes() == (run / "evaluation" / "cases.csv").read_bytes()
+
+
+def test_a_model_file_comes_back_whole(run: Path, tmp_path: Path) -> None:
+    model = read_model(run / "model.safetensors")
+    write_model(model, tmp_path / "copy.safetensors")
+    again = read_model(tmp_path / "copy.safetensors")
+    assert again.recipe == model.recipe
+    assert again.template == model.template
+    assert (again.threshold, again.round_index, again.run) == (0.5, 1, "run")
+    for name, array in model.parameters.items():
+        np.testing.assert_array_equal(again.parameters[name], array)
+
+
+def test_a_checkpoint_is_not_taken_for_a_model(run: Path) -> None:
+    checkpoint = next((run / "checkpoints").iterdir())
+    with pytest.raises(ModelFileError, match=r"A checkpoint is not a model: use the run's model"):
+        read_model(checkpoint)
+
+
+def test_a_model_file_that_was_cut_off_is_refused(run: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes((run / "model.safetensors").read_bytes()[:-10])
+    with pytest.raises(ModelFileError, match="not a safetensors file, or cut off"):
+        read_model(cut)
