@@ -28,11 +28,13 @@ def case_picture(case: PreparedCase, prediction: npt.NDArray[np.bool_], *, title
 
     axes = np.argsort(orientation[:, 0])
     spacing_mm = case.on_file_grid(case.brain).spacing_mm[axes]
+    brain = upright(case.brain)
+    flair = upright(case.image[0])
     return lesion_mosaic(
-        upright(case.image[0]),
+        np.where(brain, flair, flair[brain].min()),  # standardized, 0 would be grey
         None if case.lesions is None else upright(case.lesions),
         upright(prediction),
         spacing_mm=spacing_mm,
         title=title,
-        brain=upright(case.brain),
+        brain=brain,
     )
