@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+
+from common.figures.case_picture import case_picture
+from common.imaging.prepared import PreparedCase
+
+SHAPE = (20, 24, 12)
+
+
+def case(*, flipped: bool) -> PreparedCase:
+    """A brain with one lesion off the midline; flipped: stored from right to left, same world."""
+    random = np.random.default_rng(0)
+    brain = np.zeros(SHAPE, bool)
+    brain[3:17, 3:21, 2:10] = True
+    lesions = np.zeros(SHAPE, bool)
+    lesions[5:8, 8:12, 4:7] = True
+    image = np.where(brain, random.normal(size=SHAPE) + 3 * lesions, 0).astype(np.float32)
+    affine = np.diag([2.0, 2.0, 3.0, 1.0])
+    if flipped:
+        image, brain, lesions = image[::-1], brain[::-1], lesions[::-1]
+        affine[0] = [-2.0, 0, 0, 2.0 * (SHAPE[0] - 1)]
+    return PreparedCase(
+        subject="sub-01",
+        session=None,
+        control=False,
+        image=image[None],
+        brain=brain,
+        lesions=lesions,
+        crop_start=(0, 0, 0),
+        grid_shape=SHAPE,
+        affine=affine,
+    )
+
+
+def test_a_case_stored_from_right_to_left_is_drawn_as_the_same_person() -> None:
+    plain, flipped = case(flipped=False), case(flipped=True)
+    assert plain.lesions is not None
+    found = np.roll(plain.lesions, 2, axis=0)
+    picture = case_picture(plain, found, title="lyon, sub-01, Dice 0.33")
+    assert case_picture(flipped, found[::-1], title="lyon, sub-01, Dice 0.33") == picture
+    assert case_picture(plain, found[::-1], title="lyon, sub-01, Dice 0.33") != picture
