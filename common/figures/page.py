@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from common.whole_file import write_whole
 
 UNDEFINED = "\N{EN DASH}"
 """How a value that does not exist is shown; the page's footnotes say so."""
@@ -40,13 +40,7 @@ def rendered_page(template: str, *, package: str, values: Mapping[str, object]) 
 
 def write_page(path: Path, html: str) -> None:
     """Puts the page at `path` in one step: a reader finds the old page or the new one."""
-    with NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        file.write(html)
-    partial = Path(file.name)
-    partial.chmod(0o644)
-    os.replace(partial, path)
+    write_whole(path, html.encode())
 
 
 def svg_uri(svg: str) -> str:

@@ -6,8 +6,6 @@ import gzip
 import itertools
 import logging
 import math
-import os
-import secrets
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from common.errors import GeometryError, SiteDataError
+from common.whole_file import write_whole
 
 FloatArray = NDArray[np.float64]
 
@@ -170,7 +169,13 @@ def write_volume(volume: Volume, path: Path) -> None:
     content = image.to_bytes()
     if path.name.endswith(".gz"):
         content = gzip.compress(content, compresslevel=1, mtime=0)
-    _write_whole(content, path)
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise SiteDataError(
+            f"{path}: cannot be written: {error}. Check the disk's free space and the folder's "
+            "permissions."
+        ) from error
 
 
 def same_grid(a: Volume, b: Volume, tolerance_mm: float = GRID_TOLERANCE_MM) -> bool:
@@ -330,20 +335,3 @@ def _unreadable(path: Path, what: str) -> VolumeFault:
 def _truncated(path: Path, what: str) -> VolumeFault:
     fix = "Copy the file again from its source and compare the sizes."
     return VolumeFault(path, code="truncated", what=f"truncated: {what}", fix=fix)
-
-
-def _write_whole(content: bytes, path: Path) -> None:
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise SiteDataError(
-            f"{path}: cannot be written: {error}. Check the disk's free space and the folder's "
-            "permissions."
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
