@@ -41,9 +41,11 @@ def conduct(
     listener   called with each event, such as a progress display
     Every end is recorded as `completed`, `stopped` or `failed` with its reason, then raised on.
     """
+    recipe, consortium = folder.recipe(), folder.consortium()  # without them there is no run
     events = EventLog(folder.events_file, listener)
+    facts = _facts(recipe, consortium, engine)
     try:
-        state = _go_on(grid, folder, events, engine=engine, images=images)
+        state = _go_on(grid, folder, recipe, consortium, facts, events, images=images)
     except (KeyboardInterrupt, SystemExit):
         _end(folder, events, "stopped", "interrupted at the coordinator", images=images)
         raise
@@ -59,10 +61,15 @@ def conduct(
 
 
 def _go_on(
-    grid: Grid, folder: RunFolder, events: EventLog, *, engine: str, images: bool
+    grid: Grid,
+    folder: RunFolder,
+    recipe: Recipe,
+    consortium: Consortium,
+    facts: dict[str, object],
+    events: EventLog,
+    *,
+    images: bool,
 ) -> RunState:
-    recipe, consortium = folder.recipe(), folder.consortium()
-    facts = _facts(recipe, consortium, engine)
     earlier = first_event(folder.events_file)
     if earlier is not None:
         _require_the_same_run(folder, earlier, facts)

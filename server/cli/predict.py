@@ -25,9 +25,12 @@ def predict(
     brain_mask: Annotated[
         Path | None, typer.Option(help="Needed unless the images are stripped.")
     ] = None,
+    quiet: Annotated[bool, typer.Option(help="No sign of progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="What was found, as JSON.")] = False,
 ) -> None:
     """Writes a lesion mask on the images' own grid; the model's stored template is used."""
+    from rich.console import Console
+
     from common.imaging.volume import write_volume
     from common.model_file import read_model
     from server.predict import predict as predict_case
@@ -38,7 +41,8 @@ def predict(
         if not equals:
             raise ConfigError(f"--image {text!r}: want MODALITY=FILE, such as FLAIR=flair.nii.gz")
         files[modality] = Path(path)
-    prediction = predict_case(read_model(model), files, brain_mask)
+    with Console(stderr=True, quiet=quiet or as_json).status("segmenting"):
+        prediction = predict_case(read_model(model), files, brain_mask)
     write_volume(prediction.mask, out)
     if probability is not None:
         write_volume(prediction.probability, probability)
