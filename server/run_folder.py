@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -16,7 +13,8 @@ from pydantic import Field, model_validator
 from common.errors import ConfigError, RunFolderError
 from common.recipe import Recipe, recipe_from_table
 from common.settings import Settings, read_toml
-from common.wire.code_digest import code_digest
+from common.whole_file import write_whole
+from server.environment import environment, installed_lock
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 SiteName = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -90,6 +88,11 @@ class RunFolder:
         return self.path / "environment.json"
 
     @property
+    def lock_file(self) -> Path:
+        """Every installed package with its version, as pip reads it."""
+        return self.path / "requirements.lock"
+
+    @property
     def events_file(self) -> Path:
         """All that happened, a line each."""
         return self.path / "events.jsonl"
@@ -122,8 +125,9 @@ class RunFolder:
             )
         for folder in (self.path, self.checkpoints, self.evaluation):
             folder.mkdir(parents=True, exist_ok=True)
-        environment = json.dumps(_environment(), indent=1, sort_keys=True)
-        self.environment_file.write_text(environment, encoding="utf-8")
+        facts = json.dumps(environment(), indent=1, sort_keys=True)
+        write_whole(self.environment_file, facts.encode())
+        write_whole(self.lock_file, installed_lock().encode())
         self.recipe_file.write_bytes(_as_toml(recipe.model_dump(mode="json")))
         self.consortium_file.write_bytes(_as_toml(consortium.model_dump(mode="json")))
 
@@ -153,16 +157,4 @@ def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
         key: _without_none(value) if isinstance(value, dict) else value
         for key, value in table.items()
         if value is not None
-    }
-
-
-def _environment() -> dict[str, object]:
-    packages = ("lesionfed", "flwr", "torch", "monai", "numpy", "scipy", "nibabel")
-    return {
-        "code_digest": code_digest(),
-        "cpus": os.cpu_count(),
-        "machine": platform.machine(),
-        "packages": {name: importlib.metadata.version(name) for name in packages},
-        "platform": platform.platform(),
-        "python": platform.python_version(),
     }
