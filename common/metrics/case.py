@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import GeometryError
-from common.imaging.volume import read_volume, require_same_grid
-from common.metrics.lesion import LesionCounts, Spacing, count_lesions
+from common.imaging.resample import nearest_onto
+from common.imaging.volume import Volume, grid_text, read_volume, require_same_grid, same_grid
+from common.metrics.components import Spacing
+from common.metrics.lesion import LesionCounts, count_lesions
 from common.metrics.mask import lesion_mask
 from common.metrics.presets import LesionDefinition
+from common.metrics.surface import SurfaceDistances, surface_distances
 from common.metrics.voxel import VoxelCounts, count_voxels
 
 
@@ -21,10 +26,12 @@ class CaseScore:
     """Every metric of one case, the definition it was made with, and notes for the reader.
 
     voxels   counts over the whole grid, every component in them
+    surface  distances between the masks, every component in them
     lesions  counts of lesions, small components left out
     """
 
     voxels: VoxelCounts
+    surface: SurfaceDistances
     lesions: LesionCounts
     definition: LesionDefinition
     notes: tuple[str, ...] = ()
@@ -32,9 +39,10 @@ class CaseScore:
     def metrics(self) -> dict[str, float | int | None]:
         """Each metric by its name, in the order reports show them; None is undefined.
 
-        Without a lesion voxel in the reference only what was predicted has a value.
+        Without a lesion voxel in the reference only what was predicted has a value. The counts of
+        voxels at the end, which sets of cases are pooled by, always have one.
         """
-        voxels, lesions = self.voxels, self.lesions
+        voxels, surface, lesions = self.voxels, self.surface, self.lesions
         empty = lesions.reference_is_empty
         return {
             "dice": voxels.dice,
@@ -44,13 +52,22 @@ class CaseScore:
             "ppv": voxels.ppv,
             "npv": voxels.npv,
             "relative_volume_error_pct": voxels.relative_volume_error_pct,
+            "hausdorff_mm": surface.hausdorff_mm,
+            "hd95_mm": surface.hd95_mm,
+            "contour_mean_distance_mm": surface.contour_mean_distance_mm,
+            "assd_mm": surface.assd_mm,
             "lesion_sensitivity": lesions.lesion_sensitivity,
             "lesion_ppv": lesions.lesion_ppv,
             "lesion_f1": lesions.lesion_f1,
+            "ltpr": lesions.ltpr,
+            "lfpr": lesions.lfpr,
             "n_reference_lesions": None if empty else lesions.n_reference,
             "n_predicted_lesions": lesions.n_predicted,
             "reference_volume_mm3": None if empty else lesions.reference_volume_mm3,
             "predicted_volume_mm3": lesions.predicted_volume_mm3,
+            "tp_voxels": voxels.tp,
+            "fp_voxels": voxels.fp,
+            "fn_voxels": voxels.fn,
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -70,7 +87,7 @@ def score_case(
     definition: LesionDefinition,
     threshold: float | None = None,
 ) -> CaseScore:
-    """How well `prediction` agrees with `reference`, voxel by voxel and lesion by lesion.
+    """How well `prediction` agrees with `reference`, voxel by voxel, in mm and by lesion.
 
     reference, prediction  (i, j, k) on one grid: bool, labels of any type, or probabilities
     spacing_mm             along i, j and k
@@ -85,6 +102,7 @@ def score_case(
     found, found_notes = lesion_mask(prediction, name="prediction", threshold=threshold)
     return CaseScore(
         voxels=count_voxels(truth, found),
+        surface=surface_distances(truth, found, spacing_mm=spacing_mm),
         lesions=count_lesions(truth, found, spacing_mm=spacing_mm, definition=definition),
         definition=definition,
         notes=(*truth_notes, *found_notes),
@@ -97,14 +115,36 @@ def score_files(
     *,
     definition: LesionDefinition,
     threshold: float | None = None,
+    resample: bool = False,
 ) -> CaseScore:
-    """The score of one NIfTI file against another; GeometryError unless they share a grid."""
+    """The score of one NIfTI file against another; GeometryError unless they share a grid.
+
+    resample   bring a prediction on another grid onto the reference's instead, by the nearest
+               voxel, and say so in the notes
+    """
     truth, found = read_volume(reference), read_volume(prediction)
+    notes: tuple[str, ...] = ()
+    if resample and not same_grid(truth, found):
+        notes = (f"prediction: resampled by the nearest voxel from {grid_text(found)}",)
+        if n_lost := _n_outside(found, truth, threshold):
+            notes += (
+                f"prediction: {n_lost} lesion voxels lie outside the reference's field of view "
+                "and are left out",
+            )
+        found = nearest_onto(truth, found)
     require_same_grid(truth, found, a_name=str(reference), b_name=str(prediction))
-    return score_case(
+    scored = score_case(
         truth.data,
         found.data,
         spacing_mm=truth.spacing_mm,
         definition=definition,
         threshold=threshold,
     )
+    return dataclasses.replace(scored, notes=(*notes, *scored.notes))
+
+
+def _n_outside(found: Volume, truth: Volume, threshold: float | None) -> int:
+    """Lesion voxels of `found` whose centres lie outside the grid of `truth`."""
+    covered = nearest_onto(found, Volume(np.ones(truth.data.shape, dtype=np.uint8), truth.affine))
+    lesion = found.data > (0 if threshold is None else threshold)
+    return int(np.count_nonzero(lesion & (covered.data == 0)))

@@ -1,29 +1,87 @@
-"""Dice of one image against its reference at many thresholds at once."""
+"""One probability map against its reference, at every decision threshold of the grid."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
+
+from common.errors import GeometryError, SiteDataError
+from common.metrics.components import Spacing
+from common.metrics.lesion import LesionCounts, count_lesions
+from common.metrics.mask import lesion_mask
+from common.metrics.presets import LesionDefinition
+from common.metrics.voxel import VoxelCounts, count_voxels
+
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""0.05 to 0.95 in steps of 0.05 (chosen: Hussein et al. 2023 do not state their grid)."""
+
+BoolArray = NDArray[np.bool_]
 
 
-def dice_by_threshold(
-    image: npt.NDArray[np.floating],
-    brain: npt.NDArray[np.bool_],
-    lesions: npt.NDArray[np.bool_],
-    thresholds: Sequence[float],
-) -> npt.NDArray[np.float64]:
-    """Dice of `image > threshold` inside the brain, for each threshold.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThresholdCounts:
+    """Voxels and lesions that agree and differ where a probability above `threshold` is lesion."""
 
-    image, brain, lesions   (i, j, k); lesions hold at least one voxel, in the brain or not
-    returns                 (len(thresholds),)
+    threshold: float
+    voxels: VoxelCounts
+    lesions: LesionCounts
 
-    Sorted once: the voxels above a threshold are the tail of the order.
+
+def sweep_thresholds(
+    probability: NDArray[Any],
+    reference: NDArray[Any],
+    *,
+    spacing_mm: Spacing,
+    definition: LesionDefinition,
+    thresholds: Sequence[float] = THRESHOLDS,
+) -> list[ThresholdCounts]:
+    """The counts at each threshold, in their order: those `score_case` has one at a time.
+
+    probability   (i, j, k), each value from 0 to 1
+    reference     (i, j, k) on the same grid: bool, or labels of any type
+    spacing_mm    along i, j and k
+
+    A mask that is true everywhere counts as empty, as in `common/metrics/mask.py`. Components are
+    looked for only in the box that holds the reference and all that the lowest threshold finds.
+    SiteDataError where a value is no probability.
     """
-    inside = np.sort(image[brain])
-    of_lesions = np.sort(image[brain & lesions])
-    n_found = inside.size - np.searchsorted(inside, thresholds, side="right")
-    n_right = of_lesions.size - np.searchsorted(of_lesions, thresholds, side="right")
-    dice: npt.NDArray[np.float64] = 2 * n_right / (n_found + int(lesions.sum()))
-    return dice
+    if probability.ndim != 3 or probability.shape != reference.shape:
+        raise GeometryError(
+            "want probability and reference with one shape (i, j, k), "
+            f"got {probability.shape} and {reference.shape}"
+        )
+    if probability.dtype.kind != "f":
+        probability = probability.astype(np.float64)
+    if probability.size and not (probability.min() >= 0 and probability.max() <= 1):
+        raise SiteDataError(
+            "want probabilities from 0 to 1, found values between "
+            f"{probability.min():g} and {probability.max():g}. Is this the network's output?"
+        )
+    truth, _ = lesion_mask(reference, name="reference")
+    box = _box(truth | (probability > min(thresholds)))
+    cropped = np.asfortranarray(probability[box])
+    truth_in_box = np.asfortranarray(truth[box])
+    counts = []
+    for threshold in thresholds:
+        found = cropped > threshold
+        if np.count_nonzero(found) == probability.size:
+            found = np.zeros_like(found)
+        lesions = count_lesions(truth_in_box, found, spacing_mm=spacing_mm, definition=definition)
+        inside = count_voxels(truth_in_box, found)
+        voxels = dataclasses.replace(inside, tn=inside.tn + probability.size - cropped.size)
+        counts.append(ThresholdCounts(threshold=threshold, voxels=voxels, lesions=lesions))
+    return counts
+
+
+def _box(mask: BoolArray) -> tuple[slice, slice, slice]:
+    """The smallest box that holds every true voxel; empty where none is."""
+    if not mask.any():
+        return slice(0, 0), slice(0, 0), slice(0, 0)
+    places = (np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
+    i, j, k = (slice(int(found[0]), int(found[-1]) + 1) for found in places)
+    return i, j, k

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from common.errors import ConfigError
-from common.metrics.presets import MSSEG2016, PRESETS, preset
+from common.metrics.presets import ISBI2015, MSSEG2016, PRESETS, preset
 
 
 def test_msseg2016_is_what_the_challenge_tool_does() -> None:
@@ -35,6 +35,28 @@ def test_a_definition_says_preset_connectivity_and_rule_in_one_line() -> None:
     )
 
 
+def test_by_any_overlap_a_definition_has_no_shares_to_print() -> None:
+    assert str(ISBI2015) == "isbi2015: 18-connectivity, lesions of any size, any_overlap matching"
+    assert ISBI2015.as_dict() == {
+        "name": "isbi2015",
+        "connectivity": 18,
+        "min_volume_mm3": 0.0,
+        "matching": "any_overlap",
+        "alpha": None,
+        "beta": None,
+        "gamma": None,
+    }
+    large = dataclasses.replace(ISBI2015, name="large", min_volume_mm3=2.5)
+    assert str(large) == ("large: 18-connectivity, lesions above 2.5 mm3, any_overlap matching")
+
+
+def test_the_presets_are_the_published_ones() -> None:
+    assert list(PRESETS) == ["msseg2016", "msseg2", "isbi2015", "kamraoui", "hussein"]
+    assert dataclasses.replace(preset("msseg2"), name="msseg2016") == MSSEG2016
+    for name in ("kamraoui", "hussein"):
+        assert preset(name).matching == "any_overlap"
+
+
 def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match=r"preset: want one of msseg2016.*got 'msseg2015'"):
         preset("msseg2015")
@@ -48,6 +70,9 @@ def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
         ({"min_volume_mm3": float("nan")}, "min_volume_mm3: want 0 or more, got nan"),
         ({"alpha": 10.0}, "alpha: want a share from 0 to 1, got 10.0"),
         ({"beta": float("nan")}, "beta: want a share from 0 to 1, got nan"),
+        ({"matching": "best"}, "matching: want msseg or any_overlap, got 'best'"),
+        ({"matching": "any_overlap"}, "alpha: only matching msseg has it, got 0.1"),
+        ({"beta": None}, "beta: want a share from 0 to 1, got None"),
         ({"gamma": -0.1}, "gamma: want a share from 0 to 1, got -0.1"),
     ],
 )
