@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/
 
-.PHONY: help setup check format test test-slow federation demo bench clean
+.PHONY: help setup check format test test-slow federation demo crosscheck bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -45,8 +45,21 @@ format: $(READY) ## rewrite the code in the project's format
 	$(RUN)ruff format .
 	$(RUN)ruff check --fix .
 
+crosscheck: $(READY) .venv-crosscheck/.ready ## our metrics beside MONAI's and panoptica's
+	mkdir -p build/crosscheck
+	$(RUN)python -m benchmarks.crosscheck.pairs build/crosscheck/pairs.npz
+	.venv-crosscheck/bin/python benchmarks/crosscheck/panoptica_figures.py build/crosscheck/pairs.npz build/crosscheck/panoptica.json
+	$(RUN)python -m benchmarks.crosscheck.compare build/crosscheck/pairs.npz build/crosscheck/panoptica.json
+
+# panoptica wants older packages than ours, so it has an environment of its own
+.venv-crosscheck/.ready: benchmarks/crosscheck/requirements.txt
+	$(PYTHON) -m venv .venv-crosscheck
+	.venv-crosscheck/bin/pip install --quiet --no-deps --requirement $<
+	@touch $@
+
 bench: $(READY) ## time what users wait for
-	$(RUN)python benchmarks/steps.py
+	$(RUN)python -m benchmarks.steps
+	$(RUN)python -m benchmarks.scoring
 
 clean: ## remove caches and built files; runs and the environment stay
 	rm -rf .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info

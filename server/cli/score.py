@@ -1,30 +1,37 @@
-"""lesionfed score: one segmentation judged against its reference."""
+"""lesionfed score: segmentations judged against their references, one pair or whole folders."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import typer
 
-from common.errors import LesionFedError
+from common.errors import ConfigError
 from common.metrics.presets import MSSEG2016, PRESETS, preset
 
 if TYPE_CHECKING:
     from common.metrics.case import CaseScore
+    from server.score_folders import ScoredPair, Scoring
 
 
 def score(
     reference: Annotated[
-        Path, typer.Argument(metavar="REF", help="Reference mask, NIfTI.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="REF", help="Reference mask, NIfTI, or a folder of them.", show_default=False
+        ),
     ],
     prediction: Annotated[
         Path,
         typer.Argument(
             metavar="PRED",
-            help="Predicted mask or probability map, NIfTI, on the reference's grid.",
+            help="Predicted mask or probability map, NIfTI, or a folder of them.",
             show_default=False,
         ),
     ],
@@ -39,33 +46,156 @@ def score(
     threshold: Annotated[
         float | None,
         typer.Option(
-            min=0.0,
-            max=1.0,
-            help="Lesion is where a probability is above this. Masks do not need it.",
+            help="Lesion is where a probability is above this, 0 to 1. Masks do not need it.",
             show_default=False,
         ),
     ] = None,
+    resample: Annotated[
+        bool,
+        typer.Option(
+            "--resample",
+            help="Bring a prediction on another grid onto the reference's, nearest voxel.",
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="CSV to write: one row a case, undefined empty.", show_default=False),
+    ] = None,
+    lesions: Annotated[
+        Path | None,
+        typer.Option(help="CSV to write: one row a lesion of either mask.", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Folders: pairs scored at once.", show_default="the number of CPUs"
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object; null is undefined.")
     ] = False,
 ) -> None:
-    """Score one segmentation against its reference: voxel metrics and lesion metrics.
+    """Score one segmentation against its reference, or a folder of them against another.
 
-    Volumes are in mm3. A metric that has no meaning, such as the Dice of a scan without lesions, is
-    undefined, never 0.
+    Distances are in mm, volumes in mm3. A metric that has no meaning, such as the Dice of a scan
+    without lesions, is undefined, never 0.
+
+    In folders, files of one relative path belong together, else those whose names share sub- and
+    ses-. A case that cannot be scored is a row with its reason, and the exit code is 1.
     """
-    from common.metrics.case import score_files  # numpy and nibabel: kept from --help
+    from server.score_folders import Scoring  # numpy and nibabel: kept from --help
 
-    definition = preset(preset_name)
-    try:
-        scored = score_files(reference, prediction, definition=definition, threshold=threshold)
-    except LesionFedError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        raise typer.Exit(1) from None
-    if as_json:
-        typer.echo(json.dumps(scored.as_dict(), allow_nan=False, indent=2))
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ConfigError(f"--threshold: want a probability from 0 to 1, got {threshold:g}")
+    for option, path in (("--out", out), ("--lesions", lesions)):
+        if path is not None and not path.parent.is_dir():
+            raise ConfigError(f"{option} {path}: no such folder {path.parent}. Make it first.")
+    scoring = Scoring(
+        definition=preset(preset_name),
+        threshold=threshold,
+        resample=resample,
+        with_lesions=lesions is not None,
+    )
+    if not _are_folders(reference, prediction):
+        scored = [_score_one(reference, prediction, scoring, as_json=as_json)]
     else:
-        _print_table(scored)
+        n_workers = workers or os.cpu_count() or 1
+        scored = _score_all(reference, prediction, scoring, n_workers=n_workers, quiet=quiet)
+        _show_all(scored, scoring, as_json=as_json)
+    _write(scored, out=out, lesions=lesions, say=not as_json)
+    if any(case.failed is not None for case in scored):
+        raise typer.Exit(1)
+
+
+def _are_folders(reference: Path, prediction: Path) -> bool:
+    """Whether both are folders; ConfigError where only one is."""
+    kinds = [path.is_dir() for path in (reference, prediction)]
+    if kinds[0] == kinds[1]:
+        return kinds[0]
+
+    def kind(path: Path) -> str:
+        found = "a folder" if path.is_dir() else "a file" if path.exists() else "nothing"
+        return f"{path} is {found}"
+
+    raise ConfigError(
+        f"REF and PRED: want two files or two folders; {kind(reference)}, {kind(prediction)}. "
+        "Give the single file's partner, or both folders."
+    )
+
+
+def _score_one(reference: Path, prediction: Path, scoring: Scoring, *, as_json: bool) -> ScoredPair:
+    from server.score_folders import score_pair
+    from server.score_pairs import Pair, without_suffix
+
+    pair = Pair(case=without_suffix(reference.name), reference=reference, prediction=prediction)
+    scored = score_pair(pair, scoring)
+    assert scored.score is not None, "a single pair is scored or raises"
+    if as_json:
+        print(json.dumps(scored.score.as_dict(), allow_nan=False, indent=2))
+    else:
+        _print_table(scored.score)
+    return scored
+
+
+def _score_all(
+    references: Path, predictions: Path, scoring: Scoring, *, n_workers: int, quiet: bool
+) -> list[ScoredPair]:
+    """Every case of two folders, with a bar on stderr."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from server.score_folders import score_pairs
+    from server.score_pairs import find_pairs
+
+    found = find_pairs(references, predictions)
+    for path in found.left_over:
+        print(f"warning: {path}: a prediction without a reference, not scored", file=sys.stderr)
+    n_to_score = sum(pair.prediction is not None for pair in found.pairs)
+    with Progress(
+        TextColumn("scoring"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
+    ) as progress:
+        task = progress.add_task("scoring", total=n_to_score)
+        return score_pairs(
+            found.pairs,
+            scoring,
+            n_workers=max(1, min(n_workers, n_to_score)),
+            on_scored=lambda: progress.advance(task),
+        )
+
+
+def _show_all(scored: Sequence[ScoredPair], scoring: Scoring, *, as_json: bool) -> None:
+    """The summary on stdout; each failure and each note on stderr."""
+    from server.score_folders import summary
+
+    for case in scored:
+        if case.failed is not None:
+            print(f"failed: {case.case}: {case.failed}", file=sys.stderr)
+        for note in case.score.notes if case.score is not None else ():
+            print(f"note: {case.case}: {note}", file=sys.stderr)
+    total = summary(scored)
+    if as_json:
+        cases = [
+            {**case.as_dict(), "notes": list(case.score.notes) if case.score else []}
+            for case in scored
+        ]
+        shown = {"definition": scoring.definition.as_dict(), "cases": cases, "summary": total}
+        print(json.dumps(shown, allow_nan=False, indent=2))
+    else:
+        _print_summary(total, str(scoring.definition))
 
 
 def _print_table(scored: CaseScore) -> None:
@@ -80,6 +210,36 @@ def _print_table(scored: CaseScore) -> None:
     console.print(table)
     for note in scored.notes:
         console.print(f"note: {note}", markup=False)
+
+
+def _print_summary(total: dict[str, Any], definition: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("metric", caption=definition, caption_justify="left")
+    for column in ("mean", "median", "n"):
+        table.add_column(column, justify="right")
+    for name, over_cases in total["metrics"].items():
+        table.add_row(name, *(_in_words(over_cases[column]) for column in ("mean", "median", "n")))
+    Console().print(table)
+    print(f"cases: {total['n_planned']} planned, {total['n_scored']} scored")
+
+
+def _write(
+    scored: Sequence[ScoredPair], *, out: Path | None, lesions: Path | None, say: bool
+) -> None:
+    from common.whole_file import write_whole
+    from server.case_row import as_csv
+    from server.score_folders import COLUMNS, LESION_COLUMNS
+
+    if out is not None:
+        write_whole(out, as_csv([case.as_dict() for case in scored], columns=COLUMNS))
+    if lesions is not None:
+        rows = [row for case in scored for row in case.lesion_dicts()]
+        write_whole(lesions, as_csv(rows, columns=LESION_COLUMNS))
+    for what, path in (("cases", out), ("lesions", lesions)):
+        if say and path is not None:
+            print(f"{what}  {path}")
 
 
 def _in_words(value: float | int | None) -> str:
