@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from common.figures.drawing import COLOURS, INK, SMALL_PT, dress, legend_beside, styles, svg_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
-
-INK = "#1a1a1a"
-GRID = "#dddddd"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5c4b8a")
-"""Okabe and Ito's, the yellow replaced: it vanishes on white."""
-DASHES = ("-", "--", "-.", ":")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,31 +84,23 @@ class Chart:
 
     def svg(self) -> str:
         """The chart as one SVG document that refers to nothing outside itself."""
-        import matplotlib
-        from matplotlib.figure import Figure
+        n_labels = len(self.curves) + len(self.levels)
+        return svg_of(self.draw, height_in=max(3.3, 0.9 + 0.21 * n_labels))
 
-        height_in = max(3.3, 0.9 + 0.21 * (len(self.curves) + len(self.levels)))
-        figure = Figure(figsize=(8.6, height_in), layout="constrained", facecolor="white")
+    def draw(self, figure: Figure) -> None:
+        """Puts the chart onto an empty figure."""
         axes = figure.subplots()
         lines = [*_draw_curves(axes, self.curves), *_draw_levels(axes, self.levels.values())]
         labels = [*(curve.label for curve in self.curves), *self.levels]
-        legend = figure.legend(lines, labels, loc="outside right upper", frameon=False, fontsize=9)
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+        legend_beside(figure, lines, labels)
         if self.marked_round is not None:
             _mark(axes, self.marked_round)
         _dress(axes, self.y_label, self.y_range)
 
-        svg = io.StringIO()
-        unnamed = {"Creator": None, "Date": None, "Format": None, "Type": None}
-        with matplotlib.rc_context({"svg.hashsalt": "lesionfed", "svg.fonttype": "path"}):
-            figure.savefig(svg, format="svg", metadata=unnamed)
-        return svg.getvalue()
-
 
 def _draw_curves(axes: Axes, curves: Iterable[Curve]) -> list[Line2D]:
-    plain = _styles(COLOURS)
-    emphatic = _styles((INK,))
+    plain = styles(COLOURS)
+    emphatic = styles((INK,))
     lines: list[Line2D] = []
     for curve in curves:
         colour, dash, marker = next(emphatic if curve.emphasis else plain)
@@ -128,11 +115,6 @@ def _draw_curves(axes: Axes, curves: Iterable[Curve]) -> list[Line2D]:
             zorder=3 if curve.emphasis else 2,
         )
     return lines
-
-
-def _styles(colours: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
-    """Colour, dash and marker for one line after another, without end."""
-    return zip(*map(itertools.cycle, (colours, DASHES, MARKERS)), strict=True)
 
 
 def _draw_levels(axes: Axes, levels: Iterable[float]) -> list[Line2D]:
@@ -151,7 +133,7 @@ def _mark(axes: Axes, at: int) -> None:
         xytext=(0, 3),
         textcoords="offset points",
         ha="center",
-        fontsize=8,
+        fontsize=SMALL_PT,
         color="#555555",
     )
 
@@ -164,6 +146,4 @@ def _dress(axes: Axes, y_label: str, y_range: tuple[float, float] | None) -> Non
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if y_range is not None:
         axes.set_ylim(*y_range)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    dress(axes, grid="y")
