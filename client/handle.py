@@ -8,6 +8,7 @@ from typing import assert_never
 from client.failure import failure_of
 from client.phases.baseline import sum_baseline
 from client.phases.statistics import describe_site
+from client.phases.threshold import sum_thresholds
 from client.phases.training import train
 from client.site import Site
 from common.errors import WireError
@@ -18,6 +19,7 @@ from common.wire.messages import (
     Reply,
     Request,
     StatisticsRequest,
+    ThresholdRequest,
     TrainRequest,
 )
 
@@ -33,6 +35,8 @@ def handle(request: Request, site: Site) -> Reply:
                 return sum_baseline(request, recipe, site)
             case TrainRequest():
                 return train(request, recipe, site)
+            case ThresholdRequest():
+                return sum_thresholds(request, recipe, site)
         assert_never(request)
     except Exception as error:
         return failure_of(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +12,17 @@ from typing import Any
 import numpy.typing as npt
 import safetensors
 import safetensors.numpy
+from pydantic import TypeAdapter
 
 from common.errors import ConfigError, ModelFileError
 from common.imaging.preprocessing.template import Template
+from common.metrics.threshold_choice import ThresholdChoice
 from common.recipe import Recipe, recipe_from_table
 from common.whole_file import write_whole
 
 FORMAT = "lesionfed-model-1"
+
+_CHOICE: TypeAdapter[ThresholdChoice] = TypeAdapter(ThresholdChoice)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +35,7 @@ class Model:
     round_index   the training round it comes from
     run           the run it comes from
     parameters    the segmentation network's, without the site head's
+    threshold_choice   how the threshold was chosen; None where it is the recipe's
     """
 
     recipe: Recipe
@@ -38,6 +44,11 @@ class Model:
     round_index: int
     run: str
     parameters: Mapping[str, npt.NDArray[Any]]
+    threshold_choice: ThresholdChoice | None = None
+
+    def with_choice(self, choice: ThresholdChoice) -> Model:
+        """The same network, used at the chosen threshold."""
+        return dataclasses.replace(self, threshold=choice.threshold, threshold_choice=choice)
 
 
 def write_model(model: Model, path: Path) -> None:
@@ -51,6 +62,9 @@ def write_model(model: Model, path: Path) -> None:
         "round": json.dumps(model.round_index),
         "run": model.run,
     }
+    if model.threshold_choice is not None:
+        choice = dataclasses.asdict(model.threshold_choice)
+        metadata["threshold_choice"] = json.dumps(choice, sort_keys=True, allow_nan=False)
     write_whole(path, safetensors.numpy.save(dict(model.parameters), metadata=metadata))
 
 
@@ -70,16 +84,44 @@ def read_model(path: Path) -> Model:
             "A checkpoint is not a model: use the run's model.safetensors."
         )
     try:
+        threshold = _threshold(metadata["threshold"])
         return Model(
             recipe=recipe_from_table(json.loads(metadata["recipe"]), where=f"recipe in {path}"),
             template={name: _three(c) for name, c in json.loads(metadata["template"]).items()},
-            threshold=float(metadata["threshold"]),
+            threshold=threshold,
             round_index=int(metadata["round"]),
             run=metadata["run"],
             parameters=parameters,
+            threshold_choice=_choice(metadata.get("threshold_choice"), threshold),
         )
-    except (KeyError, ValueError, AttributeError, ConfigError) as error:
+    except (
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        ConfigError,
+    ) as error:
         raise ModelFileError(f"{path}: its description cannot be read: {error}") from None
+
+
+def _threshold(text: str) -> float:
+    threshold = float(text)
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold: want a number inside 0 to 1, got {text!r}")
+    return threshold
+
+
+def _choice(text: str | None, threshold: float) -> ThresholdChoice | None:
+    """The choice that led to the threshold, or None; ValueError where the two do not agree."""
+    if text is None:
+        return None
+    choice = _CHOICE.validate_json(text, strict=True)
+    if choice.threshold != threshold:
+        raise ValueError(
+            f"threshold_choice: chose {choice.threshold}, and the file's threshold is {threshold}"
+        )
+    return choice
 
 
 def _three(centres: list[float]) -> tuple[float, float, float]:

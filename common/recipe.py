@@ -138,13 +138,19 @@ class Inference(Settings):
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share of a patch that its neighbour covers as well."""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """A voxel is lesion where its probability is above this."""
+    """A voxel is lesion where its probability is above this; with `sites`, until one is chosen."""
+    threshold_from: Literal["fixed", "sites"] = "fixed"
+    """sites: after training each site sends, for 0.05 to 0.95, sums over the cases it keeps from
+    training, and the threshold with the best mean goes into the model file."""
+    threshold_by: Literal["dice", "lesion_f1"] = "dice"
+    """Which mean over cases is the best one."""
 
 
 class Evaluation(Settings):
     """How a segmentation is judged."""
 
-    preset: Literal["msseg2016"] = "msseg2016"
+    preset: Literal["msseg2016", "msseg2", "isbi2015", "kamraoui", "hussein"] = "msseg2016"
+    """What a lesion is and when it counts as found: common/metrics/presets.py."""
 
 
 class Compute(Settings):
@@ -187,6 +193,12 @@ class Recipe(Settings):
                 f"sampling.patch_shape {self.sampling.patch_shape} leaves one voxel at the "
                 "bottleneck, and instance norm over one voxel is constant; enlarge it, or set "
                 "network.norm to group"
+            )
+        if self.inference.threshold_from == "sites" and self.federation.site_validation_share == 0:
+            raise ValueError(
+                "inference.threshold_from = 'sites' chooses the threshold on cases that sites keep "
+                "from training, and federation.site_validation_share = 0 keeps none. Raise the "
+                "share, or set inference.threshold_from to 'fixed'"
             )
         self._check_template()
         return self

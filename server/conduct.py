@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from flwr.serverapp import Grid
 
 from common.errors import LesionFedError, RunFolderError
+from common.model_file import read_model, write_model
 from common.recipe import Recipe
 from common.wire.code_digest import code_digest
 from server.checkpoint import load_checkpoint, save_checkpoint
@@ -15,6 +17,7 @@ from server.events import Event, EventLog, first_event
 from server.judge import Judge
 from server.phases.baseline import BaselinePhase
 from server.phases.statistics import StatisticsPhase
+from server.phases.threshold import ThresholdPhase
 from server.phases.training import TrainingPhase
 from server.report.render import write_report
 from server.rounds.exchange import Correspondence, Exchange
@@ -85,9 +88,12 @@ def _go_on(
         path = save_checkpoint(folder.checkpoints, state)
         events.record("checkpoint", phase=state.phase, round=state.round_index, file=path.name)
 
-    phases = phases_of(recipe, consortium, events)
+    phases = phases_of(recipe, consortium, events, model_file=folder.model_file)
     state = run_phases(phases, state, hold=hold, judge=judge.after_round, save=save)
-    judge.verdict(images=images)
+    if state.threshold_choice is not None:  # the same again where a run was cut off hereafter
+        model = read_model(folder.model_file)
+        write_model(model.with_choice(state.threshold_choice), folder.model_file)
+    judge.verdict(state, images=images)
     return state
 
 
@@ -103,14 +109,22 @@ def _require_the_same_run(
             )
 
 
-def phases_of(recipe: Recipe, consortium: Consortium, events: EventLog) -> list[Phase]:
-    """What a run of this recipe consists of, in order."""
+def phases_of(
+    recipe: Recipe, consortium: Consortium, events: EventLog, *, model_file: Path
+) -> list[Phase]:
+    """What a run of this recipe consists of, in order.
+
+    model_file   where the selected round's network will be
+    """
     n_sites = sum(site.trains for site in consortium.sites)
-    return [
+    phases: list[Phase] = [
         StatisticsPhase(recipe, events),
         BaselinePhase(recipe, events),
         TrainingPhase(recipe, n_sites=n_sites),
     ]
+    if recipe.inference.threshold_from == "sites":
+        phases.append(ThresholdPhase(recipe, model_file=model_file, events=events))
+    return phases
 
 
 def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, object]:

@@ -7,6 +7,7 @@ from dataclasses import field
 from pydantic.dataclasses import dataclass
 
 from common.imaging.preprocessing.template import Template
+from common.metrics.threshold_choice import ThresholdChoice
 from common.wire.messages import CHECKED, Arrays
 
 
@@ -31,6 +32,7 @@ class RunState:
     judged               whether central evaluation has scored this round
     template             the consortium's class centres; empty until the statistics are in
     baseline_threshold   the intensity threshold tuned on the training sites, standardized units
+    threshold_choice     the decision threshold chosen on the training sites' kept cases, if it was
     parameters           `network.*` and `head.*`; empty before training
     """
 
@@ -40,4 +42,5 @@ class RunState:
     template: Template = field(default_factory=dict)
     baseline_threshold: float | None = None
     selected: Selected | None = None
+    threshold_choice: ThresholdChoice | None = None
     parameters: Arrays = field(default_factory=dict)

@@ -6,7 +6,7 @@ import numpy as np
 
 from client.site import Site
 from client.site_cases import training_cases
-from common.metrics.threshold_sweep import dice_by_threshold
+from common.metrics.intensity_sweep import dice_by_threshold
 from common.recipe import Recipe
 from common.wire.messages import BaselineRequest, BaselineSums
 

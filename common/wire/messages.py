@@ -18,6 +18,8 @@ CHECKED = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan
 
 Count = Annotated[int, Field(ge=0, le=10**7)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Billionths = Annotated[int, Field(ge=0, le=10**16)]
+Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
@@ -119,6 +121,35 @@ class SiteUpdate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class ThresholdRequest:
+    """Asks a site how the trained network does at each decision threshold.
+
+    parameters   the segmentation network's, without the site head's
+    """
+
+    assignment: Assignment
+    template: Template
+    parameters: Arrays
+    thresholds: Annotated[tuple[Probability, ...], Field(min_length=1, max_length=99)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class ThresholdReply:
+    """Per threshold, sums over the cases the site keeps from training, in whole numbers of 1e-9.
+
+    n_dice, n_lesion_f1   cases in which the figure is defined
+    n_cases               cases looked at; 0 where the site keeps none, or fewer subjects than its
+                          policy allows to be summed
+    """
+
+    dice_sums: tuple[Billionths, ...]
+    lesion_f1_sums: tuple[Billionths, ...]
+    n_dice: Count
+    n_lesion_f1: Count
+    n_cases: Count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
 class SiteFailure:
     """A site could not do what was asked. The text stays in the site's log: it holds paths.
 
@@ -130,6 +161,6 @@ class SiteFailure:
     code: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,60}$")]
 
 
-Request = StatisticsRequest | BaselineRequest | TrainRequest
-Reply = SiteStatistics | BaselineSums | SiteUpdate | SiteFailure
+Request = StatisticsRequest | BaselineRequest | TrainRequest | ThresholdRequest
+Reply = SiteStatistics | BaselineSums | SiteUpdate | ThresholdReply | SiteFailure
 Message = Request | Reply

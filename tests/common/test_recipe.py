@@ -82,6 +82,11 @@ def test_an_override_wins_over_the_scale() -> None:
         pytest.param(["sampling.patch_shape=[64, 64, 40]"], "multiples of 32", id="patch size"),
         pytest.param(["sampling.patch_shape=[32, 32, 32]"], "leaves one voxel", id="one voxel"),
         pytest.param(["task.modalities=['FLAIR', 'FLAIR']"], "each modality once", id="twice"),
+        pytest.param(
+            ["federation.site_validation_share=0"],
+            "inference.threshold_from = 'sites' chooses .* keeps none. Raise the share",
+            id="a threshold from cases that no site keeps",
+        ),
         pytest.param(["standardization.template_from=fixed"], "must name", id="no template"),
         pytest.param(
             ["standardization.template.FLAIR=[0.3, 0.9, 1.1]"], "must name", id="unused template"

@@ -17,6 +17,8 @@ from common.wire.messages import (
     BaselineSums,
     SiteFailure,
     SiteUpdate,
+    ThresholdReply,
+    ThresholdRequest,
     TrainRequest,
 )
 
@@ -156,6 +158,20 @@ def test_a_field_out_of_its_range_is_refused() -> None:
     fields = json.loads(pack(update()).header)["fields"]
     with pytest.raises(WireError, match=r"SiteUpdate.n_cases: .* greater than or equal to 1"):
         unpack(changed_header(fields=fields | {"n_cases": 0}), SiteUpdate)
+
+
+def test_whole_numbers_beyond_the_floats_arrive_to_the_last_digit() -> None:
+    sums = (2**53 + 1, 10**16)  # the first is no float64
+    reply = ThresholdReply(
+        dice_sums=sums, lesion_f1_sums=(0, 1), n_dice=10**7, n_lesion_f1=1, n_cases=10**7
+    )
+    assert unpack(pack(reply), ThresholdReply) == reply
+
+
+@pytest.mark.parametrize("thresholds", [(), (0.5, 1.0), (0.0,), (0.5,) * 100])
+def test_thresholds_that_no_sweep_has_cannot_be_asked_for(thresholds: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="thresholds"):
+        ThresholdRequest(assignment=ASSIGNMENT, template={}, parameters={}, thresholds=thresholds)
 
 
 def test_plain_json_cannot_stand_in_for_arrays() -> None:

@@ -1,0 +1,45 @@
+"""How the trained network does at each decision threshold, on the cases kept from training."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+from client.site import Site
+from client.site_cases import training_cases
+from common.learning.case_sweep import sweep_case
+from common.learning.model import new_network
+from common.learning.parameters import load_parameters
+from common.metrics.threshold_choice import sum_cases
+from common.recipe import Recipe
+from common.wire.messages import ThresholdReply, ThresholdRequest
+
+log = logging.getLogger(__name__)
+
+
+def sum_thresholds(request: ThresholdRequest, recipe: Recipe, site: Site) -> ThresholdReply:
+    """Sums of Dice and lesion F1 per threshold over the site's kept cases.
+
+    Over no case where the site keeps none, or fewer subjects than the hospital allows to be summed:
+    a small site must not end the run.
+    """
+    torch.set_num_threads(recipe.compute.threads)
+    _, kept = training_cases(site, recipe, request.template)
+    n_subjects = len({case.subject for case in kept})
+    if n_subjects < site.policy.min_subjects:
+        log.info("no sums for the decision threshold leave: %d subjects are kept", n_subjects)
+        kept = []
+    network = new_network(recipe)
+    load_parameters(network, request.parameters)
+    sums = sum_cases(
+        (sweep_case(network, case, recipe, thresholds=request.thresholds) for case in kept),
+        request.thresholds,
+    )
+    return ThresholdReply(
+        dice_sums=sums.dice,
+        lesion_f1_sums=sums.lesion_f1,
+        n_dice=sums.n_dice,
+        n_lesion_f1=sums.n_lesion_f1,
+        n_cases=sums.n_cases,
+    )

@@ -1,0 +1,143 @@
+"""`lesionfed threshold`: a trained model's decision threshold, chosen on sites named for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from common.cli.named_folders import named_folders
+from common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from common.metrics.threshold_choice import ThresholdChoice
+
+IN_WORDS = {"dice": "mean Dice", "lesion_f1": "mean lesion F1"}
+
+
+def threshold(
+    model: Annotated[Path, typer.Argument(help="model.safetensors of a run.")],
+    on: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=PATH", help="A site to choose on; never an unseen one. Repeat for each."
+        ),
+    ],
+    by: Annotated[
+        Literal["dice", "lesion_f1"], typer.Option(help="Which mean over the cases to maximize.")
+    ] = "dice",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for thresholds.csv, thresholds.svg and the prepared cases."),
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Store the choice in the model file.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The sweep and the choice.")] = False,
+) -> None:
+    """Tries 0.05 to 0.95 on every case of the sites, and names the best decision threshold.
+
+    Choose on validation sites. A threshold chosen on an unseen site voids the verdict on that site:
+    it has then been looked at. Where the model lies in its run's folder, the run's own unseen sites
+    are refused; a model file alone cannot tell.
+    """
+    from rich.console import Console
+
+    from common.model_file import read_model, write_model
+    from server.threshold import choose_threshold, require_no_unseen_site
+
+    sites = named_folders(on, option="--on")
+    if not sites:
+        raise ConfigError("want at least one --on NAME=PATH")
+    require_no_unseen_site(model, sites)
+    if out is not None and (out / "cases.csv").exists():
+        raise ConfigError(
+            f"--out {out}: an evaluation is kept there, with a thresholds.csv of its own. "
+            "Choose another folder."
+        )
+    loaded = read_model(model)
+    console = Console(stderr=True, quiet=quiet or as_json)
+    place = tempfile.TemporaryDirectory() if out is None else nullcontext(str(out))
+    with place as folder, console.status("opening the sites") as status:
+        sweep = choose_threshold(
+            loaded,
+            sites,
+            by=by,
+            store=Path(folder) / "prepared",
+            on_case=lambda name, number, n: status.update(f"{name}, case {number} of {n}"),
+        )
+    if out is not None:
+        _write_sweep(sweep.choice, out)
+    if write:
+        write_model(loaded.with_choice(sweep.choice), model)
+    if as_json:
+        facts = {
+            **dataclasses.asdict(sweep.choice),
+            "at_edge": sweep.choice.at_edge,
+            "failed": sweep.failed,
+            "written": write,
+        }
+        print(json.dumps(facts))
+        return
+    _show(sweep.choice)
+    for name, reason in sweep.failed.items():
+        print(f"left out  {name}: {reason}")
+    if write:
+        print(f"stored in  {model}, which had {loaded.threshold:g}")
+    if out is not None:
+        print(f"sweep  {out / 'thresholds.csv'}")
+
+
+def _show(choice: ThresholdChoice) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("threshold", "mean Dice", "mean lesion F1", "cases", "")
+    for at, dice, lesion_f1 in _points(choice):
+        chosen = "chosen" if at == choice.threshold else ""
+        table.add_row(f"{at:.2f}", f"{dice:.4f}", f"{lesion_f1:.4f}", str(choice.n_cases), chosen)
+    Console().print(table)
+    print(f"chosen  {choice.threshold:g}, by {IN_WORDS[choice.by]}, on {choice.split}")
+    if choice.at_edge:
+        print("This is the edge of the grid: the best threshold may lie beyond it.")
+
+
+def _write_sweep(choice: ThresholdChoice, out: Path) -> None:
+    """thresholds.csv and thresholds.svg."""
+    from common.figures.threshold_chart import ThresholdChart, ThresholdLine
+    from common.whole_file import write_whole
+    from server.case_row import as_csv
+
+    rows = [
+        {
+            "threshold": at,
+            "mean_dice": dice,
+            "mean_lesion_f1": lesion_f1,
+            "n_cases": choice.n_cases,
+            "chosen": int(at == choice.threshold),
+        }
+        for at, dice, lesion_f1 in _points(choice)
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "thresholds.csv", as_csv(rows))
+    chart = ThresholdChart(
+        title=f"Decision threshold, {choice.n_cases} cases of {choice.split}",
+        thresholds=choice.thresholds,
+        lines=[
+            ThresholdLine(label=IN_WORDS["dice"], values=choice.mean_dice),
+            ThresholdLine(label=IN_WORDS["lesion_f1"], values=choice.mean_lesion_f1),
+        ],
+        chosen=choice.threshold,
+    )
+    write_whole(out / "thresholds.svg", chart.svg().encode())
+
+
+def _points(choice: ThresholdChoice) -> list[tuple[float, float, float]]:
+    """Threshold, mean Dice and mean lesion F1."""
+    return list(zip(choice.thresholds, choice.mean_dice, choice.mean_lesion_f1, strict=True))

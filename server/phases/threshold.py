@@ -1,0 +1,107 @@
+"""Last phase: the decision threshold, from sums over the cases that training sites keep back."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import operator
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+from common.errors import RunFolderError, UpdateRejected
+from common.metrics.threshold_choice import ThresholdSums, choose
+from common.metrics.threshold_sweep import THRESHOLDS
+from common.model_file import Model, read_model
+from common.recipe import Recipe
+from common.wire.messages import ThresholdReply, ThresholdRequest
+from server.events import EventLog
+from server.rounds.exchange import Exchange
+from server.run_state import RunState
+
+SPLIT = "cases that the training sites keep from training"
+
+
+class ThresholdPhase:
+    """One exchange: sums of Dice and of lesion F1 per threshold; the best mean is chosen.
+
+    The network is that of the selected round. Only the model file has it, for the state goes on
+    with the last round's parameters; it is read when the round begins, so that a run cut off in
+    this phase finds it again.
+    """
+
+    name = "threshold"
+    n_rounds = 1
+
+    def __init__(self, recipe: Recipe, *, model_file: Path, events: EventLog) -> None:
+        self._recipe = recipe
+        self._model_file = model_file
+        self._events = events
+
+    def begin(self, state: RunState) -> RunState:
+        """The state as it is."""
+        return state
+
+    def is_judged(self, round_index: int) -> bool:
+        """Never: the verdict comes after it."""
+        return False
+
+    def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
+        """The state with the choice in it; as it was where no site had a case to give."""
+        model = self._selected(state)
+        sums: dict[str, ThresholdSums] = {}
+
+        def fold(site: str, reply: ThresholdReply) -> Mapping[str, object]:
+            sums[site] = _sums_of(site, reply)
+            return {"n_cases": reply.n_cases}
+
+        yield Exchange(
+            request=lambda assignment: ThresholdRequest(
+                assignment=assignment,
+                template=model.template,
+                parameters=dict(model.parameters),
+                thresholds=THRESHOLDS,
+            ),
+            reply=ThresholdReply,
+            fold=fold,
+            training_only=True,
+        )
+        total = functools.reduce(
+            operator.add, [sums[site] for site in sorted(sums)], ThresholdSums.none()
+        )
+        choice = choose(total, by=self._recipe.inference.threshold_by, split=SPLIT)
+        if choice is None:
+            self._events.record(
+                "threshold-kept",
+                threshold=model.recipe.inference.threshold,
+                reason="no training site keeps a case from training, or as many subjects as its "
+                "policy wants",
+            )
+        else:
+            self._events.record("threshold-chosen", **dataclasses.asdict(choice))
+        return dataclasses.replace(state, threshold_choice=choice)
+
+    def _selected(self, state: RunState) -> Model:
+        """The selected round's model; RunFolderError where the file holds another."""
+        model = read_model(self._model_file)
+        wanted = None if state.selected is None else state.selected.round_index
+        if model.round_index != wanted:
+            raise RunFolderError(
+                f"{self._model_file}: want the selected round {wanted}, found round "
+                f"{model.round_index}. Was the file replaced? Start the run anew in another folder."
+            )
+        return model
+
+
+def _sums_of(site: str, reply: ThresholdReply) -> ThresholdSums:
+    """The site's sums; UpdateRejected where they cannot be sums over so many cases."""
+    try:
+        return ThresholdSums(
+            thresholds=THRESHOLDS,
+            dice=reply.dice_sums,
+            lesion_f1=reply.lesion_f1_sums,
+            n_dice=reply.n_dice,
+            n_lesion_f1=reply.n_lesion_f1,
+            n_cases=reply.n_cases,
+        )
+    except ValueError as error:
+        raise UpdateRejected(f"site {site}: {error}") from None

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from client.phases.threshold import sum_thresholds
+from client.policy import Policy
+from client.site import Site, read_site
+from client.site_cases import training_cases
+from common.learning.case_sweep import sweep_case
+from common.learning.model import new_network
+from common.learning.parameters import parameters_of
+from common.metrics.threshold_choice import sum_cases
+from common.recipe import Recipe, load_recipe
+from common.wire.messages import Assignment, ThresholdReply, ThresholdRequest
+from tests.toy_sites import write_site
+
+TEMPLATE = {"FLAIR": (0.5, 1.0, 1.2), "T1w": (0.5, 1.0, 1.3)}
+THRESHOLDS = (0.3, 0.5, 0.6)
+NOTHING = ThresholdReply(
+    dice_sums=(0, 0, 0), lesion_f1_sums=(0, 0, 0), n_dice=0, n_lesion_f1=0, n_cases=0
+)
+
+
+def tiny(share: float) -> Recipe:
+    return load_recipe(
+        "default",
+        overrides=[
+            "network.widths=[4, 4, 8, 8, 8]",
+            "network.first_stride=1",
+            "sampling.patch_shape=[32, 32, 32]",
+            "compute.threads=1",
+            f"federation.site_validation_share={share}",
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A hospital of four subjects that lets any number be summed."""
+    folder = tmp_path_factory.mktemp("hospital")
+    return read_site(write_site(folder, name="lyon", seed=0, n_subjects=4))
+
+
+def request(recipe: Recipe) -> ThresholdRequest:
+    return ThresholdRequest(
+        assignment=Assignment(
+            run="r",
+            phase="threshold",
+            round_index=1,
+            recipe=recipe.canonical_json(),
+            code_digest="d",
+            site="lyon",
+            site_index=0,
+            n_sites=1,
+        ),
+        template=TEMPLATE,
+        parameters=parameters_of(new_network(recipe)),
+        thresholds=THRESHOLDS,
+    )
+
+
+def test_the_sums_are_those_of_the_kept_cases_alone(site: Site) -> None:
+    recipe = tiny(share=0.5)
+    reply = sum_thresholds(request(recipe), recipe, site)
+    _, kept = training_cases(site, recipe, TEMPLATE)
+    assert len(kept) == 2  # half of four
+    network = new_network(recipe)
+    sums = sum_cases(
+        [sweep_case(network, c, recipe, thresholds=THRESHOLDS) for c in kept], THRESHOLDS
+    )
+    assert (reply.dice_sums, reply.lesion_f1_sums) == (sums.dice, sums.lesion_f1)
+    assert (reply.n_dice, reply.n_lesion_f1, reply.n_cases) == (2, 2, 2)
+    dice = np.array(reply.dice_sums) / 2e9
+    assert ((dice >= 0) & (dice <= 1)).all()
+    assert dice.any()
+
+
+def test_a_site_that_keeps_no_case_answers_with_none(site: Site) -> None:
+    recipe = tiny(share=0.2)  # a fifth of four subjects, rounded down
+    assert sum_thresholds(request(recipe), recipe, site) == NOTHING
+
+
+def test_fewer_kept_subjects_than_the_hospital_allows_to_be_summed_are_no_failure(
+    site: Site,
+) -> None:
+    recipe = tiny(share=0.5)
+    strict = site.model_copy(update={"policy": Policy(min_subjects=3)})
+    assert sum_thresholds(request(recipe), recipe, strict) == NOTHING

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from common.errors import ModelFileError
+from common.metrics.threshold_choice import ThresholdChoice
+from common.model_file import FORMAT, Model, read_model, write_model
+from common.recipe import load_recipe
+
+CHOICE = ThresholdChoice(
+    threshold=0.35,
+    by="lesion_f1",
+    split="cases that the training sites keep from training",
+    n_cases=3,
+    thresholds=(0.05, 0.35, 0.5),
+    mean_dice=(0.125, 0.1, 1 / 3),
+    mean_lesion_f1=(0.0, 0.7, 0.2),
+)
+MODEL = Model(
+    recipe=load_recipe("default"),
+    template={"FLAIR": (0.25, 0.875, 1.25)},
+    threshold=0.5,
+    round_index=3,
+    run="r1",
+    parameters={"w": np.array([[1.5, -2.0]], np.float32)},
+)
+
+
+def test_a_choice_sets_the_threshold_and_comes_back_to_the_last_digit(tmp_path: Path) -> None:
+    write_model(MODEL.with_choice(CHOICE), tmp_path / "model.safetensors")
+    model = read_model(tmp_path / "model.safetensors")
+    assert model.threshold == 0.35
+    assert model.threshold_choice == CHOICE
+    np.testing.assert_array_equal(model.parameters["w"], MODEL.parameters["w"])
+
+
+def test_without_a_choice_the_threshold_is_the_recipes_own(tmp_path: Path) -> None:
+    write_model(MODEL, tmp_path / "model.safetensors")
+    model = read_model(tmp_path / "model.safetensors")
+    assert (model.threshold, model.threshold_choice) == (0.5, None)
+
+
+def hostile(path: Path, **metadata: str) -> Path:
+    """A model file whose description says something else."""
+    plain = {
+        "format": FORMAT,
+        "recipe": MODEL.recipe.canonical_json(),
+        "template": "{}",
+        "threshold": "0.35",
+        "round": "3",
+        "run": "r1",
+    }
+    path.write_bytes(safetensors.numpy.save(dict(MODEL.parameters), metadata=plain | metadata))
+    return path
+
+
+def changed(**changes: Any) -> str:
+    return json.dumps(dataclasses.asdict(CHOICE) | changes)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({"threshold": "nan"}, "want a number inside 0 to 1, got 'nan'"),
+        ({"threshold": "1.0"}, "want a number inside 0 to 1, got '1.0'"),
+        ({"threshold": "much"}, "could not convert"),
+        ({"threshold_choice": changed(threshold=0.5)}, "chose 0.5, and the file's threshold"),
+        ({"threshold_choice": "{"}, "Invalid JSON"),
+        ({"threshold_choice": "[" * 5000}, "Invalid JSON"),
+        ({"threshold_choice": "[]"}, "ThresholdChoice"),
+        ({"threshold_choice": changed(by="guess")}, "by"),
+        ({"threshold_choice": changed(n_cases="3")}, "n_cases"),
+        ({"threshold_choice": changed(mean_dice=[0.1])}, "mean_dice: want 3 means"),
+        ({"threshold_choice": changed(mean_dice=[0.1, float("nan"), 0.2])}, "mean_dice"),
+        ({"threshold_choice": changed(thresholds=[0.35, 0.35, 0.5])}, "want them rising"),
+        ({"template": '{"FLAIR": null}'}, "cannot be read"),
+        ({"recipe": "[" * 100_000}, "cannot be read"),
+    ],
+)
+def test_a_description_that_cannot_be_true_is_refused(
+    tmp_path: Path, metadata: dict[str, str], words: str
+) -> None:
+    path = hostile(tmp_path / "model.safetensors", **metadata)
+    with pytest.raises(ModelFileError, match=f"(?s)model.safetensors: its description.*{words}"):
+        read_model(path)
+
+
+def test_the_same_description_unharmed_is_read(tmp_path: Path) -> None:
+    path = hostile(tmp_path / "model.safetensors", threshold_choice=changed())
+    assert read_model(path).threshold_choice == CHOICE

@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from client.site import read_site
+from client.site_cases import training_cases
+from common.errors import RunFolderError, UpdateRejected
+from common.learning.case_sweep import sweep_case
+from common.learning.model import new_network
+from common.learning.parameters import load_parameters
+from common.metrics.threshold_choice import choose, sum_cases
+from common.metrics.threshold_sweep import THRESHOLDS
+from common.model_file import Model, read_model, write_model
+from common.recipe import Recipe, load_recipe
+from common.wire.messages import ThresholdReply
+from server.checkpoint import load_checkpoint, save_checkpoint
+from server.events import Event, EventLog
+from server.phases.threshold import ThresholdPhase
+from server.report.run_record import ThresholdChosen, ThresholdKept, read_run
+from server.rounds.exchange import Exchange
+from server.run_folder import RunFolder
+from server.run_state import RunState, Selected
+from server.simulate import lay_out, simulate
+from tests.server.report.made_run import started
+from tests.toy_sites import write_site
+
+SELECTED = RunState(selected=Selected(round_index=3, by="the last round", score=None))
+
+
+def reply(n_cases: int, best: int = 5, **changes: Any) -> ThresholdReply:
+    """All cases have Dice 0.5 at the threshold at `best` and 0.25 elsewhere; lesion F1 is 0.1."""
+    fields: dict[str, Any] = {
+        "dice_sums": tuple(
+            n_cases * (500_000_000 if i == best else 250_000_000) for i in range(19)
+        ),
+        "lesion_f1_sums": (n_cases * 100_000_000,) * 19,
+        "n_dice": n_cases,
+        "n_lesion_f1": n_cases,
+        "n_cases": n_cases,
+    }
+    return ThresholdReply(**fields | changes)
+
+
+class Held:
+    """One threshold phase whose sites answer as told."""
+
+    def __init__(self, folder: Path, *, round_index: int = 3, by: str = "dice") -> None:
+        recipe = load_recipe("default", overrides=[f"inference.threshold_by={by}"])
+        self.events_file = folder / "events.jsonl"
+        write_model(
+            Model(
+                recipe=recipe,
+                template={"FLAIR": (0.25, 0.875, 1.25)},
+                threshold=0.5,
+                round_index=round_index,
+                run="r",
+                parameters={"w": np.array([1.5], np.float32)},
+            ),
+            folder / "model.safetensors",
+        )
+        self.phase = ThresholdPhase(
+            recipe, model_file=folder / "model.safetensors", events=EventLog(self.events_file)
+        )
+
+    def exchange(self) -> Exchange:
+        return next(self.phase.round(SELECTED))
+
+    def end(self, replies: Mapping[str, ThresholdReply]) -> RunState:
+        round_ = self.phase.round(SELECTED)
+        exchange = next(round_)
+        for site, answer in replies.items():
+            exchange.fold(site, answer)
+        with pytest.raises(StopIteration) as ended:
+            next(round_)
+        state: RunState = ended.value.value
+        return state
+
+    def last_event(self) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads(self.events_file.read_text("utf-8").splitlines()[-1])
+        return event
+
+
+def test_the_mean_over_all_cases_decides_not_the_mean_over_sites(tmp_path: Path) -> None:
+    # at the 3rd threshold (1 * 0.5 + 3 * 0.25) / 4 = 0.3125, at the 9th (0.25 + 3 * 0.5) / 4
+    held = Held(tmp_path)
+    choice = held.end({"lyon": reply(1, best=2), "ghent": reply(3, best=8)}).threshold_choice
+    assert choice is not None
+    assert choice.threshold == THRESHOLDS[8]
+    assert choice.n_cases == 4
+    assert choice.mean_dice[2] == 0.3125
+    assert choice.mean_dice[8] == 0.4375
+    assert choice.mean_lesion_f1 == (0.1,) * 19
+    event = held.last_event()
+    assert event["event"] == "threshold-chosen"
+    assert (event["threshold"], event["mean_dice"]) == (0.45, list(choice.mean_dice))
+
+
+def test_the_choice_does_not_depend_on_who_was_quicker(tmp_path: Path) -> None:
+    replies = {"lyon": reply(1, best=2), "ghent": reply(3, best=8), "turin": reply(7, best=11)}
+    backwards = dict(reversed(replies.items()))
+    assert Held(tmp_path).end(replies) == Held(tmp_path).end(backwards)
+
+
+def test_the_recipe_says_which_mean_decides(tmp_path: Path) -> None:
+    f1 = (0,) * 15 + (10**9,) + (0,) * 3
+    choice = (
+        Held(tmp_path, by="lesion_f1")
+        .end({"lyon": reply(1, best=2, lesion_f1_sums=f1)})
+        .threshold_choice
+    )
+    assert choice is not None
+    assert (choice.by, choice.threshold) == ("lesion_f1", THRESHOLDS[15])
+
+
+def test_where_no_site_has_a_case_to_give_the_recipes_threshold_stays_and_an_event_says_so(
+    tmp_path: Path,
+) -> None:
+    held = Held(tmp_path)
+    state = held.end({"lyon": reply(0), "ghent": reply(0)})
+    assert state == SELECTED
+    event = held.last_event()
+    assert (event["event"], event["threshold"]) == ("threshold-kept", 0.5)
+    assert "no training site keeps a case from training" in event["reason"]
+    run = tmp_path / "run.jsonl"
+    begin = {"time": event["time"], **started()}
+    run.write_text(f"{json.dumps(begin)}\n{json.dumps(event)}\n", encoding="utf-8")
+    assert isinstance(read_run(run).decision_threshold, ThresholdKept)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({"dice_sums": (0,) * 18}, "each of 19 thresholds, got 18", id="18 sums"),
+        pytest.param({"lesion_f1_sums": (0,) * 20}, "got 19 and 20", id="20 sums"),
+        pytest.param({"dice_sums": (2 * 10**9 + 1,) * 19}, "from 0 to 2 cases", id="Dice above 1"),
+        pytest.param({"n_dice": 3}, "n_dice: want 0 to 2 cases, got 3", id="more than there are"),
+    ],
+)
+def test_sums_that_cannot_be_true_are_left_out_and_their_site_named(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    exchange = Held(tmp_path).exchange()
+    with pytest.raises(UpdateRejected, match=f"site lyon: .*{words}"):
+        exchange.fold("lyon", reply(2, **changes))
+
+
+def test_a_model_file_of_another_round_than_the_selected_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="want the selected round 3, found round 2"):
+        Held(tmp_path, round_index=2).exchange()
+
+
+def test_a_choice_survives_in_the_checkpoint(tmp_path: Path) -> None:
+    state = Held(tmp_path).end({"lyon": reply(2)})
+    save_checkpoint(tmp_path, state)
+    assert load_checkpoint(tmp_path) == state
+
+
+# whole federations of toy hospitals
+
+NAMES = ("lyon", "ghent", "porto")
+
+
+@pytest.fixture(scope="module")
+def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Name -> BIDS folder of hospitals of three, four and two subjects; not to be changed."""
+    base = tmp_path_factory.mktemp("hospitals")
+    return {
+        name: write_site(base / name, name=name, seed=seed, n_subjects=n).parent / "bids"
+        for seed, (name, n) in enumerate(zip(NAMES, (3, 4, 2), strict=True))
+    }
+
+
+def tiny() -> Recipe:
+    return load_recipe(
+        "default",
+        overrides=[
+            "network.widths=[4, 4, 8, 8, 8]",
+            "network.first_stride=1",
+            "sampling.patch_shape=[32, 32, 32]",
+            "optimizer.steps=2",
+            "federation.rounds=1",
+            "federation.evaluate_every=1",
+            "federation.site_validation_share=0.5",
+            "inference.overlap=0",
+            "inference.threshold=0.62",
+            "compute.threads=1",
+        ],
+    )
+
+
+def new_run(path: Path, hospitals: dict[str, Path], recipe: Recipe) -> RunFolder:
+    folder = RunFolder(path)
+    sites = {name: hospitals[name] for name in ("lyon", "ghent")}
+    lay_out(folder, recipe, sites=sites, unseen={"porto": hospitals["porto"]})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, hospitals: dict[str, Path]) -> RunFolder:
+    folder = new_run(tmp_path_factory.mktemp("runs") / "run", hospitals, tiny())
+    simulate(folder, images=False)
+    return folder
+
+
+def test_the_federated_choice_is_that_of_the_pooled_kept_cases(finished: RunFolder) -> None:
+    model = read_model(finished.model_file)
+    network = new_network(model.recipe)
+    load_parameters(network, model.parameters)
+    sweeps = []
+    for name in ("ghent", "lyon"):
+        site = read_site(finished.path / "sites" / name / "site.toml")
+        _, kept = training_cases(site, model.recipe, model.template)
+        sweeps += [sweep_case(network, case, model.recipe) for case in kept]
+    assert len(sweeps) == 3  # half of three, rounded down, and half of four
+    choice = model.threshold_choice
+    assert choice is not None
+    assert choice == choose(sum_cases(sweeps), by="dice", split=choice.split)
+    assert model.threshold == choice.threshold
+
+
+def test_the_verdict_is_given_at_the_chosen_threshold(finished: RunFolder) -> None:
+    model = read_model(finished.model_file)
+    facts = json.loads((finished.evaluation / "definition.json").read_text("utf-8"))
+    assert facts["threshold"] == model.threshold
+    assert model.threshold != 0.62
+
+
+def test_the_record_of_the_run_knows_the_choice(finished: RunFolder) -> None:
+    chosen = read_run(finished.events_file).decision_threshold
+    choice = read_model(finished.model_file).threshold_choice
+    assert choice is not None
+    assert isinstance(chosen, ThresholdChosen)
+    assert (chosen.threshold, chosen.mean_dice) == (choice.threshold, choice.mean_dice)
+
+
+def cut_at(kind: str) -> Callable[[Event], None]:
+    """A listener that ends the run at the first event of one kind in this phase."""
+
+    def listen(event: Event) -> None:
+        if (event["event"], event.get("phase")) == (kind, "threshold"):
+            raise KeyboardInterrupt
+
+    return listen
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("reply", id="while the sites sweep"),
+        pytest.param("checkpoint", id="before the choice is in the model file"),
+    ],
+)
+def test_a_run_cut_in_this_phase_and_resumed_has_the_same_model_file(
+    finished: RunFolder, hospitals: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    cut = new_run(tmp_path / "run", hospitals, tiny())
+    with pytest.raises(KeyboardInterrupt):
+        simulate(cut, images=False, listener=cut_at(kind))
+    assert read_model(cut.model_file).threshold_choice is None
+    simulate(cut, images=False)
+    model, uncut = read_model(cut.model_file), read_model(finished.model_file)
+    assert model.threshold_choice == uncut.threshold_choice
+    assert (model.threshold, model.round_index) == (uncut.threshold, uncut.round_index)
+    for name, array in uncut.parameters.items():
+        np.testing.assert_array_equal(model.parameters[name], array)
