@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from common.cli.named_folders import named_folders
 from common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from server.case_row import CaseRow
+    from server.site_summary import SiteSummary
 
 
 def evaluate(
@@ -17,38 +24,130 @@ def evaluate(
     held_out: Annotated[
         list[str], typer.Option(metavar="NAME=PATH", help="An unseen site. Repeat for each.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder for cases.csv and a picture a case.")] = Path(
-        "evaluation"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder for cases.csv, sites.csv and a picture a case.")
+    ] = Path("evaluation"),
     images: Annotated[bool, typer.Option(help="Whether to draw the cases.")] = True,
     quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Every case's row as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Cases, sites and the worst site as one JSON object.")
+    ] = False,
 ) -> None:
-    """Scores a model file case by case on held-out sites."""
+    """Scores a model file case by case on held-out sites, and sums up each site."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from common.model_file import read_model
-    from server.cli.run_progress import shown
     from server.evaluate import evaluate as evaluate_sites
+    from server.site_summary import summarize_sites, worst_site
 
     sites = named_folders(held_out, option="--held-out")
     if not sites:
         raise ConfigError("want at least one --held-out NAME=PATH")
-    console = Console(stderr=True, quiet=quiet or as_json)
-    with console.status("scoring"):
+    progress = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        disable=quiet or as_json,
+        transient=True,
+    )
+    with progress:
+        task = progress.add_task("reading the sites", total=None)
+
+        def show(name: str, number: int, n_cases: int) -> None:
+            progress.update(task, description=name, completed=number - 1, total=n_cases)
+
         by_site = evaluate_sites(
-            read_model(model), sites, out=out, store=out / "prepared", images=images
+            read_model(model), sites, out=out, store=out / "prepared", images=images, on_case=show
         )
+    rows = [row for of_site in by_site.values() for row in of_site]
+    summaries = summarize_sites(rows)
+    worst = worst_site(summaries)
     if as_json:
-        rows = [{"site": site, **row.as_dict()} for site, rows in by_site.items() for row in rows]
-        print(json.dumps(rows))
+        told = {
+            "cases": [row.as_dict() for row in rows],
+            "sites": [summary.as_dict() for summary in summaries],
+            "worst_site": None if worst is None else worst.site,
+        }
+        print(json.dumps(told, allow_nan=False))
         return
-    table = Table("site", "case", "Dice", "lesion F1", "lesion sensitivity", "lesion PPV")
-    metrics = ("dice", "lesion_f1", "lesion_sensitivity", "lesion_ppv")
-    for site, of_site in by_site.items():
-        for row in of_site:
-            figures = [shown(row.metrics.get(metric)) for metric in metrics]
-            table.add_row(site, row.name, *(figures if row.failed is None else [row.failed]))
-    Console().print(table)
+    console = Console()
+    console.print(_case_table(rows))
+    console.print(_site_table(summaries))
+    if worst is not None:
+        print(_worst_in_words(worst))
+    if unranked := [s.site for s in summaries if s.metric("dice").mean is None]:
+        print(f"No Dice is defined at: {', '.join(unranked)}.")
     print(f"rows  {out / 'cases.csv'}")
+
+
+def _case_table(rows: Sequence[CaseRow]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    from server.cli.run_progress import shown
+
+    table = Table("site", "case", "Dice", "lesion F1", "lesion sensitivity", "lesion PPV")
+    for row in rows:
+        figures = [
+            shown(row.metric(metric))
+            for metric in ("dice", "lesion_f1", "lesion_sensitivity", "lesion_ppv")
+        ]
+        told = figures if row.failed is None else [Text(f"failed: {row.failed}")]
+        table.add_row(row.site, row.name, *told)
+    return table
+
+
+def _site_table(summaries: Sequence[SiteSummary]) -> Table:
+    from rich.table import Table
+
+    from server.cli.run_progress import shown
+
+    table = Table(
+        "site",
+        "scored / planned",
+        "Dice mean",
+        "median [quartiles]",
+        "pooled",
+        "lesion F1 mean",
+        "volume bias, ml [limits of agreement]",
+        caption="n: cases that define the metric, where not all scored ones do. "
+        "Pooled: Dice of all cases' voxels together.",
+        caption_justify="left",
+    )
+    for summary in summaries:
+        dice = summary.metric("dice")
+        limits = summary.agreement.limits_ml
+        table.add_row(
+            summary.site,
+            f"{summary.n_scored} / {summary.n_planned}",
+            _mean(summary, "dice"),
+            f"{shown(dice.median)} [{shown(dice.q1)}, {shown(dice.q3)}]" if dice.n else "-",
+            shown(summary.pooled_dice),
+            _mean(summary, "lesion_f1"),
+            _signed(summary.agreement.bias_ml)
+            + ("" if limits is None else f" [{_signed(limits[0])}, {_signed(limits[1])}]"),
+        )
+    return table
+
+
+def _mean(summary: SiteSummary, metric: str) -> str:
+    """The mean, and over how many cases where it is not all that were scored."""
+    from server.cli.run_progress import shown
+
+    figures = summary.metric(metric)
+    some = 0 < figures.n < summary.n_scored
+    return f"{shown(figures.mean)} (n = {figures.n})" if some else shown(figures.mean)
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def _worst_in_words(worst: SiteSummary) -> str:
+    dice = worst.metric("dice")
+    return (
+        f"Worst site: {worst.site}, mean Dice {dice.mean:.3f} over {dice.n} of "
+        f"{worst.n_planned} planned cases."
+    )

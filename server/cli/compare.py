@@ -1,0 +1,142 @@
+"""lesionfed compare: runs against each other, case by case."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from server.compare.paired import Comparison, PairedMetric
+
+
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN RUN...",
+            help="Folders of runs, folders with cases.csv, or such tables. "
+            "The first is what the others are compared against.",
+            show_default=False,
+        ),
+    ],
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A column of cases.csv. Repeat for each. Without it: dice, lesion_f1, "
+            "lesion_sensitivity, lesion_ppv and hd95_mm.",
+            show_default=False,
+        ),
+    ] = None,
+    common_cases: Annotated[
+        bool,
+        typer.Option("--common-cases", help="Leave out cases that are not in all the runs."),
+    ] = False,
+    table: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Write the table to this file as well.", show_default=False),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, every pair of cases in it.")
+    ] = False,
+) -> None:
+    """Compare runs on the same cases: mean differences with intervals, tests and effect sizes.
+
+    RUN is the folder of a run, a folder that holds cases.csv, or such a table; the first is what
+    the others are compared against. Different sets of cases are refused without --common-cases.
+    """
+    from common.whole_file import write_whole
+    from server.case_row import as_csv
+    from server.compare.cases import read_runs, shared_cases
+    from server.compare.paired import compare as compare_runs
+    from server.compare.table import as_dict, as_rows
+
+    shared = shared_cases(read_runs(runs), common_only=common_cases)
+    comparison = compare_runs(shared, metrics=metric)
+    if table is not None:
+        write_whole(table, as_csv(as_rows(comparison)))
+    if as_json:
+        print(json.dumps(as_dict(comparison), allow_nan=False, indent=1))
+        return
+    _show(comparison)
+    if table is not None:
+        print(f"table  {table}")
+
+
+def _show(comparison: Comparison) -> None:
+    from rich.console import Console
+
+    from server.compare.table import METHODS, NO_TEST_ACROSS_SITES
+
+    console = Console()
+    first, *others = comparison.labels
+    for other in others:
+        lines = [line for line in comparison.metrics if line.other == other]
+        console.print(f"{other} against {first}", markup=False, highlight=False)
+        for table in (_means(lines), _tests(lines), _sites(lines)):
+            console.print(table)
+    notes = [f"{comparison.n_cases} cases of {', '.join(comparison.sites)} are in all the runs."]
+    notes += [
+        f"Left out of {label}: {n} {'case' if n == 1 else 'cases'} not in all the runs."
+        for label, n in comparison.left_out.items()
+        if n
+    ]
+    for note in (*notes, METHODS, NO_TEST_ACROSS_SITES):
+        console.print(note, markup=False, highlight=False)
+
+
+def _means(lines: list[PairedMetric]) -> Table:
+    """How far the runs are apart; three narrow tables, since a terminal may have 80 columns."""
+    from rich.table import Table
+
+    from server.cli.run_progress import shown
+
+    table = Table("metric", "n", "first", "other", "difference [95% interval]")
+    for line in lines:
+        means = shown(line.mean_first), shown(line.mean_other)
+        table.add_row(line.metric, str(line.n), *means, _difference(line))
+    return table
+
+
+def _tests(lines: list[PairedMetric]) -> Table:
+    """What chance has to say, and the cases that are in no difference."""
+    from rich.table import Table
+
+    table = Table("metric", "effect", "p", "Holm", "patients", "failed", "undefined")
+    for line in lines:
+        counts = (line.n_patients, line.n_failed, line.n_undefined)
+        tests = (_signed(line.rank_biserial, 2), _p(line.p), _p(line.p_holm))
+        table.add_row(line.metric, *tests, *map(str, counts))
+    return table
+
+
+def _sites(lines: list[PairedMetric]) -> Table:
+    """Mean differences site by site: a mean over all may hide a site that lost."""
+    from rich.table import Table
+
+    by_metric = [{d.site: d.mean_difference for d in line.by_site} for line in lines]
+    table = Table("difference at", *(line.metric.replace("_", " ") for line in lines))
+    for site in dict.fromkeys(site for at in by_metric for site in at):
+        table.add_row(site, *(_signed(at.get(site)) for at in by_metric))
+    return table
+
+
+def _difference(line: PairedMetric) -> str:
+    if line.interval is None:
+        return _signed(line.mean_difference)
+    low, high = line.interval
+    return f"{_signed(line.mean_difference)} [{_signed(low)}, {_signed(high)}]"
+
+
+def _signed(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:+.{digits}f}"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if value >= 0.001 else "<0.001"
