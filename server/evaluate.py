@@ -1,66 +1,134 @@
-"""A model file on unseen sites: a row and a picture a case."""
+"""A model file on unseen sites: a row, its lesions, its curves and a picture for every case."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
+from common.errors import LesionFedError
 from common.figures.case_picture import case_picture
+from common.figures.viewer import viewer_volume
 from common.imaging.prepared import PreparedCase
 from common.learning.model import new_network
 from common.learning.parameters import load_parameters
+from common.learning.segmentation import segment
+from common.metrics.lesion_table import lesion_rows
+from common.metrics.presets import preset
+from common.metrics.probability_counts import count_probabilities
+from common.metrics.threshold_sweep import sweep_thresholds
 from common.model_file import Model
 from common.whole_file import write_whole
-from server.unseen_sites import BoolArray, CaseRow, by_network, open_unseen_site
+from server.case_row import CaseRow
+from server.evaluation_folder import EvaluationFolder, ScoredCase
+from server.unseen_sites import failed_row, open_unseen_site, score_prepared
+
+Probability = npt.NDArray[np.float32]
 
 
 def evaluate(
-    model: Model, sites: Mapping[str, Path], *, out: Path, store: Path, images: bool
+    model: Model,
+    sites: Mapping[str, Path],
+    *,
+    out: Path,
+    store: Path,
+    images: bool,
+    on_case: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, list[CaseRow]]:
-    """Site -> a row for every planned case; written to `cases.csv` under `out` as well.
+    """Site -> a row for every planned case; every table of an evaluation is written under `out`.
 
-    sites    name -> BIDS folder
-    store    where prepared cases are kept between calls
-    images   whether each case is drawn, to `out`/SITE/CASE.png
+    sites     name -> BIDS folder
+    store     where prepared cases are kept between calls
+    images    whether each case is drawn and kept for the viewer, under `out`/SITE
+    on_case   called before each case with its name, its number from 1, and how many there are
+
+    All sites are opened before the first case is scored: a folder that cannot be read is known at
+    once. A case that cannot be scored is a row with its reason.
     """
     torch.set_num_threads(model.recipe.compute.threads)
     network = new_network(model.recipe)
     load_parameters(network, model.parameters)
-    segment_case = by_network(network, model.recipe, model.threshold)
-    rows = {}
-    for name, data in sites.items():
-        opened = open_unseen_site(
-            name, data, recipe=model.recipe, template=model.template, store=store
-        )
-        draw = _drawing(name, out / name) if images else None
-        rows[name] = opened.score(segment_case, recipe=model.recipe, on_scored=draw)
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "cases.csv", _as_csv(rows))
-    return rows
+    opened = [
+        open_unseen_site(name, data, recipe=model.recipe, template=model.template, store=store)
+        for name, data in sites.items()
+    ]
+    n_cases = sum(len(site.cases) for site in opened)
+    folder = EvaluationFolder(out)
+    scored: list[ScoredCase] = []
+    failed: list[CaseRow] = []
+    number = 0
+    for site in opened:
+        failed += site.failed
+        for case in site.cases:
+            number += 1
+            if on_case is not None:
+                on_case(f"{site.name} {case.name}", number, n_cases)
+            try:
+                probability = segment(network, case, model.recipe)
+                scored.append(score_fully(site.name, case, probability, model))
+            except LesionFedError as error:
+                failed.append(failed_row(site.name, case, error))
+                continue
+            if images:
+                _draw(folder, scored[-1].row, case, probability > model.threshold, model)
+    folder.write(scored, failed, definition=_definition(model))
+    rows = [*(case.row for case in scored), *failed]
+    return {name: [row for row in rows if row.site == name] for name in sites}
 
 
-def _drawing(site: str, folder: Path) -> Callable[[PreparedCase, BoolArray, CaseRow], None]:
-    folder.mkdir(parents=True, exist_ok=True)
+def score_fully(
+    site: str, case: PreparedCase, probability: Probability, model: Model
+) -> ScoredCase:
+    """The case's row, its lesions, and its counts by threshold and by probability.
 
-    def draw(case: PreparedCase, mask: BoolArray, row: CaseRow) -> None:
-        dice = row.metrics["dice"]
-        shown = "undefined" if dice is None else f"{dice:.2f}"
-        picture = case_picture(case, mask, title=f"{site}, {case.name}, Dice {shown}")
-        write_whole(folder / f"{case.name}.png", picture)
+    probability   (i, j, k) on the case's crop, 0 outside the brain
+    """
+    assert case.lesions is not None, "only cases with a reference are scored"
+    definition = preset(model.recipe.evaluation.preset)
+    reference = case.on_file_grid(np.asarray(case.lesions))
+    whole = case.on_file_grid(probability).data
+    return ScoredCase(
+        row=score_prepared(case, probability > model.threshold, site=site, recipe=model.recipe),
+        lesions=lesion_rows(
+            reference.data, whole > model.threshold, affine=case.affine, definition=definition
+        ),
+        sweep=sweep_thresholds(
+            whole, reference.data, spacing_mm=reference.spacing_mm, definition=definition
+        ),
+        probabilities=count_probabilities(
+            probability, np.asarray(case.lesions), np.asarray(case.brain)
+        ),
+    )
 
-    return draw
+
+def _draw(
+    folder: EvaluationFolder,
+    row: CaseRow,
+    case: PreparedCase,
+    mask: npt.NDArray[np.bool_],
+    model: Model,
+) -> None:
+    dice = row.metric("dice")
+    shown = "undefined" if dice is None else f"{dice:.2f}"
+    title = f"{row.site}, {case.name}, Dice {shown}"
+    picture = folder.picture_file(row.site, case.name)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(picture, case_picture(case, mask, title=title))
+    definition = preset(model.recipe.evaluation.preset)
+    volume = viewer_volume(case, mask, title=title, definition=definition)
+    write_whole(folder.viewer_file(row.site, case.name), volume)
 
 
-def _as_csv(rows: Mapping[str, Sequence[CaseRow]]) -> bytes:
-    """One line a case; an undefined value is an empty field."""
-    table = [{"site": site, **row.as_dict()} for site, of_site in rows.items() for row in of_site]
-    columns = dict.fromkeys(column for row in table for column in row)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return text.getvalue().encode()
+def _definition(model: Model) -> dict[str, object]:
+    """What was judged, and by which definition."""
+    return {
+        "lesion": preset(model.recipe.evaluation.preset).as_dict(),
+        "run": model.run,
+        "round": model.round_index,
+        "threshold": model.threshold,
+        "recipe": model.recipe.name,
+        "recipe_sha256": model.recipe.sha256(),
+    }

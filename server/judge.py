@@ -11,12 +11,13 @@ from common.learning.model import NETWORK, new_network, part
 from common.learning.parameters import load_parameters
 from common.model_file import Model, read_model, write_model
 from common.recipe import Recipe
+from server.case_row import CaseRow
 from server.evaluate import evaluate
+from server.evaluation_folder import EvaluationFolder
 from server.events import EventLog
 from server.run_folder import Consortium, RunFolder
 from server.run_state import RunState, Selected
 from server.unseen_sites import (
-    CaseRow,
     Segment,
     UnseenSite,
     by_intensity,
@@ -55,8 +56,8 @@ class Judge:
             self._score("baseline", by_intensity(state.baseline_threshold), state)
         return state
 
-    def verdict(self, *, images: bool) -> None:
-        """Scores the model file on the unseen sites, draws their cases, writes the table."""
+    def verdict(self, state: RunState, *, images: bool) -> None:
+        """Scores the model file on the unseen sites, draws their cases, writes the tables."""
         model = read_model(self._folder.model_file)
         rows = evaluate(
             model,
@@ -67,6 +68,12 @@ class Judge:
         )
         for site, of_site in rows.items():
             self._record(site, "unseen", "network", of_site, model.round_index)
+        if state.baseline_threshold is not None:
+            by_threshold = by_intensity(state.baseline_threshold)
+            sites = [self._open(site.name, state) for site in self._consortium.unseen]
+            EvaluationFolder(self._folder.evaluation).write_baseline(
+                [row for site in sites for row in site.score(by_threshold, recipe=self._recipe)]
+            )
 
     def _score(self, method: str, segment_case: Segment, state: RunState) -> list[CaseRow]:
         """Scores every held-out site and returns the rows of those that choose."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from common.imaging.findings import case_name
+from common.errors import LesionFedError
 from common.imaging.prepared import PreparedCase
 from common.imaging.prepared_site import prepared_site
 from common.imaging.preprocessing.template import Template
@@ -18,34 +18,11 @@ from common.learning.segmentation import segment
 from common.metrics.case import score_case
 from common.metrics.presets import preset
 from common.recipe import Recipe
+from server.case_row import CaseRow
 
 BoolArray = npt.NDArray[np.bool_]
 Segment = Callable[[PreparedCase], BoolArray]
 """A prepared case in, its lesion mask on the crop out."""
-
-
-@dataclass(frozen=True, slots=True)
-class CaseRow:
-    """One planned case of a held-out site, scored or failed.
-
-    failed    why the case has no score, or None; it counts among the planned ones all the same
-    metrics   name -> value, None where undefined; empty where failed
-    """
-
-    subject: str
-    session: str | None
-    failed: str | None
-    metrics: dict[str, float | int | None]
-
-    @property
-    def name(self) -> str:
-        """Subject and session as in file names."""
-        return case_name(self.subject, self.session)
-
-    def as_dict(self) -> dict[str, object]:
-        """One flat row."""
-        place = {"subject": self.subject, "session": self.session, "failed": self.failed}
-        return {**place, **self.metrics}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +37,14 @@ class UnseenSite:
     cases: tuple[PreparedCase, ...]
     failed: tuple[CaseRow, ...]
 
-    def score(
-        self,
-        segment_case: Segment,
-        *,
-        recipe: Recipe,
-        on_scored: Callable[[PreparedCase, BoolArray, CaseRow], None] | None = None,
-    ) -> list[CaseRow]:
-        """One row a planned case.
-
-        on_scored   called with each case, its mask on the crop and its row, such as to draw it
-        """
+    def score(self, segment_case: Segment, *, recipe: Recipe) -> list[CaseRow]:
+        """One row a planned case; one that cannot be scored says why."""
         rows = []
         for case in self.cases:
-            mask = segment_case(case)
-            row = score_prepared(case, mask, recipe)
-            if on_scored is not None:
-                on_scored(case, mask, row)
-            rows.append(row)
+            try:
+                rows.append(score_prepared(case, segment_case(case), site=self.name, recipe=recipe))
+            except LesionFedError as error:
+                rows.append(failed_row(self.name, case, error))
         return [*rows, *self.failed]
 
 
@@ -91,17 +58,29 @@ def open_unseen_site(
     prepared = prepared_site(data, recipe=recipe, template=template, store=store / name)
     scorable = tuple(case for case in prepared.cases if case.lesions is not None)
     failed = [
-        CaseRow(case.subject, case.session, "no lesion mask to score against", {})
+        CaseRow(
+            site=name,
+            subject=case.subject,
+            session=case.session,
+            failed="no lesion mask to score against",
+        )
         for case in prepared.cases
         if case.lesions is None
     ]
     for left_out in prepared.quarantined:
         subject, _, session = left_out.partition("_")
-        failed.append(CaseRow(subject, session or None, "quarantined by intake", {}))
+        failed.append(
+            CaseRow(
+                site=name,
+                subject=subject,
+                session=session or None,
+                failed="quarantined by intake",
+            )
+        )
     return UnseenSite(name, scorable, tuple(failed))
 
 
-def score_prepared(case: PreparedCase, mask: BoolArray, recipe: Recipe) -> CaseRow:
+def score_prepared(case: PreparedCase, mask: BoolArray, *, site: str, recipe: Recipe) -> CaseRow:
     """The case's row: its mask against its reference, both on the file's whole grid."""
     assert case.lesions is not None, "only cases with a reference are scored"
     reference, prediction = case.on_file_grid(case.lesions), case.on_file_grid(mask)
@@ -111,7 +90,12 @@ def score_prepared(case: PreparedCase, mask: BoolArray, recipe: Recipe) -> CaseR
         spacing_mm=reference.spacing_mm,
         definition=preset(recipe.evaluation.preset),
     )
-    return CaseRow(case.subject, case.session, None, score.metrics())
+    return CaseRow(site=site, subject=case.subject, session=case.session, metrics=score.metrics())
+
+
+def failed_row(site: str, case: PreparedCase, error: LesionFedError) -> CaseRow:
+    """The row of a case that could not be scored; it counts among the planned ones."""
+    return CaseRow(site=site, subject=case.subject, session=case.session, failed=str(error))
 
 
 def by_network(network: nn.Module, recipe: Recipe, threshold: float) -> Segment:
@@ -126,5 +110,5 @@ def by_intensity(threshold: float) -> Segment:
 
 def mean_dice(rows: Sequence[CaseRow]) -> float | None:
     """Mean Dice over the rows that have one; None where none has."""
-    scores = [row.metrics["dice"] for row in rows if row.metrics.get("dice") is not None]
+    scores = [row.metric("dice") for row in rows if row.metric("dice") is not None]
     return float(np.mean(np.array(scores, float))) if scores else None

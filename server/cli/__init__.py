@@ -7,13 +7,16 @@ from collections.abc import Sequence
 import typer
 
 from common.cli.run import run
+from server.cli.compare import compare
 from server.cli.evaluate import evaluate
+from server.cli.leave_site_out import leave_site_out
 from server.cli.phantom import phantom
 from server.cli.predict import predict
 from server.cli.recipes import recipes
 from server.cli.report import report
 from server.cli.score import score
 from server.cli.simulate import simulate
+from server.cli.threshold import threshold
 
 
 def build_parser() -> typer.Typer:
@@ -24,8 +27,19 @@ def build_parser() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (simulate, evaluate, predict, score, report, phantom, recipes):
-        app.command()(command)
+    for command in (
+        simulate,
+        leave_site_out,
+        threshold,
+        evaluate,
+        compare,
+        report,
+        predict,
+        score,
+        phantom,
+        recipes,
+    ):
+        app.command(command.__name__.replace("_", "-"))(command)
     return app
 
 

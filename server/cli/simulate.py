@@ -133,7 +133,7 @@ def _result(folder: RunFolder) -> dict[str, Any]:
         "selected_round": None if record.selected is None else record.selected.round,
         "unseen": {
             site: {
-                name: {"dice": s.mean_dice.value, "lesion_f1": s.lesion_f1.value}
+                name: {metric: s.metric(metric).mean for metric in ("dice", "lesion_f1")}
                 for name, s in (
                     ("round 0", verdict.untrained),
                     ("intensity threshold", verdict.baseline),

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from common.figures.curves import Chart, Curve
 from server.report.run_record import RunRecord
-from server.report.verdict import Average, SiteVerdict, Summary, summarize
-
-Metric = Callable[[Summary], Average]
+from server.report.verdict import SiteVerdict, summarize
 
 
 def run_charts(record: RunRecord, unseen: list[SiteVerdict]) -> list[Chart]:
@@ -25,17 +21,17 @@ def run_charts(record: RunRecord, unseen: list[SiteVerdict]) -> list[Chart]:
         Chart(
             title="Dice",
             y_label="mean Dice",
-            curves=[*_held_out(record, _dice), *_own_validation(record)],
+            curves=[*_held_out(record, "dice"), *_own_validation(record)],
             y_range=(0.0, 1.0),
-            levels=_thresholds(unseen, _dice),
+            levels=_thresholds(unseen, "dice"),
             marked_round=chosen,
         ),
         Chart(
             title="Lesion F1",
             y_label="mean lesion F1",
-            curves=_held_out(record, _lesion_f1),
+            curves=_held_out(record, "lesion_f1"),
             y_range=(0.0, 1.0),
-            levels=_thresholds(unseen, _lesion_f1),
+            levels=_thresholds(unseen, "lesion_f1"),
             marked_round=chosen,
         ),
         Chart(
@@ -47,14 +43,6 @@ def run_charts(record: RunRecord, unseen: list[SiteVerdict]) -> list[Chart]:
         ),
     ]
     return [chart for chart in charts if not chart.is_empty]
-
-
-def _dice(summary: Summary) -> Average:
-    return summary.mean_dice
-
-
-def _lesion_f1(summary: Summary) -> Average:
-    return summary.lesion_f1
 
 
 def _by_site(record: RunRecord, fact: str) -> list[Curve]:
@@ -86,28 +74,28 @@ def _own_validation(record: RunRecord) -> list[Curve]:
     ]
 
 
-def _held_out(record: RunRecord, metric: Metric) -> list[Curve]:
-    """One curve a held-out site; the unseen ones stand out."""
+def _held_out(record: RunRecord, metric: str) -> list[Curve]:
+    """One curve a held-out site, of a metric's mean; the unseen ones stand out."""
     curves: list[Curve] = []
     for role in ("unseen", "validation"):
         for site in record.sites(role):
             if rounds := record.evaluated_rounds(site):
-                evaluated = [record.evaluations[site, "network", r] for r in rounds]
+                summaries = [summarize(record.evaluations[site, "network", r]) for r in rounds]
                 curves.append(
                     Curve(
                         label=f"{site} ({role})",
                         rounds=tuple(rounds),
-                        values=tuple(metric(summarize(e)).value for e in evaluated),
+                        values=tuple(s.metric(metric).mean if s else None for s in summaries),
                         emphasis=role == "unseen",
                     )
                 )
     return curves
 
 
-def _thresholds(unseen: list[SiteVerdict], metric: Metric) -> dict[str, float]:
+def _thresholds(unseen: list[SiteVerdict], metric: str) -> dict[str, float]:
     levels: dict[str, float] = {}
     for verdict in unseen:
-        level = metric(verdict.baseline).value if verdict.baseline else None
+        level = verdict.baseline.metric(metric).mean if verdict.baseline else None
         if level is not None:
             levels[f"{verdict.site}: FLAIR threshold"] = level
     return levels

@@ -3,49 +3,156 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from common.errors import ConfigError, RunFolderError
-from common.figures.page import png_uri, rendered_page, svg_uri, write_page
+from common.figures.page import rendered_page, svg_uri, write_page
+from common.figures.viewer import script_digest
 from common.metrics.presets import LesionDefinition, preset
+from common.metrics.threshold_choice import ThresholdChoice
 from common.settings import read_toml
+from server.compare.paired import Comparison
+from server.evaluation_folder import EvaluationFolder
+from server.report.bundle import TABLES, write_bundle
 from server.report.charts import run_charts
-from server.report.run_record import RunRecord, read_run
-from server.report.verdict import site_verdict, worst_site
+from server.report.evaluation_figures import (
+    Drawing,
+    Evaluation,
+    evaluation_drawings,
+    read_evaluation,
+    where_tested,
+)
+from server.report.pictures import Pictures, pictures_of
+from server.report.run_record import RunRecord, ThresholdChosen, read_run
+from server.report.verdict import site_verdict
+from server.run_folder import RunFolder
+from server.site_summary import summarize_sites, worst_site
 
 COLLAPSED_SPREAD = 1e-3
 """A head whose answer spreads less than this says the same of every image (chosen)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
-    """An image that the page holds whole, and what it shows in words."""
+    """A chart as the page and the bundle hold it, and what it shows in words."""
 
     title: str
-    source: str
+    svg: str
     alt: str
 
+    @property
+    def source(self) -> str:
+        """The drawing as an address that holds it whole."""
+        return svg_uri(self.svg)
 
-def write_report(run_folder: Path, *, images: bool = True) -> Path:
+
+def write_report(run_folder: Path, *, images: bool = True, bundle: Path | None = None) -> Path:
     """Path of the run's report.html, made from what the folder holds by now.
 
     images   False leaves every picture of a patient out, for a report that may be passed on
+    bundle   a zip to write as well: the report, its figures, every table, recipe, lock and commit
 
     A run that goes on, was stopped or failed has its report too; only a folder without a readable
     events.jsonl has none (RunFolderError).
     """
     record = read_run(run_folder / "events.jsonl")
-    path = run_folder / "report.html"
-    mosaics = _mosaics(run_folder / "evaluation") if images else []
+    evaluation = EvaluationFolder(run_folder / "evaluation")
+    judged = read_evaluation(evaluation)
+    comparison = None if judged is None else judged.comparison()
+    figures = _figures(record, judged, comparison)
+    pictures = pictures_of(evaluation, judged.cases) if images and judged else Pictures()
     html = rendered_page(
         "report.html.j2",
         package="server.report",
-        values=_values(record, run_folder) | {"mosaics": mosaics, "images": images},
+        values=_values(record, run_folder)
+        | {
+            "figures": figures,
+            "comparison": comparison,
+            "pictures": pictures,
+            "images": images,
+            "judged": [] if judged is None else summarize_sites(judged.cases),
+            "script_digest": script_digest(),
+        },
     )
+    path = run_folder / "report.html"
     write_page(path, html)
+    if bundle is not None:
+        write_bundle(bundle, bundled_files(record, run_folder, html, figures))
     return path
+
+
+def _figures(
+    record: RunRecord, judged: Evaluation | None, comparison: Comparison | None
+) -> dict[str, Figure]:
+    """File stem -> chart: the curves of the rounds, then the verdict."""
+    unseen = [site_verdict(record, site) for site in record.sites("unseen")]
+    drawings: dict[str, Drawing] = {
+        f"round-{chart.title.lower().replace(' ', '-').replace(chr(39), '')}": chart
+        for chart in run_charts(record, unseen)
+    }
+    tested = where_tested(_mean_dice(record), own=record.sites("train"))
+    if not tested.is_empty:
+        drawings["tested-where"] = tested
+    if judged is not None:
+        drawings |= evaluation_drawings(judged, _choice(record), comparison)
+    return {
+        stem: Figure(title=drawing.title, svg=drawing.svg(), alt=drawing.in_words())
+        for stem, drawing in drawings.items()
+    }
+
+
+def _mean_dice(record: RunRecord) -> dict[str, dict[str, float | None]]:
+    """Method -> site -> mean Dice: held-out sites, and what the training sites kept back."""
+    rows: dict[str, dict[str, float | None]] = {}
+    for role in ("unseen", "validation"):
+        for site in record.sites(role):
+            verdict = site_verdict(record, site)
+            for method, summary in (
+                ("network", verdict.network),
+                ("FLAIR threshold", verdict.baseline),
+                ("before training", verdict.untrained),
+            ):
+                of_method = rows.setdefault(method, {})
+                of_method[site] = None if summary is None else summary.metric("dice").mean
+    return rows
+
+
+def _choice(record: RunRecord) -> ThresholdChoice | None:
+    """The sweep over kept-back cases that chose the threshold, if one did."""
+    told = record.decision_threshold
+    if not isinstance(told, ThresholdChosen):
+        return None
+    return ThresholdChoice(
+        threshold=told.threshold,
+        by=told.by,
+        split=told.split,
+        n_cases=told.n_cases,
+        thresholds=told.thresholds,
+        mean_dice=told.mean_dice,
+        mean_lesion_f1=told.mean_lesion_f1,
+    )
+
+
+def bundled_files(
+    record: RunRecord, run_folder: Path, html: str, figures: Mapping[str, Figure]
+) -> dict[str, bytes]:
+    """Name in the bundle -> content; what the run has not made is absent."""
+    folder = RunFolder(run_folder)
+    tables = {f"tables/{name}.csv": folder.evaluation / f"{name}.csv" for name in TABLES}
+    files = {
+        "recipe.toml": folder.recipe_file,
+        "requirements.lock": folder.lock_file,
+        "environment.json": folder.environment_file,
+        "definition.json": folder.evaluation / "definition.json",
+        **tables,
+    }
+    held = {name: path.read_bytes() for name, path in files.items() if path.exists()}
+    drawn = {f"figures/{stem}.svg": figure.svg.encode() for stem, figure in figures.items()}
+    sites = json.dumps([site.model_dump() for site in record.started.sites], indent=1)
+    return {"report.html": html.encode(), "sites.json": sites.encode(), **held, **drawn}
 
 
 def _values(record: RunRecord, run_folder: Path) -> dict[str, Any]:
@@ -56,11 +163,7 @@ def _values(record: RunRecord, run_folder: Path) -> dict[str, Any]:
         "run": record,
         "unseen": unseen,
         "validation": validation,
-        "worst": worst_site(unseen),
-        "charts": [
-            Figure(chart.title, svg_uri(chart.svg()), chart.in_words())
-            for chart in run_charts(record, unseen)
-        ],
+        "worst": worst_site(v.network for v in unseen if v.network is not None),
         "collapsed_sites": collapsed_sites(record),
         "definition": _definition(recipe_file),
         "recipe": _text(recipe_file),
@@ -74,18 +177,6 @@ def collapsed_sites(record: RunRecord) -> list[str]:
     spreads = {site: reply.fact("head_spread") for site, reply in last.items()}
     return [
         site for site, spread in spreads.items() if spread is not None and spread < COLLAPSED_SPREAD
-    ]
-
-
-def _mosaics(folder: Path) -> list[Figure]:
-    """The pictures that lie at evaluation/<site>/<case>.png."""
-    return [
-        Figure(
-            f"{picture.parent.name}: {picture.stem}",
-            png_uri(picture.read_bytes()),
-            f"Slices of {picture.stem} of {picture.parent.name}: FLAIR, reference, prediction",
-        )
-        for picture in sorted(folder.glob("*/*.png"))
     ]
 
 

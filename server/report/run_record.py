@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from common.errors import RunFolderError
+from server.case_row import CaseRow, Value
 
 Method = Literal["network", "baseline"]
-Value = float | None
-"""A metric; None is undefined."""
 
 
 class Recorded(BaseModel):
@@ -133,42 +142,30 @@ class BaselineTuned(Event):
     mean_dice: Value = None
 
 
-class CaseResult(Recorded):
-    """One held-out case; `failed` is the reason where it could not be scored."""
+class ThresholdChosen(Event):
+    """The decision threshold chosen on cases that no network was trained on, and its sweep.
 
-    subject: str
-    session: str | None = None
-    failed: str | None = None
-    dice: Value = None
-    lesion_sensitivity: Value = None
-    lesion_ppv: Value = None
-    lesion_f1: Value = None
-    n_reference_lesions: int | None = None
-    n_predicted_lesions: int | None = None
-    reference_volume_mm3: Value = None
-    predicted_volume_mm3: Value = None
+    by           dice or lesion_f1: which mean is the highest at `threshold`
+    split        whose cases were swept, in words
+    thresholds   the grid, rising; a mean of each kind for each
+    """
 
-    @property
-    def label(self) -> str:
-        """Subject and session as BIDS writes them."""
-        subject = f"sub-{self.subject.removeprefix('sub-')}"
-        if self.session is None:
-            return subject
-        return f"{subject}_ses-{self.session.removeprefix('ses-')}"
-
-    @property
-    def reference_volume_ml(self) -> Value:
-        """Lesion volume of the reference."""
-        return _ml(self.reference_volume_mm3)
-
-    @property
-    def predicted_volume_ml(self) -> Value:
-        """Lesion volume of the prediction."""
-        return _ml(self.predicted_volume_mm3)
+    event: Literal["threshold-chosen"]
+    threshold: float
+    by: Literal["dice", "lesion_f1"]
+    split: str
+    n_cases: int
+    thresholds: tuple[float, ...]
+    mean_dice: tuple[float, ...]
+    mean_lesion_f1: tuple[float, ...]
 
 
-def _ml(volume_mm3: Value) -> Value:
-    return None if volume_mm3 is None else volume_mm3 / 1000
+class ThresholdKept(Event):
+    """No site had a case to choose a decision threshold on: the recipe's own stays."""
+
+    event: Literal["threshold-kept"]
+    threshold: float
+    reason: str
 
 
 class Evaluated(Event):
@@ -179,7 +176,20 @@ class Evaluated(Event):
     site: str
     role: str
     method: Method
-    cases: tuple[CaseResult, ...]
+    cases: tuple[InstanceOf[CaseRow], ...]
+
+    @field_validator("cases", mode="before")
+    @classmethod
+    def _rows(cls, rows: object, info: ValidationInfo) -> tuple[CaseRow, ...]:
+        """The rows as case rows; those of older runs do not name their site, the event does."""
+        if not isinstance(rows, Sequence) or not all(_has_subject(row) for row in rows):
+            raise ValueError("want a list of cases, each with its subject")
+        site = info.data.get("site", "")
+        return tuple(CaseRow.from_dict({"site": site, **row}) for row in rows)
+
+
+def _has_subject(row: object) -> bool:
+    return isinstance(row, Mapping) and "subject" in row
 
 
 class Selected(Event):
@@ -208,6 +218,8 @@ Known = (
     | SiteFailed
     | RoundFinished
     | BaselineTuned
+    | ThresholdChosen
+    | ThresholdKept
     | Evaluated
     | Selected
     | RunFinished
@@ -256,6 +268,7 @@ class RunRecord:
     template: TemplateMade | None = None
     rounds: dict[tuple[str, int], Round] = field(default_factory=dict)
     threshold: BaselineTuned | None = None
+    decision_threshold: ThresholdChosen | ThresholdKept | None = None
     evaluations: dict[tuple[str, Method, int], Evaluated] = field(default_factory=dict)
     selected: Selected | None = None
     finished: RunFinished | None = None
@@ -346,6 +359,8 @@ def _add(record: RunRecord, event: Known) -> None:
             _round(record, event).is_finished = True
         case BaselineTuned():
             record.threshold = event
+        case ThresholdChosen() | ThresholdKept():
+            record.decision_threshold = event
         case Evaluated():
             record.evaluations[event.site, event.method, event.round] = event
         case Selected():

@@ -2,64 +2,43 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from server.report.run_record import CaseResult, Evaluated, RunRecord, Value
-
-
-@dataclass(frozen=True, slots=True)
-class Average:
-    """Of the cases in which a metric is defined; `value` is None where that is none of them."""
-
-    value: Value
-    n: int
+from server.case_row import CaseRow, Value
+from server.report.run_record import Evaluated, RunRecord
+from server.site_summary import SiteSummary, summarize_site
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Summary:
-    """One method at one site. n_planned counts the cases that could not be scored as well."""
-
-    round: int
-    n_planned: int
-    n_scored: int
-    mean_dice: Average
-    median_dice: Average
-    lesion_f1: Average
-    lesion_sensitivity: Average
-    lesion_ppv: Average
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CaseRow:
+class ComparedCase:
     """One case as the three methods did on it; None where a method was not run."""
 
-    label: str
-    network: CaseResult | None
-    baseline: CaseResult | None
-    untrained: CaseResult | None
+    name: str
+    network: CaseRow | None
+    baseline: CaseRow | None
+    untrained: CaseRow | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SiteVerdict:
-    """A held-out site. network: the result of the run; untrained: the network at round 0."""
+    """A held-out site. network: the result of the run, of `round`; untrained: that at round 0."""
 
     site: str
-    network: Summary | None
-    baseline: Summary | None
-    untrained: Summary | None
-    cases: tuple[CaseRow, ...]
+    round: int | None
+    network: SiteSummary | None
+    baseline: SiteSummary | None
+    untrained: SiteSummary | None
+    cases: tuple[ComparedCase, ...]
 
     @property
     def dice(self) -> Value:
         """Mean Dice of the network, if it has one."""
-        return self.network.mean_dice.value if self.network else None
+        return _mean_dice(self.network)
 
     @property
     def margin(self) -> Value:
         """Mean Dice of the network minus that of the FLAIR threshold, if both have one."""
-        baseline = self.baseline.mean_dice.value if self.baseline else None
+        baseline = _mean_dice(self.baseline)
         return None if self.dice is None or baseline is None else self.dice - baseline
 
     def in_words(self) -> str:
@@ -68,9 +47,9 @@ class SiteVerdict:
             return "No trained network has been scored here yet."
         if self.dice is None:
             return "The trained network has no defined Dice here: see the reasons by case."
-        mean = self.network.mean_dice
+        n = self.network.metric("dice").n
         text = (
-            f"The network has a mean Dice of {self.dice:.3f} over {mean.n} of "
+            f"The network has a mean Dice of {self.dice:.3f} over {n} of "
             f"{self.network.n_planned} planned cases{self._since_training()}."
         )
         if self.margin is None:
@@ -80,7 +59,7 @@ class SiteVerdict:
         return text if self._same_cases() else f"{text} The two means are not over the same cases."
 
     def _since_training(self) -> str:
-        before = self.untrained.mean_dice.value if self.untrained else None
+        before = _mean_dice(self.untrained)
         return "" if before is None else f" (before training {before:.3f})"
 
     def _same_cases(self) -> bool:
@@ -88,8 +67,12 @@ class SiteVerdict:
         return all(_has_dice(row.network) == _has_dice(row.baseline) for row in self.cases)
 
 
-def _has_dice(case: CaseResult | None) -> bool:
-    return case is not None and case.failed is None and case.dice is not None
+def _mean_dice(summary: SiteSummary | None) -> float | None:
+    return None if summary is None else summary.metric("dice").mean
+
+
+def _has_dice(case: CaseRow | None) -> bool:
+    return case is not None and case.metric("dice") is not None
 
 
 def site_verdict(record: RunRecord, site: str) -> SiteVerdict:
@@ -105,10 +88,11 @@ def site_verdict(record: RunRecord, site: str) -> SiteVerdict:
     baseline = thresholds[-1] if thresholds else None
     return SiteVerdict(
         site=site,
-        network=summarize(network) if network else None,
-        baseline=summarize(baseline) if baseline else None,
-        untrained=summarize(untrained) if untrained else None,
-        cases=_case_rows(network, baseline, untrained),
+        round=final,
+        network=summarize(network),
+        baseline=summarize(baseline),
+        untrained=summarize(untrained),
+        cases=_compared(network, baseline, untrained),
     )
 
 
@@ -122,42 +106,20 @@ def final_round(record: RunRecord, site: str) -> int | None:
     return max((r for r in record.evaluated_rounds(site) if r > 0), default=None)
 
 
-def worst_site(verdicts: Sequence[SiteVerdict]) -> SiteVerdict | None:
-    """The site with the lowest mean Dice; None with fewer than two that have one."""
-    judged = [(v.dice, v) for v in verdicts if v.dice is not None]
-    return min(judged, key=lambda pair: pair[0])[1] if len(judged) > 1 else None
+def summarize(evaluated: Evaluated | None) -> SiteSummary | None:
+    """The site's figures in one evaluation; None where it was not held or had no case planned."""
+    return summarize_site(evaluated.cases) if evaluated is not None and evaluated.cases else None
 
 
-def summarize(evaluated: Evaluated) -> Summary:
-    """Averages over the scored cases; a metric that is undefined in a case leaves that case out."""
-    scored = [case for case in evaluated.cases if case.failed is None]
-    mean, median = statistics.fmean, statistics.median
-    return Summary(
-        round=evaluated.round,
-        n_planned=len(evaluated.cases),
-        n_scored=len(scored),
-        mean_dice=_average(mean, [case.dice for case in scored]),
-        median_dice=_average(median, [case.dice for case in scored]),
-        lesion_f1=_average(mean, [case.lesion_f1 for case in scored]),
-        lesion_sensitivity=_average(mean, [case.lesion_sensitivity for case in scored]),
-        lesion_ppv=_average(mean, [case.lesion_ppv for case in scored]),
-    )
-
-
-def _average(of: Callable[[list[float]], float], values: Sequence[Value]) -> Average:
-    defined = [value for value in values if value is not None]
-    return Average(of(defined) if defined else None, len(defined))
-
-
-def _case_rows(*by_method: Evaluated | None) -> tuple[CaseRow, ...]:
-    tables = [{case.label: case for case in e.cases} if e else {} for e in by_method]
+def _compared(*by_method: Evaluated | None) -> tuple[ComparedCase, ...]:
+    tables = [{case.name: case for case in e.cases} if e else {} for e in by_method]
     network, baseline, untrained = tables
     return tuple(
-        CaseRow(
-            label=label,
-            network=network.get(label),
-            baseline=baseline.get(label),
-            untrained=untrained.get(label),
+        ComparedCase(
+            name=name,
+            network=network.get(name),
+            baseline=baseline.get(name),
+            untrained=untrained.get(name),
         )
-        for label in dict.fromkeys(label for table in tables for label in table)
+        for name in dict.fromkeys(name for table in tables for name in table)
     )

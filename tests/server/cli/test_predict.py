@@ -89,7 +89,7 @@ def test_evaluate_gives_the_rows_of_the_run(
     model = str(run / "model.safetensors")
     held_out = ["--held-out", f"porto={hospitals['porto']}"]
     assert main(["evaluate", model, *held_out, "--out", str(out), "--no-images", "--json"]) == 0
-    [row] = json.loads(capsys.readouterr().out)
+    [row] = json.loads(capsys.readouterr().out)["cases"]
     assert row["subject"] == "sub-01"
     assert (out / "cases.csv").read_bytes() == (run / "evaluation" / "cases.csv").read_bytes()
 

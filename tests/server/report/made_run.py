@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from server.evaluation_folder import EvaluationFolder
+from tests.server.made_evaluation import DEFINITION, baseline, failed, scored
+
 Line = dict[str, Any]
 
 PNG = b"\x89PNG\r\n\x1a\nnot a picture, but the report does not look inside"
@@ -23,7 +26,7 @@ preset = "msseg2016"
 def case(subject: str, dice: float | None, **facts: object) -> Line:
     """One scored case; lesion metrics follow from nothing and are given by name."""
     return {
-        "subject": subject,
+        "subject": f"sub-{subject}",
         "session": None,
         "failed": None,
         "dice": dice,
@@ -40,7 +43,7 @@ def case(subject: str, dice: float | None, **facts: object) -> Line:
 
 def failed_case(subject: str, reason: str) -> Line:
     """A case that was planned and could not be scored."""
-    return {"subject": subject, "session": "01", "failed": reason}
+    return {"subject": f"sub-{subject}", "session": "ses-01", "failed": reason}
 
 
 def evaluated(
@@ -171,8 +174,13 @@ def whole_run() -> list[Line]:
     return lines
 
 
-def written(folder: Path, lines: Iterable[Line], *, pictures: Iterable[str] = ()) -> Path:
-    """A run folder with these events, a recipe, an environment and `pictures` ("east/sub-A")."""
+def written(
+    folder: Path, lines: Iterable[Line], *, pictures: Iterable[str] = (), verdict: bool = False
+) -> Path:
+    """A run folder with these events, a recipe, an environment and `pictures` ("east/sub-A").
+
+    verdict   with the tables of `tests/server/made_evaluation.py`, as a finished run has them
+    """
     folder.mkdir(parents=True, exist_ok=True)
     stamped = (
         {"time": f"2026-03-01T10:{i // 60:02d}:{i % 60:02d}+00:00", **line}
@@ -183,6 +191,10 @@ def written(folder: Path, lines: Iterable[Line], *, pictures: Iterable[str] = ()
     (folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
     environment = {"python": "3.11.9", "packages": {"torch": "2.13.0"}}
     (folder / "environment.json").write_text(json.dumps(environment), encoding="utf-8")
+    evaluation = EvaluationFolder(folder / "evaluation")
+    if verdict or pictures:
+        evaluation.write(scored(), failed(), definition=DEFINITION)
+        evaluation.write_baseline(baseline())
     for picture in pictures:
         path = folder / "evaluation" / f"{picture}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -96,7 +96,10 @@ def test_the_report_needs_nothing_outside_itself(whole: Page) -> None:
 
 
 def test_every_image_has_a_description_and_every_link_a_target(whole: Page) -> None:
-    assert len(whole.images) == 5  # loss, Dice, lesion F1, spread of the site head; one picture
+    curves = ("loss", "Dice", "lesion F1", "spread of the site head")
+    verdict = ("dice", "lesion F1", "where", "volumes", "against", "size", "FROC", "threshold")
+    probabilities = ("precision-recall", "reliability")
+    assert len(whole.images) == len(curves) + len(verdict) + len(probabilities) + 1  # one picture
     assert all(image["alt"] for image in whole.images)
     assert {a[1:] for a in whole.addresses if a.startswith("#")} == set(whole.ids)
     assert len(whole.ids) == len(set(whole.ids))
@@ -107,9 +110,13 @@ def test_the_verdict_comes_first(whole: Page) -> None:
 
     verdict = text.index("mean Dice of 0.600 over 2 of 4 planned cases")
     assert verdict < text.index("Case by case") < text.index("Round by round")
-    assert "Network, round 2 0.600 n = 2 0.600 0.500 n = 2 0.600 n = 1 1.000 n = 1 3 / 4" in text
-    assert "FLAIR threshold (baseline) 0.200 0.200 - - - 2 / 2" in text
-    assert "Network before training (round 0) 0.010 0.010 - - - 2 / 2" in text
+    mean, median_and_quartiles, pooled = "0.600 n = 2", "0.600 0.50-0.70", "-"
+    assert (
+        f"Network, round 2 {mean} {median_and_quartiles} {pooled} "
+        "0.500 n = 2 0.600 n = 1 1.000 n = 1 3 / 4"
+    ) in text
+    assert "FLAIR threshold (baseline) 0.200 0.200 0.15-0.25 - - - - 2 / 2" in text
+    assert "Network before training (round 0) 0.010 0.010 0.01-0.01 - - - - 2 / 2" in text
     assert "FLAIR above 1.75 standard deviations" in text
     assert "Worst site" not in text
 

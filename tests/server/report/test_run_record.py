@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import RunFolderError
+from server.case_row import CaseRow
 from server.report.run_record import RunRecord, read_run
 from tests.server.report.made_run import Line, evaluated, reply, started, whole_run, written
 
@@ -101,20 +102,28 @@ def test_nan_reads_as_undefined(tmp_path: Path) -> None:
     assert sent.fact("site_loss") is None
 
 
+def test_the_rows_of_an_older_run_take_their_site_from_the_event(tmp_path: Path) -> None:
+    old = {"subject": "sub-A", "session": "ses-01", "failed": None, "dice": 0.5, "ppv": None}
+    lines = [started(), evaluated("east", 0, [old, {"site": "east", **old}])]
+    [done] = read(tmp_path, lines).evaluations.values()
+
+    assert done.cases == 2 * (
+        CaseRow(site="east", subject="sub-A", session="ses-01", metrics={"dice": 0.5, "ppv": None}),
+    )
+
+
 @pytest.mark.parametrize(
-    ("subject", "session", "label"),
+    ("cases", "match"),
     [
-        ("A", None, "sub-A"),
-        ("sub-A", "01", "sub-A_ses-01"),
-        ("A", "ses-01", "sub-A_ses-01"),
+        pytest.param([{"session": "ses-01"}], "each with its subject", id="no subject"),
+        pytest.param("none", "each with its subject", id="no list"),
+        pytest.param([{"subject": "sub-A", "dice": "high"}], "dice: .*number", id="no number"),
     ],
 )
-def test_a_case_is_labelled_as_bids_writes_it(
-    tmp_path: Path, subject: str, session: str | None, label: str
-) -> None:
-    lines = [started(), evaluated("east", 0, [{"subject": subject, "session": session}])]
-    [done] = read(tmp_path, lines).evaluations.values()
-    assert done.cases[0].label == label
+def test_rows_that_are_no_cases_are_refused(tmp_path: Path, cases: object, match: str) -> None:
+    line = {**evaluated("east", 0, []), "cases": cases}
+    with pytest.raises(RunFolderError, match=rf"line 2: evaluated\.cases: .*{match}"):
+        read(tmp_path, [started(), line])
 
 
 def test_a_folder_without_events_is_refused(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from server.report.run_record import Evaluated, RunRecord, read_run
-from server.report.verdict import final_round, site_verdict, summarize, worst_site
+from server.report.run_record import RunRecord, read_run
+from server.report.verdict import final_round, site_verdict
 from tests.server.report.made_run import (
     Line,
     case,
@@ -19,30 +19,6 @@ from tests.server.report.made_run import (
 
 def read(tmp_path: Path, lines: list[Line]) -> RunRecord:
     return read_run(written(tmp_path / "toy", lines) / "events.jsonl")
-
-
-def summary_of(*cases: Line) -> Evaluated:
-    return Evaluated.model_validate(
-        {"time": "2026-03-01T10:00:00Z", **evaluated("east", 3, list(cases))}
-    )
-
-
-def test_a_summary_leaves_undefined_values_out_and_says_how_many_are_in() -> None:
-    done = summarize(
-        summary_of(
-            case("A", 0.9, lesion_f1=0.5),
-            case("B", 0.3, lesion_f1=None),
-            case("C", 0.0, lesion_f1=0.25),
-            case("D", None),
-            failed_case("E", "no FLAIR"),
-        )
-    )
-    assert (done.n_scored, done.n_planned) == (4, 5)
-    assert done.mean_dice.value == pytest.approx(0.4)  # (0.9 + 0.3 + 0.0) / 3
-    assert done.median_dice.value == 0.3  # 0.0, 0.3, 0.9
-    assert done.mean_dice.n == 3
-    assert (done.lesion_f1.value, done.lesion_f1.n) == (0.375, 2)  # (0.5 + 0.25) / 2
-    assert (done.lesion_ppv.value, done.lesion_ppv.n) == (None, 0)
 
 
 def test_the_selected_round_counts_even_when_a_later_one_was_scored(tmp_path: Path) -> None:
@@ -109,25 +85,17 @@ def test_means_over_other_cases_are_said_to_be(tmp_path: Path) -> None:
     assert words.endswith("The two means are not over the same cases.")
 
 
-def test_the_worst_site_is_the_one_with_the_lowest_mean_dice(tmp_path: Path) -> None:
-    sites = [{"name": name, "role": "unseen"} for name in ("a", "b", "c", "d")]
-    dice = {"a": 0.5, "b": 0.2, "c": 0.7, "d": None}
-    lines = [
-        started(sites=sites),
-        *(evaluated(site, 1, [case("A", value)]) for site, value in dice.items()),
-    ]
-    record = read(tmp_path, lines)
-    verdicts = [site_verdict(record, site) for site in dice]
+def test_an_evaluation_without_a_planned_case_scores_nothing(tmp_path: Path) -> None:
+    record = read(tmp_path, [started(), evaluated("east", 1, [])])
+    verdict = site_verdict(record, "east")
 
-    worst = worst_site(verdicts)
-    assert worst is not None
-    assert worst.site == "b"
-    assert worst_site([verdicts[0], verdicts[3]]) is None  # one site alone is not the worst
+    assert verdict.network is None
+    assert verdict.in_words() == "No trained network has been scored here yet."
 
 
 def test_a_case_that_only_one_method_scored_has_a_row(tmp_path: Path) -> None:
     rows = site_verdict(read(tmp_path, whole_run()), "east").cases
 
-    assert [row.label for row in rows] == ["sub-A", "sub-B", "sub-C_ses-01", "sub-D"]
+    assert [row.name for row in rows] == ["sub-A", "sub-B", "sub-C_ses-01", "sub-D"]
     assert rows[3].network is not None
     assert rows[3].baseline is None

@@ -1,0 +1,273 @@
+"""Every figure of the unseen sites' verdict, drawn from the tables of an evaluation."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from common.figures.bland_altman import BlandAltman
+from common.figures.froc_chart import FrocChart
+from common.figures.matrix import Matrix, MatrixRow
+from common.figures.paired_differences import MetricDifference, PairedCase, PairedDifferences
+from common.figures.precision_recall_chart import PrecisionRecallChart
+from common.figures.raincloud import Raincloud, SiteCases
+from common.figures.reliability_chart import ReliabilityChart
+from common.figures.size_chart import SizeChart
+from common.figures.threshold_chart import ThresholdChart, ThresholdLine
+from common.metrics.operating_curves import (
+    expected_calibration_error,
+    froc,
+    precision_recall,
+    reliability,
+    suspected_calibration_error,
+)
+from common.metrics.probability_counts import ProbabilityCounts, no_probabilities
+from common.metrics.size_classes import SizeClass, by_size
+from common.metrics.threshold_choice import ThresholdChoice, sum_cases
+from common.metrics.threshold_sweep import ThresholdCounts
+from common.metrics.volume_agreement import volume_agreement
+from server.case_row import CaseRow
+from server.compare.bca import LEVEL
+from server.compare.cases import RunCases, shared_cases
+from server.compare.paired import Comparison, compare
+from server.evaluation_folder import Case, EvaluationFolder
+from server.site_summary import summarize_sites, worst_site
+
+T = TypeVar("T")
+ALL = "all unseen sites"
+SHARED_METRICS = ("dice", "lesion_f1", "lesion_sensitivity", "lesion_ppv")
+"""Metrics without a unit in which network and FLAIR threshold are set side by side."""
+
+
+class Drawing(Protocol):
+    """What every chart offers."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def is_empty(self) -> bool: ...
+    def svg(self) -> str: ...
+    def in_words(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """One evaluation, read once for all of its figures.
+
+    cases, baseline   the rows of the network and of the FLAIR threshold
+    sweeps, sizes, probabilities   by case; lesions by size class over all cases
+    threshold         the decision threshold in use
+    """
+
+    cases: Sequence[CaseRow]
+    baseline: Sequence[CaseRow]
+    sizes: Sequence[SizeClass]
+    sweeps: Mapping[Case, Sequence[ThresholdCounts]]
+    probabilities: Mapping[Case, ProbabilityCounts]
+    threshold: float | None
+
+    @property
+    def sites(self) -> list[str]:
+        """The judged sites, in the order of the table."""
+        return list(dict.fromkeys(row.site for row in self.cases))
+
+    def comparison(self) -> Comparison | None:
+        """The network against the FLAIR threshold; None where either scored nothing, or others."""
+        if not self.baseline or {_key(r) for r in self.baseline} != {_key(r) for r in self.cases}:
+            return None
+        known = {name for row in (*self.cases, *self.baseline) for name in row.metrics}
+        if not known.issuperset(SHARED_METRICS):
+            return None
+        runs = [RunCases("FLAIR threshold", _by_key(self.baseline))]
+        runs.append(RunCases("network", _by_key(self.cases)))
+        return compare(shared_cases(runs, common_only=False), metrics=SHARED_METRICS)
+
+
+def read_evaluation(folder: EvaluationFolder) -> Evaluation | None:
+    """The tables in `folder`; None before the verdict, RunFolderError where one is damaged."""
+    if not folder.cases_file.exists():
+        return None
+    lesions = folder.lesions()
+    return Evaluation(
+        cases=folder.cases(),
+        baseline=folder.baseline(),
+        sizes=by_size(row for of_case in lesions.values() for row in of_case),
+        sweeps=folder.sweeps(),
+        probabilities=folder.probabilities(),
+        threshold=folder.threshold(),
+    )
+
+
+def evaluation_drawings(
+    judged: Evaluation, choice: ThresholdChoice | None, comparison: Comparison | None
+) -> dict[str, Drawing]:
+    """File stem -> chart, in reading order; a chart without anything to show is left out.
+
+    choice   the sweep on training sites that the threshold comes from, if one was made
+    """
+    drawings: dict[str, Drawing] = {
+        "dice-by-site": _raincloud(judged, "dice", "Dice by site"),
+        "lesion-f1-by-site": _raincloud(judged, "lesion_f1", "Lesion F1 by site"),
+        "lesion-size": SizeChart(
+            title="Lesions found and confirmed, by size", classes=judged.sizes
+        ),
+        "froc": FrocChart(
+            title="FROC",
+            series={name: froc(sweeps) for name, sweeps in _by_site(judged.sweeps).items()},
+            threshold=judged.threshold,
+        ),
+        "precision-recall": PrecisionRecallChart(
+            title="Precision and recall, voxel by voxel",
+            series={
+                name: precision_recall(_pooled(counts))
+                for name, counts in _by_site(judged.probabilities).items()
+            },
+            threshold=judged.threshold,
+        ),
+        "threshold": _threshold_chart(judged, choice),
+        "reliability": _reliability_chart(judged),
+        "volume-agreement": _bland_altman(judged),
+    }
+    if comparison is not None:
+        drawings["network-minus-threshold"] = _differences(comparison)
+    return {stem: chart for stem, chart in drawings.items() if not chart.is_empty}
+
+
+def where_tested(rows: Mapping[str, Mapping[str, float | None]], own: Iterable[str]) -> Matrix:
+    """Mean Dice of each method at every site that was scored.
+
+    rows   method -> site -> mean Dice
+    own    sites that took part in the training: scored on the cases they kept from it
+    """
+    columns = tuple(dict.fromkeys(site for of_method in rows.values() for site in of_method))
+    trained = frozenset(own) & frozenset(columns)
+    return Matrix(
+        title="Where it was tested",
+        metric="mean Dice",
+        columns=columns,
+        rows=[
+            MatrixRow(
+                label=method,
+                group="this run",
+                values=tuple(of_method.get(site) for site in columns),
+                own=trained,
+            )
+            for method, of_method in rows.items()
+        ],
+    )
+
+
+def _raincloud(judged: Evaluation, metric: str, title: str) -> Raincloud:
+    summaries = summarize_sites(judged.cases)
+    worst = worst_site(summaries, metric)
+    return Raincloud(
+        title=title,
+        metric=metric.replace("_f1", " F1").replace("dice", "Dice"),
+        sites=[
+            SiteCases(
+                site=summary.site,
+                n_planned=summary.n_planned,
+                cases=tuple(
+                    (row.name, float(value))
+                    for row in judged.cases
+                    if row.site == summary.site and (value := row.metric(metric)) is not None
+                ),
+            )
+            for summary in summaries
+        ],
+        worst_site=None if worst is None else worst.site,
+        value_range=(0.0, 1.0),
+    )
+
+
+def _threshold_chart(judged: Evaluation, choice: ThresholdChoice | None) -> ThresholdChart:
+    """The sweep that chose, where one did, beside the unseen sites' own, which chose nothing."""
+    lines = []
+    thresholds: tuple[float, ...] = choice.thresholds if choice else ()
+    if choice is not None:
+        lines.append(ThresholdLine(label="Dice, cases kept back", values=choice.mean_dice))
+        lines.append(
+            ThresholdLine(label="lesion F1, cases kept back", values=choice.mean_lesion_f1)
+        )
+    sweeps = list(judged.sweeps.values())
+    swept = tuple(at.threshold for at in sweeps[0]) if sweeps else ()
+    if sweeps and (not thresholds or swept == thresholds):
+        thresholds = swept
+        sums = sum_cases(sweeps, thresholds)
+        for name, means in (("Dice", sums.means("dice")), ("lesion F1", sums.means("lesion_f1"))):
+            if means is not None:
+                lines.append(ThresholdLine(label=f"{name}, unseen (not used)", values=means))
+    return ThresholdChart(
+        title="Decision threshold",
+        thresholds=thresholds,
+        lines=lines,
+        chosen=judged.threshold,
+    )
+
+
+def _reliability_chart(judged: Evaluation) -> ReliabilityChart:
+    counts = _pooled(list(judged.probabilities.values()))
+    return ReliabilityChart(
+        title="Reliability of the probabilities",
+        bins=reliability(counts),
+        error=expected_calibration_error(counts),
+        suspected_error=suspected_calibration_error(counts),
+    )
+
+
+def _bland_altman(judged: Evaluation) -> BlandAltman:
+    scored = [row for row in judged.cases if row.failed is None]
+    agreement = volume_agreement((row.name, row.metrics) for row in scored)
+    return BlandAltman(
+        title="Agreement of lesion volumes",
+        sites={
+            site: volume_agreement((r.name, r.metrics) for r in scored if r.site == site).points
+            for site in judged.sites
+        },
+        bias_ml=agreement.bias_ml,
+        limits_ml=agreement.limits_ml,
+    )
+
+
+def _differences(comparison: Comparison) -> PairedDifferences:
+    return PairedDifferences(
+        title="Network against FLAIR threshold, case by case",
+        first="network",
+        second="FLAIR threshold",
+        interval=f"{LEVEL:.0%} BCa interval",
+        metrics=[
+            MetricDifference(
+                metric=line.metric.replace("_", " "),
+                cases=[
+                    PairedCase(site=pair.site, case=pair.name, difference=pair.difference)
+                    for pair in line.pairs
+                ],
+                mean=line.mean_difference,
+                interval=line.interval,
+            )
+            for line in comparison.metrics
+        ],
+    )
+
+
+def _by_site(by_case: Mapping[Case, T]) -> dict[str, list[T]]:
+    """Site -> its cases' entries; with several sites, all of them together as well."""
+    sites: dict[str, list[T]] = {}
+    for (site, _), entry in by_case.items():
+        sites.setdefault(site, []).append(entry)
+    return sites if len(sites) < 2 else {ALL: list(by_case.values()), **sites}
+
+
+def _pooled(counts: Sequence[ProbabilityCounts]) -> ProbabilityCounts:
+    return functools.reduce(operator.add, counts, no_probabilities())
+
+
+def _key(row: CaseRow) -> tuple[str, str, str | None]:
+    return row.site, row.subject, row.session
+
+
+def _by_key(rows: Iterable[CaseRow]) -> dict[tuple[str, str, str | None], CaseRow]:
+    return {_key(row): row for row in rows}
