@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -18,7 +17,9 @@ from common.metrics.case import CaseScore, score_files
 from common.metrics.lesion_table import LesionRow, lesion_rows
 from common.metrics.mask import lesion_mask
 from common.metrics.presets import LesionDefinition
+from server.case_row import CaseRow
 from server.score_pairs import Pair
+from server.site_summary import SiteSummary, summarize_site
 
 COLUMNS = ("case", "failed")
 """The columns before the metrics."""
@@ -128,31 +129,19 @@ def score_pairs(
     return [scored[pair.case] for pair in pairs]
 
 
-def summary(scored: Sequence[ScoredPair]) -> dict[str, Any]:
-    """Planned and scored cases, then mean, median and n of each metric over its defined values."""
-    by_metric: dict[str, list[float]] = {}
-    for case in scored:
-        if case.score is None:
-            continue
-        for name, value in case.score.metrics().items():
-            by_metric.setdefault(name, []).extend([] if value is None else [value])
-    n_failed = sum(case.failed is not None for case in scored)
-    return {
-        "n_planned": len(scored),
-        "n_scored": len(scored) - n_failed,
-        "n_failed": n_failed,
-        "metrics": {name: _middle(values) for name, values in by_metric.items()},
-    }
-
-
-def _middle(values: Sequence[float]) -> dict[str, float | int | None]:
-    if not values:
-        return {"mean": None, "median": None, "n": 0}
-    return {
-        "mean": statistics.fmean(values),
-        "median": float(statistics.median(values)),
-        "n": len(values),
-    }
+def summary(scored: Sequence[ScoredPair]) -> SiteSummary:
+    """The folder as one site: planned and scored cases, and every metric over them."""
+    return summarize_site(
+        [
+            CaseRow(
+                site="",
+                subject=case.case,
+                failed=case.failed,
+                metrics={} if case.score is None else case.score.metrics(),
+            )
+            for case in scored
+        ]
+    )
 
 
 def _scored_or_failed(pair: Pair, scoring: Scoring) -> ScoredPair:

@@ -10,12 +10,13 @@ import numpy as np
 
 from common.metrics.cohort import (
     FalseDetections,
+    IsbiScore,
     PatientLevel,
     false_detections,
+    isbi_score,
     patient_level,
 )
 from common.metrics.volume_agreement import VolumeAgreement, volume_agreement
-from common.metrics.voxel import VoxelCounts
 from server.case_row import CaseRow
 
 VOXEL_COUNTS = ("tp_voxels", "fp_voxels", "fn_voxels")
@@ -79,6 +80,7 @@ class SiteSummary:
     agreement: VolumeAgreement
     patient_level: PatientLevel
     false_detections: FalseDetections
+    isbi: IsbiScore
 
     def metric(self, name: str) -> Spread:
         """The spread of one metric; NOTHING where no case has it."""
@@ -107,6 +109,7 @@ class SiteSummary:
                 "n_free": self.patient_level.n_free,
             },
             "false_detections": asdict(self.false_detections),
+            "isbi": {"score": self.isbi.score, **asdict(self.isbi)},
         }
 
 
@@ -133,6 +136,7 @@ def summarize_site(rows: Sequence[CaseRow]) -> SiteSummary:
         agreement=volume_agreement((row.name, row.metrics) for row in scored),
         patient_level=patient_level(row.metrics for row in scored),
         false_detections=false_detections(row.metrics for row in scored),
+        isbi=isbi_score([row.metrics for row in scored]),
     )
 
 
@@ -180,5 +184,5 @@ def _pooled_dice(scored: Sequence[CaseRow]) -> float | None:
     columns = [defined(scored, name) for name in VOXEL_COUNTS]
     if any(len(column) < len(scored) for column in columns):
         return None
-    tp, fp, fn = (int(sum(column)) for column in columns)
-    return VoxelCounts(tp=tp, fp=fp, fn=fn, tn=0).dice
+    tp, fp, fn = (sum(column) for column in columns)  # not whole where rows are means of others
+    return 2 * tp / (2 * tp + fp + fn) if tp + fn else None

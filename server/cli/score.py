@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
@@ -18,6 +18,7 @@ from common.metrics.presets import MSSEG2016, PRESETS, preset
 if TYPE_CHECKING:
     from common.metrics.case import CaseScore
     from server.score_folders import ScoredPair, Scoring
+    from server.site_summary import SiteSummary
 
 
 def score(
@@ -192,7 +193,8 @@ def _show_all(scored: Sequence[ScoredPair], scoring: Scoring, *, as_json: bool) 
             {**case.as_dict(), "notes": list(case.score.notes) if case.score else []}
             for case in scored
         ]
-        shown = {"definition": scoring.definition.as_dict(), "cases": cases, "summary": total}
+        figures = {name: value for name, value in total.as_dict().items() if name != "site"}
+        shown = {"definition": scoring.definition.as_dict(), "cases": cases, "summary": figures}
         print(json.dumps(shown, allow_nan=False, indent=2))
     else:
         _print_summary(total, str(scoring.definition))
@@ -212,17 +214,42 @@ def _print_table(scored: CaseScore) -> None:
         console.print(f"note: {note}", markup=False)
 
 
-def _print_summary(total: dict[str, Any], definition: str) -> None:
+def _print_summary(total: SiteSummary, definition: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("metric", caption=definition, caption_justify="left")
-    for column in ("mean", "median", "n"):
+    for column in ("mean", "median", "quartiles", "n"):
         table.add_column(column, justify="right")
-    for name, over_cases in total["metrics"].items():
-        table.add_row(name, *(_in_words(over_cases[column]) for column in ("mean", "median", "n")))
+    for name, over_cases in total.metrics.items():
+        quartiles = f"{_in_words(over_cases.q1)} to {_in_words(over_cases.q3)}"
+        table.add_row(
+            name,
+            _in_words(over_cases.mean),
+            _in_words(over_cases.median),
+            quartiles if over_cases.n else "undefined",
+            str(over_cases.n),
+        )
     Console().print(table)
-    print(f"cases: {total['n_planned']} planned, {total['n_scored']} scored")
+    bearing, false = total.patient_level, total.false_detections
+    limits = total.agreement.limits_ml
+    print(f"cases: {total.n_planned} planned, {total.n_scored} scored")
+    print(f"Dice of all voxels together: {_in_words(total.pooled_dice)}")
+    print(
+        f"volume, predicted minus reference: bias {_in_words(total.agreement.bias_ml)} mL"
+        + ("" if limits is None else f", limits {limits[0]:.4f} to {limits[1]:.4f} mL")
+    )
+    print(
+        f"scans with lesions in which one was predicted: {bearing.n_bearing_found} of "
+        f"{bearing.n_bearing}; scans without in which none was: {bearing.n_free_clean} of "
+        f"{bearing.n_free}"
+    )
+    if false.n:
+        print(
+            f"in the {false.n} scans without lesions, on average {_in_words(false.mean_count)} "
+            f"false lesions of {_in_words(false.mean_volume_mm3)} mm3"
+        )
+    print(f"ISBI score: {_in_words(total.isbi.score)}")
 
 
 def _write(

@@ -138,15 +138,13 @@ def test_the_summary_leaves_undefined_values_out_and_failed_cases_in(tmp_path: P
         ScoredPair(case="d", failed="no prediction"),
     ]
     total = summary(scored)
-    assert (total["n_planned"], total["n_scored"], total["n_failed"]) == (4, 3, 1)
-    assert total["metrics"]["dice"] == {
-        "mean": pytest.approx((1 + 8 / 12 + 0) / 3),
-        "median": 8 / 12,
-        "n": 3,
-    }
-    assert total["metrics"]["ppv"] == {"mean": 1.0, "median": 1.0, "n": 2}
+    assert (total.n_planned, total.n_scored, total.failed) == (4, 3, (("d", "no prediction"),))
+    dice, ppv = total.metric("dice"), total.metric("ppv")
+    assert (dice.mean, dice.median, dice.n) == (pytest.approx((1 + 8 / 12 + 0) / 3), 8 / 12, 3)
+    assert (ppv.mean, ppv.median, ppv.n) == (1.0, 1.0, 2)
 
 
 def test_a_metric_undefined_everywhere_has_no_mean(tmp_path: Path) -> None:
     scored = [score_pair(pair(tmp_path, "c", bar(0, 0)), Scoring(definition=MSSEG2016))]
-    assert summary(scored)["metrics"]["hausdorff_mm"] == {"mean": None, "median": None, "n": 0}
+    assert summary(scored).metric("hausdorff_mm").n == 0
+    assert summary(scored).metric("hausdorff_mm").mean is None
