@@ -85,7 +85,9 @@ def test_a_run_ends_completed_with_model_report_scores_and_pictures(finished: Ru
     assert [row.split(",")[:2] for row in rows[1:]] == [["porto", "sub-01"], ["porto", "sub-02"]]
     assert sorted(p.name for p in (finished.evaluation / "porto").iterdir()) == [
         "sub-01.png",
+        "sub-01.view.json",
         "sub-02.png",
+        "sub-02.view.json",
     ]
 
 

@@ -70,7 +70,7 @@ def test_the_frame_forbids_scripts_and_addresses_outside_the_page() -> None:
 
 
 def test_a_value_the_template_wants_and_does_not_get_is_an_error() -> None:
-    with pytest.raises(UndefinedError, match="'run' is undefined"):
+    with pytest.raises(UndefinedError, match="'pictures' is undefined"):
         rendered_page("report.html.j2", package="server.report", values={})
 
 
