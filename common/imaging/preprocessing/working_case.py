@@ -1,0 +1,46 @@
+"""One case on its way through the chain: every image still on its own grid, its move remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from common.imaging.volume import Volume
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class WorkingImage:
+    """An image on the grid it was acquired on, and where it belongs in the common space.
+
+    volume      scanner grid, until the one resampling of the chain
+    to_common   (4, 4) float64, rigid: RAS+ world mm of the scanner -> RAS+ world mm of the common
+                space; the identity until the image has been registered
+
+    Moves are composed, not applied: an image is interpolated once, whatever the chain.
+    """
+
+    volume: Volume
+    to_common: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class WorkingCase:
+    """The images of one subject-session between two steps of the chain.
+
+    images      modality -> image, in the recipe's channel order
+    reference   the modality that defines the common space
+    brain       bool, or None before the brain has been found
+    lesions     the reference's labels, or None without one
+    notes       what a step has to say, in words fit for a finding
+    """
+
+    images: Mapping[str, WorkingImage]
+    reference: str
+    brain: WorkingImage | None = None
+    lesions: WorkingImage | None = None
+    notes: tuple[str, ...] = ()
