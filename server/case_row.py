@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,10 @@ Value = float | int | None
 
 PLACE = ("site", "subject", "session", "failed")
 """The columns before the metrics."""
+
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+LARGEST = 1e12
+"""No count of voxels and no volume in mm3 comes near it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,16 +105,11 @@ def read_cases(path: Path) -> list[CaseRow]:
 
 
 def _value(name: str, value: Any) -> Value:
-    if value is None or isinstance(value, int | float):
-        return value
-    try:
-        return int(value)
-    except ValueError:
-        pass
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{name}: want a finite number or nothing, got {value!r}")
-    return number
+    """The number as a table or an event holds it; ValueError for anything else."""
+    if value is None:
+        return None
+    if isinstance(value, str) and len(value) < 40 and NUMBER.fullmatch(value):
+        value = int(value) if value.lstrip("-").isdigit() else float(value)
+    if not isinstance(value, int | float) or not abs(value) <= LARGEST:  # NaN fails as well
+        raise ValueError(f"{name}: want a number up to {LARGEST:g} or nothing, got {value!r:.40}")
+    return value

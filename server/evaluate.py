@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from common.errors import LesionFedError
+from common.errors import LesionFedError, SiteDataError
 from common.figures.case_picture import case_picture
 from common.figures.viewer import viewer_volume
 from common.imaging.prepared import PreparedCase
@@ -24,7 +24,13 @@ from common.model_file import Model
 from common.whole_file import write_whole
 from server.case_row import CaseRow
 from server.evaluation_folder import EvaluationFolder, ScoredCase
-from server.unseen_sites import failed_row, open_unseen_site, score_prepared
+from server.unseen_sites import (
+    UnseenSite,
+    failed_row,
+    open_unseen_site,
+    score_prepared,
+    unusable_site,
+)
 
 Probability = npt.NDArray[np.float32]
 
@@ -45,20 +51,27 @@ def evaluate(
     images    whether each case is drawn and kept for the viewer, under `out`/SITE
     on_case   called before each case with its name, its number from 1, and how many there are
 
-    All sites are opened before the first case is scored: a folder that cannot be read is known at
-    once. A case that cannot be scored is a row with its reason.
+    All sites are opened before the first case is scored: a folder without a case is known at once
+    (SiteDataError). A case that cannot be scored is a row with its reason, and so is every case of
+    a site none of whose cases can be used.
     """
     torch.set_num_threads(model.recipe.compute.threads)
     network = new_network(model.recipe)
     load_parameters(network, model.parameters)
-    opened = [
-        open_unseen_site(name, data, recipe=model.recipe, template=model.template, store=store)
-        for name, data in sites.items()
-    ]
+    opened: list[UnseenSite] = []
+    failed: list[CaseRow] = []
+    for name, data in sites.items():
+        try:
+            opened.append(
+                open_unseen_site(
+                    name, data, recipe=model.recipe, template=model.template, store=store
+                )
+            )
+        except SiteDataError:
+            failed += unusable_site(name, data, recipe=model.recipe)
     n_cases = sum(len(site.cases) for site in opened)
     folder = EvaluationFolder(out)
     scored: list[ScoredCase] = []
-    failed: list[CaseRow] = []
     number = 0
     for site in opened:
         failed += site.failed
@@ -112,7 +125,7 @@ def _draw(
     model: Model,
 ) -> None:
     dice = row.metric("dice")
-    shown = "undefined" if dice is None else f"{dice:.2f}"
+    shown = "undefined" if dice is None else f"{dice:.3f}"
     title = f"{row.site}, {case.name}, Dice {shown}"
     picture = folder.picture_file(row.site, case.name)
     picture.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,11 +195,18 @@ def _lesion_of(row: Mapping[str, str]) -> LesionRow:
         mask="reference" if mask == "reference" else "prediction",
         lesion=int(row["lesion"]),
         n_voxels=int(row["n_voxels"]),
-        volume_mm3=float(row["volume_mm3"]),
-        centroid_mm=(float(row["x_mm"]), float(row["y_mm"]), float(row["z_mm"])),
+        volume_mm3=_number(row, "volume_mm3"),
+        centroid_mm=(_number(row, "x_mm"), _number(row, "y_mm"), _number(row, "z_mm")),
         detected=bool(int(row["detected"])),
-        overlap=float(row["overlap"]),
+        overlap=_number(row, "overlap"),
     )
+
+
+def _number(row: Mapping[str, str], name: str) -> float:
+    """The column as a finite number; ValueError otherwise."""
+    if not math.isfinite(value := float(row[name])):
+        raise ValueError(f"{name}: want a finite number, got {row[name]!r}")
+    return value
 
 
 def _counts(at: ThresholdCounts) -> dict[str, Any]:
@@ -219,11 +227,11 @@ def _counts_of(row: Mapping[str, str]) -> ThresholdCounts:
         if field.name not in (*volumes, *flags)
     ]
     lesions: dict[str, Any] = {name: int(row[name]) for name in counts}
-    lesions |= {name: float(row[name]) for name in volumes}
+    lesions |= {name: _number(row, name) for name in volumes}
     lesions |= {name: bool(int(row[name])) for name in flags}
     voxels = {field.name: int(row[field.name]) for field in dataclasses.fields(VoxelCounts)}
     return ThresholdCounts(
-        threshold=float(row["threshold"]),
+        threshold=_number(row, "threshold"),
         voxels=VoxelCounts(**voxels),
         lesions=LesionCounts(**lesions),
     )
@@ -245,7 +253,7 @@ def _bin_of(row: Mapping[str, str]) -> tuple[int, int, int, float]:
     index = int(row["bin"])
     if not 0 <= index < N_BINS:
         raise ValueError(f"bin: want 0 to {N_BINS - 1}, got {index}")
-    return index, int(row["n_voxels"]), int(row["n_lesion_voxels"]), float(row["probability_sum"])
+    return index, int(row["n_voxels"]), int(row["n_lesion_voxels"]), _number(row, "probability_sum")
 
 
 def _counts_of_bins(bins: Sequence[tuple[int, int, int, float]]) -> ProbabilityCounts:

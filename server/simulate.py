@@ -53,7 +53,7 @@ def lay_out(
         site_folder.mkdir(parents=True)
         settings = {
             "name": name,
-            "data": str(data),
+            "data": str(data.resolve()),
             "work": "work",
             "policy": {"min_subjects": MIN_SUBJECTS},
         }
@@ -70,4 +70,4 @@ def simulate(
 
 
 def _held_out(folders: Folders) -> list[dict[str, object]]:
-    return [{"name": name, "data": data} for name, data in folders.items()]
+    return [{"name": name, "data": data.resolve()} for name, data in folders.items()]

@@ -147,14 +147,16 @@ def defined(rows: Iterable[CaseRow], metric: str) -> list[float]:
 
 
 def worst_site(summaries: Iterable[SiteSummary], metric: str = "dice") -> SiteSummary | None:
-    """The site with the worst mean of `metric`; None with fewer than two that have one.
+    """The site with the worst mean of `metric`; None unless two differ.
 
     A site none of whose cases defines the metric cannot be ranked and is passed over.
     """
     sign = -1 if metric in LOWER_IS_BETTER else 1
     means = [(summary.metric(metric).mean, summary) for summary in summaries]
     ranked = [(sign * mean, summary) for mean, summary in means if mean is not None]
-    return min(ranked, key=lambda pair: pair[0])[1] if len(ranked) > 1 else None
+    if len({mean for mean, _ in ranked}) < 2:
+        return None
+    return min(ranked, key=lambda pair: pair[0])[1]
 
 
 def as_rows(summaries: Iterable[SiteSummary]) -> list[dict[str, Any]]:

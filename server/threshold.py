@@ -14,7 +14,7 @@ from common.learning.model import new_network
 from common.learning.parameters import load_parameters
 from common.metrics.threshold_choice import By, ThresholdChoice, choose, sum_cases
 from common.model_file import Model
-from server.run_folder import RunFolder
+from server.parts_in_run import parts_in_run
 from server.unseen_sites import open_unseen_site
 
 
@@ -29,21 +29,20 @@ class SiteSweep:
     failed: Mapping[str, str]
 
 
-def require_no_unseen_site(model_file: Path, sites: Mapping[str, Path]) -> None:
-    """Nothing, or ConfigError where a site is one that judges the run beside `model_file`.
-
-    A model file alone does not say who judges it; the run folder that it lies in does.
-    """
-    folder = RunFolder(model_file.resolve().parent)
-    if not folder.consortium_file.exists():
-        return
-    for unseen in folder.consortium().unseen:
-        for name, data in sites.items():
-            if name == unseen.name or data.resolve() == unseen.data.resolve():
-                raise ConfigError(
-                    f"--on {name}={data}: this is site {unseen.name}, which judges this run. A "
-                    "threshold chosen on it would void the verdict: name a validation site."
-                )
+def require_a_choice_is_fair(model_file: Path, sites: Mapping[str, Path]) -> None:
+    """Nothing, or ConfigError where a site judges the run beside `model_file`, or trained it."""
+    parts = parts_in_run(model_file, sites)
+    for name, part in parts.items():
+        if part == "unseen":
+            raise ConfigError(
+                f"--on {name}={sites[name]}: this site judges this run. A threshold chosen on it "
+                "would void the verdict: name a validation site."
+            )
+        if part == "train":
+            raise ConfigError(
+                f"--on {name}={sites[name]}: this site trained this network, which is surer there "
+                "than anywhere else: name a validation site."
+            )
 
 
 def choose_threshold(

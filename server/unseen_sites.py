@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from common.errors import LesionFedError
+from common.errors import LesionFedError, SiteDataError
+from common.imaging.findings import Finding, as_text
+from common.imaging.intake import survey
 from common.imaging.prepared import PreparedCase
 from common.imaging.prepared_site import prepared_site
 from common.imaging.preprocessing.template import Template
@@ -74,10 +76,33 @@ def open_unseen_site(
                 site=name,
                 subject=subject,
                 session=session or None,
-                failed="quarantined by intake",
+                failed=f"left out: {reason_of(left_out, prepared.findings)}",
             )
         )
     return UnseenSite(name, scorable, tuple(failed))
+
+
+def unusable_site(name: str, data: Path, *, recipe: Recipe) -> list[CaseRow]:
+    """A failed row for every case of a site none of whose cases can be scored.
+
+    SiteDataError where there is no case at all: then the folder is the wrong one.
+    """
+    intake = survey(data, modalities=recipe.task.modalities)
+    cases = [*(case.name for case in intake.usable), *intake.quarantined]
+    if not cases:
+        raise SiteDataError(f"{data}: no case in it. {as_text(intake.findings)}")
+    rows = []
+    for case in sorted(cases):
+        subject, _, session = case.partition("_")
+        reason = f"left out: {reason_of(case, intake.findings)}"
+        rows.append(CaseRow(site=name, subject=subject, session=session or None, failed=reason))
+    return rows
+
+
+def reason_of(case: str, findings: Sequence[Finding]) -> str:
+    """The codes of what keeps a case from being used: their texts hold paths, tables travel."""
+    codes = {f.code: None for f in findings if f.case == case and f.level == "blocking"}
+    return ", ".join(codes) or "standardization"
 
 
 def score_prepared(case: PreparedCase, mask: BoolArray, *, site: str, recipe: Recipe) -> CaseRow:
@@ -95,7 +120,7 @@ def score_prepared(case: PreparedCase, mask: BoolArray, *, site: str, recipe: Re
 
 def failed_row(site: str, case: PreparedCase, error: LesionFedError) -> CaseRow:
     """The row of a case that could not be scored; it counts among the planned ones."""
-    return CaseRow(site=site, subject=case.subject, session=case.session, failed=str(error))
+    return CaseRow(site=site, subject=case.subject, session=case.session, failed=error.code)
 
 
 def by_network(network: nn.Module, recipe: Recipe, threshold: float) -> Segment:

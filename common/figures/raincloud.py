@@ -83,7 +83,7 @@ class Raincloud:
 
     def in_words(self) -> str:
         """Mean, median, number of cases and worst case of every site."""
-        return " ".join([f"{self.title}, by site.", *map(self._site_in_words, self.sites)])
+        return " ".join([f"{self.title}.", *map(self._site_in_words, self.sites)])
 
     def _site_in_words(self, site: SiteCases) -> str:
         mark = " (worst site)" if site.site == self.worst_site else ""

@@ -41,6 +41,8 @@ def find_lesions(mask: BoolArray, *, spacing_mm: Spacing, definition: LesionDefi
     mask  (i, j, k); one stored with i fastest, as NIfTI is read, is not copied
     """
     mask = np.asfortranarray(mask)
+    if not mask.flags.writeable:  # cc3d takes no other
+        mask = mask.copy(order="F")
     components = cc3d.connected_components(
         mask, connectivity=definition.connectivity, binary_image=True
     )
@@ -63,9 +65,10 @@ def voxel_volume_mm3(spacing_mm: Spacing) -> float:
     """Volume of one voxel, mm3: the spacings as float32, as a header has them, times in float64.
 
     The float32 matters: 5 voxels of 1 x 1 x 0.6 mm come out above 3 mm3, as the challenge's tool
-    has it, for float32(0.6) is 0.6000000238.
+    has it, for float32(0.6) is 0.6000000238. An oblique affine gives that spacing back as
+    0.5999999 or so, hence the rounding to 1e-6 mm: no lesion comes and goes with the head's angle.
     """
-    spacing = np.asarray(spacing_mm, dtype=np.float32)
+    spacing = np.round(np.asarray(spacing_mm, dtype=np.float64), 6).astype(np.float32)
     if spacing.shape != (3,) or not (np.isfinite(spacing).all() and (spacing > 0).all()):
         raise GeometryError(f"spacing_mm: want three lengths above 0, got {spacing_mm!r}")
     i, j, k = (float(length) for length in spacing)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from common.errors import ConfigError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -55,6 +57,8 @@ def compare(
     from server.compare.paired import compare as compare_runs
     from server.compare.table import as_dict, as_rows
 
+    if table is not None and not table.parent.is_dir():
+        raise ConfigError(f"--csv {table}: no such folder {table.parent}. Make it first.")
     shared = shared_cases(read_runs(runs), common_only=common_cases)
     comparison = compare_runs(shared, metrics=metric)
     if table is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,17 +35,31 @@ def evaluate(
         bool, typer.Option("--json", help="Cases, sites and the worst site as one JSON object.")
     ] = False,
 ) -> None:
-    """Scores a model file case by case on held-out sites, and sums up each site."""
+    """Scores a model file case by case on held-out sites, and sums up each site.
+
+    Writes cases.csv, lesions.csv, thresholds.csv, probabilities.csv, sites.csv and definition.json.
+    With images, prepared cases are kept in OUT/prepared for the next time: images of patients.
+    Exit code 1 when a planned case has no score. A site that trained the model is refused where the
+    model lies in its run's folder; a model file alone cannot tell.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from common.model_file import read_model
     from server.evaluate import evaluate as evaluate_sites
+    from server.parts_in_run import parts_in_run
     from server.site_summary import summarize_sites, worst_site
 
     sites = named_folders(held_out, option="--held-out")
     if not sites:
         raise ConfigError("want at least one --held-out NAME=PATH")
+    for name, part in parts_in_run(model, sites).items():
+        if part in ("train", "validation"):
+            did = "trained this network" if part == "train" else "chose the round of this network"
+            raise ConfigError(
+                f"--held-out {name}={sites[name]}: this site {did}, so it cannot judge it. Name a "
+                "site that took no part."
+            )
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -58,9 +74,10 @@ def evaluate(
         def show(name: str, number: int, n_cases: int) -> None:
             progress.update(task, description=name, completed=number - 1, total=n_cases)
 
-        by_site = evaluate_sites(
-            read_model(model), sites, out=out, store=out / "prepared", images=images, on_case=show
-        )
+        with nullcontext(out / "prepared") if images else TemporaryDirectory() as store:
+            by_site = evaluate_sites(
+                read_model(model), sites, out=out, store=Path(store), images=images, on_case=show
+            )
     rows = [row for of_site in by_site.values() for row in of_site]
     summaries = summarize_sites(rows)
     worst = worst_site(summaries)
@@ -71,7 +88,18 @@ def evaluate(
             "worst_site": None if worst is None else worst.site,
         }
         print(json.dumps(told, allow_nan=False))
-        return
+    else:
+        _show(rows, summaries, worst)
+        print(f"rows  {out / 'cases.csv'}")
+    if any(row.failed is not None for row in rows):
+        raise typer.Exit(1)
+
+
+def _show(
+    rows: Sequence[CaseRow], summaries: Sequence[SiteSummary], worst: SiteSummary | None
+) -> None:
+    from rich.console import Console
+
     console = Console()
     console.print(_case_table(rows))
     console.print(_site_table(summaries))
@@ -79,7 +107,6 @@ def evaluate(
         print(_worst_in_words(worst))
     if unranked := [s.site for s in summaries if s.metric("dice").mean is None]:
         print(f"No Dice is defined at: {', '.join(unranked)}.")
-    print(f"rows  {out / 'cases.csv'}")
 
 
 def _case_table(rows: Sequence[CaseRow]) -> Table:

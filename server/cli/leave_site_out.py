@@ -60,14 +60,18 @@ def leave_site_out(
         _refuse_settings_beside_resume()
         folder = StudyFolder(resume)
     else:
+        from common.imaging.intake import examine
         from common.recipe import load_recipe
         from server.leave_site_out.plan import make_plan
 
         overrides = list(set_ or [])
         overrides += [f"federation.rounds={rounds}"] if rounds is not None else []
         sites = named_folders(site or [], option="--site")
+        wanted = load_recipe(recipe, scale=scale, overrides=overrides)
+        for data in sites.values():
+            examine(data, modalities=wanted.task.modalities)  # known now, not nine networks later
         folder = StudyFolder(out)
-        folder.begin(make_plan(load_recipe(recipe, scale=scale, overrides=overrides), sites))
+        folder.begin(make_plan(wanted, sites))
     _conduct(folder, images=images, quiet=quiet or as_json)
     result = _result(folder)
     if as_json:

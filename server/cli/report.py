@@ -22,8 +22,9 @@ def report(
         bool,
         typer.Option(
             "--bundle",
-            help="Write RUN/bundle.zip as well: the report, every table as CSV, every figure as "
-            "SVG, recipe, lock and commit.",
+            help="Write RUN/bundle.zip as well (with pictures of patients: "
+            "bundle-with-images.zip): the report, every table as CSV, every figure as SVG, "
+            "recipe, lock and commit.",
         ),
     ] = False,
 ) -> None:
@@ -36,7 +37,8 @@ def report(
     from server.report.render import write_report  # jinja2 and matplotlib: kept from --help
 
     try:
-        archive = run / "bundle.zip" if bundle else None
+        name = "bundle.zip" if no_images else "bundle-with-images.zip"
+        archive = run / name if bundle else None
         path = write_report(run, images=not no_images, bundle=archive)
     except LesionFedError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)

@@ -13,7 +13,7 @@ import click
 import typer
 
 from common.errors import ConfigError
-from common.metrics.presets import MSSEG2016, PRESETS, preset
+from common.metrics.presets import ISBI2015, MSSEG2016, PRESETS, LesionDefinition, preset
 
 if TYPE_CHECKING:
     from common.metrics.case import CaseScore
@@ -121,7 +121,7 @@ def _are_folders(reference: Path, prediction: Path) -> bool:
 
     raise ConfigError(
         f"REF and PRED: want two files or two folders; {kind(reference)}, {kind(prediction)}. "
-        "Give the single file's partner, or both folders."
+        "Give two files, or two folders."
     )
 
 
@@ -197,7 +197,7 @@ def _show_all(scored: Sequence[ScoredPair], scoring: Scoring, *, as_json: bool) 
         shown = {"definition": scoring.definition.as_dict(), "cases": cases, "summary": figures}
         print(json.dumps(shown, allow_nan=False, indent=2))
     else:
-        _print_summary(total, str(scoring.definition))
+        _print_summary(total, scoring.definition)
 
 
 def _print_table(scored: CaseScore) -> None:
@@ -214,11 +214,11 @@ def _print_table(scored: CaseScore) -> None:
         console.print(f"note: {note}", markup=False)
 
 
-def _print_summary(total: SiteSummary, definition: str) -> None:
+def _print_summary(total: SiteSummary, definition: LesionDefinition) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("metric", caption=definition, caption_justify="left")
+    table = Table("metric", caption=str(definition), caption_justify="left")
     for column in ("mean", "median", "quartiles", "n"):
         table.add_column(column, justify="right")
     for name, over_cases in total.metrics.items():
@@ -246,10 +246,11 @@ def _print_summary(total: SiteSummary, definition: str) -> None:
     )
     if false.n:
         print(
-            f"in the {false.n} scans without lesions, on average {_in_words(false.mean_count)} "
+            f"in scans without lesions ({false.n}), on average {_in_words(false.mean_count)} "
             f"false lesions of {_in_words(false.mean_volume_mm3)} mm3"
         )
-    print(f"ISBI score: {_in_words(total.isbi.score)}")
+    if definition.name == ISBI2015.name:
+        print(f"ISBI score: {_in_words(total.isbi.score)}")
 
 
 def _write(

@@ -44,18 +44,18 @@ def threshold(
     """Tries 0.05 to 0.95 on every case of the sites, and names the best decision threshold.
 
     Choose on validation sites. A threshold chosen on an unseen site voids the verdict on that site:
-    it has then been looked at. Where the model lies in its run's folder, the run's own unseen sites
-    are refused; a model file alone cannot tell.
+    it has then been looked at. Where the model lies in its run's folder, the run's own unseen and
+    training sites are refused; a model file alone cannot tell.
     """
     from rich.console import Console
 
     from common.model_file import read_model, write_model
-    from server.threshold import choose_threshold, require_no_unseen_site
+    from server.threshold import choose_threshold, require_a_choice_is_fair
 
     sites = named_folders(on, option="--on")
     if not sites:
         raise ConfigError("want at least one --on NAME=PATH")
-    require_no_unseen_site(model, sites)
+    require_a_choice_is_fair(model, sites)
     if out is not None and (out / "cases.csv").exists():
         raise ConfigError(
             f"--out {out}: an evaluation is kept there, with a thresholds.csv of its own. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from server.case_row import CaseRow, read_cases
 
 Key = tuple[str, str, str | None]
 """Site, subject, session: the same case in every run."""
+
+REFERENCE = ("reference voxels", "reference lesions", "a reference volume in mm3 of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,9 @@ def shared_cases(runs: Sequence[RunCases], *, common_only: bool) -> SharedCases:
     """The cases of all runs; ConfigError where the sets differ, unless `common_only`.
 
     common_only   leave out, and count, every case that is not in all the runs
+
+    ConfigError as well where a case was judged against another reference, or with another
+    definition of a lesion, than in the first run.
     """
     in_all = set.intersection(*(set(run.rows) for run in runs))
     left_out = {run.label: len(run.rows) - len(in_all) for run in runs}
@@ -82,10 +88,34 @@ def shared_cases(runs: Sequence[RunCases], *, common_only: bool) -> SharedCases:
             "is known by the site's name, subject and session."
         )
     keys = [key for key in runs[0].rows if key in in_all]
+    for run in runs[1:]:
+        _require_same_reference(runs[0], run, keys)
     return SharedCases(
         runs=tuple(RunCases(run.label, {key: run.rows[key] for key in keys}) for run in runs),
         left_out=left_out,
     )
+
+
+def _require_same_reference(first: RunCases, other: RunCases, keys: Sequence[Key]) -> None:
+    """Nothing, or ConfigError naming the case whose reference is not the same in both runs."""
+    for key in keys:
+        for what, a, b in zip(
+            REFERENCE, _reference(first.rows[key]), _reference(other.rows[key]), strict=True
+        ):
+            if a is not None and b is not None and not math.isclose(a, b, rel_tol=1e-6):
+                row = first.rows[key]
+                raise ConfigError(
+                    f"{row.site} {row.name}: want one reference and one definition of a lesion in "
+                    f"all runs, got {what} {a:g} in {first.label} and {b:g} in {other.label}. "
+                    "Evaluate both with the same masks and the same evaluation.preset."
+                )
+
+
+def _reference(row: CaseRow) -> tuple[float | None, float | None, float | None]:
+    """What the reference and the definition alone decide, in the order of REFERENCE."""
+    tp, fn = row.metric("tp_voxels"), row.metric("fn_voxels")
+    n_voxels = None if tp is None or fn is None else tp + fn
+    return n_voxels, row.metric("n_reference_lesions"), row.metric("reference_volume_mm3")
 
 
 def _only_in(run: RunCases, in_all: set[Key]) -> str:

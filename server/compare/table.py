@@ -11,7 +11,8 @@ from server.compare.paired import Comparison, PairedMetric
 METHODS = (
     "Difference: the other run minus the first, over cases both scored and that define the metric; "
     f"interval: {LEVEL:.0%} BCa bootstrap of the mean difference, {N_RESAMPLES:,} resamples of "
-    "patients within their site, all sessions of a patient together; "
+    "patients within their site, all sessions of a patient together (a site with one patient adds "
+    "no spread); "
     "p: Wilcoxon signed-rank, two-sided, zero differences left out, each session a case of its own "
     "(so p is too small where patients have several); "
     "effect: matched-pairs rank-biserial correlation; "

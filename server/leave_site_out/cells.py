@@ -73,7 +73,7 @@ def _cell(folder: StudyFolder, plan: Plan, run: PlannedRun, site: str, method: J
         method=method,
         trained_on=run.trained_on,
         tested_on=site,
-        failed=failed,
+        failed=None if failed is None else failed.partition(":")[0],  # the text may hold paths
         rows=tuple(rows),
     )
 

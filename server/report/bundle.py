@@ -28,6 +28,8 @@ WHAT = {
     "tables/lesions.csv": "one row a lesion, of the reference and of the prediction",
     "tables/thresholds.csv": "counts of voxels and lesions at 19 decision thresholds, by case",
     "tables/probabilities.csv": "voxels and lesion voxels by predicted probability, by case",
+    "tables/rounds.csv": "the curves of the report: one row a round and line",
+    "tables/kept-back.csv": "the sweep over kept-back cases that chose the threshold",
     "tables/sites.csv": "one row a site: n, mean, median, quartiles of every metric",
 }
 
@@ -50,6 +52,8 @@ def write_bundle(path: Path, files: Mapping[str, bytes]) -> None:
 
 def _contents(files: Mapping[str, bytes]) -> str:
     lines = ["What is in this bundle, each file with its SHA-256.", ""]
+    if b"data:image/png" in files.get("report.html", b""):
+        lines[:0] = ["CONTAINS IMAGES OF PATIENTS: DO NOT PASS IT ON.", ""]
     for name, content in files.items():
         what = WHAT.get(name) or ("a figure of the report" if name.endswith(".svg") else "")
         lines += [name, f"  {what}", f"  {hashlib.sha256(content).hexdigest()}"]

@@ -160,12 +160,18 @@ def where_tested(rows: Mapping[str, Mapping[str, float | None]], own: Iterable[s
     )
 
 
+def metric_name(column: str) -> str:
+    """A column of cases.csv as a reader says it, such as lesion F1."""
+    words = {"dice": "Dice", "f1": "F1", "ppv": "PPV", "hd95": "HD95", "assd": "ASSD", "mm": "(mm)"}
+    return " ".join(words.get(word, word) for word in column.split("_"))
+
+
 def _raincloud(judged: Evaluation, metric: str, title: str) -> Raincloud:
     summaries = summarize_sites(judged.cases)
     worst = worst_site(summaries, metric)
     return Raincloud(
         title=title,
-        metric=metric.replace("_f1", " F1").replace("dice", "Dice"),
+        metric=metric_name(metric),
         sites=[
             SiteCases(
                 site=summary.site,
@@ -240,7 +246,7 @@ def _differences(comparison: Comparison) -> PairedDifferences:
         interval=f"{LEVEL:.0%} BCa interval",
         metrics=[
             MetricDifference(
-                metric=line.metric.replace("_", " "),
+                metric=metric_name(line.metric),
                 cases=[
                     PairedCase(site=pair.site, case=pair.name, difference=pair.difference)
                     for pair in line.pairs
@@ -258,7 +264,7 @@ def _by_site(by_case: Mapping[Case, T]) -> dict[str, list[T]]:
     sites: dict[str, list[T]] = {}
     for (site, _), entry in by_case.items():
         sites.setdefault(site, []).append(entry)
-    return sites if len(sites) < 2 else {ALL: list(by_case.values()), **sites}
+    return sites if len(sites) < 2 else {**sites, ALL: list(by_case.values())}
 
 
 def _pooled(counts: Sequence[ProbabilityCounts]) -> ProbabilityCounts:

@@ -14,6 +14,7 @@ from common.figures.viewer import script_digest
 from common.metrics.presets import LesionDefinition, preset
 from common.metrics.threshold_choice import ThresholdChoice
 from common.settings import read_toml
+from server.case_row import as_csv
 from server.compare.paired import Comparison
 from server.evaluation_folder import EvaluationFolder
 from server.report.bundle import TABLES, write_bundle
@@ -22,6 +23,7 @@ from server.report.evaluation_figures import (
     Drawing,
     Evaluation,
     evaluation_drawings,
+    metric_name,
     read_evaluation,
     where_tested,
 )
@@ -75,6 +77,7 @@ def write_report(run_folder: Path, *, images: bool = True, bundle: Path | None =
             "images": images,
             "judged": [] if judged is None else summarize_sites(judged.cases),
             "script_digest": script_digest(),
+            "metric_names": metric_name,
         },
     )
     path = run_folder / "report.html"
@@ -151,8 +154,27 @@ def bundled_files(
     }
     held = {name: path.read_bytes() for name, path in files.items() if path.exists()}
     drawn = {f"figures/{stem}.svg": figure.svg.encode() for stem, figure in figures.items()}
+    held["tables/rounds.csv"] = as_csv(_curve_rows(record))
+    if (choice := _choice(record)) is not None:
+        held["tables/kept-back.csv"] = as_csv(
+            {"threshold": threshold, "mean_dice": dice, "mean_lesion_f1": lesion_f1}
+            for threshold, dice, lesion_f1 in zip(
+                choice.thresholds, choice.mean_dice, choice.mean_lesion_f1, strict=True
+            )
+        )
     sites = json.dumps([site.model_dump() for site in record.started.sites], indent=1)
     return {"report.html": html.encode(), "sites.json": sites.encode(), **held, **drawn}
+
+
+def _curve_rows(record: RunRecord) -> list[dict[str, Any]]:
+    """Every point of the charts by round."""
+    unseen = [site_verdict(record, site) for site in record.sites("unseen")]
+    return [
+        {"chart": chart.title, "line": curve.label, "round": at, "value": value}
+        for chart in run_charts(record, unseen)
+        for curve in chart.curves
+        for at, value in curve.defined
+    ]
 
 
 def _values(record: RunRecord, run_folder: Path) -> dict[str, Any]:

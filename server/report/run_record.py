@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AliasChoices,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -22,6 +23,7 @@ from pydantic import (
 )
 
 from common.errors import RunFolderError
+from common.imaging.preprocessing.nyul import PERCENTILES
 from server.case_row import CaseRow, Value
 
 Method = Literal["network", "baseline"]
@@ -77,11 +79,25 @@ class SiteDescribed(Event):
 
 
 class TemplateMade(Event):
-    """The consortium's class centres: modality -> three relative intensities, rising."""
+    """The consortium's template: modality -> landmarks, rising.
+
+    method      two-step: 3 relative class centres; nyul: 13 landmarks on a scale from 0 to 100
+    landmarks   `centres` in older runs
+    """
 
     event: Literal["template"]
-    centres: dict[str, tuple[float, float, float]]
+    method: Literal["two-step", "nyul"] = "two-step"
+    landmarks: dict[str, tuple[float, ...]] = Field(
+        validation_alias=AliasChoices("landmarks", "centres")
+    )
     n_subjects: int | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What each landmark is, in words."""
+        if self.method == "nyul":
+            return tuple(f"percentile {percentile}" for percentile in PERCENTILES)
+        return "darkest class", "middle class", "brightest class"
 
 
 class RoundStarted(Event):

@@ -37,9 +37,15 @@ def test_an_undefined_metric_is_an_empty_field_not_a_nan(tmp_path: Path) -> None
     ("text", "told"),
     [
         ("", "want the columns site and subject, site, subject is missing"),
-        ("site,subject,dice\nlyon,sub-1,nan\n", "dice: want a finite number or nothing, got 'nan'"),
-        ("site,subject,dice\nlyon,sub-1,-inf\n", "dice: want a finite number or nothing"),
-        ("site,subject,dice\nlyon,sub-1,much\n", "dice: want a finite number or nothing"),
+        (
+            "site,subject,dice\nlyon,sub-1,nan\n",
+            "dice: want a number up to 1e\\+12 or nothing, got 'nan'",
+        ),
+        ("site,subject,dice\nlyon,sub-1,-inf\n", "dice: want a number up to"),
+        ("site,subject,dice\nlyon,sub-1,1e308\n", "dice: want a number up to"),
+        ("site,subject,dice\nlyon,sub-1," + 401 * "9" + "\n", "dice: want a number up to"),
+        ("site,subject,dice\nlyon,sub-1,1_0\n", "dice: want a number up to"),
+        ("site,subject,dice\nlyon,sub-1,much\n", "dice: want a number up to"),
         ("site,subject,dice\nlyon,sub-1\n", "line 2 has not as many fields as the header"),
         ("site,subject\nlyon,sub-1,0.5\n", "line 2 has not as many fields as the header"),
     ],

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from common.errors import GeometryError
@@ -67,3 +68,21 @@ def test_without_a_minimum_volume_one_voxel_is_a_lesion() -> None:
 def test_a_spacing_that_cannot_be_is_refused(spacing_mm: tuple[float, ...]) -> None:
     with pytest.raises(GeometryError, match="spacing_mm: want three lengths above 0, got"):
         voxel_volume_mm3(spacing_mm)
+
+
+@pytest.mark.parametrize("degrees", [0, 1, 3, 5, 10, 15, 20, 33.3])
+def test_the_smallest_lesion_does_not_depend_on_the_angle_of_the_head(degrees: float) -> None:
+    # 5 voxels of 1 x 1 x 0.6 mm are 3.0000001 mm3 in float32: one lesion, however the grid is turned
+    turn = np.eye(3)
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn[1:, 1:] = [[c, -s], [s, c]]
+    stored = (turn @ np.diag([1.0, 1.0, 0.6])).astype(np.float32).astype(np.float64)
+    assert min_voxels(np.linalg.norm(stored, axis=0), 3.0) == 5
+
+
+def test_a_mask_that_may_not_be_written_is_read_all_the_same() -> None:
+    mask = np.zeros((4, 3, 3), dtype=np.bool_, order="F")
+    mask[1:3, 1, 1] = True
+    mask.flags.writeable = False
+    found = find_lesions(mask, spacing_mm=(1, 1, 3), definition=MSSEG2016)
+    assert found.sizes.tolist() == [2]

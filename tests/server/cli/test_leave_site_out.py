@@ -46,9 +46,13 @@ def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_charts")
 def test_a_study_tells_its_progress_and_its_result_and_goes_on_from_what_is_there(
-    sites: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sites: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    out = tmp_path / "study"
+    monkeypatch.chdir(tmp_path)
+    out = Path("studies/first")  # relative, as a user types it
     assert main([*sites, *TINY, "--out", str(out)]) == 0
     shown = capsys.readouterr()
     assert "run 1 of 9: federated, without lyon\n" in shown.err

@@ -96,3 +96,32 @@ def test_runs_without_a_common_case_are_refused(tmp_path: Path) -> None:
     paths = [run_folder(tmp_path / s, [row("east", f"sub-{s}", dice=0.1)]) for s in "ab"]
     with pytest.raises(ConfigError, match="no case is in all the runs"):
         shared_cases(read_runs(paths), common_only=True)
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("fn_voxels", "got reference voxels 12 in a and 15 in b"),
+        ("n_reference_lesions", "got reference lesions 2 in a and 5 in b"),
+        ("reference_volume_mm3", "got a reference volume in mm3 of 40 in a and 43 in b"),
+    ],
+)
+def test_runs_judged_against_another_reference_or_definition_are_refused(
+    tmp_path: Path, column: str, told: str
+) -> None:
+    metrics = {
+        "dice": 0.5,
+        "tp_voxels": 7,
+        "fn_voxels": 5,
+        "n_reference_lesions": 2,
+        "reference_volume_mm3": 40.0,
+    }
+    other = metrics | {column: metrics[column] + 3}
+    runs = read_runs(
+        [
+            run_folder(tmp_path / "a", [row("lyon", "sub-1", **metrics)]),
+            run_folder(tmp_path / "b", [row("lyon", "sub-1", **other)]),
+        ]
+    )
+    with pytest.raises(ConfigError, match=f"lyon sub-1: want one reference .*{told}"):
+        shared_cases(runs, common_only=False)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.errors import SiteDataError
+from common.recipe import load_recipe
+from server.unseen_sites import open_unseen_site, unusable_site
+from tests.toy_sites import write_site
+
+RECIPE = load_recipe("default", overrides=["standardization.method=z-score"])
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    return write_site(tmp_path / "porto", name="porto", seed=1, n_subjects=2).parent / "bids"
+
+
+def spoil(site: Path, subject: str) -> None:
+    file = site / subject / "anat" / f"{subject}_FLAIR.nii.gz"
+    file.write_bytes(file.read_bytes()[:500])
+
+
+def test_a_case_left_out_says_why_in_a_word_that_holds_no_path(site: Path, tmp_path: Path) -> None:
+    spoil(site, "sub-02")
+    opened = open_unseen_site("porto", site, recipe=RECIPE, template={}, store=tmp_path / "store")
+    assert [case.name for case in opened.cases] == ["sub-01"]
+    [row] = opened.failed
+    assert (row.site, row.name, row.failed) == ("porto", "sub-02", "left out: truncated")
+
+
+def test_a_site_without_a_usable_case_keeps_every_case_in_the_denominator(site: Path) -> None:
+    for subject in ("sub-01", "sub-02"):
+        spoil(site, subject)
+    rows = unusable_site("porto", site, recipe=RECIPE)
+    assert [(row.name, row.failed) for row in rows] == [
+        ("sub-01", "left out: truncated"),
+        ("sub-02", "left out: truncated"),
+    ]
+
+
+def test_a_folder_without_a_case_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SiteDataError, match="no case in it"):
+        unusable_site("porto", tmp_path, recipe=RECIPE)
