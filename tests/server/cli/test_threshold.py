@@ -220,7 +220,7 @@ def test_an_unseen_site_of_the_models_run_is_refused(
     model_file.rename(run_folder.model_file)
     data = turin if named == "another" else tmp_path
     assert main(str(run_folder.model_file), "--on", f"{named}={data}", "--quiet") == 2
-    assert "this is site porto, which judges this run" in capsys.readouterr().err
+    assert "this site judges this run" in capsys.readouterr().err
 
 
 def test_the_tables_of_an_evaluation_are_not_written_over(

@@ -97,8 +97,8 @@ def test_the_pooled_site_has_the_volume_and_the_template_sums_of_its_parts(
         together.lesion_volume_ml, sum(part.lesion_volume_ml for part in parts)
     )
     for modality in MODALITIES:
-        summed = np.sum([part.centre_sums[modality] for part in parts], axis=0)
-        np.testing.assert_allclose(together.centre_sums[modality], summed)
+        summed = np.sum([part.landmark_sums[modality] for part in parts], axis=0)
+        np.testing.assert_allclose(together.landmark_sums[modality], summed)
 
 
 def test_nothing_is_copied_and_links_are_absolute(pooled: Path) -> None:

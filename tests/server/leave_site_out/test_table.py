@@ -82,9 +82,9 @@ def test_the_matrix_has_a_cell_for_each_method_and_unseen_site(study: StudyFolde
     assert ("local", "turin", "turin") not in cells
 
 
-def test_a_failed_run_is_a_cell_with_its_reason_and_its_planned_cases(study: StudyFolder) -> None:
+def test_a_failed_run_is_a_cell_that_says_so_with_its_planned_cases(study: StudyFolder) -> None:
     cell = matrix_of(study)["local", "ghent", "lyon"]
-    assert cell.failed == "failed: failed for want of lesions"
+    assert cell.failed == "failed"  # the reason may name files, and tables travel
     assert (cell.n_planned, cell.n_scored, cell.dice_mean) == (2, 0, None)
 
 
