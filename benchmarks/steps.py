@@ -19,6 +19,7 @@ import torch
 
 from common.imaging.phantom.consortium import make_consortium
 from common.imaging.prepared_site import PreparedSite, prepared_site
+from common.imaging.preprocessing.template import Template
 from common.learning.model import new_network, new_site_head
 from common.learning.segmentation import segment
 from common.learning.training import train_locally
@@ -26,7 +27,7 @@ from common.metrics.case import score_case
 from common.metrics.presets import MSSEG2016
 from common.recipe import Recipe, load_recipe
 
-TEMPLATE = {"FLAIR": (0.6, 1.0, 1.3), "T1w": (0.6, 1.0, 1.3)}
+TEMPLATE: Template = {"FLAIR": (0.6, 1.0, 1.3), "T1w": (0.6, 1.0, 1.3)}
 N_RUNS = 9
 
 

@@ -14,7 +14,7 @@ class Policy(Settings):
     """The hospital's own limits."""
 
     min_subjects: Annotated[int, Field(ge=1)] = 5
-    """Fewest subjects whose class centres, or scores by threshold, may leave, summed."""
+    """Fewest subjects whose landmarks, or scores by threshold, may leave, summed."""
 
     def require_enough_subjects(self, n_subjects: int) -> None:
         """Nothing, or PolicyRefused where sums over so few subjects may not leave; 0 may."""

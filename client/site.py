@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from client.policy import Policy
 from common.errors import ConfigError
@@ -21,6 +21,18 @@ class Site(Settings):
     work: Path
     """Where the site keeps what it computes; nothing in it leaves."""
     policy: Policy = Policy()
+    brain_command: tuple[str, ...] = ()
+    """A program of the site's own that finds the brain, with its arguments; {input} and {output}
+    stand for two NIfTI files, such as ["mri_synthstrip", "-i", "{input}", "-m", "{output}"].
+    Empty: the brain is found by LesionFed. Used by `lesionfed-site prepare` alone."""
+
+    @field_validator("brain_command")
+    @classmethod
+    def _names_both_files(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        missing = [name for name in ("{input}", "{output}") if name not in " ".join(command[1:])]
+        if command and missing:
+            raise ValueError(f"want {' and '.join(missing)} among the arguments, got {command}")
+        return command
 
 
 def read_site(path: Path) -> Site:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from common.whole_file import write_whole
 FORMAT = "lesionfed-model-1"
 
 _CHOICE: TypeAdapter[ThresholdChoice] = TypeAdapter(ThresholdChoice)
+_TEMPLATE: TypeAdapter[Template] = TypeAdapter(Template)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +32,7 @@ class Model:
     """A trained network with all it needs to be used.
 
     recipe        the experiment; its task names the modalities, in channel order
-    template      the consortium's class centres, as they were in training
+    template      the consortium's landmarks, as they were in training
     threshold     a voxel is lesion where its probability is above this
     round_index   the training round it comes from
     run           the run it comes from
@@ -85,9 +87,10 @@ def read_model(path: Path) -> Model:
         )
     try:
         threshold = _threshold(metadata["threshold"])
+        recipe = recipe_from_table(json.loads(metadata["recipe"]), where=f"recipe in {path}")
         return Model(
-            recipe=recipe_from_table(json.loads(metadata["recipe"]), where=f"recipe in {path}"),
-            template={name: _three(c) for name, c in json.loads(metadata["template"]).items()},
+            recipe=recipe,
+            template=_template(metadata["template"], recipe.standardization.n_landmarks),
             threshold=threshold,
             round_index=int(metadata["round"]),
             run=metadata["run"],
@@ -124,6 +127,13 @@ def _choice(text: str | None, threshold: float) -> ThresholdChoice | None:
     return choice
 
 
-def _three(centres: list[float]) -> tuple[float, float, float]:
-    first, second, third = centres
-    return float(first), float(second), float(third)
+def _template(text: str, n_landmarks: int) -> Template:
+    """The template; ValueError where it is none, or one of another method than the recipe's."""
+    template = _TEMPLATE.validate_json(text, strict=True)
+    for modality, landmarks in template.items():
+        if len(landmarks) != n_landmarks or any(a >= b for a, b in pairwise(landmarks)):
+            raise ValueError(
+                f"template, {modality}: want {n_landmarks} numbers that rise, as the recipe's "
+                f"standardization has them, got {landmarks}"
+            )
+    return template

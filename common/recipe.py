@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -45,22 +46,98 @@ class Task(Settings):
         return self
 
 
-class Standardization(Settings):
-    """How intensities of different scanners become comparable (Galassi 2019)."""
+Step = Literal["denoise", "register", "brain", "bias-field", "resample", "crop"]
 
-    method: Literal["two-step", "z-score", "none"]
-    """two-step: k-means to the consortium's template, then z-score."""
-    map: Literal["piecewise", "line"] = "piecewise"
-    """How the three class centres are carried to the template's; `line` is the literal reading."""
+
+class Preprocessing(Settings):
+    """From the scanner's images to one grid: what `lesionfed-site prepare` does.
+
+    Without steps the site's folder is taken as it is. Training always does: it reads a folder that
+    was prepared before, here or elsewhere.
+    """
+
+    steps: tuple[Step, ...] = ()
+    """In the order in which they run. denoise: non-local means, as strong as the noise measured.
+    register: every modality rigidly to `reference`. brain: the site's own mask, else a stripped
+    image's, else one from an outside tool, else from the template; what is outside becomes 0.
+    bias-field: N4 inside the brain. resample: every image once, linearly, onto the grid of `space`;
+    masks to the nearest voxel. crop: to the brain."""
+    space: Literal["own", "mni152", "halfway"] = "own"
+    """Where the common grid lies. own: at the reference's place, axes along the patient's;
+    mni152: rigidly at the MNI152 template, on its own grid; halfway: between a subject's two
+    sessions, one grid for both."""
+    spacing_mm: Annotated[float, Field(ge=0.3, le=5)] = 1.0
+    """Edge of the common grid's cubic voxels, mm."""
+    crop_margin_mm: Annotated[float, Field(ge=0, le=50)] = 5.0
+    """What `crop` leaves around the brain, mm."""
+    reference: str | None = None
+    """The modality that stays where it is while the others are registered. Unset: FLAIR for
+    `halfway`, else T1w; the first of the task's where it has no such image."""
+
+    @model_validator(mode="after")
+    def _steps_can_work(self) -> Self:
+        steps = self.steps
+        if not steps:
+            return self
+        if twice := sorted({step for step in steps if steps.count(step) > 1}):
+            raise ValueError(f"each step once, got {', '.join(twice)} more often in {steps}")
+        for needed, reason in (
+            ("brain", "standardization and training look inside the brain alone"),
+            ("resample", "until then each image stays on the grid it was acquired on"),
+        ):
+            if needed not in steps:
+                raise ValueError(f"steps {steps} lack {needed!r}: {reason}")
+        for first, later, reason in _ORDER:
+            if {first, later} <= set(steps) and steps.index(first) > steps.index(later):
+                raise ValueError(f"steps {steps} have {later!r} before {first!r}: {reason}")
+        if self.space == "mni152" and self.spacing_mm != 1.0:
+            raise ValueError(
+                f"space 'mni152' is a grid of 1 mm, got spacing_mm {self.spacing_mm:g}; "
+                "choose space 'own' for another spacing"
+            )
+        return self
+
+    def reference_of(self, modalities: Sequence[str]) -> str:
+        """The modality that the others are registered to, of those given."""
+        wanted = self.reference or ("FLAIR" if self.space == "halfway" else "T1w")
+        return wanted if wanted in modalities else modalities[0]
+
+
+_ORDER: tuple[tuple[Step, Step, str], ...] = (
+    ("brain", "bias-field", "the bias field is estimated inside the brain"),
+    ("denoise", "resample", "interpolation leaves noise that is no longer the scanner's"),
+    ("register", "resample", "each image is interpolated once, with all its moves"),
+    ("brain", "resample", "the brain is found on the scanner's own intensities"),
+    ("bias-field", "resample", "the bias field belongs to the scanner's grid"),
+    ("resample", "crop", "the crop is a box of the common grid"),
+)
+"""First step, later step, and why it cannot be the other way round."""
+
+
+class Standardization(Settings):
+    """How intensities of different scanners become comparable."""
+
+    method: Literal["two-step", "nyul", "z-score", "none"]
+    """two-step: k-means to the consortium's template, then z-score (Galassi 2019); nyul: 13
+    percentiles to the consortium's standard, then z-score (Fenneteau 2021)."""
+    map: Literal["piecewise", "smooth", "line"] = "piecewise"
+    """two-step: how the three class centres are carried to the template's. piecewise: straight
+    from centre to centre; smooth: along a parabola; line: the literal reading of the paper."""
     template_from: Literal["all", "controls", "fixed"] = "all"
-    """Whose centres make the template: everyone, healthy participants, or `template` below."""
-    template: dict[str, tuple[float, float, float]] = Field(default_factory=dict)
-    """The fixed template: three relative class centres a modality, rising."""
+    """Whose images make the template: everyone's, healthy participants', or `template` below."""
+    template: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    """The fixed template: for each modality 3 relative class centres (two-step) or 13 landmarks
+    (nyul), rising."""
+
+    @property
+    def n_landmarks(self) -> int:
+        """Numbers a modality has in the template; 0 where the method needs none."""
+        return {"two-step": 3, "nyul": 13}.get(self.method, 0)
 
     @property
     def learns_template(self) -> bool:
         """Whether the sites are asked for their sums towards a template."""
-        return self.method == "two-step" and self.template_from != "fixed"
+        return self.n_landmarks > 0 and self.template_from != "fixed"
 
 
 class Network(Settings):
@@ -168,6 +245,7 @@ class Recipe(Settings):
     description: str
     seed: Annotated[int, Field(ge=0)] = 0
     task: Task
+    preprocessing: Preprocessing = Preprocessing()
     standardization: Standardization
     network: Network
     loss: Loss
@@ -200,23 +278,34 @@ class Recipe(Settings):
                 "from training, and federation.site_validation_share = 0 keeps none. Raise the "
                 "share, or set inference.threshold_from to 'fixed'"
             )
+        reference = self.preprocessing.reference
+        if reference is not None and reference not in self.task.modalities:
+            raise ValueError(
+                f"preprocessing.reference must be one of task.modalities {self.task.modalities}, "
+                f"got {reference!r}"
+            )
         self._check_template()
         return self
 
     def _check_template(self) -> None:
         settings = self.standardization
-        fixed = settings.method == "two-step" and settings.template_from == "fixed"
+        fixed = settings.n_landmarks > 0 and settings.template_from == "fixed"
         wanted = sorted(self.task.modalities) if fixed else []
         if wanted != sorted(settings.template):
             raise ValueError(
                 f"standardization.template must name {wanted} with method {settings.method!r} and "
                 f"template_from {settings.template_from!r}, got {sorted(settings.template)}"
             )
-        for modality, centres in settings.template.items():
-            if not centres[0] < centres[1] < centres[2]:
+        for modality, landmarks in settings.template.items():
+            if len(landmarks) != settings.n_landmarks:
                 raise ValueError(
-                    f"standardization.template.{modality} must rise from class to class, "
-                    f"got {centres}"
+                    f"standardization.template.{modality} must have {settings.n_landmarks} numbers "
+                    f"with method {settings.method!r}, got {len(landmarks)}"
+                )
+            if any(low >= high for low, high in pairwise(landmarks)):
+                raise ValueError(
+                    f"standardization.template.{modality} must rise from landmark to landmark, "
+                    f"got {landmarks}"
                 )
 
 

@@ -30,7 +30,7 @@ class RunState:
     phase                the phase that is under way
     round_index          rounds finished in it; 0 before its first
     judged               whether central evaluation has scored this round
-    template             the consortium's class centres; empty until the statistics are in
+    template             the consortium's landmarks; empty until the statistics are in
     baseline_threshold   the intensity threshold tuned on the training sites, standardized units
     threshold_choice     the decision threshold chosen on the training sites' kept cases, if it was
     parameters           `network.*` and `head.*`; empty before training

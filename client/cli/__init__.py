@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from client.cli.check import check
+from client.cli.prepare import prepare
 from common.cli.run import run
 
 
@@ -20,6 +21,7 @@ def build_parser() -> typer.Typer:
     )
     app.callback()(_hospital)
     app.command()(check)
+    app.command()(prepare)
     return app
 
 

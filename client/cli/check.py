@@ -12,8 +12,15 @@ import typer
 from common.errors import LesionFedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from common.imaging.case_facts import CaseFacts
+    from common.imaging.findings import Finding
     from common.imaging.intake import Intake
 
+MENDED_BY_PREPARING = {"image-grid", "not-stripped"}
 STYLES = {"blocking": "bold red", "warning": "yellow", "note": "dim"}
 
 
@@ -24,20 +31,49 @@ def check(
             metavar="BIDS",
             exists=True,
             file_okay=False,
-            help="Folder that holds the sub-* folders.",
+            help="Folder that holds the sub-* folders, or the files of --mapping.",
             show_default=False,
         ),
     ],
     modalities: Annotated[
         str, typer.Option(help="Images the recipe asks for: BIDS suffixes, commas between.")
     ] = "FLAIR,T1w",
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw",
+            help="Judge the folder as input of `prepare`, not as ready to train on: modalities may "
+            "lie on different grids, and no image need be stripped.",
+        ),
+    ] = False,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Table (tab-separated: subject, session, modality, path) of a folder that is not "
+            "BIDS.",
+            show_default=False,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            help="Write a page with a picture of each case; it stays at the site.",
+            show_default=False,
+        ),
+    ] = None,
+    validator: Annotated[
+        bool, typer.Option("--validator", help="Run the official BIDS validator as well.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Look at every case of a site, list what is wrong and what to do about it.
 
-    blocking: the case is left out. warning: look at it. note: good to know. Exit code 1 when a case
-    is left out or there is none.
+    blocking: the case is left out. warning: look at it. note: good to know. Exit code 1 when
+    something is blocking or there is no case. Nothing is written but the page of --html.
     """
     wanted = tuple(name.strip() for name in modalities.split(","))
     if not all(wanted) or len(set(wanted)) != len(wanted):
@@ -45,35 +81,76 @@ def check(
             f"want names such as FLAIR,T1w, each once, got {modalities!r}",
             param_hint="--modalities",
         )
+    if html is not None and not html.parent.is_dir():
+        raise typer.BadParameter(f"no such folder: {html.parent}", param_hint="--html")
     try:
-        intake = _survey(folder, wanted, show_progress=not (as_json or quiet))
+        judged = _validated(folder) if validator else ()
+        intake = _survey(
+            folder,
+            wanted,
+            raw=raw,
+            mapping=mapping,
+            html=html,
+            show_progress=not (as_json or quiet),
+        )
+        intake = dataclasses.replace(intake, findings=(*judged, *intake.findings))
     except LesionFedError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         raise typer.Exit(1) from None
     if as_json:
         typer.echo(json.dumps(_as_dict(intake), indent=2))
     else:
-        _print_table(intake)
-    if intake.quarantined or not intake.usable:
+        _print_table(intake, raw=raw)
+    if not intake.usable or any(finding.level == "blocking" for finding in intake.findings):
         raise typer.Exit(1)
 
 
-def _survey(folder: Path, modalities: tuple[str, ...], *, show_progress: bool) -> Intake:
+def _validated(folder: Path) -> tuple[Finding, ...]:
+    from client.bids_validator import validated
+
+    return tuple(validated(folder))
+
+
+def _survey(
+    folder: Path,
+    modalities: tuple[str, ...],
+    *,
+    raw: bool,
+    mapping: Path | None,
+    html: Path | None,
+    show_progress: bool,
+) -> Intake:
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from common.imaging.intake import survey  # numpy, nibabel and pybids: kept from --help
 
-    columns = (TextColumn("examining cases"), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     shown = show_progress and console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
-        task = bar.add_task("cases", total=None)
-        return survey(
+        examining = bar.add_task("examining cases", total=None)
+        intake = survey(
             folder,
             modalities=modalities,
-            on_case=lambda done, total: bar.update(task, completed=done, total=total),
+            raw=raw,
+            mapping=mapping,
+            thorough=True,
+            on_case=lambda done, total: bar.update(examining, completed=done, total=total),
         )
+        if html is not None:
+            from client.check_page import write_check_page
+
+            drawing = bar.add_task("drawing cases", total=None)
+            write_check_page(
+                html,
+                intake,
+                root=folder,
+                modalities=modalities,
+                raw=raw,
+                on_case=lambda done, total: bar.update(drawing, completed=done, total=total),
+            )
+    return intake
 
 
 def _as_dict(intake: Intake) -> dict[str, object]:
@@ -90,11 +167,12 @@ def _as_dict(intake: Intake) -> dict[str, object]:
             for case in intake.usable
         ],
         "quarantined": list(intake.quarantined),
+        "cases": [dataclasses.asdict(facts) for facts in intake.facts],
         "findings": [dataclasses.asdict(finding) for finding in intake.findings],
     }
 
 
-def _print_table(intake: Intake) -> None:
+def _print_table(intake: Intake, *, raw: bool) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -108,9 +186,60 @@ def _print_table(intake: Intake) -> None:
             level = f"[{STYLES[finding.level]}]{finding.level}[/]"
             table.add_row(level, escape(finding.case), escape(finding.text), escape(finding.fix))
         console.print(table)
+    if intake.facts:
+        console.print(_overview(intake.facts))
     n_trainable = sum(case.n_lesion_voxels > 0 for case in intake.usable)
     console.print(
         f"usable: {len(intake.usable)} (with lesions to train on: {n_trainable}), "
         f"left out: {len(intake.quarantined)}",
         highlight=False,
     )
+    n_unprepared = _unprepared(intake)
+    if n_unprepared and not raw:
+        console.print(
+            f"of these, {n_unprepared} only want preparing: lesionfed-site check --raw, then "
+            "lesionfed-site prepare",
+            highlight=False,
+        )
+
+
+def _overview(cases: Sequence[CaseFacts]) -> Table:
+    """A row for each image: what it is, and the lesions of its case."""
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        title="what the files hold", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+    )
+    for title in ("case", "modality", "shape", "spacing, mm", "axes", "type", "range", "lesions"):
+        table.add_column(title, overflow="fold")
+    for case in cases:
+        lesions = "no mask"
+        if case.lesions is not None:
+            lesions = f"{case.lesions.n_lesions}, {case.lesions.volume_ml:.2f} mL"
+        for image in case.images:
+            table.add_row(
+                escape(case.name),
+                escape(image.modality),
+                "x".join(map(str, image.shape)),
+                "x".join(f"{mm:.2f}" for mm in image.spacing_mm),
+                image.orientation,
+                image.data_type,
+                f"{image.low:g} to {image.high:g}",
+                lesions,
+            )
+    table.caption = (
+        "axes: where i, j, k run to; lesions: 6-connected components above 3 mm3 (msseg2016); "
+        "mL of the whole mask"
+    )
+    return table
+
+
+def _unprepared(intake: Intake) -> int:
+    """How many cases are left out for nothing that preparing does not mend."""
+    reasons: dict[str, set[str]] = {name: set() for name in intake.quarantined}
+    for finding in intake.findings:
+        if finding.level == "blocking" and finding.case in reasons:
+            reasons[finding.case].add(finding.code)
+    return sum(codes <= MENDED_BY_PREPARING for codes in reasons.values())

@@ -13,6 +13,7 @@ from client.site import Site
 from common.errors import SiteDataError
 from common.imaging.case_images import CaseImages, read_case
 from common.imaging.intake import examine
+from common.imaging.preprocessing.standardization import Method
 from common.imaging.preprocessing.template import TemplateSums, subject_sums
 from common.recipe import Recipe
 from common.wire.messages import SiteStatistics
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
-    """Counts, and the sum of each subject's relative class centres where the recipe asks for it.
+    """Counts, and the sum of each subject's landmarks where the recipe learns a template.
 
     A subject with several sessions counts once, with the mean over them. PolicyRefused where the
     sums would come from fewer subjects than the hospital allows.
@@ -35,9 +36,10 @@ def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
         case = read_case(usable)
         lesion_volume_ml += case.lesion_volume_ml
         if settings.learns_template and (usable.control or settings.template_from == "all"):
-            sessions[usable.subject] += _sums_of(case, usable.name)
+            sessions[usable.subject] += _sums_of(case, usable.name, settings.method)
     subjects = [_mean(sums) for sums in sessions.values() if sums]
-    total = functools.reduce(operator.add, subjects, TemplateSums.none(recipe.task.modalities))
+    nobody = TemplateSums.none(recipe.task.modalities, settings.n_landmarks)
+    total = functools.reduce(operator.add, subjects, nobody)
     site.policy.require_enough_subjects(total.n_subjects)
     return SiteStatistics(
         n_cases=len(intake.usable),
@@ -47,18 +49,17 @@ def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
         lesion_volume_ml=lesion_volume_ml,
         n_findings=dict(Counter(finding.level for finding in intake.findings)),
         n_template_subjects=total.n_subjects,
-        centre_sums={
-            modality: (float(sums[0]), float(sums[1]), float(sums[2]))
-            for modality, sums in total.centre_sums.items()
+        landmark_sums={
+            modality: tuple(sums.tolist()) for modality, sums in total.landmark_sums.items()
         },
     )
 
 
-def _sums_of(case: CaseImages, name: str) -> list[TemplateSums]:
-    """One session's sums; none, with a word in the log, where its intensities have no classes."""
+def _sums_of(case: CaseImages, name: str, method: Method) -> list[TemplateSums]:
+    """One session's sums; none, with a word in the log, where its intensities cannot be used."""
     images = {modality: image.data for modality, image in case.images.items()}
     try:
-        return [subject_sums(images, case.brain.data)]
+        return [subject_sums(images, case.brain.data, method=method)]
     except SiteDataError as error:
         log.warning("one case adds nothing to the template: %s", error)
         log.debug("it is %s", name)
@@ -68,5 +69,5 @@ def _sums_of(case: CaseImages, name: str) -> list[TemplateSums]:
 def _mean(sessions: Sequence[TemplateSums]) -> TemplateSums:
     """One subject's sums over its sessions, counted once."""
     total = functools.reduce(operator.add, sessions)
-    means = {name: sums / total.n_subjects for name, sums in total.centre_sums.items()}
+    means = {name: sums / total.n_subjects for name, sums in total.landmark_sums.items()}
     return TemplateSums(1, means)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.imaging.bids_names import NamedFile, named_files
@@ -34,10 +34,14 @@ class CaseFiles:
 
 @dataclass(frozen=True, slots=True)
 class SiteFiles:
-    """The cases of one site in order of their names, and what the names alone give away."""
+    """The cases of one site in order of their names, and what the names alone give away.
+
+    elsewhere   subject -> its masks with `space-`, for subjects with images; none is used
+    """
 
     cases: tuple[CaseFiles, ...]
     findings: tuple[Finding, ...]
+    elsewhere: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
 
 def list_cases(root: Path, modalities: Sequence[str]) -> SiteFiles:
@@ -59,7 +63,8 @@ def list_cases(root: Path, modalities: Sequence[str]) -> SiteFiles:
     here = [file for file in files if file.is_mask and "space" not in file.entities]
     masks, more = _masks_by_case(here, list(by_case))
     findings.extend(more)
-    findings.extend(_masks_elsewhere([file for file in files if file.is_mask], set(by_case)))
+    elsewhere = _masks_elsewhere([file for file in files if file.is_mask], set(by_case))
+    findings.extend(_told_elsewhere(elsewhere))
     cases = []
     for key in sorted(by_case, key=lambda key: (key[0], key[1] or "")):
         case, more = _case(key, by_case[key], masks[key], modalities, diagnoses.get(key[0]))
@@ -67,7 +72,7 @@ def list_cases(root: Path, modalities: Sequence[str]) -> SiteFiles:
         findings.extend(more)
     imaged = {subject for subject, _ in by_case}
     findings.extend(without_images(sorted(set(diagnoses) - imaged)))
-    return SiteFiles(tuple(cases), tuple(findings))
+    return SiteFiles(tuple(cases), tuple(findings), elsewhere)
 
 
 def _masks_by_case(
@@ -102,21 +107,26 @@ def _masks_by_case(
 
 def _masks_elsewhere(
     masks: Sequence[NamedFile], cases: Set[tuple[str, str | None]]
-) -> Iterator[Finding]:
-    """One note for each subject whose masks are, by their names, on another grid."""
-    by_subject: dict[str, list[str]] = defaultdict(list)
+) -> dict[str, tuple[Path, ...]]:
+    """Subject with images -> its masks that are, by their names, on another grid."""
+    by_subject: dict[str, list[Path]] = defaultdict(list)
     imaged = {subject for subject, _ in cases}
     for mask in masks:
         if "space" in mask.entities and mask.subject in imaged:
-            by_subject[mask.subject].append(mask.path.name)
-    for subject, names in sorted(by_subject.items()):
+            by_subject[mask.subject].append(mask.path)
+    return {subject: tuple(paths) for subject, paths in sorted(by_subject.items())}
+
+
+def _told_elsewhere(elsewhere: Mapping[str, Sequence[Path]]) -> Iterator[Finding]:
+    """One note for each subject with such masks."""
+    for subject, paths in elsewhere.items():
         yield Finding(
             level="note",
             code="mask-elsewhere",
             subject=subject,
             session=None,
             text="masks with space- in their names lie on a grid of their own and are not used: "
-            + few(names),
+            + few([path.name for path in paths]),
             fix="To use one, resample it onto the image with nearest neighbour and drop space-.",
         )
 

@@ -13,6 +13,7 @@ from common.imaging.bids import CaseFiles
 from common.imaging.brain_mask import looks_stripped
 from common.imaging.findings import Finding, Level
 from common.imaging.volume import (
+    GRID_TOLERANCE_MM,
     Volume,
     VolumeFault,
     corner_distance_mm,
@@ -25,6 +26,9 @@ from common.imaging.volume import (
 
 FEW_LOST = 0.01
 """Share of the lesion voxels that may lie outside the brain mask before it is a warning."""
+
+MAX_AXIS_COSINE = 1e-3
+"""Axes whose cosine is larger are skew: what `sitk_image.to_sitk` refuses."""
 
 SHOWN_LABELS = 10
 """Labels of a mask spelled out in one finding; the rest is left out."""
@@ -51,6 +55,10 @@ class OpenCase:
         """The first modality that could be read, on whose grid everything should lie."""
         return next(iter(self.images.items()), None)
 
+    def shown(self, path: Path) -> str:
+        """The path below the site's folder."""
+        return path.relative_to(self.root).as_posix()
+
     def finding(self, level: Level, code: str, *, text: str, fix: str) -> Finding:
         """A finding on this case."""
         return _finding(self.files, level, code, text=text, fix=fix)
@@ -69,8 +77,7 @@ def open_case(root: Path, files: CaseFiles) -> tuple[OpenCase, list[Finding]]:
         try:
             return read(path)
         except VolumeFault as fault:
-            shown = path.relative_to(root).as_posix()
-            text = f"{shown}: {fault.what}"
+            text = f"{path.relative_to(root).as_posix()}: {fault.what}"
             findings.append(_finding(files, "blocking", fault.code, text=text, fix=fault.fix))
             return None
 
@@ -93,7 +100,8 @@ def modalities_share_a_grid(case: OpenCase) -> Iterator[Finding]:
             image,
             name=modality,
             code="image-grid",
-            fix="Register it rigidly to the {first} and resample it onto its grid.",
+            fix="Register it rigidly to the {first} and resample it onto its grid: run "
+            "lesionfed-site prepare.",
         )
 
 
@@ -107,6 +115,70 @@ def masks_lie_on_the_images(case: OpenCase) -> Iterator[Finding]:
                 name=name,
                 code="mask-grid",
                 fix="Resample it onto the {first}'s grid with nearest neighbour, or draw it there.",
+            )
+
+
+def modalities_have_grids_of_their_own(case: OpenCase) -> Iterator[Finding]:
+    """A note for each modality on another grid than the first: preparing registers them."""
+    if case.first is None:
+        return
+    first, reference = case.first
+    for modality, image in case.images.items():
+        if not same_grid(image, reference):
+            yield case.finding(
+                "note",
+                "image-grid",
+                text=f"{modality} lies on another grid than {first} (corners within "
+                f"{GRID_TOLERANCE_MM:g} mm); {modality}: "
+                f"{grid_text(image)}; {first}: {grid_text(reference)}",
+                fix="Nothing to do: lesionfed-site prepare registers it.",
+            )
+
+
+def masks_lie_on_some_image(case: OpenCase) -> Iterator[Finding]:
+    """Blocking for a lesion or brain mask on the grid of no modality.
+
+    Without one it is unknown which image's move the mask has to follow.
+    """
+    for name, mask in (("lesion mask", case.lesions), ("brain mask", case.brain)):
+        if mask is None or not case.images:
+            continue
+        on = mask_grid_of(case, mask)
+        if on is None:
+            grids = "; ".join(f"{key}: {grid_text(image)}" for key, image in case.images.items())
+            yield case.finding(
+                "blocking",
+                "mask-grid",
+                text=f"{name} lies on the grid of no modality (corners within "
+                f"{GRID_TOLERANCE_MM:g} mm); {name}: {grid_text(mask)}; {grids}",
+                fix="Resample it with nearest neighbour onto the image it was drawn on.",
+            )
+        elif on != next(iter(case.images)):
+            yield case.finding(
+                "note",
+                "mask-grid",
+                text=f"{name} lies on the grid of the {on}",
+                fix="Nothing to do: it follows the registration of that image.",
+            )
+
+
+def mask_grid_of(case: OpenCase, mask: Volume) -> str | None:
+    """The first modality that lies on the grid of `mask`, or None."""
+    return next((name for name, image in case.images.items() if same_grid(image, mask)), None)
+
+
+def axes_are_square(case: OpenCase) -> Iterator[Finding]:
+    """Blocking for an image with skew axes, which cannot be registered."""
+    for modality, image in case.images.items():
+        axes = image.affine[:3, :3] / image.spacing_mm
+        cosine = float(np.abs(axes.T @ axes - np.eye(3)).max())
+        if cosine > MAX_AXIS_COSINE:
+            yield case.finding(
+                "blocking",
+                "skew-axes",
+                text=f"{modality}: want axes at right angles, found two with a cosine of "
+                f"{cosine:.3g} (at most {MAX_AXIS_COSINE:g}); {grid_text(image)}",
+                fix="Take the image as the scanner gave it, or resample it onto a square grid.",
             )
 
 
@@ -166,8 +238,15 @@ def brain_is_known(case: OpenCase) -> Iterator[Finding]:
                 "blocking",
                 "not-stripped",
                 text=f"no brain mask, and no image looks skull-stripped ({', '.join(case.images)})",
-                fix="Strip the images (background exactly 0), or add a desc-brain_mask.",
+                fix="Strip the images (background exactly 0): run lesionfed-site prepare; or add a "
+                "desc-brain_mask.",
             )
+
+
+def brain_mask_holds_a_brain(case: OpenCase) -> Iterator[Finding]:
+    """Blocking for a brain mask without a voxel, or over an image of one value."""
+    if case.brain is not None:
+        yield from _masked_brain(case, case.brain.data > 0)
 
 
 def lesions_lie_in_the_brain(case: OpenCase) -> Iterator[Finding]:
@@ -194,7 +273,18 @@ CHECKS: tuple[Check, ...] = (
     lesion_labels_are_plain,
     lesions_lie_in_the_brain,
 )
-"""Every check intake makes, in the order of its findings."""
+"""Every check that decides whether a case can be trained on, in the order of its findings."""
+
+RAW_CHECKS: tuple[Check, ...] = (
+    images_show_something,
+    axes_are_square,
+    modalities_have_grids_of_their_own,
+    masks_lie_on_some_image,
+    brain_mask_holds_a_brain,
+    lesion_labels_are_plain,
+    lesions_lie_in_the_brain,
+)
+"""Every check that decides whether a case can be prepared, in the order of its findings."""
 
 
 def _masked_brain(case: OpenCase, brain: NDArray[np.bool_]) -> Iterator[Finding]:
@@ -220,7 +310,8 @@ def _off_grid(
             "blocking",
             code,
             text=f"{name} lies on another grid than {first}, corners up to "
-            f"{corner_distance_mm(volume, image):.4g} mm apart; {name}: {grid_text(volume)}; "
+            f"{corner_distance_mm(volume, image):.4g} mm apart (at most "
+            f"{GRID_TOLERANCE_MM:g} mm); {name}: {grid_text(volume)}; "
             f"{first}: {grid_text(image)}",
             fix=fix.format(first=first),
         )

@@ -77,7 +77,7 @@ def prepare_case(
 ) -> tuple[PreparedCase, list[str]]:
     """The case, and for each modality whose first step was left out the reason in words.
 
-    template   modality -> three class centres; read by the two-step method only
+    template   modality -> landmarks, for the methods that have a template
     """
     brain, lesions = case.brain.data, None if case.lesions is None else case.lesions.data
     box = ndimage.find_objects(
@@ -90,7 +90,7 @@ def prepare_case(
             brain,
             method=settings.method,
             map=settings.map,
-            template_centres=np.array(template[modality]) if modality in template else None,
+            template_landmarks=np.array(template[modality]) if modality in template else None,
         )
         channels.append(standardized.image[box])
         if standardized.fallback is not None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from common.imaging.preprocessing.template import Template
+from common.imaging.preprocessing.template import FewNumbers, Template
 
 Arrays = dict[str, npt.NDArray[Any]]
 """Name -> array; float32, float64 or int64 (see codec.py)."""
@@ -56,10 +56,11 @@ class StatisticsRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
 class SiteStatistics:
-    """A site's counts, and per modality the sum of its subjects' relative class centres.
+    """A site's counts, and per modality the sum of its subjects' landmarks.
 
     n_template_subjects   subjects in the sums; 0 when the recipe needs no template from this site
     n_findings            how many findings of each level intake made
+    landmark_sums         3 relative class centres, or 13 landmarks on Nyul's standard scale
     """
 
     n_cases: Count
@@ -69,7 +70,7 @@ class SiteStatistics:
     lesion_volume_ml: NotNegative
     n_findings: dict[str, Count]
     n_template_subjects: Count
-    centre_sums: dict[str, tuple[Finite, Finite, Finite]]
+    landmark_sums: dict[str, FewNumbers]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

@@ -16,24 +16,36 @@ def predict(
     model: Annotated[Path, typer.Argument(help="model.safetensors of a run.")],
     image: Annotated[
         list[str],
-        typer.Option(metavar="MODALITY=FILE", help="One NIfTI image, stripped. Repeat for each."),
+        typer.Option(metavar="MODALITY=FILE", help="One NIfTI image. Repeat for each."),
     ],
     out: Annotated[Path, typer.Option(help="The lesion mask to write, .nii.gz.")],
     probability: Annotated[
         Path | None, typer.Option(help="A probability map to write as well, .nii.gz.")
     ] = None,
     brain_mask: Annotated[
-        Path | None, typer.Option(help="Needed unless the images are stripped.")
+        Path | None, typer.Option(help="Needed unless the images are stripped, or raw.")
     ] = None,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="The images are the scanner's: prepare them as the recipe says."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option(help="No sign of progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="What was found, as JSON.")] = False,
 ) -> None:
-    """Writes a lesion mask on the images' own grid; the model's stored template is used."""
+    """Writes a lesion mask on the images' own grid; the model's stored template is used.
+
+    Prepared images share one grid and are stripped. With --raw each has its own grid and its skull:
+    the chain of the model's recipe runs first, and the mask comes back on the grid of the model's
+    first modality. That takes a minute or two.
+    """
     from rich.console import Console
 
     from common.imaging.volume import write_volume
     from common.model_file import read_model
-    from server.predict import predict as predict_case
+    from server.predict import predict as predict_prepared
+    from server.predict import predict_raw
 
     files: dict[str, Path] = {}
     for text in image:
@@ -41,15 +53,19 @@ def predict(
         if not equals:
             raise ConfigError(f"--image {text!r}: want MODALITY=FILE, such as FLAIR=flair.nii.gz")
         files[modality] = Path(path)
-    with Console(stderr=True, quiet=quiet or as_json).status("segmenting"):
-        prediction = predict_case(read_model(model), files, brain_mask)
+    loaded = read_model(model)
+    doing = "preparing and segmenting" if raw else "segmenting"
+    with Console(stderr=True, quiet=quiet or as_json).status(doing):
+        prediction = (predict_raw if raw else predict_prepared)(loaded, files, brain_mask)
     write_volume(prediction.mask, out)
     if probability is not None:
         write_volume(prediction.probability, probability)
-    for reason in prediction.left_out:
-        print(f"warning: z-score alone was used for {reason}", file=sys.stderr)
+    for note in prediction.notes:
+        print(f"note: {note}", file=sys.stderr)
     volume_ml = float(prediction.mask.data.sum() * prediction.mask.voxel_volume_mm3 / 1000)
     if as_json:
-        print(json.dumps({"mask": str(out), "lesion_volume_ml": volume_ml}))
+        print(
+            json.dumps({"mask": str(out), "lesion_volume_ml": volume_ml, "notes": prediction.notes})
+        )
     else:
         print(f"{out}: {volume_ml:.2f} mL of lesion")

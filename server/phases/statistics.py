@@ -38,13 +38,14 @@ class StatisticsPhase:
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state with the template in it."""
         settings = self._recipe.standardization
+        nobody = TemplateSums.none(self._recipe.task.modalities, settings.n_landmarks)
         sums: dict[str, TemplateSums] = {}
 
         def fold(site: str, reply: SiteStatistics) -> Mapping[str, object]:
-            centre_sums = {name: np.array(values) for name, values in reply.centre_sums.items()}
-            sums[site] = TemplateSums(reply.n_template_subjects, centre_sums)
+            landmark_sums = {name: np.array(row) for name, row in reply.landmark_sums.items()}
+            sums[site] = nobody + TemplateSums(reply.n_template_subjects, landmark_sums)
             facts = dataclasses.asdict(reply)
-            del facts["centre_sums"]
+            del facts["landmark_sums"]
             self._events.record("site-described", site=site, **facts)
             return facts
 
@@ -56,8 +57,12 @@ class StatisticsPhase:
         template = settings.template
         if settings.learns_template:
             # by name, not by arrival: the last digit must not depend on who was quicker
-            none = TemplateSums.none(self._recipe.task.modalities)
-            total = functools.reduce(operator.add, [sums[site] for site in sorted(sums)], none)
+            total = functools.reduce(operator.add, [sums[site] for site in sorted(sums)], nobody)
             template = total.template()
-            self._events.record("template", centres=template, n_subjects=total.n_subjects)
+            self._events.record(
+                "template",
+                method=settings.method,
+                landmarks=template,
+                n_subjects=total.n_subjects,
+            )
         return dataclasses.replace(state, template=template)

@@ -47,6 +47,13 @@ def test_without_a_choice_the_threshold_is_the_recipes_own(tmp_path: Path) -> No
     assert (model.threshold, model.threshold_choice) == (0.5, None)
 
 
+def test_a_nyul_template_comes_back(tmp_path: Path) -> None:
+    template = {"FLAIR": (0.0, *(i / 3 + 20 for i in range(11)), 100.0)}
+    recipe = load_recipe("default", overrides=["standardization.method=nyul"])
+    write_model(dataclasses.replace(MODEL, recipe=recipe, template=template), tmp_path / "model")
+    assert read_model(tmp_path / "model").template == template
+
+
 def hostile(path: Path, **metadata: str) -> Path:
     """A model file whose description says something else."""
     plain = {
@@ -81,6 +88,13 @@ def changed(**changes: Any) -> str:
         ({"threshold_choice": changed(mean_dice=[0.1, float("nan"), 0.2])}, "mean_dice"),
         ({"threshold_choice": changed(thresholds=[0.35, 0.35, 0.5])}, "want them rising"),
         ({"template": '{"FLAIR": null}'}, "cannot be read"),
+        ({"template": '{"FLAIR": [0.5, NaN, 1.25]}'}, "finite number"),
+        ({"template": '{"FLAIR": ["0.5", "1", "1.25"]}'}, "valid number"),
+        ({"template": '{"FLAIR": [0.5, 1.25]}'}, "FLAIR: want 3 numbers that rise"),
+        ({"template": '{"FLAIR": [0.5, 1.25, 1.25]}'}, "FLAIR: want 3 numbers that rise"),
+        ({"template": json.dumps({"FLAIR": list(range(13))})}, "FLAIR: want 3 numbers that rise"),
+        ({"template": json.dumps({"FLAIR": list(range(14))})}, "at most 13"),
+        ({"template": "[" * 100_000}, "cannot be read"),
         ({"recipe": "[" * 100_000}, "cannot be read"),
     ],
 )

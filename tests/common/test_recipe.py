@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import ConfigError
+from common.imaging.preprocessing.standardization import N_LANDMARKS
 from common.recipe import SCALABLE, Recipe, load_recipe, recipe_from_table, shipped_recipes
 from common.settings import read_toml
 
@@ -100,6 +101,16 @@ def test_an_override_wins_over_the_scale() -> None:
             "must rise",
             id="two equal centres",
         ),
+        pytest.param(
+            [
+                "task.modalities=['FLAIR']",
+                "standardization.method=nyul",
+                "standardization.template_from=fixed",
+                "standardization.template.FLAIR=[0.3, 0.9, 1.1]",
+            ],
+            "must have 13 numbers with method 'nyul', got 3",
+            id="class centres for Nyul",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(overrides: list[str], words: str) -> None:
@@ -118,3 +129,25 @@ def test_the_learning_rate_decays_from_round_to_round() -> None:
         "default", overrides=["optimizer.learning_rate=0.008", "optimizer.decay=0.5"]
     ).optimizer
     assert [optimizer.learning_rate_in(r) for r in (1, 2, 4)] == [0.008, 0.004, 0.001]
+
+
+def test_a_fixed_nyul_template_has_thirteen_landmarks() -> None:
+    landmarks = [0, 20, 30, 35, 40, 45, 50, 55, 60, 65, 70, 80, 100]
+    recipe = load_recipe(
+        "default",
+        overrides=[
+            "task.modalities=['FLAIR']",
+            "standardization.method=nyul",
+            "standardization.template_from=fixed",
+            f"standardization.template.FLAIR={landmarks}",
+        ],
+    )
+    assert recipe.standardization.template == {"FLAIR": tuple(landmarks)}
+    assert not recipe.standardization.learns_template
+
+
+@pytest.mark.parametrize("method", ["two-step", "nyul", "z-score", "none"])
+def test_recipe_and_method_agree_on_the_number_of_landmarks(method: str) -> None:
+    settings = load_recipe("default", overrides=[f"standardization.method={method}"])
+    assert settings.standardization.n_landmarks == N_LANDMARKS.get(method, 0)
+    assert settings.standardization.learns_template == (method in N_LANDMARKS)

@@ -125,9 +125,9 @@ def test_the_head_is_in_the_checkpoint_and_not_in_the_model_file(finished: RunFo
 def test_the_template_is_the_mean_over_every_training_subject(finished: RunFolder) -> None:
     template = events_of(finished, "template")[-1]
     assert template["n_subjects"] == 6  # two at each of three sites
-    assert set(template["centres"]) == {"FLAIR", "T1w"}
-    for centres in template["centres"].values():
-        assert centres == sorted(centres)
+    assert set(template["landmarks"]) == {"FLAIR", "T1w"}
+    for landmarks in template["landmarks"].values():
+        assert landmarks == sorted(landmarks)
 
 
 def test_nothing_a_site_sent_holds_a_path_or_a_subject(
@@ -346,7 +346,7 @@ def test_a_case_of_the_unseen_site_that_cannot_be_used_stays_in_the_denominator(
     cases = events_of(folder, "evaluated")[-1]["cases"]
     assert [(case["subject"], case["failed"]) for case in cases] == [
         ("sub-02", None),
-        ("sub-01", "quarantined by intake"),
+        ("sub-01", "left out: truncated"),
     ]
 
 

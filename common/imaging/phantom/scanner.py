@@ -82,6 +82,19 @@ def drawn_scanners(n: int, seed: int) -> list[Scanner]:
     return [Scanner(flair=f, t1w=t) for f, t in zip(flairs, t1ws, strict=True)]
 
 
+def middle_scanner() -> Scanner:
+    """The scanner with every parameter in the middle of its range, and axial slices."""
+    flair, t1w = (
+        _sequence(
+            {name: (low + high) / 2 for name, (low, high) in ranges.items()},
+            white=white,
+            slice_axis=2,
+        )
+        for ranges, white in ((_FLAIR_RANGES, _FLAIR_WHITE), (_T1W_RANGES, _T1W_WHITE))
+    )
+    return Scanner(flair=flair, t1w=t1w)
+
+
 def scan(subject: Subject, scanner: Scanner, *, grid: Grid, seed: int) -> dict[str, Volume]:
     """FLAIR and T1w of one subject on `grid`, brain only, int16, 0 outside the brain.
 
@@ -189,33 +202,38 @@ def _drawn_sequences(
         for name, (low, high) in ranges.items()
     }
     axes = (_strata(n, derived_seed(seed, "slice_axis")) * len(slice_axes)).astype(int)
-    sequences = []
-    for i in range(n):
-        value = {name: float(values[i]) for name, values in drawn.items()}
-        contrast = Contrast(
-            csf=value["csf"],
-            cortex=round(white * value["cortex"], 4),
-            deep_grey=round(white * value["deep_grey"], 4),
+    return [
+        _sequence(
+            {name: float(values[i]) for name, values in drawn.items()},
             white=white,
-            lesion=round(white * value["cortex"] * value["lesion"], 4),
-            texture=value["texture"],
-            glow=value["glow"],
-            flow=value["flow"],
+            slice_axis=slice_axes[axes[i]],
         )
-        sequences.append(
-            Sequence(
-                contrast=contrast,
-                gamma=value["gamma"],
-                gain=value["gain"],
-                offset=value["offset"],
-                bias_field=value["bias_field"],
-                noise=value["noise"],
-                in_plane_mm=value["in_plane_mm"],
-                slice_mm=value["slice_mm"],
-                slice_axis=slice_axes[axes[i]],
-            )
-        )
-    return sequences
+        for i in range(n)
+    ]
+
+
+def _sequence(value: dict[str, float], *, white: float, slice_axis: int) -> Sequence:
+    contrast = Contrast(
+        csf=value["csf"],
+        cortex=round(white * value["cortex"], 4),
+        deep_grey=round(white * value["deep_grey"], 4),
+        white=white,
+        lesion=round(white * value["cortex"] * value["lesion"], 4),
+        texture=value["texture"],
+        glow=value["glow"],
+        flow=value["flow"],
+    )
+    return Sequence(
+        contrast=contrast,
+        gamma=value["gamma"],
+        gain=value["gain"],
+        offset=value["offset"],
+        bias_field=value["bias_field"],
+        noise=value["noise"],
+        in_plane_mm=value["in_plane_mm"],
+        slice_mm=value["slice_mm"],
+        slice_axis=slice_axis,
+    )
 
 
 def _strata(n: int, seed: int) -> FloatArray:

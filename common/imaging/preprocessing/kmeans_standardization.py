@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,8 +12,9 @@ from common.imaging.preprocessing.class_centres import (
     IntensityClasses,
     intensity_classes,
 )
+from common.imaging.preprocessing.landmark_map import Mapped, piecewise, smooth
 
-CentreMap = Literal["piecewise", "line"]
+CentreMap = Literal["piecewise", "smooth", "line"]
 
 SMALLEST_SHARE = 0.01
 """A class with a smaller part of the voxels is not a tissue."""
@@ -23,24 +23,13 @@ SMALLEST_GAP = 0.01
 """Centres nearer to each other than this part of the mean count as equal."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Mapped:
-    """Step 1's result.
-
-    voxels     (n,), on the template's scale; the voxels as they came where step 1 was left out
-    left_out   why step 1 was left out, in words; None where it was done
-    """
-
-    voxels: Voxels
-    left_out: str | None
-
-
 def map_to_template(voxels: Voxels, template_centres: Centres, *, map: CentreMap) -> Mapped:
     """The intensities with their class centres carried to the template's.
 
     voxels             (n,), inside the brain, scanner units
     template_centres   (3,), in units of a subject's mean inside the mask, rising
     map                "piecewise": straight from centre to centre, the end pieces drawn on;
+                       "smooth": along the parabola through the three pairs, then straight on;
                        "line": the least-squares line through the three pairs
 
     Step 1 is left out, with the reason, where a class is too small, two centres are nearly equal,
@@ -48,15 +37,15 @@ def map_to_template(voxels: Voxels, template_centres: Centres, *, map: CentreMap
 
     Source   Galassi 2019, "k-means standardization". Chosen: the piecewise map (a line followed by
              a z-score on the same mask equals the z-score alone, so the template would have no
-             effect), `SMALLEST_SHARE`, `SMALLEST_GAP`, and the template of relative centres.
+             effect), the smooth one (a corner inside a tissue's peak is a step in its histogram,
+             and moves the peak), `SMALLEST_SHARE`, `SMALLEST_GAP`, and the template of relative
+             centres.
     """
     classes = intensity_classes(voxels)
     reason = why_not_mapped(classes, template_centres)
     if reason is not None:
         return Mapped(voxels, reason)
-    straight = map == "line"
-    mapped = (_along_line if straight else _piecewise)(voxels, classes.centres, template_centres)
-    return Mapped(mapped, None)
+    return Mapped(CARRIED[map](voxels, classes.centres, template_centres), None)
 
 
 def why_not_mapped(classes: IntensityClasses, template_centres: Centres) -> str | None:
@@ -78,17 +67,11 @@ def why_not_mapped(classes: IntensityClasses, template_centres: Centres) -> str 
     return None
 
 
-def _piecewise(voxels: Voxels, centres: Centres, template_centres: Centres) -> Voxels:
-    """Two half-lines that meet at the middle centre: three points leave two pieces."""
-    below, above = np.diff(template_centres) / np.diff(centres)
-    from_middle = voxels - centres[1]
-    slope = np.where(from_middle < 0, below, above)
-    mapped: Voxels = template_centres[1] + slope * from_middle
-    return mapped
-
-
 def _along_line(voxels: Voxels, centres: Centres, template_centres: Centres) -> Voxels:
     from_mean = centres - centres.mean()
     slope = np.dot(from_mean, template_centres) / np.dot(from_mean, from_mean)
     mapped: Voxels = template_centres.mean() + slope * (voxels - centres.mean())
     return mapped
+
+
+CARRIED = {"piecewise": piecewise, "smooth": smooth, "line": _along_line}

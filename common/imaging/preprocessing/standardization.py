@@ -10,11 +10,15 @@ import numpy.typing as npt
 
 from common.errors import ConfigError
 from common.imaging.preprocessing.brain_voxels import BrainMask, Image, Voxels, brain_voxels
-from common.imaging.preprocessing.class_centres import Centres
-from common.imaging.preprocessing.kmeans_standardization import CentreMap, Mapped, map_to_template
+from common.imaging.preprocessing.kmeans_standardization import CentreMap, map_to_template
+from common.imaging.preprocessing.landmark_map import Landmarks, Mapped
+from common.imaging.preprocessing.nyul import PERCENTILES, map_to_standard
 from common.imaging.preprocessing.zscore import whole_image_z_score, z_score
 
-Method = Literal["two-step", "z-score", "none"]
+Method = Literal["two-step", "nyul", "z-score", "none"]
+
+N_LANDMARKS = {"two-step": 3, "nyul": len(PERCENTILES)}
+"""Method with a template -> its landmarks in each modality."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,24 +39,26 @@ def standardize(
     *,
     method: Method,
     map: CentreMap = "piecewise",
-    template_centres: Centres | None = None,
+    template_landmarks: Landmarks | None = None,
 ) -> Standardized:
     """The image on a scale that scanners share, 0 outside the brain.
 
-    image, brain       (i, j, k), scanner units; errors as in `brain_voxels`
-    method             "two-step": k-means to the template, then the z-score;
-                       "z-score": the second step alone;
-                       "none": the intensities as they are, and like the others 0 outside
-    map                step 1's curve. "line" is the literal reading of the paper: its z-score
-                       takes the moments over the whole image, zeros included
-    template_centres   (3,), this modality's entry in the template; two-step needs it
+    image, brain         (i, j, k), scanner units; errors as in `brain_voxels`
+    method               "two-step": k-means to the template, then the z-score;
+                         "nyul": percentiles to the template, then the z-score;
+                         "z-score": the second step alone;
+                         "none": the intensities as they are, and like the others 0 outside
+    map                  the curve of the two steps' first. "line" is the literal reading of the
+                         paper: its z-score takes the moments over the whole image, zeros included
+    template_landmarks   (k,), this modality's entry in the template: 3 for two-step, 13 for nyul
 
-    Source   Galassi 2019, two-step intensity standardization; the departures stand with each step.
+    Source   Galassi 2019, two-step intensity standardization; Fenneteau 2021, Nyul and z-score. The
+             departures stand with each step.
     """
     voxels = brain_voxels(image, brain)
     fallback = None
-    if method == "two-step":
-        mapped = _first_step(voxels, template_centres, map)
+    if method in N_LANDMARKS:
+        mapped = _first_step(voxels, template_landmarks, method, map)
         voxels, fallback = mapped.voxels, mapped.left_out
     if method == "two-step" and map == "line":
         voxels = whole_image_z_score(voxels, brain.size - voxels.size)
@@ -63,10 +69,16 @@ def standardize(
     return Standardized(standardized, fallback)
 
 
-def _first_step(voxels: Voxels, template_centres: Centres | None, map: CentreMap) -> Mapped:
-    if template_centres is None:
+def _first_step(
+    voxels: Voxels, template_landmarks: Landmarks | None, method: Method, map: CentreMap
+) -> Mapped:
+    n_found = 0 if template_landmarks is None else template_landmarks.size
+    if template_landmarks is None or n_found != N_LANDMARKS[method]:
         raise ConfigError(
-            'standardization.method = "two-step" wants a template with three centres for each '
-            "modality, got none. Run the statistics phase, or fix one in standardization.template."
+            f'standardization.method = "{method}" wants a template with {N_LANDMARKS[method]} '
+            f"landmarks for each modality, got {n_found or 'none'}. Run the statistics phase, or "
+            "fix one in standardization.template."
         )
-    return map_to_template(voxels, template_centres, map=map)
+    if method == "nyul":
+        return map_to_standard(voxels, template_landmarks)
+    return map_to_template(voxels, template_landmarks, map=map)

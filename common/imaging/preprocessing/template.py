@@ -1,72 +1,96 @@
-"""The consortium's template: mean relative class centres, from sums that sites may share."""
+"""The consortium's template: each image's landmarks, averaged from sums that sites may share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
+from pydantic import Field
 
 from common.errors import SiteDataError, UpdateRejected
 from common.imaging.preprocessing.brain_voxels import BrainMask, Image
-from common.imaging.preprocessing.class_centres import Centres, relative_centres
+from common.imaging.preprocessing.class_centres import relative_centres
+from common.imaging.preprocessing.landmark_map import Landmarks
+from common.imaging.preprocessing.nyul import landmarks_on_scale
+from common.imaging.preprocessing.standardization import Method
 
-Template = dict[str, tuple[float, float, float]]
-"""Modality -> class centres, rising, in units of a subject's mean inside the mask.
+FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
+FewNumbers = Annotated[tuple[FiniteNumber, ...], Field(max_length=13)]
+
+Template = dict[str, FewNumbers]
+"""Modality -> landmarks, rising. What they are depends on the recipe's method:
+
+two-step   3 class centres, in units of a subject's mean inside the mask
+nyul       13 percentiles, on the standard scale from 0 to 100
 
 Plain numbers: they stand in recipes, messages and model files."""
+
+LEARNED_FROM = {"two-step": relative_centres, "nyul": landmarks_on_scale}
+"""Method -> the landmarks of one image, without the scanner's unit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TemplateSums:
     """What a subject, a site or the consortium adds to the template.
 
-    n_subjects    0 or more
-    centre_sums   modality -> (3,), relative centres summed over the subjects
+    n_subjects      0 or more
+    landmark_sums   modality -> (k,), landmarks summed over the subjects
 
     `+` joins two groups of subjects: in any order, grouped in any way, with `none` changing
     nothing. A site's sums and the pooled sums thus differ by rounding alone.
     """
 
     n_subjects: int
-    centre_sums: Mapping[str, Centres]
+    landmark_sums: Mapping[str, Landmarks]
 
     def __post_init__(self) -> None:
         if self.n_subjects < 0:
             raise UpdateRejected(f"template: want 0 subjects or more, got {self.n_subjects}")
-        for modality, sums in self.centre_sums.items():
+        for modality, sums in self.landmark_sums.items():
             self._check(modality, sums)
 
-    def _check(self, modality: str, sums: Centres) -> None:
-        if sums.shape != (3,) or not np.all(np.isfinite(sums)):
-            wanted = "three finite sums"
+    def _check(self, modality: str, sums: Landmarks) -> None:
+        if sums.ndim != 1 or not np.all(np.isfinite(sums)):
+            wanted = "a row of finite sums"
         elif self.n_subjects == 0 and np.any(sums != 0):
             wanted = "zeros from 0 subjects"
         elif self.n_subjects > 0 and not np.all(np.diff(sums) > 0):
-            wanted = "sums that rise from class to class"
+            wanted = "sums that rise from landmark to landmark"
         else:
             return
         raise UpdateRejected(f"template, {modality}: want {wanted}, got {sums.tolist()}")
 
     @classmethod
-    def none(cls, modalities: Iterable[str]) -> Self:
-        """The sums over no subject, such as those of a site without controls."""
-        return cls(0, {modality: np.zeros(3) for modality in modalities})
+    def none(cls, modalities: Iterable[str], n_landmarks: int) -> Self:
+        """The sums over no subject, such as those of a site without controls.
+
+        n_landmarks   of each modality, 0 for a method that needs no template
+        """
+        return cls(0, {modality: np.zeros(n_landmarks) for modality in modalities})
 
     def __add__(self, other: Self) -> Self:
-        if self.centre_sums.keys() != other.centre_sums.keys():
-            odd = sorted(self.centre_sums.keys() ^ other.centre_sums.keys())
+        if self.landmark_sums.keys() != other.landmark_sums.keys():
+            odd = sorted(self.landmark_sums.keys() ^ other.landmark_sums.keys())
             raise UpdateRejected(f"template: two groups of subjects disagree on {odd}")
-        joined = {name: sums + other.centre_sums[name] for name, sums in self.centre_sums.items()}
+        for name, sums in self.landmark_sums.items():
+            if (n := other.landmark_sums[name].size) != sums.size:
+                raise UpdateRejected(
+                    f"template, {name}: two groups of subjects have {sums.size} and {n} landmarks"
+                )
+        joined = {
+            name: sums + other.landmark_sums[name] for name, sums in self.landmark_sums.items()
+        }
         return type(self)(self.n_subjects + other.n_subjects, joined)
 
     def template(self) -> Template:
         """The mean over the subjects, modality by modality.
 
-        Source   Galassi 2019 averages the images of 20 healthy controls into an atlas. Chosen:
-                 their class centres, each divided by the subject's own mean, so that no image
-                 leaves a site; by default everyone's, not the controls' alone.
+        Source   two-step: Galassi 2019 averages the images of 20 healthy controls into an atlas.
+                 Chosen: their class centres, each divided by the subject's own mean, so that no
+                 image leaves a site; by default everyone's, not the controls' alone.
+                 nyul: Nyul 2000. Chosen: a subject counts once, with the mean over its sessions.
         """
         if self.n_subjects == 0:
             raise SiteDataError(
@@ -74,14 +98,16 @@ class TemplateSums:
                 '"controls", a participants.tsv must say diagnosis = healthy for at least one; '
                 'or choose "all" or "fixed".'
             )
-        means = {name: sums / self.n_subjects for name, sums in self.centre_sums.items()}
-        return {name: (float(a), float(b), float(c)) for name, (a, b, c) in means.items()}
+        means = {name: sums / self.n_subjects for name, sums in self.landmark_sums.items()}
+        return {name: tuple(mean.tolist()) for name, mean in means.items()}
 
 
-def subject_sums(images: Mapping[str, Image], brain: BrainMask) -> TemplateSums:
-    """One subject's part of the template: its relative class centres, modality by modality.
+def subject_sums(images: Mapping[str, Image], brain: BrainMask, *, method: Method) -> TemplateSums:
+    """One subject's part of the template: its landmarks, modality by modality.
 
     images   modality -> (i, j, k), scanner units
-    brain    (i, j, k); errors as in `class_centres`
+    brain    (i, j, k)
+    method   one that has a template; the errors are those of its entry in `LEARNED_FROM`
     """
-    return TemplateSums(1, {name: relative_centres(image, brain) for name, image in images.items()})
+    landmarks = LEARNED_FROM[method]
+    return TemplateSums(1, {name: landmarks(image, brain) for name, image in images.items()})

@@ -11,7 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from client.cli.check import check
-from tests.volumes import image_path, write_site
+from tests.volumes import head_in_noise, image_path, put, stripped_brain, write_site
 
 
 def run(*args: str | Path) -> Result:
@@ -23,7 +23,80 @@ def run(*args: str | Path) -> Result:
 def test_a_good_site_exits_with_0_and_counts_its_cases(tmp_path: Path) -> None:
     result = run(write_site(tmp_path, brain=True))
     assert result.exit_code == 0
-    assert result.stdout == "usable: 2 (with lesions to train on: 2), left out: 0\n"
+    assert result.stdout.endswith("usable: 2 (with lesions to train on: 2), left out: 0\n")
+    assert "blocking" not in result.stdout
+
+
+def test_every_image_has_a_row_with_what_it_holds(tmp_path: Path) -> None:
+    result = run(write_site(tmp_path, subjects=["sub-01"]))
+    rows = [line.split() for line in result.stdout.splitlines() if "12x14x8" in line]
+    assert [row[:6] for row in rows] == [
+        ["sub-01", name, "12x14x8", "1.00x1.25x3.00", "RAS", "float32"] for name in ("FLAIR", "T1w")
+    ]
+    # 6 and 2 voxels of 1 x 1.25 x 3 = 3.75 mm3: 30 mm3 in all, both larger than 3 mm3
+    assert all(row[-3:] == ["2,", "0.03", "mL"] for row in rows)
+
+
+def raw_site(root: Path) -> Path:
+    """A head each, not stripped, the T1w 3 mm aside of the FLAIR."""
+    write_site(root, subjects=["sub-01"], lesions=False)
+    put(head_in_noise(), image_path(root, "sub-01", "FLAIR"))
+    aside = head_in_noise(seed=3)
+    aside.affine[2, 3] += 3
+    put(aside, image_path(root, "sub-01", "T1w"))
+    return root
+
+
+def test_raw_images_are_left_out_of_training_and_fit_to_be_prepared(tmp_path: Path) -> None:
+    root = raw_site(tmp_path)
+    trained = run(root)
+    assert trained.exit_code == 1
+    assert "of these, 1 only want preparing: lesionfed-site check --raw" in trained.stdout
+    prepared = run(root, "--raw")
+    assert prepared.exit_code == 0
+    assert "usable: 1" in prepared.stdout
+    assert "only want preparing" not in prepared.stdout
+
+
+def test_the_page_shows_every_case_and_says_that_it_stays(tmp_path: Path) -> None:
+    root = write_site(tmp_path / "<site>")
+    image_path(root, "sub-02", "T1w").write_bytes(b"")
+    page = tmp_path / "page.html"
+    assert run(root, "--html", page).exit_code == 1
+    html = page.read_text(encoding="utf-8")
+    assert "This page stays at the site." in html
+    assert html.count("data:image/png;base64,") == 2  # the FLAIR of sub-02 is shown all the same
+    assert "sub-02 (left out)" in html
+    assert "&lt;site&gt;" in html
+    assert "<site>" not in html
+    assert "2 lesions, 0.03 mL (label 1)" in html
+
+
+def test_a_page_in_a_folder_that_is_not_there_is_a_wrong_call(tmp_path: Path) -> None:
+    result = run(write_site(tmp_path), "--html", tmp_path / "nowhere" / "page.html")
+    assert result.exit_code == 2
+    assert "no such folder" in result.output
+
+
+def test_a_table_of_files_stands_in_for_bids_names(tmp_path: Path) -> None:
+    put(stripped_brain(), tmp_path / "scan a.nii.gz")
+    table = tmp_path / "mapping.tsv"
+    table.write_text("subject\tsession\tmodality\tpath\nA1\t\tFLAIR\tscan a.nii.gz\n")
+    assert run(tmp_path, "--modalities", "FLAIR").exit_code == 1
+    assert run(tmp_path, "--modalities", "FLAIR", "--mapping", table).exit_code == 0
+    table.write_text(table.read_text() + "\t\tT1w\tscan a.nii.gz\n")
+    result = run(tmp_path, "--modalities", "FLAIR", "--mapping", table)
+    assert result.exit_code == 1
+    assert "mapping.tsv line 3" in result.stdout
+
+
+def test_a_validator_that_is_not_installed_is_named_with_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = run(write_site(tmp_path), "--validator")
+    assert result.exit_code == 1
+    assert "pip install bids-validator-deno" in result.output
 
 
 def test_a_quarantined_case_exits_with_1_and_its_row_says_what_to_do(tmp_path: Path) -> None:
@@ -60,6 +133,20 @@ def test_json_holds_cases_and_findings_and_nothing_else(tmp_path: Path) -> None:
     (usable,) = found["usable"]
     assert usable["case"] == "sub-01"
     assert usable["n_lesion_voxels"] == 8
+    facts, spoilt = found["cases"]
+    assert [image["modality"] for image in spoilt["images"]] == ["T1w"]
+    assert facts["images"][0] | {"low": 0, "high": 0} == {
+        "modality": "FLAIR",
+        "file": "sub-01/anat/sub-01_FLAIR.nii.gz",
+        "shape": [12, 14, 8],
+        "spacing_mm": [1.0, 1.25, 3.0],
+        "orientation": "RAS",
+        "data_type": "float32",
+        "low": 0,
+        "high": 0,
+    }
+    assert facts["lesions"]["n_lesions"] == 2
+    assert facts["lesions"]["volume_ml"] == pytest.approx(0.03)
     assert usable["images"]["FLAIR"] == str(image_path(root, "sub-01", "FLAIR"))
     assert {"level", "code", "subject", "session", "text", "fix"} == set(found["findings"][0])
 

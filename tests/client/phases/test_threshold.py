@@ -7,6 +7,7 @@ from client.phases.threshold import sum_thresholds
 from client.policy import Policy
 from client.site import Site, read_site
 from client.site_cases import training_cases
+from common.imaging.preprocessing.template import Template
 from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network
 from common.learning.parameters import parameters_of
@@ -15,7 +16,7 @@ from common.recipe import Recipe, load_recipe
 from common.wire.messages import Assignment, ThresholdReply, ThresholdRequest
 from tests.toy_sites import write_site
 
-TEMPLATE = {"FLAIR": (0.5, 1.0, 1.2), "T1w": (0.5, 1.0, 1.3)}
+TEMPLATE: Template = {"FLAIR": (0.5, 1.0, 1.2), "T1w": (0.5, 1.0, 1.3)}
 THRESHOLDS = (0.3, 0.5, 0.6)
 NOTHING = ThresholdReply(
     dice_sums=(0, 0, 0), lesion_f1_sums=(0, 0, 0), n_dice=0, n_lesion_f1=0, n_cases=0

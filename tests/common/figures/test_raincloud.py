@@ -33,7 +33,7 @@ def n_violins(drawn: Raincloud) -> int:
 def test_the_words_give_each_sites_cases_mean_median_and_worst_case() -> None:
     # north: (0.8 + 0.5 + 0.7) / 3; south: 2.5 / 5
     assert chart(NORTH, SOUTH, worst_site="south").in_words() == (
-        "Dice, by site. north: 3 of 4 cases, mean 0.667, median 0.700, worst sub-north1 with "
+        "Dice. north: 3 of 4 cases, mean 0.667, median 0.700, worst sub-north1 with "
         "0.500. south (worst site): 5 of 5 cases, mean 0.500, median 0.500, worst sub-south1 "
         "with 0.200."
     )

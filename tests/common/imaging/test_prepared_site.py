@@ -7,12 +7,13 @@ import pytest
 
 from common.errors import SiteDataError
 from common.imaging.prepared_site import PreparedSite, prepared_site
+from common.imaging.preprocessing.template import Template
 from common.imaging.split import split_cases
 from common.imaging.volume import Volume, read_mask, read_volume, write_volume
 from common.recipe import load_recipe
 from tests.toy_sites import AFFINE, SHAPE, write_site
 
-TEMPLATE = {"FLAIR": (0.6, 1.0, 1.3), "T1w": (0.5, 1.0, 1.4)}
+TEMPLATE: Template = {"FLAIR": (0.6, 1.0, 1.3), "T1w": (0.5, 1.0, 1.4)}
 RECIPE = load_recipe("default")
 
 

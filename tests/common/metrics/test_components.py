@@ -72,7 +72,7 @@ def test_a_spacing_that_cannot_be_is_refused(spacing_mm: tuple[float, ...]) -> N
 
 @pytest.mark.parametrize("degrees", [0, 1, 3, 5, 10, 15, 20, 33.3])
 def test_the_smallest_lesion_does_not_depend_on_the_angle_of_the_head(degrees: float) -> None:
-    # 5 voxels of 1 x 1 x 0.6 mm are 3.0000001 mm3 in float32: one lesion, however the grid is turned
+    # 5 voxels of 1 x 1 x 0.6 mm are 3.0000001 mm3 in float32: a lesion, however the grid is turned
     turn = np.eye(3)
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     turn[1:, 1:] = [[c, -s], [s, c]]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import WireError
+from common.imaging.preprocessing.template import Template
 from common.wire.codec import Packed, pack, unpack
 from common.wire.messages import (
     Arrays,
@@ -45,7 +46,7 @@ ARRAYS = st.dictionaries(
 
 
 def request(parameters: Arrays) -> TrainRequest:
-    template = {"FLAIR": (0.25, 0.875, 1.25)}
+    template: Template = {"FLAIR": (0.25, 0.875, 1.25)}
     return TrainRequest(assignment=ASSIGNMENT, template=template, parameters=parameters)
 
 

@@ -109,7 +109,7 @@ def test_runs_without_a_common_case_are_refused(tmp_path: Path) -> None:
 def test_runs_judged_against_another_reference_or_definition_are_refused(
     tmp_path: Path, column: str, told: str
 ) -> None:
-    metrics = {
+    metrics: dict[str, float] = {
         "dice": 0.5,
         "tp_voxels": 7,
         "fn_voxels": 5,
@@ -119,8 +119,8 @@ def test_runs_judged_against_another_reference_or_definition_are_refused(
     other = metrics | {column: metrics[column] + 3}
     runs = read_runs(
         [
-            run_folder(tmp_path / "a", [row("lyon", "sub-1", **metrics)]),
-            run_folder(tmp_path / "b", [row("lyon", "sub-1", **other)]),
+            run_folder(tmp_path / "a", [row("lyon", "sub-1", None, **metrics)]),
+            run_folder(tmp_path / "b", [row("lyon", "sub-1", None, **other)]),
         ]
     )
     with pytest.raises(ConfigError, match=f"lyon sub-1: want one reference .*{told}"):

@@ -120,7 +120,12 @@ def whole_run() -> list[Line]:
             "wall_s": 3.25,
             "n_replies": 2,
         },
-        {"event": "template", "centres": {"FLAIR": [0.31, 0.62, 0.75]}, "n_subjects": 10},
+        {
+            "event": "template",
+            "method": "two-step",
+            "landmarks": {"FLAIR": [0.31, 0.62, 0.75]},
+            "n_subjects": 10,
+        },
         {"event": "baseline-threshold", "modality": "FLAIR", "threshold_z": 1.75, "mean_dice": 0.2},
         evaluated("east", 0, [case("A", 0.3), case("B", 0.1)], method="baseline"),
         evaluated("east", 0, [case("A", 0.0), case("B", 0.02)]),

@@ -24,13 +24,30 @@ def test_a_whole_run_is_read_by_what_it_means(tmp_path: Path) -> None:
     assert [r.index for r in record.training] == [1, 2]
     assert record.evaluated_rounds("east") == [0, 2]
     assert record.template is not None
-    assert record.template.centres == {"FLAIR": (0.31, 0.62, 0.75)}
+    assert record.template.landmarks == {"FLAIR": (0.31, 0.62, 0.75)}
     assert record.selected is not None
     assert record.selected.round == 2
     assert record.finished is not None
     assert record.finished.status == "completed"
     [failure] = record.failures
     assert (failure.site, failure.error, failure.code) == ("south", "SiteDataError", "no-lesions")
+
+
+def test_the_template_of_an_older_run_is_one_of_class_centres(tmp_path: Path) -> None:
+    older: Line = {"event": "template", "centres": {"FLAIR": [0.3, 0.6, 0.7]}, "n_subjects": 4}
+    template = read(tmp_path, [started(), older]).template
+    assert template is not None
+    assert template.landmarks == {"FLAIR": (0.3, 0.6, 0.7)}
+    assert template.columns == ("darkest class", "middle class", "brightest class")
+
+
+def test_a_nyul_template_names_its_percentiles(tmp_path: Path) -> None:
+    landmarks = {"FLAIR": [0.0, *range(20, 31), 100.0]}
+    made: Line = {"event": "template", "method": "nyul", "landmarks": landmarks, "n_subjects": 4}
+    template = read(tmp_path, [started(), made]).template
+    assert template is not None
+    assert len(template.columns) == len(template.landmarks["FLAIR"])
+    assert template.columns[:2] == ("percentile 1", "percentile 10")
 
 
 def test_a_rounds_replies_add_up(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import SiteDataError, UpdateRejected
-from common.imaging.preprocessing.class_centres import relative_centres
-from common.imaging.preprocessing.template import TemplateSums, subject_sums
+from common.imaging.preprocessing.standardization import N_LANDMARKS, Method
+from common.imaging.preprocessing.template import LEARNED_FROM, TemplateSums, subject_sums
 from tests.common.imaging.preprocessing.tissues import nine_voxels, scan, tissue_labels
 
 
@@ -21,9 +21,9 @@ def one_modality(n_subjects: int, *sums: float) -> TemplateSums:
 
 def assert_same(one: TemplateSums, other: TemplateSums) -> None:
     assert one.n_subjects == other.n_subjects
-    assert one.centre_sums.keys() == other.centre_sums.keys()
-    for modality, sums in one.centre_sums.items():
-        np.testing.assert_allclose(sums, other.centre_sums[modality], rtol=1e-12)
+    assert one.landmark_sums.keys() == other.landmark_sums.keys()
+    for modality, sums in one.landmark_sums.items():
+        np.testing.assert_allclose(sums, other.landmark_sums[modality], rtol=1e-12)
 
 
 @st.composite
@@ -43,10 +43,10 @@ def test_the_template_counts_each_subject_once_however_large_its_site() -> None:
 
 def test_a_subject_adds_its_relative_centres_of_each_modality() -> None:
     image, brain = nine_voxels()
-    sums = subject_sums({"FLAIR": image, "T1w": 7 * image}, brain)
+    sums = subject_sums({"FLAIR": image, "T1w": 7 * image}, brain, method="two-step")
     assert sums.n_subjects == 1
-    np.testing.assert_allclose(sums.centre_sums["FLAIR"], [0.2, 1.0, 1.8])
-    np.testing.assert_allclose(sums.centre_sums["T1w"], [0.2, 1.0, 1.8])
+    np.testing.assert_allclose(sums.landmark_sums["FLAIR"], [0.2, 1.0, 1.8])
+    np.testing.assert_allclose(sums.landmark_sums["T1w"], [0.2, 1.0, 1.8])
 
 
 @given(groups(), groups(), groups())
@@ -59,42 +59,63 @@ def test_adding_groups_knows_neither_order_nor_brackets(
 
 @given(groups())
 def test_a_site_without_subjects_changes_nothing(group: TemplateSums) -> None:
-    assert_same(group + TemplateSums.none(["FLAIR", "T1w"]), group)
+    assert_same(group + TemplateSums.none(["FLAIR", "T1w"], 3), group)
 
 
-@settings(deadline=None)
+@pytest.mark.parametrize("method", ["two-step", "nyul"])
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(0, 3), min_size=6, max_size=6), st.integers(0, 1000))
-def test_the_federated_template_equals_the_pooled_one(sites: list[int], seed: int) -> None:
+def test_the_federated_template_equals_the_pooled_one(
+    method: Method, sites: list[int], seed: int
+) -> None:
     labels = tissue_labels()[8:16, 8:16, 1:7]
     brain = labels > 0
     gammas = np.random.default_rng(seed).uniform(0.7, 1.4, len(sites))
     images = [scan(labels, gamma=g, gain=100 * g, seed=k) for k, g in enumerate(gammas)]
-    pooled = np.mean([relative_centres(image, brain) for image in images], axis=0)
-    per_site = [TemplateSums.none(["FLAIR"])] * 4
+    pooled = np.mean([LEARNED_FROM[method](image, brain) for image in images], axis=0)
+    per_site = [TemplateSums.none(["FLAIR"], N_LANDMARKS[method])] * 4
     for site, image in zip(sites, images, strict=True):
-        per_site[site] = per_site[site] + subject_sums({"FLAIR": image}, brain)
+        per_site[site] = per_site[site] + subject_sums({"FLAIR": image}, brain, method=method)
     federated = functools.reduce(operator.add, per_site).template()
     np.testing.assert_allclose(federated["FLAIR"], pooled, rtol=1e-6)
 
 
+def test_nyuls_standard_is_the_mean_of_the_landmarks_on_its_scale() -> None:
+    # 0 1 ... 100 has percentile p at p: (p - 1) / 98 of the scale; its square has p^2 at p:
+    # (p^2 - 1) / 9800. Median: 100 * 49 / 98 = 50 and 100 * 2499 / 9800 = 25.5; one of the first
+    # at one site, three of the second at another: (50 + 3 * 25.5) / 4
+    ramp = np.arange(101.0).reshape(1, 1, 101)
+    brain = np.ones(ramp.shape, dtype=bool)
+    one = subject_sums({"FLAIR": 7 * ramp + 30}, brain, method="nyul")
+    other = subject_sums({"FLAIR": ramp**2}, brain, method="nyul")
+    standard = (one + (other + other + other)).template()["FLAIR"]
+    assert len(standard) == 13
+    assert (standard[0], standard[-1]) == (0, 100)
+    assert standard[6] == pytest.approx((50 + 3 * 25.5) / 4)
+
+
 def test_no_subject_at_all_makes_no_template() -> None:
     with pytest.raises(SiteDataError, match="no subject contributed to the template"):
-        TemplateSums.none(["FLAIR"]).template()
+        TemplateSums.none(["FLAIR"], 3).template()
 
 
 def test_groups_with_other_modalities_are_refused_by_name() -> None:
     with pytest.raises(UpdateRejected, match=r"disagree on \['T1w'\]"):
-        TemplateSums.none(["FLAIR"]) + TemplateSums.none(["FLAIR", "T1w"])
+        TemplateSums.none(["FLAIR"], 3) + TemplateSums.none(["FLAIR", "T1w"], 3)
+
+
+def test_groups_with_another_number_of_landmarks_are_refused() -> None:
+    with pytest.raises(UpdateRejected, match=r"FLAIR: .* have 13 and 3 landmarks"):
+        TemplateSums.none(["FLAIR"], 13) + one_modality(1, 0.6, 0.9, 1.1)
 
 
 @pytest.mark.parametrize(
     ("n_subjects", "sums", "text"),
     [
         pytest.param(-1, (0.0, 0.0, 0.0), "0 subjects or more, got -1", id="negative count"),
-        pytest.param(2, (1.0, math.nan, 3.0), "three finite sums", id="NaN"),
-        pytest.param(2, (1.0, 2.0), "three finite sums", id="two classes"),
+        pytest.param(2, (1.0, math.nan, 3.0), "a row of finite sums", id="NaN"),
         pytest.param(0, (1.0, 2.0, 3.0), "zeros from 0 subjects", id="sums of nobody"),
-        pytest.param(2, (1.0, 3.0, 2.0), "rise from class to class", id="falling"),
+        pytest.param(2, (1.0, 3.0, 2.0), "rise from landmark to landmark", id="falling"),
     ],
 )
 def test_sums_no_site_can_have_are_refused(

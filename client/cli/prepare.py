@@ -1,0 +1,248 @@
+"""lesionfed-site prepare: from the scanner's images to a folder that training reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from client.prepare.plan import Plan
+    from client.prepare.site_work import Prepared
+    from client.prepare.workers import Outcome
+    from common.recipe import Recipe
+
+STYLES = {
+    "prepared": "green",
+    "drawn": "green",
+    "cached": "dim",
+    "failed": "bold red",
+    "quarantined": "bold red",
+}
+
+
+def prepare(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BIDS",
+            exists=True,
+            file_okay=False,
+            help="Folder that holds the sub-* folders; read only.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            file_okay=False,
+            help="Folder for the prepared images: the `data` of site.toml afterwards.",
+            show_default=False,
+        ),
+    ],
+    recipe: Annotated[
+        str, typer.Option(help="Recipe by name, or a TOML file; its steps are run.")
+    ] = "default",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe."),
+    ] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="site.toml, for its brain_command.",
+            show_default=False,
+        ),
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Table of the files, for a folder that is not BIDS: subject, session, modality, "
+            "path; tabs between.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Model file whose template the quality pages show beside the histograms.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Cases at a time, where memory allows.")] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; compute and write nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Denoise, register, strip, correct, resample: what the recipe asks for, case by case.
+
+    Interrupted, it goes on where it stopped; what is there already is not made again. A case that
+    cannot be prepared is left out and named, the others go on: exit code 1. Look at every page of
+    OUT/qc before training.
+    """
+    shown = not (as_json or quiet)
+    chosen = _recipe(recipe, changes or [])
+    plan = _plan(folder, chosen, out, site, mapping, model, show_progress=shown)
+    if dry_run:
+        _tell_plan(plan, as_json=as_json)
+        return
+    prepared = _prepared(plan, folder, chosen, out, workers, show_progress=shown)
+    if as_json:
+        typer.echo(json.dumps(prepared.as_dict(), indent=2))
+    else:
+        _print_results(prepared, out)
+    if prepared.n_failed or not prepared.cases:
+        raise typer.Exit(1)
+
+
+def _recipe(source: str, changes: list[str]) -> Recipe:
+    from common.recipe import load_recipe  # pydantic: kept from --help
+
+    return load_recipe(source, overrides=changes)
+
+
+def _plan(
+    folder: Path,
+    recipe: Recipe,
+    out: Path,
+    site: Path | None,
+    mapping: Path | None,
+    model: Path | None,
+    *,
+    show_progress: bool,
+) -> Plan:
+    from client.prepare.plan import plan_site  # image libraries: kept from --help
+    from client.site import read_site
+
+    template = None
+    if model is not None:
+        from common.model_file import read_model
+
+        found = read_model(model)
+        if found.recipe.standardization.method == "two-step":
+            template = found.template
+    with _bar("examining cases", show=show_progress) as advance:
+        return plan_site(
+            folder,
+            recipe=recipe,
+            out=out,
+            brain_command=() if site is None else read_site(site).brain_command,
+            template=template,
+            mapping=mapping,
+            on_case=advance,
+        )
+
+
+def _prepared(
+    plan: Plan, folder: Path, recipe: Recipe, out: Path, workers: int, *, show_progress: bool
+) -> Prepared:
+    from client.prepare.site_work import prepare_site
+
+    n_jobs = sum(job.state != "done" for job in plan.jobs)
+    done = 0
+    with _bar("preparing", show=show_progress) as advance:
+        advance(0, n_jobs)
+
+        def count(_: Outcome) -> None:
+            nonlocal done
+            done += 1
+            advance(done, n_jobs)
+
+        return prepare_site(
+            plan, root=folder, out=out, recipe=recipe, n_workers=workers, on_done=count
+        )
+
+
+@contextmanager
+def _bar(text: str, *, show: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar with the time that is left; the function takes the number done and of all."""
+    from rich.console import Console
+    from rich.progress import (
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn(text),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not (show and console.is_terminal)
+    ) as bar:
+        task = bar.add_task("cases", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+WORDS = {"prepare": "would be prepared", "draw": "page would be drawn", "done": "cached"}
+
+
+def _tell_plan(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        jobs = [
+            {"name": job.order.name, "state": job.state, "memory_bytes": job.memory_bytes}
+            for job in plan.jobs
+        ]
+        left_out = list(plan.intake.quarantined)
+        typer.echo(json.dumps({"jobs": jobs, "quarantined": left_out}, indent=2))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("case", "what", "memory, about")
+    for job in plan.jobs:
+        memory = f"{job.memory_bytes / 1e9:.1f} GB" if job.state == "prepare" else ""
+        table.add_row(escape(job.order.name), WORDS[job.state], memory)
+    for name in plan.intake.quarantined:
+        table.add_row(escape(name), "[bold red]left out: see lesionfed-site check[/]", "")
+    console = Console()
+    console.print(table)
+    n_to_do = sum(job.state == "prepare" for job in plan.jobs)
+    steps = plan.jobs[0].order.preprocessing.steps if plan.jobs else ()
+    console.print(f"to prepare: {n_to_do} ({', '.join(steps)}); nothing was computed or written")
+
+
+def _print_results(prepared: Prepared, out: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("case", "result", "time", "memory", show_lines=True)
+    table.add_column("what there is to say", overflow="fold")
+    for case in prepared.cases:
+        table.add_row(
+            escape(case.name),
+            f"[{STYLES[case.result]}]{case.result}[/]",
+            f"{case.wall_s:.0f} s" if case.wall_s else "",
+            f"{case.peak_bytes / 1e9:.1f} GB" if case.peak_bytes else "",
+            escape("\n".join(case.notes)),
+        )
+    console = Console()
+    if prepared.cases:
+        console.print(table)
+    n_good = len(prepared.cases) - prepared.n_failed
+    console.print(
+        f"prepared: {n_good}, left out: {prepared.n_failed}. Look at every page: "
+        f"{escape(str(out / 'qc' / 'index.html'))}",
+        highlight=False,
+        soft_wrap=True,
+    )

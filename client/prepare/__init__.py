@@ -1,0 +1,1 @@
+"""From a site's scanner images to a folder that training reads: `lesionfed-site prepare`."""

@@ -1,0 +1,257 @@
+"""The prepared folder: a BIDS derivative in which each case is whole, or not there.
+
+OUT/dataset_description.json, participants.tsv
+OUT/sub-01[/ses-01]/anat/sub-01[_ses-01]_FLAIR.nii.gz      prepared images, as intake reads them
+                        sub-01[_ses-01]_desc-brain_mask.nii.gz, .._desc-lesion_mask.nii.gz
+                        and a sidecar in JSON for each
+OUT/qc/sub-01[_ses-01].html                                 for the site's own eyes
+
+A sidecar holds the key of the work that made the file and the file's digest: the folder is its own
+cache, and what is in it can be told from what would be made anew. Nothing in it depends on the
+clock, the machine or the order of the work.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from client.prepare.order import CaseSource, WorkOrder, file_digest
+from common.errors import ConfigError, SiteDataError
+from common.imaging.preprocessing.chain import PreparedVolumes
+from common.imaging.volume import Volume, read_mask, read_volume, write_volume
+from common.whole_file import write_whole
+
+BIDS_VERSION = "1.10.0"
+RECORD = "LesionFed"
+"""The key in a sidecar under which everything stands that BIDS has no name for."""
+
+
+def start_folder(out: Path, *, source: Path) -> None:
+    """Makes the prepared folder's frame: its description and the site's participants.
+
+    source   the site's own folder. ConfigError where one of the two lies inside the other, or where
+             `out` holds something that is not a prepared folder
+    """
+    here, there = out.resolve(), source.resolve()
+    if here.is_relative_to(there) or there.is_relative_to(here):
+        raise ConfigError(
+            f"--out {out} and {source}: one lies inside the other, so that prepared images would "
+            "be taken for the scanner's. Choose a folder beside the site's own."
+        )
+    description = out / "dataset_description.json"
+    if out.is_dir() and any(out.iterdir()) and not _is_ours(description):
+        raise ConfigError(
+            f"--out {out} holds files, and no dataset_description.json says that LesionFed wrote "
+            "them. Choose a new or an empty folder."
+        )
+    with written_to(out):
+        out.mkdir(parents=True, exist_ok=True)
+        _write_json(
+            description,
+            {
+                "Name": "Images prepared for lesion segmentation",
+                "BIDSVersion": BIDS_VERSION,
+                "DatasetType": "derivative",
+                "GeneratedBy": _generated_by(),
+            },
+        )
+        write_whole(out / ".bidsignore", b"qc/\n")
+        for name in ("participants.tsv", "participants.json"):
+            if (source / name).is_file():
+                write_whole(out / name, (source / name).read_bytes())
+
+
+def _is_ours(description: Path) -> bool:
+    try:
+        found = json.loads(description.read_text(encoding="utf-8"))
+        return any(tool["Name"] == RECORD for tool in found["GeneratedBy"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def case_folder(out: Path, case: CaseSource) -> Path:
+    """Where the case's prepared files lie."""
+    return out / case.subject / (case.session or "") / "anat"
+
+
+def write_case(order: WorkOrder, case: CaseSource, prepared: PreparedVolumes) -> None:
+    """Writes the case's files beside their place and renames their folder into it.
+
+    SiteDataError where the disk is full or may not be written: nothing is left half-written.
+    """
+    folder = case_folder(order.out, case)
+    partial = folder.with_name(f".anat.{secrets.token_hex(4)}.partial")
+    with written_to(folder):
+        try:
+            partial.mkdir(parents=True)
+            for name, volume in _volumes(prepared).items():
+                path = partial / f"{case.name}_{name}.nii.gz"
+                write_volume(volume, path)
+                sidecar = _sidecar(order, case, prepared, name) | {
+                    RECORD: _record(order, case, prepared, name) | {"SHA256": file_digest(path)}
+                }
+                _write_json(partial / f"{case.name}_{name}.json", sidecar)
+            _replace(folder, partial)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def sweep(order: WorkOrder) -> None:
+    """Removes what a killed worker left beside the places of this order's cases."""
+    for case in order.cases:
+        for leftover in case_folder(order.out, case).parent.glob(".anat.*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def is_written(order: WorkOrder, case: CaseSource) -> bool:
+    """Whether the case lies there whole, made by this very order."""
+    folder, key = case_folder(order.out, case), order.key()
+    names = [*case.images, "desc-brain_mask", *(["desc-lesion_mask"] if case.lesion_mask else [])]
+    for name in names:
+        path = folder / f"{case.name}_{name}.nii.gz"
+        try:
+            record = _read_sidecar(path)[RECORD]
+            if record["Key"] != key or record["SHA256"] != file_digest(path):
+                return False
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+    return True
+
+
+def read_prepared(order: WorkOrder, case: CaseSource) -> PreparedVolumes:
+    """The case's volumes from its prepared folder, as the chain gave them."""
+    folder = case_folder(order.out, case)
+
+    def path_of(name: str) -> Path:
+        return folder / f"{case.name}_{name}.nii.gz"
+
+    records = {name: _read_sidecar(path_of(name))[RECORD] for name in case.images}
+    has_lesions = case.lesion_mask is not None
+    return PreparedVolumes(
+        images={name: read_volume(path_of(name)) for name in case.images},
+        brain=read_mask(path_of("desc-brain_mask")),
+        lesions=read_mask(path_of("desc-lesion_mask")) if has_lesions else None,
+        moves={name: np.array(record["ScannerToCommon"]) for name, record in records.items()},
+        notes=read_notes(order, case),
+    )
+
+
+def read_notes(order: WorkOrder, case: CaseSource) -> tuple[str, ...]:
+    """What the chain had to say of a case that is written."""
+    folder = case_folder(order.out, case)
+    sidecar = _read_sidecar(folder / f"{case.name}_desc-brain_mask.nii.gz")
+    return tuple(sidecar[RECORD]["Notes"])
+
+
+@contextmanager
+def written_to(path: Path) -> Iterator[None]:
+    """Turns the disk's refusals inside into a SiteDataError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise SiteDataError(
+            f"{error.filename or path}: cannot be written: {error.strerror or error}. "
+            + ("Make room on the disk" if full else "Check the folder's permissions")
+            + " and run the command again: what is whole is kept.",
+            code="not-written",
+        ) from error
+
+
+def _volumes(prepared: PreparedVolumes) -> dict[str, Volume]:
+    masks = {"desc-brain_mask": prepared.brain}
+    if prepared.lesions is not None:
+        masks["desc-lesion_mask"] = prepared.lesions
+    return {**prepared.images, **masks}
+
+
+def _sidecar(
+    order: WorkOrder, case: CaseSource, prepared: PreparedVolumes, name: str
+) -> dict[str, Any]:
+    """What BIDS has names for."""
+    settings = order.preprocessing
+    where = {
+        "own": f"the place of the {settings.reference_of(tuple(case.images))} in its scanner",
+        "mni152": "MNI152",
+        "halfway": "halfway between the subject's two sessions",
+    }[settings.space]
+    facts: dict[str, Any] = {
+        "GeneratedBy": _generated_by(),
+        "SpatialReference": where,
+        "Resolution": f"{settings.spacing_mm:g} mm isotropic",
+    }
+    if name in prepared.images:
+        facts |= {
+            "Sources": [f"bids:raw:{order.shown(case.images[name])}"],
+            "SkullStripped": True,
+        }
+    else:
+        facts |= {"Type": "Brain" if "brain" in name else "Lesion"}
+    return facts
+
+
+def _record(
+    order: WorkOrder, case: CaseSource, prepared: PreparedVolumes, name: str
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "Key": order.key(),
+        "Steps": order.preprocessing.steps,
+        "Space": order.preprocessing.space,
+        "SpacingMm": order.preprocessing.spacing_mm,
+        "Notes": prepared.notes,
+    }
+    if name not in prepared.images:
+        return facts
+    source = case.images[name]
+    scanner = read_volume(source)
+    return facts | {
+        "Source": order.shown(source),
+        "SourceSHA256": order.digests[order.shown(source)],
+        "ScannerToCommon": prepared.moves[name].tolist(),
+        "ScannerShape": scanner.data.shape,
+        "ScannerAffine": scanner.affine.tolist(),
+    }
+
+
+def _generated_by() -> list[dict[str, str]]:
+    return [{"Name": RECORD, "Version": importlib.metadata.version("lesionfed")}]
+
+
+def _replace(folder: Path, partial: Path) -> None:
+    """Renames `partial` to `folder`; what was there before goes."""
+    old = partial.with_suffix(".old")
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    _force(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _force(folder: Path) -> None:
+    """The folder's list of names onto the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _read_sidecar(image: Path) -> dict[str, Any]:
+    path = image.with_name(image.name.removesuffix(".nii.gz") + ".json")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())

@@ -1,0 +1,54 @@
+"""One order carried out in a process of its own: read with `python -m client.prepare.worker`.
+
+A line of JSON in on standard input, one out on standard output. Standard input stays open as long
+as the parent lives: when it closes, the worker ends, so that none works on behind a killed parent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import threading
+from typing import Any
+
+
+def main() -> int:
+    """Reads one order, carries it out, writes what came of it; the exit code is 0."""
+    text = sys.stdin.readline()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    answer = _answer(text)
+    answer["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
+    return 0
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+def _answer(text: str) -> dict[str, Any]:
+    from client.prepare.order import WorkOrder
+    from common.errors import LesionFedError
+
+    order = WorkOrder.model_validate_json(text)
+    _use_threads(order.threads)
+    from client.prepare.carry_out import carry_out  # after the threads: libraries count at import
+
+    try:
+        return {"notes": carry_out(order)}
+    except LesionFedError as error:
+        return {"error": str(error), "code": error.code}
+
+
+def _use_threads(n_threads: int) -> None:
+    """The same count everywhere: another one gives other last digits."""
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(n_threads)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""Which file is which in a folder that is not BIDS: a table, written by the site."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import SiteDataError
+from common.imaging.bids import CaseFiles, SiteFiles
+from common.imaging.findings import Finding, case_name, on_folder
+from common.imaging.participants import read_participants
+from common.imaging.volume import NIFTI_SUFFIXES
+
+COLUMNS = ("subject", "session", "modality", "path")
+MASKS = ("lesion_mask", "brain_mask")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line of the table: what it is of, and where it lies."""
+
+    subject: str
+    session: str | None
+    modality: str
+    path: Path
+
+    @property
+    def case(self) -> tuple[str, str | None]:
+        return self.subject, self.session
+
+
+def mapped_cases(table: Path, *, root: Path, modalities: Sequence[str]) -> SiteFiles:
+    """The cases that `table` names, as `bids.list_cases` gives those of a BIDS folder.
+
+    table        tab-separated UTF-8 with the columns subject, session, modality and path; a
+                 modality is a BIDS suffix such as FLAIR, or lesion_mask, or brain_mask
+    root         the folder that holds all the files; a path counts from here
+    modalities   the images that every case must have; others in the table are left alone
+    Labels may be written with or without `sub-` and `ses-`; a session is empty or `n/a` where a
+    site has none. A line that cannot be used is a blocking finding on its case, with its number.
+    SiteDataError when the table cannot be read at all or lacks a column.
+    """
+    if not root.is_dir():
+        raise SiteDataError(f"{root}: no such folder. Give the folder that holds the images.")
+    findings: list[Finding] = []
+    by_case: dict[tuple[str, str | None], dict[str, Path]] = defaultdict(dict)
+    lines: dict[tuple[str, str | None, str], int] = {}
+    owners: dict[Path, int] = {}
+    for line, fields in _lines(table):
+        row = _row(fields, line=line, table=table, root=root)
+        if isinstance(row, Finding):
+            findings.append(row)
+            if row.subject is not None:
+                by_case[row.subject, row.session]  # the case exists, and is left out
+            continue
+        files, place = by_case[row.case], (*row.case, row.modality)
+        wrong = None
+        if place in lines:
+            wrong = f"a second {row.modality} for this case, the first is in line {lines[place]}"
+        elif row.path in owners:
+            wrong = f"the file of line {owners[row.path]} again"
+        if wrong is not None:
+            findings.append(_on_line(table, line, wrong, case=row.case))
+            continue
+        lines[place], owners[row.path] = line, line
+        files[row.modality] = row.path
+    diagnoses, more = read_participants(root / "participants.tsv")
+    findings.extend(more)
+    cases = []
+    for subject, session in sorted(by_case, key=lambda key: (key[0], key[1] or "")):
+        files = by_case[subject, session]
+        cases.append(
+            CaseFiles(
+                subject=subject,
+                session=session,
+                images={name: files[name] for name in modalities if name in files},
+                lesion_mask=files.get("lesion_mask"),
+                brain_mask=files.get("brain_mask"),
+                diagnosis=diagnoses.get(subject),
+            )
+        )
+        findings.extend(_missing(table, (subject, session), files, modalities))
+    return SiteFiles(tuple(cases), tuple(findings))
+
+
+def _lines(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number -> column -> text without spaces around it; empty lines are left out."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter="\t")
+            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            if missing:
+                raise SiteDataError(
+                    f"{table}: want the columns {', '.join(COLUMNS)} with tabs between, found no "
+                    f"{', '.join(missing)}. Save it as tab-separated text with that first line."
+                )
+            for fields in reader:
+                texts = {name: (fields.get(name) or "").strip() for name in COLUMNS}
+                if any(texts.values()):
+                    yield reader.line_num, texts
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SiteDataError(
+            f"{table}: cannot be read: {error}. Save it as tab-separated UTF-8 text."
+        ) from None
+
+
+def _row(fields: Mapping[str, str], *, line: int, table: Path, root: Path) -> _Row | Finding:
+    """The line as a row, or what is wrong with it."""
+    subject = fields["subject"].removeprefix("sub-")
+    session = fields["session"].removeprefix("ses-")
+    if not subject.isalnum():
+        wrong = f"want a subject of letters and digits, found {fields['subject']!r}"
+        return _on_line(table, line, wrong, case=None)
+    label = None if session in ("", "n/a") else f"ses-{session}"
+    case = (f"sub-{subject}", label)
+    if label is not None and not session.isalnum():
+        wrong = f"want a session of letters and digits, or none, found {fields['session']!r}"
+        return _on_line(table, line, wrong, case=(case[0], None))
+    modality = fields["modality"]
+    if not modality.isalnum() and modality not in MASKS:
+        wrong = f"want a modality such as FLAIR, or {' or '.join(MASKS)}, found {modality!r}"
+        return _on_line(table, line, wrong, case=case)
+    path = Path(os.path.normpath(root / fields["path"]))
+    if not fields["path"] or not path.is_relative_to(os.path.normpath(root)):
+        wrong = f"want a file below {root}, found {fields['path']!r}"
+        return _on_line(table, line, wrong, case=case)
+    if not path.name.endswith(NIFTI_SUFFIXES):
+        wrong = f"want a NIfTI file (.nii or .nii.gz), found {fields['path']!r}"
+        return _on_line(table, line, wrong, case=case)
+    if not path.is_file():
+        return _on_line(table, line, f"no such file: {fields['path']}", case=case)
+    below = path.relative_to(os.path.normpath(root))
+    return _Row(case[0], label, modality, root / below)
+
+
+def _missing(
+    table: Path,
+    case: tuple[str, str | None],
+    files: Mapping[str, Path],
+    modalities: Sequence[str],
+) -> Iterator[Finding]:
+    """Blocking for each modality no line names; a note where nothing is the reference."""
+    subject, session = case
+    for modality in modalities:
+        if modality not in files:
+            yield Finding(
+                level="blocking",
+                code="missing-modality",
+                subject=subject,
+                session=session,
+                text=f"no {modality} image; {table.name} names {', '.join(files) or 'none'}",
+                fix=f"Add its line to {table.name}, or leave {modality} out of the recipe's "
+                "task.modalities.",
+            )
+    if "lesion_mask" not in files:
+        yield Finding(
+            level="note",
+            code="no-lesion-mask",
+            subject=subject,
+            session=session,
+            text="no lesion mask: the case can join the statistics, not the training",
+            fix=f"To train on {case_name(subject, session)}, add the line of its lesion_mask.",
+        )
+
+
+def _on_line(table: Path, line: int, wrong: str, *, case: tuple[str, str | None] | None) -> Finding:
+    text, fix = f"{table.name} line {line}: {wrong}", f"Mend that line of {table.name}."
+    if case is None:
+        return on_folder("blocking", "mapping", text=text, fix=fix)
+    return Finding(
+        level="blocking", code="mapping", subject=case[0], session=case[1], text=text, fix=fix
+    )

@@ -1,0 +1,70 @@
+"""How much the values of one image tell about those of another on the same grid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import GeometryError
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+def normalized_mutual_information(
+    a: NDArray[Any], b: NDArray[Any], mask: BoolArray, n_bins: int = 64
+) -> float:
+    """(H(a) + H(b)) / H(a, b) inside `mask`: 1 where neither tells of the other, 2 where each
+    decides the other.
+
+    a, b      (i, j, k), any real type, on one grid
+    mask      (i, j, k)
+    n_bins    of equal width from the lowest to the highest value of each image inside the mask
+
+    1 where both hold one value, for nothing is told. GeometryError: shapes that differ or an empty
+    mask.
+    Source  Studholme et al. 1999, doi:10.1016/S0031-3203(98)00091-0. The bins are chosen.
+    """
+    if not a.shape == b.shape == mask.shape:
+        raise GeometryError(
+            "want two images and a mask of one shape, got "
+            f"{a.shape}, {b.shape} and {mask.shape}. Resample them onto one grid."
+        )
+    if not mask.any():
+        raise GeometryError("want a mask with voxels to compare the images in, got an empty one")
+    joint = joint_histogram(a[mask], b[mask], n_bins=n_bins)
+    both = entropy(joint)
+    return (entropy(joint.sum(1)) + entropy(joint.sum(0))) / both if both > 0 else 1.0
+
+
+def mutual_information(joint: FloatArray) -> float:
+    """H(a) + H(b) - H(a, b) in nats, 0 or above, of a joint distribution, (a, b)."""
+    return max(entropy(joint.sum(1)) + entropy(joint.sum(0)) - entropy(joint), 0.0)
+
+
+def joint_histogram(a: NDArray[Any], b: NDArray[Any], *, n_bins: int) -> FloatArray:
+    """Share of the pairs in each bin of `a` and `b`, (n_bins, n_bins), sum 1.
+
+    a, b   (n,) values, n at least 1; bins of equal width from the lowest to the highest of each
+    """
+    cell = _bin(a, n_bins) * n_bins + _bin(b, n_bins)
+    counts = np.bincount(cell, minlength=n_bins * n_bins)
+    return (counts / len(cell)).reshape(n_bins, n_bins)
+
+
+def entropy(shares: FloatArray) -> float:
+    """-sum p ln p in nats, where 0 ln 0 is 0."""
+    present = shares[shares > 0]
+    return -float(np.sum(present * np.log(present)))
+
+
+def _bin(values: NDArray[Any], n_bins: int) -> NDArray[np.int64]:
+    """Number of the bin of each value; the highest value falls into the last, one value into 0."""
+    values = values.astype(np.float64)
+    low, high = values.min(), values.max()
+    if high == low:
+        return np.zeros(len(values), np.int64)
+    bins: NDArray[np.int64] = ((values - low) / (high - low) * n_bins).astype(np.int64)
+    return np.minimum(bins, n_bins - 1)

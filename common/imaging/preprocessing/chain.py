@@ -1,0 +1,331 @@
+"""The recipe's steps over one subject: from the images of a scanner to volumes on one grid."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from common.errors import SiteDataError
+from common.imaging.brain_mask import brain_mask_of, looks_stripped
+from common.imaging.grid import Grid
+from common.imaging.preprocessing.bias_field import correct_bias
+from common.imaging.preprocessing.denoise import denoised
+from common.imaging.preprocessing.external_brain_mask import external_brain_mask
+from common.imaging.preprocessing.halfway_space import halfway
+from common.imaging.preprocessing.mni_space import mni_grid, mni_registration
+from common.imaging.preprocessing.resampling import (
+    common_grid,
+    resampled,
+    resampled_lesions,
+    share_outside,
+)
+from common.imaging.preprocessing.rigid_registration import RigidMove, rigid_move
+from common.imaging.preprocessing.template_brain_mask import template_brain_mask
+from common.imaging.preprocessing.working_case import FloatArray, WorkingCase, WorkingImage
+from common.imaging.volume import Volume, same_grid
+from common.metrics.components import BoolArray
+from common.recipe import Preprocessing
+
+BRAIN_COMMAND_TIMEOUT_S = 1800.0
+
+SESSION_SHIFT_MM = 20.0
+"""A head that moved farther between two images of one session is worth a look (chosen)."""
+
+DATES_SHIFT_MM = 150.0
+"""The same between two dates, where the table stands elsewhere too (chosen)."""
+
+MISSING_SHARE = 0.01
+"""Share of the brain outside an image's field of view from which on it is worth a note (chosen)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PreparedVolumes:
+    """One subject-session at the end of the chain; everything on one grid.
+
+    images    modality -> float32, 0 outside the brain, in the order of the working case
+    brain     bool
+    lesions   bool, or None without a reference
+    moves     modality -> (4, 4), rigid: RAS+ world mm of its scanner -> RAS+ world mm of the grid
+    notes     what the steps had to say, in words fit for a finding
+    """
+
+    images: Mapping[str, Volume]
+    brain: Volume
+    lesions: Volume | None
+    moves: Mapping[str, FloatArray]
+    notes: tuple[str, ...]
+
+
+def prepare_working_case(
+    case: WorkingCase, settings: Preprocessing, *, brain_command: Sequence[str] = ()
+) -> PreparedVolumes:
+    """The case after all steps of the recipe; see `prepare_sessions`."""
+    return prepare_sessions([case], settings, brain_command=brain_command)[0]
+
+
+def prepare_sessions(
+    cases: Sequence[WorkingCase], settings: Preprocessing, *, brain_command: Sequence[str] = ()
+) -> list[PreparedVolumes]:
+    """The sessions of one subject after all steps of the recipe.
+
+    cases           one case; for the halfway space both dates of a subject, or its only one, which
+                    then stays in its own space
+    brain_command   the site's own program for the brain mask, or nothing: `external_brain_mask`
+
+    The steps up to `resample` work on the scanner's grids and add to the moves. Then every image
+    is interpolated once, linearly, and the masks follow to the nearest voxel. SiteDataError where
+    a step cannot work on an image.
+    """
+    if len(cases) > (2 if settings.space == "halfway" else 1):
+        raise SiteDataError(
+            f"want {'two sessions' if settings.space == 'halfway' else 'one session'} of a subject "
+            f"for the space {settings.space!r}, found {len(cases)}. Leave the two dates to compare "
+            "in the folder and move the others to sourcedata/."
+        )
+    worked = [_on_scanner_grids(case, settings, brain_command) for case in cases]
+    placed = _in_common_space(worked, settings)
+    grid = _grid_of(placed, settings)
+    brain = np.any([_mask_on(_brain_of(case), grid).data for case in placed], axis=0)
+    if not brain.any():
+        raise SiteDataError(
+            "want the brain inside the reference's field of view, found no voxel of it there. "
+            "Look at the brain mask and at the images' headers."
+        )
+    if "crop" in settings.steps:
+        lesions = [_mask_on(case.lesions, grid).data for case in placed if case.lesions is not None]
+        box = _box(np.any([brain, *lesions], axis=0), grid, settings.crop_margin_mm)
+        grid, brain = _cropped(grid, box), brain[box]
+    return [_on_grid(case, grid, Volume(brain, grid.affine)) for case in placed]
+
+
+def _on_scanner_grids(
+    case: WorkingCase, settings: Preprocessing, brain_command: Sequence[str]
+) -> WorkingCase:
+    """The case after the steps before `resample`, in the recipe's order."""
+    for step in settings.steps:
+        if step == "denoise":
+            case = _denoised(case)
+        elif step == "register":
+            case = _registered(case)
+        elif step == "brain":
+            case = _with_brain(case, brain_command)
+        elif step == "bias-field":
+            case = _bias_corrected(case)
+    return case
+
+
+def _denoised(case: WorkingCase) -> WorkingCase:
+    images = {
+        name: replace(image, volume=denoised(image.volume, _brain_on(case, image)))
+        for name, image in case.images.items()
+    }
+    return replace(case, images=images)
+
+
+def _registered(case: WorkingCase) -> WorkingCase:
+    """Every modality moved rigidly to the reference; a mask goes with the image it was drawn on."""
+    fixed = case.images[case.reference]
+    fixed_mask = _brain_on(case, fixed)
+    images = dict(case.images)
+    notes = list(case.notes)
+    for name, image in case.images.items():
+        if name != case.reference:
+            move = rigid_move(fixed.volume, image.volume, fixed_mask=fixed_mask)
+            images[name] = replace(image, to_common=move.matrix)
+            what = f"{name} to {case.reference}"
+            notes.extend(_doubts(move, what, max_shift_mm=SESSION_SHIFT_MM))
+
+    def carried(mask: WorkingImage | None) -> WorkingImage | None:
+        if mask is None:
+            return None
+        return replace(mask, to_common=images[_drawn_on(mask.volume, case)].to_common)
+
+    return replace(
+        case,
+        images=images,
+        brain=carried(case.brain),
+        lesions=carried(case.lesions),
+        notes=tuple(notes),
+    )
+
+
+def _doubts(move: RigidMove, what: str, *, max_shift_mm: float) -> tuple[str, ...]:
+    return tuple(f"{what}: {doubt}" for doubt in move.doubts(max_shift_mm=max_shift_mm))
+
+
+def _drawn_on(mask: Volume, case: WorkingCase) -> str:
+    """The modality on whose grid the mask lies, the reference first; of none, the reference."""
+    for name in _reference_first(case):
+        if same_grid(mask, case.images[name].volume):
+            return name
+    return case.reference
+
+
+def _with_brain(case: WorkingCase, command: Sequence[str]) -> WorkingCase:
+    """The case with a brain: the site's own mask, else made, and a note on what it was made of."""
+    if case.brain is not None:
+        return case
+    for name in _reference_first(case):
+        image = case.images[name]
+        if looks_stripped(image.volume):
+            mask = brain_mask_of([image.volume])
+            note = f"brain mask made from the voxels of the stripped {name} that are not zero"
+            break
+    else:
+        image = case.images[case.reference]
+        if command:
+            mask = external_brain_mask(command, image.volume, timeout_s=BRAIN_COMMAND_TIMEOUT_S)
+            note = f"brain mask made from the {case.reference} by the site's own {command[0]}"
+        else:
+            mask = template_brain_mask(image.volume)
+            note = f"brain mask made from the {case.reference} with the template: look at its edge"
+    return replace(
+        case,
+        brain=WorkingImage(volume=mask, to_common=image.to_common),
+        notes=(*case.notes, note),
+    )
+
+
+def _reference_first(case: WorkingCase) -> Iterator[str]:
+    yield case.reference
+    yield from (name for name in case.images if name != case.reference)
+
+
+def _bias_corrected(case: WorkingCase) -> WorkingCase:
+    images = {}
+    for name, image in case.images.items():
+        brain = _brain_on(case, image)
+        assert brain is not None, "the recipe's order has the brain before the bias field"
+        if not brain.data.any():
+            raise SiteDataError(
+                f"want the brain inside the {name}'s field of view, found no voxel of it there. "
+                "Look at the headers, and at the registration where the recipe has one."
+            )
+        images[name] = replace(image, volume=correct_bias(image.volume, brain))
+    return replace(case, images=images)
+
+
+def _brain_on(case: WorkingCase, image: WorkingImage) -> Volume | None:
+    """The brain, where it is known, as bool on the image's own grid."""
+    brain = case.brain
+    if brain is None:
+        return None
+    seen_from_image = np.linalg.inv(image.to_common) @ brain.to_common
+    here = replace(brain, to_common=seen_from_image)
+    return _mask_on(here, Grid.of(image.volume))
+
+
+def _brain_of(case: WorkingCase) -> WorkingImage:
+    assert case.brain is not None, "the recipe's steps hold the brain"
+    return case.brain
+
+
+def _mask_on(mask: WorkingImage, grid: Grid) -> Volume:
+    onto = resampled(mask, grid, interpolation="nearest")
+    return Volume(onto.data > 0, onto.affine)
+
+
+def _in_common_space(cases: Sequence[WorkingCase], settings: Preprocessing) -> list[WorkingCase]:
+    """The cases with the last of their moves: from the reference's place to the common one."""
+    if settings.space == "own":
+        return list(cases)
+    if settings.space == "mni152":
+        (case,) = cases
+        reference = case.images[case.reference]
+        brain = _brain_on(case, reference)
+        assert brain is not None, "the recipe's steps hold the brain"
+        found = mni_registration(reference.volume, brain)
+        doubts = _doubts(found, f"{case.reference} to MNI152", max_shift_mm=math.inf)
+        return [_moved(replace(case, notes=(*case.notes, *doubts)), found.matrix)]
+    if len(cases) == 1:
+        note = "one session only: it stays in its own space, not halfway to another"
+        return [replace(cases[0], notes=(*cases[0].notes, note))]
+    first, second = cases
+    between = rigid_move(
+        second.images[second.reference].volume,
+        first.images[first.reference].volume,
+        fixed_mask=_brain_on(second, second.images[second.reference]),
+    )
+    doubts = _doubts(between, "first to second session", max_shift_mm=DATES_SHIFT_MM)
+    to_halfway = halfway(between.matrix)
+    return [
+        replace(_moved(case, move), notes=(*case.notes, *doubts))
+        for case, move in zip(cases, to_halfway, strict=True)
+    ]
+
+
+def _moved(case: WorkingCase, move: FloatArray) -> WorkingCase:
+    """The case with `move` after all its moves."""
+
+    def after(image: WorkingImage) -> WorkingImage:
+        return replace(image, to_common=move @ image.to_common)
+
+    return replace(
+        case,
+        images={name: after(image) for name, image in case.images.items()},
+        brain=None if case.brain is None else after(case.brain),
+        lesions=None if case.lesions is None else after(case.lesions),
+    )
+
+
+def _grid_of(cases: Sequence[WorkingCase], settings: Preprocessing) -> Grid:
+    """The common grid before the crop: the template's, or the first reference's field of view."""
+    if settings.space == "mni152":
+        return mni_grid()
+    first = cases[0]
+    return common_grid(
+        first.images[first.reference], None, spacing_mm=settings.spacing_mm, margin_mm=0.0
+    )
+
+
+def _box(mask: BoolArray, grid: Grid, margin_mm: float) -> tuple[slice, slice, slice]:
+    """The slices that hold `mask` and the margin around it, cut at the grid's edge."""
+    found = ndimage.find_objects(mask.astype(np.uint8), max_label=1)[0]
+    spacing_mm = np.linalg.norm(grid.affine[:3, :3], axis=0)
+    margins = np.ceil(margin_mm / spacing_mm).astype(int).tolist()
+    i, j, k = (
+        slice(max(0, part.start - margin), min(n, part.stop + margin))
+        for part, margin, n in zip(found, margins, mask.shape, strict=True)
+    )
+    return i, j, k
+
+
+def _cropped(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
+    affine = grid.affine.copy()
+    affine[:3, 3] += grid.affine[:3, :3] @ [part.start for part in box]
+    i, j, k = (part.stop - part.start for part in box)
+    return dataclasses.replace(grid, shape=(i, j, k), affine=affine)
+
+
+def _on_grid(case: WorkingCase, grid: Grid, brain: Volume) -> PreparedVolumes:
+    """The case on the common grid, stripped; the one place where an image is interpolated."""
+    images, notes = {}, list(case.notes)
+    for name, image in case.images.items():
+        missing = share_outside(_brain_of(case), image)
+        if missing > MISSING_SHARE:
+            notes.append(f"{missing:.0%} of the brain lies outside the field of view of the {name}")
+        onto = resampled(image, grid, interpolation="linear")
+        inside = np.where(brain.data, onto.data, 0).astype(np.float32)
+        if inside.min() == inside.max():
+            raise SiteDataError(
+                f"the {name} shows nothing inside the brain once it lies on the common grid. "
+                "Look at its field of view, its header and its registration."
+            )
+        images[name] = Volume(inside, grid.affine)
+    lesions = None
+    if case.lesions is not None:
+        carried = resampled_lesions(case.lesions, grid)
+        lesions = Volume(carried.volume.data > 0, grid.affine)
+        notes.extend([] if carried.note is None else [carried.note])
+    return PreparedVolumes(
+        images=images,
+        brain=brain,
+        lesions=lesions,
+        moves={name: image.to_common for name, image in case.images.items()},
+        notes=tuple(notes),
+    )

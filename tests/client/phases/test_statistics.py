@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client.phases.statistics import describe_site
+from client.policy import Policy
+from client.site import Site, read_site
+from common.errors import PolicyRefused
+from common.imaging.preprocessing.standardization import N_LANDMARKS
+from common.imaging.preprocessing.template import LEARNED_FROM
+from common.imaging.volume import read_volume
+from common.recipe import Recipe, load_recipe
+from common.wire.codec import pack, unpack
+from common.wire.messages import SiteStatistics
+from tests.toy_sites import write_site
+
+METHODS = tuple(N_LANDMARKS)
+
+
+def recipe_with(method: str) -> Recipe:
+    return load_recipe("default", overrides=[f"standardization.method={method}"])
+
+
+def landmarks_of(path: Path, method: str) -> np.ndarray:
+    """Stripped images: the brain is what is not 0."""
+    image = read_volume(path).data
+    return LEARNED_FROM[method](image, image != 0)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Three subjects; the second has two sessions, with the third's images as the later one."""
+    settings = write_site(tmp_path_factory.mktemp("lyon"), name="lyon", seed=3, n_subjects=3)
+    site = read_site(settings)
+    for part in (site.data, site.data / "derivatives" / "manual"):
+        sessions = {"ses-01": part / "sub-02" / "anat", "ses-02": part / "sub-03" / "anat"}
+        for session, source in sessions.items():
+            target = part / "sub-02" / session / "anat"
+            target.mkdir(parents=True)
+            for file in source.iterdir():
+                rest = file.name.partition("_")[2]
+                shutil.copy(file, target / f"sub-02_{session}_{rest}")
+        shutil.rmtree(part / "sub-02" / "anat")
+    return site
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_subject_counts_once_with_the_mean_over_its_sessions(site: Site, method: str) -> None:
+    described = describe_site(recipe_with(method), site)
+    assert (described.n_cases, described.n_template_subjects) == (4, 3)
+    for modality in ("FLAIR", "T1w"):
+        first, second, third = (
+            landmarks_of(site.data / folder / "anat" / f"{name}_{modality}.nii.gz", method)
+            for folder, name in (
+                ("sub-01", "sub-01"),
+                ("sub-02/ses-01", "sub-02_ses-01"),
+                ("sub-03", "sub-03"),
+            )
+        )
+        expected = first + (second + third) / 2 + third
+        np.testing.assert_allclose(described.landmark_sums[modality], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_sums_over_fewer_subjects_than_the_policy_allows_stay_at_the_site(
+    site: Site, method: str
+) -> None:
+    strict = site.model_copy(update={"policy": Policy(min_subjects=4)})
+    with pytest.raises(PolicyRefused, match="come from 3 subjects"):
+        describe_site(recipe_with(method), strict)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_site_without_controls_adds_nothing_to_a_template_of_controls(
+    site: Site, method: str
+) -> None:
+    recipe = load_recipe(
+        "default",
+        overrides=[f"standardization.method={method}", "standardization.template_from=controls"],
+    )
+    described = describe_site(recipe, site)
+    assert described.n_template_subjects == 0
+    assert described.landmark_sums["FLAIR"] == (0.0,) * N_LANDMARKS[method]
+
+
+def test_a_method_without_a_template_sends_no_landmarks(site: Site) -> None:
+    described = describe_site(recipe_with("z-score"), site)
+    assert described.landmark_sums == {"FLAIR": (), "T1w": ()}
+
+
+@pytest.mark.parametrize("method", [*METHODS, "z-score"])
+def test_the_statistics_survive_the_wire(site: Site, method: str) -> None:
+    described = describe_site(recipe_with(method), site)
+    assert unpack(pack(described), SiteStatistics) == described

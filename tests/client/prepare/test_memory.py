@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from client.prepare import memory
+from client.prepare.memory import MemoryBudget, available_bytes, needed_bytes
+from common.errors import ConfigError, SiteDataError
+from tests.client.prepare.orders import toy_order
+
+
+def test_the_estimate_counts_the_scanner_s_voxels_and_those_of_the_common_grid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two images of 12 x 14 x 8 = 1344 voxels of 1 x 1.25 x 3 = 3.75 mm3 each: 2688 voxels,
+    2 x 5040 mm3, and as many voxels of 1 mm."""
+    monkeypatch.setattr(memory, "BASE_BYTES", 1000)
+    monkeypatch.setattr(memory, "BYTES_PER_SCANNER_VOXEL", 10)
+    monkeypatch.setattr(memory, "BYTES_PER_COMMON_VOXEL", 3)
+    assert needed_bytes(toy_order(tmp_path)) == 1000 + 10 * 2688 + 3 * 10080
+    fine = toy_order(tmp_path, "preprocessing.spacing_mm=0.5")
+    assert needed_bytes(fine) == 1000 + 10 * 2688 + 8 * 3 * 10080
+
+
+def test_what_never_fits_is_refused_with_both_figures() -> None:
+    with (
+        pytest.raises(SiteDataError, match=r"needs about 3.0 GB of memory, and 2.0 GB can be had"),
+        MemoryBudget(2_000_000_000).hold(3_000_000_000),
+    ):
+        pass
+
+
+def test_a_case_waits_until_it_fits_beside_the_others() -> None:
+    """10 may be held: 6 goes in, 5 waits for it, 4 fits beside it."""
+    budget, order = MemoryBudget(10), []
+    six_is_in, six_may_go, four_was_in = (threading.Event() for _ in range(3))
+
+    def six() -> None:
+        with budget.hold(6):
+            six_is_in.set()
+            six_may_go.wait(10)
+            order.append("six goes")
+
+    def five() -> None:
+        six_is_in.wait(10)
+        with budget.hold(5):
+            order.append("five is in")
+
+    def four() -> None:
+        six_is_in.wait(10)
+        with budget.hold(4):
+            order.append("four is in")
+        four_was_in.set()
+
+    threads = [threading.Thread(target=work) for work in (six, five, four)]
+    for thread in threads:
+        thread.start()
+    four_was_in.wait(10)
+    six_may_go.set()
+    for thread in threads:
+        thread.join(10)
+    assert order == ["four is in", "six goes", "five is in"]
+
+
+def write_machine(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, limit: str | None, used: str = "0"
+) -> None:
+    """8000 kB free; in a container where there is a limit."""
+    meminfo = "MemTotal:       16000 kB\nMemFree:  500 kB\nMemAvailable:    8000 kB\n"
+    (folder / "meminfo").write_text(meminfo)
+    monkeypatch.setattr(memory, "MEMINFO", folder / "meminfo")
+    monkeypatch.setattr(memory, "CGROUP", folder)
+    if limit is not None:
+        (folder / "memory.max").write_text(f"{limit}\n")
+        (folder / "memory.current").write_text(f"{used}\n")
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "expected"),
+    [
+        pytest.param(None, "0", 8000 * 1024, id="no container"),
+        pytest.param("max", "5", 8000 * 1024, id="a container without a limit"),
+        pytest.param("3000000", "1000000", 2_000_000, id="3 MB less the 1 MB in use"),
+        pytest.param("3000000", "4000000", 0, id="over its limit"),
+        pytest.param("99000000", "0", 8000 * 1024, id="a limit above what the machine has"),
+    ],
+)
+def test_the_memory_to_be_had_is_the_machine_s_or_the_container_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, used: str, expected: int
+) -> None:
+    write_machine(tmp_path, monkeypatch, limit=limit, used=used)
+    assert available_bytes() == expected
+
+
+def test_a_system_that_does_not_tell_its_memory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "nothing")
+    with pytest.raises(ConfigError, match="want a line MemAvailable"):
+        available_bytes()
