@@ -24,7 +24,10 @@ import SimpleITK as sitk
 def main(t1w_file: Path, flair_file: Path) -> None:
     """Writes both images, corrected and stripped, on the T1w's grid."""
     t1w, flair = (
-        sitk.CurvatureFlow(sitk.ReadImage(str(path), sitk.sitkFloat32), 0.0625, 5)
+        sitk.Cast(
+            sitk.CurvatureFlow(sitk.ReadImage(str(path), sitk.sitkFloat32), 0.0625, 5),
+            sitk.sitkFloat32,
+        )
         for path in (t1w_file, flair_file)
     )
     flair = moved(flair, registered(t1w, flair, sitk.Euler3DTransform()), t1w)

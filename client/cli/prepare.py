@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from client.prepare.plan import Plan
     from client.prepare.site_work import Prepared
     from client.prepare.workers import Outcome
+    from common.imaging.findings import Finding
     from common.recipe import Recipe
 
 STYLES = {
@@ -89,21 +91,24 @@ def prepare(
     """Denoise, register, strip, correct, resample: what the recipe asks for, case by case.
 
     Interrupted, it goes on where it stopped; what is there already is not made again. A case that
-    cannot be prepared is left out and named, the others go on: exit code 1. Look at every page of
-    OUT/qc before training.
+    cannot be prepared is left out and named, the others go on: exit code 1. What an earlier run
+    made of it moves to OUT/.left-out. Look at every page of OUT/qc before training.
     """
     shown = not (as_json or quiet)
     chosen = _recipe(recipe, changes or [])
     plan = _plan(folder, chosen, out, site, mapping, model, show_progress=shown)
     if dry_run:
-        _tell_plan(plan, as_json=as_json)
+        _tell_plan(plan, folder, out, as_json=as_json)
+        if _on_folder(plan.intake.findings, "blocking") or not plan.jobs:
+            raise typer.Exit(1)
         return
     prepared = _prepared(plan, folder, chosen, out, workers, show_progress=shown)
     if as_json:
         typer.echo(json.dumps(prepared.as_dict(), indent=2))
     else:
         _print_results(prepared, out)
-    if prepared.n_failed or not prepared.cases:
+    blocked = _on_folder(prepared.findings, "blocking")
+    if prepared.n_failed or blocked or not prepared.cases:
         raise typer.Exit(1)
 
 
@@ -195,14 +200,43 @@ def _bar(text: str, *, show: bool) -> Iterator[Callable[[int, int], None]]:
 WORDS = {"prepare": "would be prepared", "draw": "page would be drawn", "done": "cached"}
 
 
-def _tell_plan(plan: Plan, *, as_json: bool) -> None:
+def _on_folder(findings: Sequence[Finding], *levels: str) -> list[Finding]:
+    """Those on the whole folder, which no case's line can show; of these levels, or of any."""
+    return [
+        finding
+        for finding in findings
+        if finding.subject is None and (not levels or finding.level in levels)
+    ]
+
+
+def _print_on_folder(findings: Sequence[Finding]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    for finding in _on_folder(findings):
+        style = "bold red" if finding.level == "blocking" else "yellow"
+        Console().print(f"[{style}]{escape(str(finding))}[/]", highlight=False, soft_wrap=True)
+
+
+def _tell_plan(plan: Plan, folder: Path, out: Path, *, as_json: bool) -> None:
+    from client.prepare.derivatives import require_ours
+    from client.prepare.left_out import stale_cases
+
+    require_ours(out, source=folder)
+    stale = list(stale_cases(out, [case for job in plan.jobs for case in job.order.cases]))
     if as_json:
         jobs = [
             {"name": job.order.name, "state": job.state, "memory_bytes": job.memory_bytes}
             for job in plan.jobs
         ]
         left_out = list(plan.intake.quarantined)
-        typer.echo(json.dumps({"jobs": jobs, "quarantined": left_out}, indent=2))
+        told = {
+            "jobs": jobs,
+            "quarantined": left_out,
+            "moved_aside": stale,
+            "findings": [dataclasses.asdict(finding) for finding in plan.intake.findings],
+        }
+        typer.echo(json.dumps(told, indent=2))
         return
     from rich.console import Console
     from rich.markup import escape
@@ -215,7 +249,12 @@ def _tell_plan(plan: Plan, *, as_json: bool) -> None:
     for name in plan.intake.quarantined:
         table.add_row(escape(name), "[bold red]left out: see lesionfed-site check[/]", "")
     console = Console()
-    console.print(table)
+    if table.rows:
+        console.print(table)
+    _print_on_folder(plan.intake.findings)
+    if stale:
+        text = f"would be moved to {out / '.left-out'}: {', '.join(stale)}"
+        console.print(escape(text), highlight=False, soft_wrap=True)
     n_to_do = sum(job.state == "prepare" for job in plan.jobs)
     steps = plan.jobs[0].order.preprocessing.steps if plan.jobs else ()
     console.print(f"to prepare: {n_to_do} ({', '.join(steps)}); nothing was computed or written")
@@ -239,6 +278,14 @@ def _print_results(prepared: Prepared, out: Path) -> None:
     console = Console()
     if prepared.cases:
         console.print(table)
+    _print_on_folder(prepared.findings)
+    if prepared.moved_aside:
+        console.print(
+            "from an earlier run, not in the folder any more: "
+            f"{escape(', '.join(prepared.moved_aside))}; moved to {escape(str(out / '.left-out'))}",
+            highlight=False,
+            soft_wrap=True,
+        )
     n_good = len(prepared.cases) - prepared.n_failed
     console.print(
         f"prepared: {n_good}, left out: {prepared.n_failed}. Look at every page: "

@@ -7,6 +7,7 @@ import numpy as np
 from client.prepare.derivatives import is_written, read_prepared, sweep, write_case
 from client.prepare.order import CaseSource, WorkOrder
 from client.prepare.qc_page import write_qc_pages
+from common.imaging.centreline import read_centreline
 from common.imaging.preprocessing.chain import prepare_sessions
 from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import Volume, read_mask, read_volume
@@ -33,11 +34,16 @@ def carry_out(order: WorkOrder) -> dict[str, list[str]]:
 
 
 def _working_case(case: CaseSource, order: WorkOrder) -> WorkingCase:
+    with_cord = "cord" in order.preprocessing.steps
+    centreline = case.centreline if with_cord else None
+    cord_mask = case.cord_mask if with_cord and centreline is None else None
     return WorkingCase(
         images={name: _here(read_volume(path)) for name, path in case.images.items()},
         reference=order.preprocessing.reference_of(tuple(case.images)),
         brain=None if case.brain_mask is None else _here(read_mask(case.brain_mask)),
         lesions=None if case.lesion_mask is None else _here(read_mask(case.lesion_mask)),
+        centreline=None if centreline is None else read_centreline(centreline),
+        cord=None if cord_mask is None else _here(read_mask(cord_mask)),
     )
 
 

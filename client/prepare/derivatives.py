@@ -5,6 +5,7 @@ OUT/sub-01[/ses-01]/anat/sub-01[_ses-01]_FLAIR.nii.gz      prepared images, as i
                         sub-01[_ses-01]_desc-brain_mask.nii.gz, .._desc-lesion_mask.nii.gz
                         and a sidecar in JSON for each
 OUT/qc/sub-01[_ses-01].html                                 for the site's own eyes
+OUT/.left-out/                                              see `left_out.py`
 
 A sidecar holds the key of the work that made the file and the file's digest: the folder is its own
 cache, and what is in it can be told from what would be made anew. Nothing in it depends on the
@@ -35,30 +36,20 @@ from common.whole_file import write_whole
 BIDS_VERSION = "1.10.0"
 RECORD = "LesionFed"
 """The key in a sidecar under which everything stands that BIDS has no name for."""
+LEFT_OUT = ".left-out"
+"""Folder of the cases that are not in the prepared folder any more."""
 
 
 def start_folder(out: Path, *, source: Path) -> None:
     """Makes the prepared folder's frame: its description and the site's participants.
 
-    source   the site's own folder. ConfigError where one of the two lies inside the other, or where
-             `out` holds something that is not a prepared folder
+    source   the site's own folder. ConfigError as `require_ours`
     """
-    here, there = out.resolve(), source.resolve()
-    if here.is_relative_to(there) or there.is_relative_to(here):
-        raise ConfigError(
-            f"--out {out} and {source}: one lies inside the other, so that prepared images would "
-            "be taken for the scanner's. Choose a folder beside the site's own."
-        )
-    description = out / "dataset_description.json"
-    if out.is_dir() and any(out.iterdir()) and not _is_ours(description):
-        raise ConfigError(
-            f"--out {out} holds files, and no dataset_description.json says that LesionFed wrote "
-            "them. Choose a new or an empty folder."
-        )
+    require_ours(out, source=source)
     with written_to(out):
         out.mkdir(parents=True, exist_ok=True)
         _write_json(
-            description,
+            out / "dataset_description.json",
             {
                 "Name": "Images prepared for lesion segmentation",
                 "BIDSVersion": BIDS_VERSION,
@@ -66,10 +57,30 @@ def start_folder(out: Path, *, source: Path) -> None:
                 "GeneratedBy": _generated_by(),
             },
         )
-        write_whole(out / ".bidsignore", b"qc/\n")
+        write_whole(out / ".bidsignore", f"qc/\n{LEFT_OUT}/\n".encode())
         for name in ("participants.tsv", "participants.json"):
             if (source / name).is_file():
                 write_whole(out / name, (source / name).read_bytes())
+
+
+def require_ours(out: Path, *, source: Path) -> None:
+    """Raise ConfigError unless `out` can be the prepared folder of the site at `source`.
+
+    Neither may lie inside the other, and what `out` holds must be a prepared folder. Hidden files
+    do not count: a first run that was killed leaves no more than one of them.
+    """
+    here, there = out.resolve(), source.resolve()
+    if here.is_relative_to(there) or there.is_relative_to(here):
+        raise ConfigError(
+            f"--out {out} and {source}: one lies inside the other, so that prepared images would "
+            "be taken for the scanner's. Choose a folder beside the site's own."
+        )
+    in_use = out.is_dir() and any(path.name[0] != "." for path in out.iterdir())
+    if in_use and not _is_ours(out / "dataset_description.json"):
+        raise ConfigError(
+            f"--out {out} holds files, and no dataset_description.json says that LesionFed wrote "
+            "them. Choose a new or an empty folder."
+        )
 
 
 def _is_ours(description: Path) -> bool:

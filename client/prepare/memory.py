@@ -7,12 +7,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
+import numpy as np
 
 from client.prepare.order import WorkOrder
 from common.errors import ConfigError, SiteDataError
+from common.imaging.volume import read_grid
 
 BASE_BYTES = 800_000_000
 """The libraries, and the template with its search for the brain."""
@@ -31,11 +31,9 @@ def needed_bytes(order: WorkOrder) -> int:
     n_scanner, n_common = 0, 0.0
     for case in order.cases:
         for path in case.images.values():
-            header: Any = nib.load(path).header  # Any, for nibabel types the base alone
-            shape = header.get_data_shape()[:3]
-            spacing_mm = [float(mm) for mm in header.get_zooms()[:3]]
-            n_scanner += math.prod(shape)
-            field_mm3 = math.prod(n * mm for n, mm in zip(shape, spacing_mm, strict=True))
+            grid = read_grid(path)
+            n_scanner += math.prod(grid.data.shape)
+            field_mm3 = float(np.prod(grid.data.shape * grid.spacing_mm))
             n_common += field_mm3 / order.preprocessing.spacing_mm**3
     return (
         BASE_BYTES + BYTES_PER_SCANNER_VOXEL * n_scanner + round(BYTES_PER_COMMON_VOXEL * n_common)
@@ -45,6 +43,7 @@ def needed_bytes(order: WorkOrder) -> int:
 def available_bytes() -> int:
     """What may be used without swapping: the machine's free memory, or less in a container.
 
+    Of what a container holds, file pages not used of late do not count: they go when asked for.
     ConfigError where the system does not say.
     """
     try:
@@ -59,7 +58,16 @@ def available_bytes() -> int:
         used = int((CGROUP / "memory.current").read_text(encoding="ascii"))
     except (OSError, ValueError):  # no container, or one without a limit: "max"
         return free
-    return min(free, max(0, limit - used))
+    return min(free, max(0, limit - max(0, used - _droppable_bytes())))
+
+
+def _droppable_bytes() -> int:
+    """The container's file pages not used of late; 0 where it does not say."""
+    try:
+        lines = (CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return 0
 
 
 class MemoryBudget:

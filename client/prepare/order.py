@@ -24,6 +24,8 @@ class CaseSource(Settings):
     images: dict[str, Path]
     lesion_mask: Path | None
     brain_mask: Path | None
+    cord_mask: Path | None = None
+    centreline: Path | None = None
 
     @property
     def name(self) -> str:
@@ -32,8 +34,8 @@ class CaseSource(Settings):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Images and masks, those that there are."""
-        masks = (self.lesion_mask, self.brain_mask)
+        """Images, masks and centreline, those that there are."""
+        masks = (self.lesion_mask, self.brain_mask, self.cord_mask, self.centreline)
         return (*self.images.values(), *(path for path in masks if path is not None))
 
 
@@ -83,7 +85,13 @@ class WorkOrder(Settings):
 
     def _sources(self, case: CaseSource) -> dict[str, list[str] | None]:
         """What each file is -> its path below the site's folder and its digest."""
-        files = {**case.images, "lesions": case.lesion_mask, "brain": case.brain_mask}
+        files = {
+            **case.images,
+            "lesions": case.lesion_mask,
+            "brain": case.brain_mask,
+            "cord": case.cord_mask,
+            "centreline": case.centreline,
+        }
         return {
             name: None if path is None else [self.shown(path), self.digests[self.shown(path)]]
             for name, path in files.items()

@@ -95,6 +95,8 @@ def _source(case: UsableCase) -> CaseSource:
         images=dict(case.images),
         lesion_mask=case.lesion_mask,
         brain_mask=case.brain_mask,
+        cord_mask=case.cord_mask,
+        centreline=case.centreline,
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from client.prepare.derivatives import read_notes, start_folder, written_to
+from client.prepare.left_out import forget_aside, put_aside
 from client.prepare.memory import SPARED, available_bytes
 from client.prepare.plan import Job, Plan
 from client.prepare.qc_page import CaseLine, page_path, write_qc_index
@@ -42,10 +43,14 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Every case of the site, and what intake found."""
+    """Every case of the site, what intake found, and what the prepared folder held too much.
+
+    moved_aside   names of the cases that an earlier run had prepared and that are left out now
+    """
 
     cases: tuple[CaseResult, ...]
     findings: tuple[Finding, ...]
+    moved_aside: tuple[str, ...] = ()
 
     @property
     def n_failed(self) -> int:
@@ -57,6 +62,7 @@ class Prepared:
         return {
             "cases": [dataclasses.asdict(case) for case in self.cases],
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
+            "moved_aside": list(self.moved_aside),
         }
 
 
@@ -72,11 +78,15 @@ def prepare_site(
     """The site's prepared folder at `out`, as far as its cases allow.
 
     on_done   called after each job that was not cached
+    What other files or other steps made of a case goes aside before anything is computed, so that
+    even a run that is killed leaves `out` with none of it.
     ConfigError or SiteDataError where `out` cannot be used; a case's own error is in its result.
     """
     start_folder(out, source=root)
     with _alone_in(out):
         to_do = [job for job in plan.jobs if job.state != "done"]
+        whole = [case for job in plan.jobs if job.state != "prepare" for case in job.order.cases]
+        aside = put_aside(out, kept=whole)
         outcomes = run_jobs(
             to_do,
             n_workers=n_workers,
@@ -90,6 +100,10 @@ def prepare_site(
         cases += [_quarantined(name, plan.intake.findings) for name in plan.intake.quarantined]
         cases.sort(key=lambda case: case.name)
         sources = {case.name: case for job in plan.jobs for case in job.order.cases}
+        good = [case.name for case in cases if case.result not in _LEFT_OUT]
+        aside += put_aside(out, kept=[sources[name] for name in good])
+        for name in good:
+            forget_aside(out, name)
         lines = [
             CaseLine(
                 name=case.name,
@@ -100,7 +114,8 @@ def prepare_site(
             for case in cases
         ]
         write_qc_index(out, recipe, lines)
-    return Prepared(tuple(cases), plan.intake.findings)
+    moved_aside = tuple(sorted(set(aside) - set(good)))
+    return Prepared(tuple(cases), plan.intake.findings, moved_aside)
 
 
 _LEFT_OUT = ("failed", "quarantined")

@@ -9,9 +9,14 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import sys
 import threading
+import time
 from typing import Any
+
+GRACE_S = 5.0
+"""How long the worker may tidy up once its parent is gone (chosen)."""
 
 
 def main() -> int:
@@ -25,7 +30,10 @@ def main() -> int:
 
 
 def _end_with_parent() -> None:
+    """Gives a program of the site's own the time to be ended, where one is at work."""
     sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_S)
     os._exit(1)
 
 

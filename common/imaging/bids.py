@@ -22,6 +22,8 @@ class CaseFiles:
     lesion_mask  the `desc-lesion_mask` of this case, or None
     brain_mask   the `desc-brain_mask` of this case, or None
     diagnosis    from participants.tsv, or None
+    cord_mask    the `desc-cord_mask` of this case, or None
+    centreline   the `desc-centreline.tsv` of this case: nodes of the spinal cord, or None
     """
 
     subject: str
@@ -30,6 +32,8 @@ class CaseFiles:
     lesion_mask: Path | None
     brain_mask: Path | None
     diagnosis: str | None
+    cord_mask: Path | None = None
+    centreline: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ def list_cases(root: Path, modalities: Sequence[str]) -> SiteFiles:
     A case is a subject-session with an anatomical image outside `derivatives/`. A `ce-` file never
     stands in for a modality, nor does a file with `space-` or `desc-`. Masks may lie anywhere; one
     without a session belongs to its subject's only case, one with `space-` lies on another grid
-    and is not used. Raises SiteDataError when `root` is not a folder.
+    and is not used. A centreline's table goes where a mask would.
+    Raises SiteDataError when `root` is not a folder.
     """
     files, findings = named_files(root)
     diagnoses, more = read_participants(root / "participants.tsv")
@@ -60,7 +65,11 @@ def list_cases(root: Path, modalities: Sequence[str]) -> SiteFiles:
     for file in files:
         if file.makes_a_case:
             by_case[file.subject, file.session].append(file)
-    here = [file for file in files if file.is_mask and "space" not in file.entities]
+    here = [
+        file
+        for file in files
+        if (file.is_mask or file.is_centreline) and "space" not in file.entities
+    ]
     masks, more = _masks_by_case(here, list(by_case))
     findings.extend(more)
     elsewhere = _masks_elsewhere([file for file in files if file.is_mask], set(by_case))
@@ -175,8 +184,11 @@ def _case(
             )
     lesion_mask = only([mask for mask in masks if _is_mask(mask, "lesion")], "lesion mask")
     brain_mask = only([mask for mask in masks if _is_mask(mask, "brain")], "brain mask")
+    cord_mask = only([mask for mask in masks if _is_mask(mask, "cord")], "cord mask")
+    centreline = only([file for file in masks if file.is_centreline], "centreline")
     if not any(_is_mask(mask, "lesion") for mask in masks):
-        others = [mask.path.name for mask in masks if not _is_mask(mask, "brain")]
+        known = {"brain", "cord", "centreline"}
+        others = [mask.path.name for mask in masks if mask.entities.get("desc") not in known]
         found = f"; not used: {few(others)}" if others else ""
         note(
             "note",
@@ -192,6 +204,8 @@ def _case(
         lesion_mask=lesion_mask,
         brain_mask=brain_mask,
         diagnosis=diagnosis,
+        cord_mask=cord_mask,
+        centreline=centreline,
     )
     return case, findings
 

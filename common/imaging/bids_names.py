@@ -20,13 +20,16 @@ from common.errors import SiteDataError
 from common.imaging.findings import Finding, few, on_folder
 from common.imaging.volume import NIFTI_SUFFIXES
 
+CENTRELINE = "_desc-centreline.tsv"
+"""How the name of a spinal cord's centreline ends: the one table among the images."""
+
 NOT_RAW = frozenset({"sourcedata", "code", "stimuli"})
 """Folders of a BIDS dataset that hold no images to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
-    """One NIfTI file with the parts of its name.
+    """One NIfTI file, or one centreline, with the parts of its name.
 
     shown      the path below the site's folder
     entities   pybids' names to labels: subject, session, suffix, space, desc, ceagent, ..
@@ -52,23 +55,28 @@ class NamedFile:
         return self.entities["suffix"] == "mask"
 
     @property
+    def is_centreline(self) -> bool:
+        return self.path.name.endswith(CENTRELINE)
+
+    @property
     def makes_a_case(self) -> bool:
         anatomical = self.entities.get("datatype", "anat") == "anat"
-        return anatomical and not self.derived and not self.is_mask
+        return anatomical and not (self.derived or self.is_mask or self.is_centreline)
 
 
 def named_files(root: Path) -> tuple[list[NamedFile], list[Finding]]:
-    """Every NIfTI file under `root` with a BIDS name, in order, and findings on all the others.
+    """Every NIfTI file and centreline under `root` with a BIDS name, and findings on the others.
 
-    Hidden folders, `sourcedata`, `code` and `stimuli` are left out; linked folders are followed.
-    Raises SiteDataError when `root` is not a folder.
+    In order of their paths. Hidden folders, `sourcedata`, `code` and `stimuli` are left out; linked
+    folders are followed. Raises SiteDataError when `root` is not a folder.
     """
     if not root.is_dir():
         raise SiteDataError(
             f"{root}: no such folder. Give the folder that holds the sub-* folders."
         )
     paths, findings = files_below(root)
-    files, more = _parse(root, [path for path in paths if path.name.endswith(NIFTI_SUFFIXES)])
+    endings = (*NIFTI_SUFFIXES, CENTRELINE)
+    files, more = _parse(root, [path for path in paths if path.name.endswith(endings)])
     return files, [*findings, *more, *_dicom_findings(root, paths)]
 
 
@@ -109,9 +117,11 @@ def _parse(root: Path, paths: Sequence[Path]) -> tuple[list[NamedFile], list[Fin
         shown = path.relative_to(root).as_posix()
         # the name alone: pybids would let a folder's label win over the file's
         entities = parse_file_entities(f"/{path.name}", entities=list(known.values()))
-        if (
-            not {"subject", "suffix"} <= set(entities)
-            or entities["extension"] not in NIFTI_SUFFIXES
+        if path.name.endswith(CENTRELINE):
+            entities["suffix"] = "centreline"  # pybids finds none where desc- stands last
+        if not {"subject", "suffix"} <= set(entities) or entities["extension"] not in (
+            *NIFTI_SUFFIXES,
+            ".tsv",
         ):
             odd.append(shown)
             continue

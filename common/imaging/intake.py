@@ -42,6 +42,8 @@ class UsableCase:
     images           modality -> file, in the order asked for; on one grid, unless taken in raw
     lesion_mask      the reference, or None
     brain_mask       the site's own, or None: to be made
+    cord_mask        the site's own, or None; not opened here
+    centreline       a table of the spinal cord's nodes, or None; not opened here
     lesion_grid      the first modality whose grid the reference lies on; None without one
     brain_grid       the same for the brain mask
     control          participants.tsv says diagnosis = healthy
@@ -57,6 +59,8 @@ class UsableCase:
     brain_grid: str | None
     control: bool
     n_lesion_voxels: int
+    cord_mask: Path | None = None
+    centreline: Path | None = None
 
     @property
     def name(self) -> str:
@@ -180,6 +184,8 @@ def _usable(case: OpenCase) -> UsableCase:
         brain_grid=None if case.brain is None else mask_grid_of(case, case.brain),
         control=(files.diagnosis or "").lower() == "healthy",
         n_lesion_voxels=0 if case.lesions is None else int(np.count_nonzero(case.lesions.data)),
+        cord_mask=files.cord_mask,
+        centreline=files.centreline,
     )
 
 

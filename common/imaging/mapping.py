@@ -16,7 +16,7 @@ from common.imaging.participants import read_participants
 from common.imaging.volume import NIFTI_SUFFIXES
 
 COLUMNS = ("subject", "session", "modality", "path")
-MASKS = ("lesion_mask", "brain_mask")
+MASKS = ("lesion_mask", "brain_mask", "cord_mask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,14 @@ def mapped_cases(table: Path, *, root: Path, modalities: Sequence[str]) -> SiteF
     """The cases that `table` names, as `bids.list_cases` gives those of a BIDS folder.
 
     table        tab-separated UTF-8 with the columns subject, session, modality and path; a
-                 modality is a BIDS suffix such as FLAIR, or lesion_mask, or brain_mask
+                 modality is a BIDS suffix such as FLAIR, or lesion_mask, brain_mask, cord_mask,
+                 or centreline: a .tsv, see `common/imaging/centreline.py`
     root         the folder that holds all the files; a path counts from here
     modalities   the images that every case must have; others in the table are left alone
-    Labels may be written with or without `sub-` and `ses-`; a session is empty or `n/a` where a
-    site has none. A line that cannot be used is a blocking finding on its case, with its number.
+    A path must lie below `root` by name; a link is followed wherever it points, as in a BIDS
+    folder. Labels may be written with or without `sub-` and `ses-`; a session is empty or `n/a`
+    where a site has none. A line that cannot be used is a blocking finding on its case, with its
+    number.
     SiteDataError when the table cannot be read at all or lacks a column.
     """
     if not root.is_dir():
@@ -81,6 +84,8 @@ def mapped_cases(table: Path, *, root: Path, modalities: Sequence[str]) -> SiteF
                 lesion_mask=files.get("lesion_mask"),
                 brain_mask=files.get("brain_mask"),
                 diagnosis=diagnoses.get(subject),
+                cord_mask=files.get("cord_mask"),
+                centreline=files.get("centreline"),
             )
         )
         findings.extend(_missing(table, (subject, session), files, modalities))
@@ -122,19 +127,28 @@ def _row(fields: Mapping[str, str], *, line: int, table: Path, root: Path) -> _R
         return _on_line(table, line, wrong, case=(case[0], None))
     modality = fields["modality"]
     if not modality.isalnum() and modality not in MASKS:
-        wrong = f"want a modality such as FLAIR, or {' or '.join(MASKS)}, found {modality!r}"
+        wrong = f"want a modality such as FLAIR, or {', '.join(MASKS)}, found {modality!r}"
         return _on_line(table, line, wrong, case=case)
-    path = Path(os.path.normpath(root / fields["path"]))
-    if not fields["path"] or not path.is_relative_to(os.path.normpath(root)):
+    # absolute on both sides: "../x" lies below "." by name
+    base = os.path.abspath(root)
+    path = Path(os.path.abspath(root / fields["path"]))
+    if not fields["path"] or not path.is_relative_to(base):
         wrong = f"want a file below {root}, found {fields['path']!r}"
         return _on_line(table, line, wrong, case=case)
-    if not path.name.endswith(NIFTI_SUFFIXES):
-        wrong = f"want a NIfTI file (.nii or .nii.gz), found {fields['path']!r}"
+    is_table = modality == "centreline"
+    if not path.name.endswith(".tsv" if is_table else NIFTI_SUFFIXES):
+        kind = "a table (.tsv)" if is_table else "a NIfTI file (.nii or .nii.gz)"
+        wrong = f"want {kind}, found {fields['path']!r}"
         return _on_line(table, line, wrong, case=case)
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except (OSError, ValueError) as error:  # a name too long, a closed folder, a NUL
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        wrong = f"cannot look for {fields['path']!r}: {reason}"
+        return _on_line(table, line, wrong, case=case)
+    if not there:
         return _on_line(table, line, f"no such file: {fields['path']}", case=case)
-    below = path.relative_to(os.path.normpath(root))
-    return _Row(case[0], label, modality, root / below)
+    return _Row(case[0], label, modality, root / path.relative_to(base))
 
 
 def _missing(

@@ -138,6 +138,15 @@ def read_mask(path: Path) -> Volume:
     return Volume(labels.data > 0, labels.affine)
 
 
+def read_grid(path: Path) -> Volume:
+    """The grid of the image in one NIfTI file, 0 in every voxel, in the memory of one voxel.
+
+    The header alone is read; VolumeFault as `read_volume`, but for damage to the voxels.
+    """
+    header = _header(path, _content(path, _NIFTI_HEADERS[-1].sizeof_hdr))
+    return Volume(np.broadcast_to(np.float32(0), _shape(path, header)), _affine(path, header))
+
+
 def require_finite(volume: Volume, path: Path) -> None:
     """Raise VolumeFault when `volume`, read from `path`, holds a NaN or an infinity."""
     n_bad = int(volume.data.size - np.count_nonzero(np.isfinite(volume.data)))
@@ -238,14 +247,7 @@ def _read_nifti(path: Path) -> _Stored:
     """The voxels and the place in `path`; nothing is believed before it is checked."""
     content = _content(path)
     header = _header(path, content)
-    shape, dtype = header.get_data_shape(), header.get_data_dtype()
-    if len(shape) < 3 or any(n != 1 for n in shape[3:]):
-        raise VolumeFault(
-            path,
-            code="not-3d",
-            what=f"want three axes (i, j, k), found shape {shape}",
-            fix="Export one 3-D volume per file; of a series, choose or average one volume.",
-        )
+    shape, dtype = _shape(path, header), header.get_data_dtype()
     if dtype.kind not in "iuf":
         raise VolumeFault(
             path,
@@ -253,22 +255,16 @@ def _read_nifti(path: Path) -> _Stored:
             what=f"want one number a voxel, found voxels of type {dtype} (colour or complex)",
             fix="Export the magnitude image in grey values.",
         )
-    if any(n < 1 for n in shape):
-        raise _unreadable(path, f"want at least one voxel along each axis, found shape {shape}")
     offset, n_voxels = int(header.get_data_offset()), math.prod(shape)
     if (promised := offset + n_voxels * dtype.itemsize) > len(content):
         found = f"for shape {shape}, the file has {len(content)}"
         raise _truncated(path, f"the header promises {promised} bytes {found}")
-    with np.errstate(all="ignore"):
-        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-        wrong = _affine_fault(affine)
-    if wrong is not None:
-        raise _bad_affine(path, wrong)
+    affine = _affine(path, header)
     voxels = np.frombuffer(content, dtype, n_voxels, offset)
     slope, inter = header.get_slope_inter()
     scaled = slope is not None and (slope, inter) != (1, 0)
     return _Stored(
-        data=voxels.reshape(shape[:3], order="F"),
+        data=voxels.reshape(shape, order="F"),
         slope=np.float64(slope) if scaled else None,
         inter=np.float64(inter or 0),
         affine=affine,
@@ -298,9 +294,41 @@ def _header(path: Path, content: bytes) -> Any:
     return header
 
 
-def _content(path: Path) -> bytes:
-    """All bytes of `path`, decompressed: gzip's own checksum finds most damage."""
+def _shape(path: Path, header: Any) -> tuple[int, int, int]:
+    """Voxels along i, j and k."""
+    shape = header.get_data_shape()
+    if len(shape) < 3 or any(n != 1 for n in shape[3:]):
+        raise VolumeFault(
+            path,
+            code="not-3d",
+            what=f"want three axes (i, j, k), found shape {shape}",
+            fix="Export one 3-D volume per file; of a series, choose or average one volume.",
+        )
+    if any(n < 1 for n in shape):
+        raise _unreadable(path, f"want at least one voxel along each axis, found shape {shape}")
+    i, j, k = shape[:3]
+    return i, j, k
+
+
+def _affine(path: Path, header: Any) -> FloatArray:
+    """Voxel index -> RAS+ world, (4, 4), mm."""
+    with np.errstate(all="ignore"):
+        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+        wrong = _affine_fault(affine)
+    if wrong is not None:
+        raise _bad_affine(path, wrong)
+    return affine
+
+
+def _content(path: Path, n_bytes: int | None = None) -> bytes:
+    """The bytes of `path`, decompressed, or the first ones; read whole, gzip's own checksum finds
+    most damage."""
     try:
+        if n_bytes is not None:
+            with path.open("rb") as raw:
+                packed = raw.read(2) == b"\x1f\x8b"
+            with gzip.open(path) if packed else path.open("rb") as file:
+                return file.read(n_bytes)
         content = path.read_bytes()
         return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
     except FileNotFoundError:

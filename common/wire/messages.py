@@ -8,6 +8,7 @@ import numpy.typing as npt
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from common.imaging.findings import Level
 from common.imaging.preprocessing.template import FewNumbers, Template
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -59,6 +60,7 @@ class SiteStatistics:
     """A site's counts, and per modality the sum of its subjects' landmarks.
 
     n_template_subjects   subjects in the sums; 0 when the recipe needs no template from this site
+    n_controls            of the cases, those of healthy participants
     n_findings            how many findings of each level intake made
     landmark_sums         3 relative class centres, or 13 landmarks on Nyul's standard scale
     """
@@ -68,7 +70,7 @@ class SiteStatistics:
     n_quarantined: Count
     n_trainable: Count
     lesion_volume_ml: NotNegative
-    n_findings: dict[str, Count]
+    n_findings: dict[Level, Count]
     n_template_subjects: Count
     landmark_sums: dict[str, FewNumbers]
 

@@ -9,8 +9,9 @@ from collections.abc import Generator, Mapping
 
 import numpy as np
 
-from common.imaging.preprocessing.template import TemplateSums
-from common.recipe import Recipe
+from common.errors import UpdateRejected
+from common.imaging.preprocessing.template import TemplateSums, refuse_implausible
+from common.recipe import Recipe, Standardization
 from common.wire.messages import SiteStatistics, StatisticsRequest
 from server.events import EventLog
 from server.rounds.exchange import Exchange
@@ -42,8 +43,7 @@ class StatisticsPhase:
         sums: dict[str, TemplateSums] = {}
 
         def fold(site: str, reply: SiteStatistics) -> Mapping[str, object]:
-            landmark_sums = {name: np.array(row) for name, row in reply.landmark_sums.items()}
-            sums[site] = nobody + TemplateSums(reply.n_template_subjects, landmark_sums)
+            sums[site] = _sums_of(site, reply, nobody=nobody, settings=settings)
             facts = dataclasses.asdict(reply)
             del facts["landmark_sums"]
             self._events.record("site-described", site=site, **facts)
@@ -66,3 +66,24 @@ class StatisticsPhase:
                 n_subjects=total.n_subjects,
             )
         return dataclasses.replace(state, template=template)
+
+
+def _sums_of(
+    site: str, reply: SiteStatistics, *, nobody: TemplateSums, settings: Standardization
+) -> TemplateSums:
+    """The site's sums; UpdateRejected where they do not fit its own counts or any images."""
+    # a subject has one case or more, and controls are among the cases
+    controls = settings.template_from == "controls"
+    n_most = min(reply.n_cases, reply.n_controls) if controls else reply.n_cases
+    if reply.n_template_subjects > n_most:
+        raise UpdateRejected(
+            f"site {site}: want at most {n_most} subjects in the template's sums, one for each "
+            f"{'control' if controls else 'case'}, got {reply.n_template_subjects}"
+        )
+    rows = {name: np.array(row) for name, row in reply.landmark_sums.items()}
+    try:
+        sums = nobody + TemplateSums(reply.n_template_subjects, rows)
+        refuse_implausible(sums, method=settings.method)
+    except UpdateRejected as error:
+        raise UpdateRejected(f"site {site}: {error}") from None
+    return sums

@@ -29,6 +29,7 @@ def test_the_shipped_recipes_prepare_scanner_images() -> None:
         pytest.param(WHOLE, id="Galassi 2019"),
         pytest.param(("brain", "resample"), id="the least"),
         pytest.param(("brain", "bias-field", "register", "denoise", "resample"), id="denoise late"),
+        pytest.param(("register", "cord", "bias-field", "resample", "crop"), id="spinal cord"),
     ],
 )
 def test_an_order_that_works_is_taken(steps: tuple[str, ...]) -> None:
@@ -45,6 +46,9 @@ def test_an_order_that_works_is_taken(steps: tuple[str, ...]) -> None:
         (("brain", "resample", "denoise"), "'resample' before 'denoise': interpolation leaves no"),
         (("brain", "brain", "resample"), "each step once, got brain more often"),
         (("register", "resample"), "lack 'brain': standardization and training look inside the"),
+        (("bias-field", "cord", "resample"), "'bias-field' before 'cord': the bias field is est"),
+        (("resample", "cord"), "'resample' before 'cord': the centreline lies in the scanner's"),
+        (("brain", "cord", "resample"), "have both 'brain' and 'cord': each says where to look"),
         (("brain", "crop"), "lack 'resample': until then each image stays on the grid it was"),
     ],
 )
@@ -65,6 +69,11 @@ def test_the_template_s_grid_has_one_spacing() -> None:
         ConfigError, match=r"a grid of 1 mm, got spacing_mm 0.8; choose space 'own'"
     ):
         preprocessing(steps=["brain", "resample"], space="mni152", spacing_mm=0.8)
+
+
+def test_the_cord_is_not_moved_to_a_brain_s_template() -> None:
+    with pytest.raises(ConfigError, match="'mni152' is a brain's template, and the steps look at"):
+        preprocessing(steps=["cord", "resample"], space="mni152")
 
 
 @pytest.mark.parametrize(

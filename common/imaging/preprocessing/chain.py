@@ -1,8 +1,13 @@
-"""The recipe's steps over one subject: from the images of a scanner to volumes on one grid."""
+"""The recipe's steps over one subject: from the images of a scanner to volumes on one grid.
+
+Where a recipe looks at the spinal cord, `brain` means the region near the cord's centreline.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +17,7 @@ from scipy import ndimage
 
 from common.errors import SiteDataError
 from common.imaging.brain_mask import brain_mask_of, looks_stripped
+from common.imaging.centreline import centreline_of, moved_nodes, near_centreline
 from common.imaging.grid import Grid
 from common.imaging.preprocessing.bias_field import correct_bias
 from common.imaging.preprocessing.denoise import denoised
@@ -29,7 +35,7 @@ from common.imaging.preprocessing.template_brain_mask import template_brain_mask
 from common.imaging.preprocessing.working_case import FloatArray, WorkingCase, WorkingImage
 from common.imaging.volume import Volume, same_grid
 from common.metrics.components import BoolArray
-from common.recipe import Preprocessing
+from common.recipe import Preprocessing, Step
 
 BRAIN_COMMAND_TIMEOUT_S = 1800.0
 
@@ -48,7 +54,7 @@ class PreparedVolumes:
     """One subject-session at the end of the chain; everything on one grid.
 
     images    modality -> float32, 0 outside the brain, in the order of the working case
-    brain     bool
+    brain     bool; with the step cord the region near the centreline
     lesions   bool, or None without a reference
     moves     modality -> (4, 4), rigid: RAS+ world mm of its scanner -> RAS+ world mm of the grid
     notes     what the steps had to say, in words fit for a finding
@@ -108,14 +114,32 @@ def _on_scanner_grids(
 ) -> WorkingCase:
     """The case after the steps before `resample`, in the recipe's order."""
     for step in settings.steps:
-        if step == "denoise":
-            case = _denoised(case)
-        elif step == "register":
-            case = _registered(case)
-        elif step == "brain":
-            case = _with_brain(case, brain_command)
-        elif step == "bias-field":
-            case = _bias_corrected(case)
+        try:
+            case = _after(step, case, settings, brain_command)
+        except RuntimeError as error:  # SimpleITK's own, such as for an image of three slices
+            told = str(error).strip().splitlines()[-1]
+            raise SiteDataError(
+                f"the step {step} cannot work on these images: {told}. Look at their slices and "
+                "fields of view, or leave the step out of the recipe.",
+                code="preprocessing",
+            ) from None
+    return case
+
+
+def _after(
+    step: Step, case: WorkingCase, settings: Preprocessing, brain_command: Sequence[str]
+) -> WorkingCase:
+    """The case after one step; those from `resample` on work on the common grid, later."""
+    if step == "denoise":
+        return _denoised(case)
+    if step == "register":
+        return _registered(case)
+    if step == "brain":
+        return _with_brain(case, brain_command)
+    if step == "cord":
+        return _with_cord(case, settings.cord_radius_mm)
+    if step == "bias-field":
+        return _bias_corrected(case)
     return case
 
 
@@ -130,7 +154,8 @@ def _denoised(case: WorkingCase) -> WorkingCase:
 def _registered(case: WorkingCase) -> WorkingCase:
     """Every modality moved rigidly to the reference; a mask goes with the image it was drawn on."""
     fixed = case.images[case.reference]
-    fixed_mask = _brain_on(case, fixed)
+    belongs_here = case.brain is not None and _drawn_on(case.brain, case) == case.reference
+    fixed_mask = _brain_on(case, fixed) if belongs_here else None
     images = dict(case.images)
     notes = list(case.notes)
     for name, image in case.images.items():
@@ -143,13 +168,14 @@ def _registered(case: WorkingCase) -> WorkingCase:
     def carried(mask: WorkingImage | None) -> WorkingImage | None:
         if mask is None:
             return None
-        return replace(mask, to_common=images[_drawn_on(mask.volume, case)].to_common)
+        return replace(mask, to_common=images[_drawn_on(mask, case)].to_common)
 
     return replace(
         case,
         images=images,
         brain=carried(case.brain),
         lesions=carried(case.lesions),
+        cord=carried(case.cord),
         notes=tuple(notes),
     )
 
@@ -158,10 +184,16 @@ def _doubts(move: RigidMove, what: str, *, max_shift_mm: float) -> tuple[str, ..
     return tuple(f"{what}: {doubt}" for doubt in move.doubts(max_shift_mm=max_shift_mm))
 
 
-def _drawn_on(mask: Volume, case: WorkingCase) -> str:
-    """The modality on whose grid the mask lies, the reference first; of none, the reference."""
-    for name in _reference_first(case):
-        if same_grid(mask, case.images[name].volume):
+def _drawn_on(mask: WorkingImage, case: WorkingCase) -> str:
+    """The modality that the mask moves with.
+
+    The first in the recipe's order on whose grid it lies, as intake has it: where FLAIR and T1w
+    share a grid a lesion was drawn on the FLAIR. Of no modality's grid: the reference (chosen).
+    """
+    if mask.drawn_on is not None:
+        return mask.drawn_on
+    for name, image in case.images.items():
+        if same_grid(mask.volume, image.volume):
             return name
     return case.reference
 
@@ -177,7 +209,7 @@ def _with_brain(case: WorkingCase, command: Sequence[str]) -> WorkingCase:
             note = f"brain mask made from the voxels of the stripped {name} that are not zero"
             break
     else:
-        image = case.images[case.reference]
+        name, image = case.reference, case.images[case.reference]
         if command:
             mask = external_brain_mask(command, image.volume, timeout_s=BRAIN_COMMAND_TIMEOUT_S)
             note = f"brain mask made from the {case.reference} by the site's own {command[0]}"
@@ -186,9 +218,37 @@ def _with_brain(case: WorkingCase, command: Sequence[str]) -> WorkingCase:
             note = f"brain mask made from the {case.reference} with the template: look at its edge"
     return replace(
         case,
-        brain=WorkingImage(volume=mask, to_common=image.to_common),
+        brain=WorkingImage(volume=mask, to_common=image.to_common, drawn_on=name),
         notes=(*case.notes, note),
     )
+
+
+def _with_cord(case: WorkingCase, radius_mm: float) -> WorkingCase:
+    """The case with the region near the cord as its brain, on the reference's grid.
+
+    The centreline is the table's, else that of the cord's mask; a brain mask is not used.
+    """
+    reference = case.images[case.reference]
+    if case.centreline is not None:
+        nodes = case.centreline
+    elif case.cord is not None:
+        to_reference = np.linalg.inv(reference.to_common) @ case.cord.to_common
+        nodes = moved_nodes(to_reference, centreline_of(case.cord.volume))
+    else:
+        raise SiteDataError(
+            "want the spinal cord's centreline, found neither a table nor a mask of the cord. Add "
+            "its nodes (desc-centreline.tsv) or a mask (desc-cord_mask.nii.gz), or choose a recipe "
+            "with the step brain."
+        )
+    near = near_centreline(nodes, Grid.of(reference.volume), radius_mm=radius_mm)
+    if not near.data.any():
+        raise SiteDataError(
+            f"want the cord's centreline inside the {case.reference}'s field of view, found no "
+            f"voxel within {radius_mm:g} mm of it; its nodes reach from "
+            f"{nodes.min(axis=0).round(1).tolist()} to {nodes.max(axis=0).round(1).tolist()} mm. "
+            "Give them in the world of that image's header (mm; x right, y forwards, z up)."
+        )
+    return replace(case, brain=WorkingImage(volume=near, to_common=reference.to_common))
 
 
 def _reference_first(case: WorkingCase) -> Iterator[str]:
@@ -200,7 +260,7 @@ def _bias_corrected(case: WorkingCase) -> WorkingCase:
     images = {}
     for name, image in case.images.items():
         brain = _brain_on(case, image)
-        assert brain is not None, "the recipe's order has the brain before the bias field"
+        assert brain is not None, "the recipe's order has brain or cord before the bias field"
         if not brain.data.any():
             raise SiteDataError(
                 f"want the brain inside the {name}'s field of view, found no voxel of it there. "
@@ -221,7 +281,7 @@ def _brain_on(case: WorkingCase, image: WorkingImage) -> Volume | None:
 
 
 def _brain_of(case: WorkingCase) -> WorkingImage:
-    assert case.brain is not None, "the recipe's steps hold the brain"
+    assert case.brain is not None, "the recipe's steps hold brain or cord"
     return case.brain
 
 
@@ -238,7 +298,7 @@ def _in_common_space(cases: Sequence[WorkingCase], settings: Preprocessing) -> l
         (case,) = cases
         reference = case.images[case.reference]
         brain = _brain_on(case, reference)
-        assert brain is not None, "the recipe's steps hold the brain"
+        assert brain is not None, "the recipe's steps hold brain or cord"
         found = mni_registration(reference.volume, brain)
         doubts = _doubts(found, f"{case.reference} to MNI152", max_shift_mm=math.inf)
         return [_moved(replace(case, notes=(*case.notes, *doubts)), found.matrix)]
@@ -270,17 +330,34 @@ def _moved(case: WorkingCase, move: FloatArray) -> WorkingCase:
         images={name: after(image) for name, image in case.images.items()},
         brain=None if case.brain is None else after(case.brain),
         lesions=None if case.lesions is None else after(case.lesions),
+        cord=None if case.cord is None else after(case.cord),
     )
 
 
 def _grid_of(cases: Sequence[WorkingCase], settings: Preprocessing) -> Grid:
-    """The common grid before the crop: the template's, or the first reference's field of view."""
+    """The common grid before the crop: the template's, or all the references' fields of view."""
     if settings.space == "mni152":
         return mni_grid()
-    first = cases[0]
-    return common_grid(
-        first.images[first.reference], None, spacing_mm=settings.spacing_mm, margin_mm=0.0
-    )
+    fields = [
+        common_grid(
+            case.images[case.reference], None, spacing_mm=settings.spacing_mm, margin_mm=0.0
+        )
+        for case in cases
+    ]
+    return functools.reduce(_joined, fields)
+
+
+def _joined(first: Grid, second: Grid) -> Grid:
+    """The first grid made larger until it holds the second one's voxel centres as well."""
+    ends = np.array(list(itertools.product(*((0, n - 1) for n in second.shape))), dtype=np.float64)
+    to_first = np.linalg.inv(first.affine) @ second.affine
+    index = np.round(ends @ to_first[:3, :3].T + to_first[:3, 3], 6)
+    low = np.minimum(np.floor(index.min(axis=0)), 0)
+    high = np.maximum(np.ceil(index.max(axis=0)), np.array(first.shape) - 1)
+    affine = first.affine.copy()
+    affine[:3, 3] += first.affine[:3, :3] @ low
+    i, j, k = (high - low + 1).astype(int).tolist()
+    return Grid(shape=(i, j, k), affine=affine)
 
 
 def _box(mask: BoolArray, grid: Grid, margin_mm: float) -> tuple[slice, slice, slice]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+import sys
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +25,10 @@ N_LAST_LINES = 8
 """How much of what the program said an error shows."""
 INPUT, OUTPUT = "{input}", "{output}"
 
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal that a process gets when its parent ends."""
+
 
 def external_brain_mask(command: Sequence[str], image: Volume, *, timeout_s: float) -> Volume:
     """The brain as bool on the image's grid, from the site's own program.
@@ -30,7 +37,9 @@ def external_brain_mask(command: Sequence[str], image: Volume, *, timeout_s: flo
                 the image to read and the mask to write, both .nii.gz. Nothing passes a shell
     timeout_s   after this long the program is ended
 
-    It runs in a temporary folder that is removed afterwards. Above 0 in its output is brain.
+    It runs in a temporary folder that is removed afterwards. Above 0 in its output is brain. A
+    SIGTERM ends the program with all it started, and removes the folder, before it takes effect. A
+    SIGKILL ends the program alone, on Linux, and leaves the folder.
     ConfigError where the command cannot be started as written; SiteDataError, with the program's
     last lines, where it fails, takes too long, or writes no usable mask.
     """
@@ -41,7 +50,7 @@ def external_brain_mask(command: Sequence[str], image: Volume, *, timeout_s: flo
                 f"found none. Write it as a list, such as "
                 f'["my-tool", "-i", "{INPUT}", "-o", "{OUTPUT}"].'
             )
-    with TemporaryDirectory(prefix="brain-mask-") as folder:
+    with _tidied_on_sigterm(), TemporaryDirectory(prefix="brain-mask-") as folder:
         image_path, mask_path = Path(folder) / "image.nii.gz", Path(folder) / "mask.nii.gz"
         write_volume(image, image_path)
         filled = [
@@ -64,6 +73,7 @@ def _run(filled: Sequence[str], folder: Path, timeout_s: float) -> str:
                 stdout=subprocess.DEVNULL,
                 stderr=said,
                 start_new_session=True,  # so that what it started can be ended with it
+                preexec_fn=_end_with_parent,  # one system call, no lock is taken
             )
     except (OSError, ValueError) as error:
         raise ConfigError(
@@ -86,6 +96,41 @@ def _run(filled: Sequence[str], folder: Path, timeout_s: float) -> str:
         )
     log.debug("brain mask program ended well", extra={"program": filled[0]})
     return _last_lines(said_path)
+
+
+def _end_with_parent() -> None:
+    """In the program's process before it begins: a parent that is killed takes it along."""
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class _Terminated(BaseException):
+    """A SIGTERM on its way out."""
+
+
+@contextlib.contextmanager
+def _tidied_on_sigterm() -> Iterator[None]:
+    """Lets the `finally` inside run before a SIGTERM takes effect.
+
+    In the main thread only, as Python has no other place for signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one does not stop the tidying
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop) or signal.SIG_DFL
+    try:
+        yield
+    except _Terminated:
+        signal.signal(signal.SIGTERM, before)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise SystemExit(128 + signal.SIGTERM) from None  # where the handler before lives on
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _end(program: subprocess.Popen[bytes]) -> None:

@@ -13,7 +13,7 @@ from common.errors import SiteDataError, UpdateRejected
 from common.imaging.preprocessing.brain_voxels import BrainMask, Image
 from common.imaging.preprocessing.class_centres import relative_centres
 from common.imaging.preprocessing.landmark_map import Landmarks
-from common.imaging.preprocessing.nyul import landmarks_on_scale
+from common.imaging.preprocessing.nyul import SCALE, SMALLEST_GAP, landmarks_on_scale
 from common.imaging.preprocessing.standardization import Method
 
 FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
@@ -29,6 +29,16 @@ Plain numbers: they stand in recipes, messages and model files."""
 
 LEARNED_FROM = {"two-step": relative_centres, "nyul": landmarks_on_scale}
 """Method -> the landmarks of one image, without the scanner's unit."""
+
+HIGHEST_CENTRE = 100.0
+"""No class lies further above a subject's mean, in units of that mean. Chosen."""
+
+SMALLEST_STEP = {"two-step": 1e-6, "nyul": SMALLEST_GAP * (SCALE[1] - SCALE[0])}
+"""Method -> how far a subject's landmarks lie apart. Chosen for two-step: far above rounding, so
+that sums of any sizes rise when added."""
+
+ROUNDING = 1e-6
+"""What sums may be off by, as part of the figure they are held against."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +66,7 @@ class TemplateSums:
             wanted = "a row of finite sums"
         elif self.n_subjects == 0 and np.any(sums != 0):
             wanted = "zeros from 0 subjects"
-        elif self.n_subjects > 0 and not np.all(np.diff(sums) > 0):
+        elif self.n_subjects > 0 and not np.all(sums[1:] > sums[:-1]):
             wanted = "sums that rise from landmark to landmark"
         else:
             return
@@ -100,6 +110,37 @@ class TemplateSums:
             )
         means = {name: sums / self.n_subjects for name, sums in self.landmark_sums.items()}
         return {name: tuple(mean.tolist()) for name, mean in means.items()}
+
+
+def refuse_implausible(sums: TemplateSums, *, method: Method) -> None:
+    """Nothing; UpdateRejected where one site's sums cannot come from images.
+
+    sums     of one site, as many landmarks as the method has
+    method   one without a template, or a site without subjects, has nothing to refuse
+
+    Held against the mean over the site's subjects:
+    two-step   from 0 to `HIGHEST_CENTRE`, the lowest centre at most 1 and the highest at least 1:
+               the voxels of a subject have the mean 1, and the classes share them out
+    nyul       the ends are those of `SCALE`
+    Sums that pass can be added to others that pass without an error: they stay finite and rise.
+    """
+    if method not in LEARNED_FROM or sums.n_subjects == 0:
+        return
+    for modality, row in sums.landmark_sums.items():
+        mean = row / sums.n_subjects
+        low, high = float(mean[0]), float(mean[-1])
+        if method == "two-step":
+            fits = 0 <= low <= 1 + ROUNDING and 1 - ROUNDING <= high <= HIGHEST_CENTRE
+            wanted = f"centres from 0..1 to 1..{HIGHEST_CENTRE:g} times the subject's mean"
+        else:
+            fits = bool(np.allclose((low, high), SCALE, rtol=0, atol=ROUNDING * SCALE[1]))
+            wanted = f"landmarks from {SCALE[0]:g} to {SCALE[1]:g}"
+        step = SMALLEST_STEP[method]
+        if not fits or np.min(np.diff(mean)) < step * (1 - ROUNDING):
+            raise UpdateRejected(
+                f"template, {modality}: want {wanted}, {step:g} or more apart, got "
+                f"{mean.tolist()} as the mean over {sums.n_subjects} subjects"
+            )
 
 
 def subject_sums(images: Mapping[str, Image], brain: BrainMask, *, method: Method) -> TemplateSums:

@@ -20,12 +20,14 @@ class WorkingImage:
     volume      scanner grid, until the one resampling of the chain
     to_common   (4, 4) float64, rigid: RAS+ world mm of the scanner -> RAS+ world mm of the common
                 space; the identity until the image has been registered
+    drawn_on    of a mask: the modality it belongs to and moves with; None where its grid tells
 
     Moves are composed, not applied: an image is interpolated once, whatever the chain.
     """
 
     volume: Volume
     to_common: FloatArray
+    drawn_on: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -34,8 +36,12 @@ class WorkingCase:
 
     images      modality -> image, in the recipe's channel order
     reference   the modality that defines the common space
-    brain       bool, or None before the brain has been found
+    brain       bool, or None before the brain has been found; after the step cord the region near
+                the centreline, which is looked at in the brain's place
     lesions     the reference's labels, or None without one
+    centreline  the spinal cord's nodes, (n, 3) float64, n >= 2, RAS+ world mm of the reference's
+                scanner; or None without a table of them
+    cord        the spinal cord, bool, or None without a mask of it
     notes       what a step has to say, in words fit for a finding
     """
 
@@ -43,4 +49,6 @@ class WorkingCase:
     reference: str
     brain: WorkingImage | None = None
     lesions: WorkingImage | None = None
+    centreline: FloatArray | None = None
+    cord: WorkingImage | None = None
     notes: tuple[str, ...] = ()

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from client.cli import main
 from client.cli.prepare import prepare
-from common.imaging.intake import examine
+from client.prepare import site_work
+from common.imaging.intake import examine, survey
 from tests.client.prepare.orders import FAST, files_under, toy_site
 from tests.volumes import image_path
 
@@ -138,3 +139,68 @@ def test_help_loads_no_image_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
     assert done.returncode == 0
+
+
+def test_a_case_that_can_no_longer_be_prepared_is_out_of_training_s_sight(tmp_path: Path) -> None:
+    """Both prepared; then sub-01 is damaged and sub-02 gone."""
+    root, out = toy_site(tmp_path), tmp_path / "out"
+    assert run(*fast(root, out, "--quiet")).exit_code == 0
+    whole = files_under(out)
+    damaged = image_path(root, "sub-01", "T1w")
+    content = damaged.read_bytes()
+    damaged.write_bytes(b"not an image")
+    (root / "sub-02").rename(tmp_path / "sub-02")
+    planned = run(*fast(root, out, "--dry-run"))
+    assert f"would be moved to {out / '.left-out'}: sub-01, sub-02" in planned.stdout
+    assert files_under(out) == whole
+    result = run(*fast(root, out, "--json"))
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["moved_aside"] == ["sub-01", "sub-02"]
+    assert survey(out, modalities=("FLAIR", "T1w")).usable == ()
+    damaged.write_bytes(content)
+    (tmp_path / "sub-02").rename(root / "sub-02")
+    again = run(*fast(root, out, "--json"))
+    assert json.loads(again.stdout)["moved_aside"] == []
+    assert files_under(out) == whole, "nothing is left aside"
+
+
+def test_a_case_that_fails_with_new_steps_leaves_nothing_made_by_the_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1 kB of memory is too little for any."""
+    root, out = toy_site(tmp_path), tmp_path / "out"
+    assert run(*fast(root, out, "--quiet")).exit_code == 0
+    monkeypatch.setattr(site_work, "available_bytes", lambda: 1000)
+    result = run(*fast(root, out, "--set", "preprocessing.spacing_mm=2"))
+    assert result.exit_code == 1
+    assert "prepared: 0, left out: 2" in result.stdout
+    assert "from an earlier run, not in the folder any more: sub-01, sub-02" in result.stdout
+    assert survey(out, modalities=("FLAIR", "T1w")).usable == ()
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_folder_without_a_case_says_why(tmp_path: Path, more: tuple[str, ...]) -> None:
+    root = tmp_path / "bids"
+    root.mkdir()
+    result = run(*fast(root, tmp_path / "out", *more))
+    assert result.exit_code == 1
+    assert "blocking: (whole folder): no anatomical NIfTI image" in result.stdout
+    result = run(*fast(root, tmp_path / "out", "--json", *more))
+    assert result.exit_code == 1
+    assert [finding["code"] for finding in json.loads(result.stdout)["findings"]] == ["no-images"]
+
+
+def test_a_line_of_the_table_that_fits_no_case_is_told(tmp_path: Path) -> None:
+    """Both cases are good; the last line names no subject."""
+    root, table = toy_site(tmp_path), tmp_path / "mapping.tsv"
+    lines = [
+        f"{subject}\t\t{modality}\t{subject}/anat/{subject}_{modality}.nii.gz"
+        for subject in ("sub-01", "sub-02")
+        for modality in ("FLAIR", "T1w")
+    ]
+    lines = ["subject\tsession\tmodality\tpath", *lines, "\t\tFLAIR\tx.nii.gz"]
+    table.write_text("\n".join(lines) + "\n")
+    result = run(*fast(root, tmp_path / "out", "--mapping", str(table)))
+    assert result.exit_code == 1
+    assert "prepared: 2, left out: 0" in result.stdout
+    assert "blocking: (whole folder): " in result.stdout

@@ -175,3 +175,13 @@ def test_a_folder_of_somebody_else_is_not_written_into(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Choose a new or an empty folder"):
         start_folder(tmp_path / "out", source=root)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+
+
+def test_what_a_first_run_left_that_was_killed_at_once_does_not_close_the_folder(
+    tmp_path: Path,
+) -> None:
+    root = toy_site(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".dataset_description.json.0123.partial").write_text("{")
+    start_folder(tmp_path / "out", source=root)
+    assert (tmp_path / "out" / "dataset_description.json").exists()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import struct
 import threading
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from client.prepare import memory
 from client.prepare.memory import MemoryBudget, available_bytes, needed_bytes
 from common.errors import ConfigError, SiteDataError
 from tests.client.prepare.orders import toy_order
+from tests.volumes import image_path
 
 
 def test_the_estimate_counts_the_scanner_s_voxels_and_those_of_the_common_grid(
@@ -100,3 +103,36 @@ def test_a_system_that_does_not_tell_its_memory_is_named(
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "nothing")
     with pytest.raises(ConfigError, match="want a line MemAvailable"):
         available_bytes()
+
+
+@pytest.mark.parametrize("modality", ["FLAIR", "T1w"])
+def test_the_estimate_reads_what_intake_reads_whatever_the_file_s_ending(
+    tmp_path: Path, modality: str
+) -> None:
+    """Plain bytes named .nii.gz."""
+    order = toy_order(tmp_path)
+    before = needed_bytes(order)
+    path = image_path(tmp_path / "bids", "sub-01", modality)
+    path.write_bytes(gzip.decompress(path.read_bytes()))
+    assert needed_bytes(order) == before
+    assert toy_order(tmp_path).name == "sub-01", "planned as any other"
+
+
+def test_the_estimate_takes_the_spacing_of_the_affine(tmp_path: Path) -> None:
+    """pixdim[1] lies at byte 80: 9 mm there change nothing, since the sform places the image."""
+    order = toy_order(tmp_path)
+    before = needed_bytes(order)
+    path = image_path(tmp_path / "bids", "sub-01", "T1w")
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[80:84] = struct.pack("<f", 9.0)
+    path.write_bytes(gzip.compress(bytes(content)))
+    assert needed_bytes(order) == before
+
+
+def test_file_pages_that_can_be_dropped_count_as_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """3 MB less 2.5 MB in use, of which 2 MB are file pages not used of late."""
+    write_machine(tmp_path, monkeypatch, limit="3000000", used="2500000")
+    (tmp_path / "memory.stat").write_text("anon 1\nactive_file 7\ninactive_file 2000000\n")
+    assert available_bytes() == 2_500_000

@@ -52,6 +52,31 @@ def test_a_case_has_its_images_its_masks_and_its_diagnosis(tmp_path: Path) -> No
     )
 
 
+def test_a_case_has_its_spinal_cord(tmp_path: Path) -> None:
+    """A table without suffix, as BIDS has none for it, beside the image or among the masks."""
+    for session in ("ses-01", "ses-02"):
+        with_images(tmp_path, session=session)
+        touch(mask_path(tmp_path, "sub-01", "lesion", session))
+    folder = image_path(tmp_path, "sub-01", "T1w", "ses-01").parent
+    beside = touch(folder / "sub-01_ses-01_desc-centreline.tsv")
+    mask = touch(mask_path(tmp_path, "sub-01", "cord", "ses-02"))
+    among = touch(mask.with_name("sub-01_ses-02_desc-centreline.tsv"))
+    site = list_cases(tmp_path, WANTED)
+    assert site.findings == ()
+    assert [case.centreline for case in site.cases] == [beside, among]
+    assert [case.cord_mask for case in site.cases] == [None, mask]
+
+
+def test_two_centrelines_of_a_case_are_not_chosen_between(tmp_path: Path) -> None:
+    with_images(tmp_path)
+    folder = image_path(tmp_path, "sub-01", "T1w").parent
+    touch(folder / "sub-01_desc-centreline.tsv")
+    touch(folder / "sub-01_acq-sag_desc-centreline.tsv")
+    site = list_cases(tmp_path, WANTED)
+    assert only(site, "several-files").text.startswith("want one centreline, found 2: ")
+    assert only_case(site).centreline is None
+
+
 def test_images_come_in_the_order_asked_for(tmp_path: Path) -> None:
     with_images(tmp_path)
     assert list(only_case(list_cases(tmp_path, ("T1w", "FLAIR"))).images) == ["T1w", "FLAIR"]

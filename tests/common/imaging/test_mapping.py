@@ -57,6 +57,15 @@ def test_a_mapped_folder_is_surveyed_like_any_other(root: Path) -> None:
     assert (case.name, case.n_lesion_voxels, case.lesion_grid) == ("sub-A1", 8, "FLAIR")
 
 
+def test_a_table_may_name_the_spinal_cord(root: Path) -> None:
+    cord = put(two_lesions(), root / "p 1" / "cord.nii.gz")
+    nodes = root / "p 1" / "nodes.tsv"
+    nodes.write_text("x_mm\ty_mm\tz_mm\n")
+    rows = (("A1", "", "cord_mask", "p 1/cord.nii.gz"), ("A1", "", "centreline", "p 1/nodes.tsv"))
+    (case,) = mapped(root, *GOOD, *rows).cases
+    assert (case.cord_mask, case.centreline) == (cord, nodes)
+
+
 def test_sessions_are_kept_apart(root: Path) -> None:
     rows = (("A1", "ses-1", "FLAIR", "p 1/fl.v2.nii.gz"), ("A1", "2", "FLAIR", "p 1/t1.nii"))
     assert [case.session for case in mapped(root, *rows).cases] == ["ses-1", "ses-2"]
@@ -69,9 +78,13 @@ def test_sessions_are_kept_apart(root: Path) -> None:
         (("A1", "", "T1w", "../t1.nii"), "line 4: want a file below"),
         (("A1", "", "T1w", "/etc/t1.nii"), "line 4: want a file below"),
         (("A1", "", "T1w", ""), "line 4: want a file below"),
+        (("A1", "", "T1w", "n" * 300 + ".nii"), "line 4: cannot look for 'nnn"),
+        (("A1", "", "T1w", "p 1/t1\0.nii"), "line 4: "),
         (("A1", "", "T1w", "mapping.tsv"), "line 4: want a NIfTI file"),
         (("A1", "", "FLAIR", "p 1/t1.nii"), "line 4: a second FLAIR for this case, the first is "),
         (("A1", "", "T1w", "p 1/fl.v2.nii.gz"), "line 4: the file of line 2 again"),
+        (("A1", "", "centreline", "p 1/t1.nii"), "line 4: want a table (.tsv), found 'p 1/t1"),
+        (("A1", "", "cord_mask", "mapping.tsv"), "line 4: want a NIfTI file"),
         (("A1", "", "T1 w", "p 1/t1.nii"), "line 4: want a modality such as FLAIR"),
         (("A1", "", "brain", "p 1/t1.nii"), ""),
     ],
@@ -84,6 +97,24 @@ def test_a_line_that_cannot_be_used_leaves_its_case_out(
     assert {finding.case for finding in blocking} == {"sub-A1"}
     assert {"missing-modality"} <= {finding.code for finding in blocking}
     assert any(message in finding.text for finding in blocking)
+
+
+def test_a_path_out_of_the_folder_one_stands_in_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(stripped_brain(seed=3), root.parent / "secret.nii.gz")
+    monkeypatch.chdir(root)
+    site = mapped(Path(), GOOD[0], ("A1", "", "T1w", "../secret.nii.gz"))
+    assert dict(site.cases[0].images) == {"FLAIR": Path("p 1/fl.v2.nii.gz")}
+    assert any("want a file below ., found '../secret" in f.text for f in site.findings)
+
+
+def test_a_link_in_the_folder_is_followed_as_in_a_bids_folder(root: Path) -> None:
+    elsewhere = put(stripped_brain(seed=3), root.parent / "archive" / "t1.nii")
+    (root / "linked.nii").symlink_to(elsewhere)
+    site = mapped(root, GOOD[0], GOOD[2], ("A1", "", "T1w", "linked.nii"))
+    assert site.findings == ()
+    assert site.cases[0].images["T1w"] == root / "linked.nii"
 
 
 def test_a_line_without_a_subject_is_told_on_the_folder(root: Path) -> None:

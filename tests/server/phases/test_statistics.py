@@ -19,6 +19,8 @@ from server.phases.statistics import StatisticsPhase
 from server.run_state import RunState
 
 N_LANDMARKS = {"two-step": 3, "nyul": 13}
+GOOD = {"two-step": [0.5, 1.0, 1.5], "nyul": [0.0, *(float(x) for x in range(20, 31)), 100.0]}
+"""Method -> landmarks that a subject can have."""
 
 
 def described(n_subjects: int, *rows: list[float]) -> SiteStatistics:
@@ -56,6 +58,11 @@ def test_the_template_of_unequal_sites_is_the_mean_over_all_their_subjects(
     random = np.random.default_rng(seed)
     steps = random.uniform(0.05, 1, (sum(sizes), 2, N_LANDMARKS[method]))
     subjects = np.cumsum(steps, axis=2)
+    if method == "two-step":  # around 1, as centres lie around the subject's mean
+        subjects /= subjects[..., 1:2]
+    else:  # from 0 to 100
+        subjects -= subjects[..., :1]
+        subjects *= 100 / subjects[..., -1:]
     parts = np.split(subjects, np.cumsum(sizes)[:-1])
     replies = {
         f"site-{k}": described(len(part), *part.sum(axis=0).tolist())
@@ -91,11 +98,70 @@ def test_a_site_whose_sums_do_not_fit_is_refused_and_the_others_go_on(
     exchange = next(round_)
     with pytest.raises(UpdateRejected, match=words):
         exchange.fold("odd", described(1, *rows))
-    good = [float(x) for x in range(13)]
+    good = GOOD["nyul"]
     exchange.fold("good", described(1, good, good))
     with pytest.raises(StopIteration) as ended:
         next(round_)
     assert ended.value.value.template["FLAIR"] == tuple(good)
+
+
+def refused(folder: Path, method: str, reply: SiteStatistics, *, template_from: str = "all") -> str:
+    """Why the site is refused, when its neighbour's sums alone make the template."""
+    settings = [
+        f"standardization.method={method}",
+        f"standardization.template_from={template_from}",
+    ]
+    recipe = load_recipe("default", overrides=settings)
+    round_ = StatisticsPhase(recipe, EventLog(folder / "events.jsonl")).round(RunState())
+    exchange = next(round_)
+    good = described(1, GOOD[method], GOOD[method])
+    exchange.fold("good", dataclasses.replace(good, n_controls=1))
+    with pytest.raises(UpdateRejected) as error:
+        exchange.fold("odd", unpack(pack(reply), SiteStatistics))
+    with pytest.raises(StopIteration) as ended:
+        next(round_)
+    assert ended.value.value.template["FLAIR"] == tuple(GOOD[method])
+    return str(error.value)
+
+
+@pytest.mark.parametrize("scale", [1e300, 1.1e308, 1e-300])
+@pytest.mark.parametrize("method", ["two-step", "nyul"])
+@pytest.mark.parametrize("n_subjects", [1, 10**7])
+def test_sums_no_images_can_have_are_refused_before_they_are_added(
+    tmp_path: Path, method: str, scale: float, n_subjects: int
+) -> None:
+    row = [x * (scale / GOOD[method][-1]) for x in GOOD[method]]
+    text = refused(tmp_path, method, described(n_subjects, row, row))
+    assert text.startswith("site odd: template, FLAIR: want ")
+
+
+def test_sums_whose_steps_are_past_the_largest_float_are_refused(tmp_path: Path) -> None:
+    row = [-1.7e308, 0.0, 1.7e308]
+    assert "want centres from 0..1" in refused(tmp_path, "two-step", described(1, row, row))
+
+
+def test_a_site_cannot_count_more_subjects_than_cases(tmp_path: Path) -> None:
+    row = [3 * x for x in GOOD["two-step"]]
+    reply = dataclasses.replace(described(3, row, row), n_cases=2)
+    assert "at most 2 subjects" in refused(tmp_path, "two-step", reply)
+
+
+def test_a_site_cannot_count_more_subjects_than_controls(tmp_path: Path) -> None:
+    row = [3 * x for x in GOOD["two-step"]]
+    reply = dataclasses.replace(described(3, row, row), n_controls=1)
+    text = refused(tmp_path, "two-step", reply, template_from="controls")
+    assert "at most 1 subjects in the template's sums, one for each control, got 3" in text
+
+
+@pytest.mark.parametrize("key", ["", "x" * 61, "missing-modality"])
+def test_findings_are_counted_by_level_and_nothing_else_passes_the_wire(key: str) -> None:
+    reply = dataclasses.replace(described(1), n_findings={"note": 1, "warning": 2, "blocking": 3})
+    assert unpack(pack(reply), SiteStatistics) == reply
+    packed = pack(reply)
+    header = json.loads(packed.header)
+    header["fields"]["n_findings"][key] = 1
+    with pytest.raises(WireError, match=r"SiteStatistics.n_findings"):
+        unpack(Packed(json.dumps(header), b""), SiteStatistics)
 
 
 @pytest.mark.parametrize("sums", [[float("nan")] * 3, ["1", "2", "x"], [1.0] * 14])

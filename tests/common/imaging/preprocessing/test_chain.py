@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from common.errors import SiteDataError
+from common.imaging.centreline import moved_nodes, near_centreline
 from common.imaging.grid import Grid
 from common.imaging.preprocessing import chain
 from common.imaging.preprocessing.back_to_scanner import back_to_scanner
@@ -18,7 +19,14 @@ from common.imaging.preprocessing.rigid_registration import RigidMove
 from common.imaging.preprocessing.working_case import FloatArray, WorkingCase, WorkingImage
 from common.imaging.volume import Volume, same_grid
 from common.recipe import Preprocessing
-from tests.volumes import brain_voxels, head_in_noise, oblique_affine, stripped_brain, two_lesions
+from tests.volumes import (
+    SHAPE,
+    brain_voxels,
+    head_in_noise,
+    oblique_affine,
+    stripped_brain,
+    two_lesions,
+)
 
 WHOLE = ("denoise", "register", "brain", "bias-field", "resample", "crop")
 
@@ -337,3 +345,141 @@ def test_a_mask_goes_back_to_the_scanner_s_grid(steps: Steps) -> None:
     assert back.data.dtype == np.bool_
     dice = 2 * (back.data & brain_voxels()).sum() / (back.data.sum() + brain_voxels().sum())
     assert dice > 0.95
+
+
+CURVED = np.array([(3.0, 5, 1), (5, 6, 3), (8, 6, 4), (8, 8, 6)])
+"""A cord's nodes, voxel indices of the toy volumes."""
+
+
+def test_the_cord_s_surroundings_are_kept_and_cropped_to(steps: Steps) -> None:
+    """4 mm around the line, but for half a diagonal of the reference's voxels, 1.70 mm."""
+    nodes = moved_nodes(oblique_affine(), CURVED)
+    case = replace(case_of(head_in_noise(), head_in_noise(seed=1)), centreline=nodes)
+    radius = {"cord_radius_mm": 4, "crop_margin_mm": 2}
+    prepared = prepare_working_case(case, settings("cord", "resample", "crop", **radius))
+    whole = prepare_working_case(case, settings("cord", "resample", **radius))
+    grid = Grid.of(prepared.brain)
+    inside_field = back_to_scanner(
+        Volume(np.ones(SHAPE, bool), oblique_affine()), np.eye(4), grid
+    ).data
+    surely = near_centreline(nodes, grid, radius_mm=4 - 1.71).data & inside_field
+    perhaps = near_centreline(nodes, grid, radius_mm=4 + 1.71).data
+    assert surely.any()
+    assert prepared.brain.data[surely].all()
+    assert not prepared.brain.data[~perhaps].any()
+    assert prepared.brain.data.sum() == whole.brain.data.sum()
+    assert prepared.brain.data.size < whole.brain.data.size
+    for image in prepared.images.values():
+        assert not image.data[~prepared.brain.data].any()
+
+
+def test_the_bias_field_is_estimated_near_the_cord(steps: Steps) -> None:
+    nodes = moved_nodes(oblique_affine(), CURVED)
+    case = replace(case_of(head_in_noise(), head_in_noise(seed=1)), centreline=nodes)
+    prepare_working_case(case, settings("cord", "bias-field", "resample", cord_radius_mm=3))
+    near = near_centreline(nodes, Grid(SHAPE, oblique_affine()), radius_mm=3)
+    assert steps.calls == ["bias-field", "bias-field"]
+    for brain in steps.brains:
+        np.testing.assert_array_equal(brain.data, near.data)
+
+
+def test_a_cord_mask_goes_with_the_image_it_was_drawn_on(steps: Steps) -> None:
+    """Drawn on the FLAIR, whose header puts it 6 mm too far to the right; the table is not."""
+    steps.move = shift(-6, 0, 0)
+    t1w = head_in_noise()
+    flair = moved_header(head_in_noise(seed=1), steps.move)
+    drawn = np.zeros(SHAPE, bool)
+    drawn[3:6, 5, 2] = drawn[6:9, 7, 5] = True  # centroids (4, 5, 2) and (7, 7, 5)
+    case = replace(case_of(flair, t1w), cord=here(Volume(drawn, flair.affine)))
+    recipe = settings("register", "cord", "resample", cord_radius_mm=4)
+    from_mask = prepare_working_case(case, recipe)
+    nodes = moved_nodes(t1w.affine, np.array([(4.0, 5, 2), (7, 7, 5)]))
+    from_table = prepare_working_case(replace(case_of(flair, t1w), centreline=nodes), recipe)
+    np.testing.assert_array_equal(from_mask.brain.data, from_table.brain.data)
+
+
+def test_the_table_of_the_centreline_goes_before_the_masks(steps: Steps) -> None:
+    nodes = moved_nodes(oblique_affine(), CURVED)
+    plain = case_of(head_in_noise(), head_in_noise(seed=1), brain=mask_of(brain_voxels()))
+    recipe = settings("cord", "resample", cord_radius_mm=2)
+    other = np.zeros(SHAPE, bool)
+    other[1:3, 10, 1:6] = True
+    with_table = replace(plain, centreline=nodes, brain=None)
+    with_all = replace(plain, centreline=nodes, cord=here(mask_of(other)))
+    np.testing.assert_array_equal(
+        prepare_working_case(with_all, recipe).brain.data,
+        prepare_working_case(with_table, recipe).brain.data,
+    )
+
+
+def test_a_cord_that_nobody_gave_is_asked_for(steps: Steps) -> None:
+    case = case_of(head_in_noise(), head_in_noise(seed=1), brain=mask_of(brain_voxels()))
+    with pytest.raises(SiteDataError, match=r"neither a table nor a mask .*desc-centreline\.tsv"):
+        prepare_working_case(case, settings("cord", "resample"))
+
+
+def test_a_centreline_in_another_world_is_refused(steps: Steps) -> None:
+    """Voxel indices where mm were wanted: 60 mm and more off."""
+    case = replace(case_of(head_in_noise(), head_in_noise(seed=1)), centreline=CURVED)
+    with pytest.raises(
+        SiteDataError, match=r"inside the T1w's field .* from \[3\.0, 5\.0, 1\.0\] to \[8\.0"
+    ):
+        prepare_working_case(case, settings("cord", "resample"))
+
+
+def test_a_lesion_on_a_grid_that_two_modalities_share_moves_with_the_first(steps: Steps) -> None:
+    # FLAIR and T1w have one header, and the head moved 6 mm between them: drawn on the FLAIR
+    steps.move = shift(6.0, 0.0, 0.0)
+    volume = Volume(head_in_noise().data, np.diag([2.0, 2.0, 3.0, 1.0]))
+    voxels = np.zeros(volume.data.shape, dtype=np.bool_)
+    voxels[4:6, 6:8, 4:6] = True
+    brain = np.zeros_like(voxels)
+    brain[2:-2, 2:-2, 2:-2] = True
+    case = case_of(volume, volume, lesions=Volume(voxels, volume.affine))
+    case = replace(case, brain=replace(here(Volume(brain, volume.affine)), drawn_on="T1w"))
+    [prepared] = prepare_sessions([case], settings("register", "brain", "resample", spacing_mm=1.0))
+    assert prepared.lesions is not None
+    found = np.argwhere(prepared.lesions.data).mean(axis=0)
+    centre_mm = prepared.lesions.affine[:3, :3] @ found + prepared.lesions.affine[:3, 3]
+    # voxels 4..5, 6..7, 4..5 of 2 x 2 x 3 mm: 9, 13, 13.5 mm, and 6 mm to the right
+    np.testing.assert_allclose(centre_mm, [15.0, 13.0, 13.5], atol=0.51)
+
+
+def test_a_mask_on_another_modality_is_not_used_before_that_is_registered(steps: Steps) -> None:
+    # the FLAIR's header lies 200 mm away, and so does the brain drawn on it
+    away = shift(200.0, 0.0, 0.0)
+    steps.move = away
+    flair = moved_header(head_in_noise(), away)
+    brain = Volume(brain_voxels(), flair.affine)
+    prepare_sessions(
+        [case_of(flair, head_in_noise(), brain=brain)], settings("register", "brain", "resample")
+    )
+    assert steps.masks == [None]
+
+
+def test_the_halfway_grid_holds_both_dates_fields_of_view(steps: Steps) -> None:
+    whole = head_in_noise()
+    slab = Volume(whole.data[:, :, 3:-2], whole.affine @ shift(0.0, 0.0, 3.0))
+    brain = brain_voxels()
+    dates = [
+        case_of(slab, slab, brain=Volume(brain[:, :, 3:-2], slab.affine)),
+        case_of(whole, whole, brain=Volume(brain, whole.affine)),
+    ]
+    halfway = settings("register", "brain", "resample", space="halfway", spacing_mm=1.0)
+    n_voxels = [
+        int(np.count_nonzero(prepare_sessions(order, halfway)[0].brain.data))
+        for order in (dates, dates[::-1])
+    ]
+    assert n_voxels[0] == pytest.approx(n_voxels[1], rel=0.02)
+
+
+def test_what_simpleitk_cannot_do_is_an_error_of_the_case_with_the_step_s_name(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(image: Volume) -> Volume:
+        raise RuntimeError("Exception thrown in SimpleITK\nsitk::ERROR: too few slices")
+
+    monkeypatch.setattr(chain, "template_brain_mask", fails)
+    case = case_of(head_in_noise(), head_in_noise())
+    with pytest.raises(SiteDataError, match=r"the step brain cannot work .*too few slices"):
+        prepare_sessions([case], settings("brain", "resample"))

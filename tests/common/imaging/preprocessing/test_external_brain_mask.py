@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +110,59 @@ def test_a_program_that_is_not_there_is_named() -> None:
         external_brain_mask(
             ["no-such-tool", "{input}", "{output}"], head_in_noise(shape=SHAPE), timeout_s=60
         )
+
+
+SLEEPING = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open({said!r} + ".part", "w").write(f"{{os.getpid()}} {{child.pid}}")
+os.rename({said!r} + ".part", {said!r})
+time.sleep(60)
+"""
+CALLING = """
+import sys
+from common.imaging.preprocessing.external_brain_mask import external_brain_mask
+from tests.volumes import head_in_noise
+external_brain_mask(sys.argv[1:], head_in_noise(), timeout_s=50)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no signal for it")
+@pytest.mark.parametrize(("stop", "n_ended"), [(signal.SIGTERM, 2), (signal.SIGKILL, 1)])
+def test_the_program_does_not_outlive_the_process_that_called_it(
+    tmp_path: Path, stop: signal.Signals, n_ended: int
+) -> None:
+    """SIGTERM ends the program and its child and removes the folder; SIGKILL the program alone."""
+    said, scratch = tmp_path / "said", tmp_path / "scratch"
+    scratch.mkdir()
+    caller = subprocess.Popen(
+        [sys.executable, "-c", CALLING, *tool(tmp_path, SLEEPING.format(said=str(said)))],
+        cwd=Path(__file__).parents[4],
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )
+    await_until(said.exists)
+    ids = [int(word) for word in said.read_text().split()]
+    caller.send_signal(stop)
+    try:
+        assert caller.wait(20) == -stop
+        await_until(lambda: not any(is_at_work(number) for number in ids[:n_ended]))
+        assert stop == signal.SIGKILL or list(scratch.iterdir()) == []
+    finally:
+        for number in filter(is_at_work, ids):
+            os.kill(number, signal.SIGKILL)
+
+
+def await_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, "waited for a minute"
+        time.sleep(0.02)
+
+
+def is_at_work(number: int) -> bool:
+    """Whether the process is there and no zombie."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"

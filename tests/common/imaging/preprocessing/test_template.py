@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from common.errors import SiteDataError, UpdateRejected
 from common.imaging.preprocessing.standardization import N_LANDMARKS, Method
-from common.imaging.preprocessing.template import LEARNED_FROM, TemplateSums, subject_sums
+from common.imaging.preprocessing.template import (
+    LEARNED_FROM,
+    TemplateSums,
+    refuse_implausible,
+    subject_sums,
+)
 from tests.common.imaging.preprocessing.tissues import nine_voxels, scan, tissue_labels
 
 
@@ -123,3 +128,55 @@ def test_sums_no_site_can_have_are_refused(
 ) -> None:
     with pytest.raises(UpdateRejected, match=text):
         one_modality(n_subjects, *sums)
+
+
+ON_SCALE = (0.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 75.0, 80.0, 90.0, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("method", "sums"),
+    [
+        pytest.param("two-step", (-0.2, 2.0, 4.0), id="below 0"),
+        pytest.param("two-step", (2.2, 2.4, 4.0), id="all above the mean"),
+        pytest.param("two-step", (0.2, 0.4, 1.9), id="all below the mean"),
+        pytest.param("two-step", (1.0, 2.0, 202.0), id="above 100"),
+        pytest.param("two-step", (1.0, 1.0 + 1e-9, 3.0), id="no step"),
+        pytest.param("nyul", tuple(2 * x + 2 for x in ON_SCALE), id="begins at 1"),
+        pytest.param("nyul", tuple(1.9 * x for x in ON_SCALE), id="ends at 95"),
+        pytest.param("nyul", (0.0, 0.1, *(2 * x for x in ON_SCALE[2:])), id="step of 0.05"),
+    ],
+)
+def test_sums_of_two_subjects_that_no_images_have_are_refused(
+    method: Method, sums: tuple[float, ...]
+) -> None:
+    with pytest.raises(UpdateRejected, match=r"template, FLAIR: want .* mean over 2 subjects"):
+        refuse_implausible(one_modality(2, *sums), method=method)
+
+
+@pytest.mark.parametrize("method", ["two-step", "nyul"])
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), st.floats(0.3, 8.0), st.integers(1, 10**7))
+def test_sums_of_any_image_are_plausible(
+    method: Method, seed: int, skew: float, n_subjects: int
+) -> None:
+    image = np.random.default_rng(seed).uniform(0.01, 1, (9, 8, 7)) ** skew
+    try:
+        landmarks = LEARNED_FROM[method](image, np.ones(image.shape, dtype=bool))
+    except SiteDataError:  # so skewed that percentiles meet
+        return
+    refuse_implausible(one_modality(n_subjects, *(n_subjects * landmarks)), method=method)
+
+
+def test_plausible_sums_rise_when_a_large_site_meets_a_small_one() -> None:
+    # the worst case: the least step beside the largest sums
+    large, small = one_modality(10**7, 1e7, 1e7 + 10, 1e9), one_modality(1, 1.0, 1.000001, 100.0)
+    for sums in (large, small):
+        refuse_implausible(sums, method="two-step")
+    first, second, third = (large + small).template()["FLAIR"]
+    assert first < second < third < 100.001
+
+
+@pytest.mark.parametrize("method", ["two-step", "nyul", "z-score"])
+def test_a_site_without_subjects_is_plausible(method: Method) -> None:
+    n_landmarks = N_LANDMARKS.get(method, 0)
+    refuse_implausible(TemplateSums.none(["FLAIR"], n_landmarks), method=method)
