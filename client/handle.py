@@ -7,6 +7,8 @@ from typing import assert_never
 
 from client.failure import failure_of
 from client.phases.baseline import sum_baseline
+from client.phases.lesion_metric import keep_lesion_metric
+from client.phases.mining import mine
 from client.phases.statistics import describe_site
 from client.phases.threshold import sum_thresholds
 from client.phases.training import train
@@ -16,6 +18,8 @@ from common.recipe import Recipe, recipe_from_table
 from common.wire.messages import (
     Assignment,
     BaselineRequest,
+    LesionMetricRequest,
+    MiningRequest,
     Reply,
     Request,
     StatisticsRequest,
@@ -33,6 +37,10 @@ def handle(request: Request, site: Site) -> Reply:
                 return describe_site(recipe, site)
             case BaselineRequest():
                 return sum_baseline(request, recipe, site)
+            case LesionMetricRequest():
+                return keep_lesion_metric(request, recipe, site)
+            case MiningRequest():
+                return mine(request, recipe, site)
             case TrainRequest():
                 return train(request, recipe, site)
             case ThresholdRequest():

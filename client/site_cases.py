@@ -7,10 +7,9 @@ import logging
 from client.findings_file import tell
 from client.site import Site
 from common.errors import SiteDataError
-from common.imaging.prepared import PreparedCase
 from common.imaging.prepared_site import PreparedSite, prepared_site
 from common.imaging.preprocessing.template import Template
-from common.imaging.split import split_cases
+from common.imaging.split import Shares, Split, split_cases
 from common.recipe import Recipe
 from common.seeds import derived_seed
 
@@ -25,23 +24,33 @@ def site_cases(site: Site, recipe: Recipe, template: Template) -> PreparedSite:
     return prepared
 
 
-def training_cases(
-    site: Site, recipe: Recipe, template: Template
-) -> tuple[list[PreparedCase], list[PreparedCase]]:
-    """The cases with lesions that train, and those the site keeps to score the network on.
+def own_cases(site: Site, recipe: Recipe, template: Template) -> Split:
+    """The labelled cases that train, and those the site keeps for its choices and its test.
 
+    Cases without a lesion are among them where the recipe samples such cases.
     SiteDataError where no case has a lesion: such a site may join the statistics, not train.
     """
-    cases = [case for case in site_cases(site, recipe, template).cases if case.trainable]
-    if not cases:
+    prepared = site_cases(site, recipe, template).cases
+    if not any(case.trainable for case in prepared):
         raise SiteDataError(
             f"site {site.name}: asked to train, and no case under {site.data} has a lesion in its "
             "reference. Add lesion masks (desc-lesion_mask), or ask the coordinator to enrol this "
             "site for the statistics only.",
             code="no-lesions",
         )
+    with_lesion_free = recipe.sampling.lesion_share < 1
+    settings = recipe.federation
     return split_cases(
-        cases,
-        validation_share=recipe.federation.site_validation_share,
+        [
+            case
+            for case in prepared
+            if case.trainable or (with_lesion_free and case.lesions is not None)
+        ],
+        shares=Shares(
+            validation=settings.site_validation_share,
+            threshold=settings.site_threshold_share,
+            test=settings.site_test_share,
+        ),
+        method=settings.split,
         seed=derived_seed(recipe.seed, "site-validation", site.name),
     )

@@ -90,29 +90,51 @@ def _toml_value(text: str) -> object:
 
 
 def _fault(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
-    location = [part for part in fault["loc"] if isinstance(part, str)]
-    key = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
+    location, holder = _without_tags(model, fault["loc"])
+    key = ".".join(str(part) for part in location) or "(whole file)"
     if fault["type"] == "extra_forbidden":
-        valid = list(_model_at(model, location[:-1]).model_fields)
-        near = difflib.get_close_matches(location[-1], valid, n=1, cutoff=0.5)
+        valid = list(holder.model_fields)
+        near = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(sorted(valid))}"
         return f"{key}: unknown key; {hint}"
     if fault["type"] == "missing":
         return f"{key}: missing; add it"
+    if fault["type"] == "union_tag_invalid":
+        return (
+            f"{key}.name: want one of {fault['ctx']['expected_tags']}, got {fault['ctx']['tag']!r}"
+        )
+    if fault["type"] == "union_tag_not_found":
+        return f"{key}.name: missing; add it"
     if fault["type"] == "value_error":  # one of our own checks, which says what it got
         return f"{key}: {fault['ctx']['error']}"
     return f"{key}: {fault['msg']}, got {fault['input']!r}"
 
 
-def _model_at(model: type[BaseModel], location: Sequence[str]) -> type[BaseModel]:
-    """The settings class that holds the key at `location`."""
-    for name in location:
-        field = model.model_fields.get(name)
-        if field is None:
-            return model
-        candidates = [field.annotation, *get_args(field.annotation)]
-        inner = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        if not inner:
-            return model
-        model = inner[0]
-    return model
+def _without_tags(
+    model: type[BaseModel], location: Sequence[str | int]
+) -> tuple[list[str | int], type[BaseModel]]:
+    """The key as the file has it, and the settings class that holds it.
+
+    Where a section is one of several classes, told apart by `name`, pydantic puts that name into
+    the location, and the file does not have it.
+    """
+    plain: list[str | int] = []
+    holder, choices = model, list[type[BaseModel]]()
+    for part in location:
+        if len(choices) > 1:
+            tagged = {get_args(c.model_fields["name"].annotation): c for c in choices}
+            holder, choices = tagged[(part,)], []
+            continue
+        if choices:
+            holder = choices[0]
+        plain.append(part)
+        field = holder.model_fields.get(part) if isinstance(part, str) else None
+        choices = [] if field is None else _settings_in(field.annotation)
+    return plain, holder
+
+
+def _settings_in(annotation: Any) -> list[type[BaseModel]]:
+    """The settings classes that a field may hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [cls for inner in get_args(annotation) for cls in _settings_in(inner)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from flwr.serverapp import Grid
 
@@ -16,6 +15,9 @@ from server.checkpoint import load_checkpoint, save_checkpoint
 from server.events import Event, EventLog, first_event
 from server.judge import Judge
 from server.phases.baseline import BaselinePhase
+from server.phases.lesion_metric import LesionMetricPhase
+from server.phases.mining import MiningPhase
+from server.phases.site_test import SiteTestPhase
 from server.phases.statistics import StatisticsPhase
 from server.phases.threshold import ThresholdPhase
 from server.phases.training import TrainingPhase
@@ -88,7 +90,7 @@ def _go_on(
         path = save_checkpoint(folder.checkpoints, state)
         events.record("checkpoint", phase=state.phase, round=state.round_index, file=path.name)
 
-    phases = phases_of(recipe, consortium, events, model_file=folder.model_file)
+    phases = phases_of(recipe, consortium, events, folder=folder)
     state = run_phases(phases, state, hold=hold, judge=judge.after_round, save=save)
     if state.threshold_choice is not None:  # the same again where a run was cut off hereafter
         model = read_model(folder.model_file)
@@ -110,20 +112,28 @@ def _require_the_same_run(
 
 
 def phases_of(
-    recipe: Recipe, consortium: Consortium, events: EventLog, *, model_file: Path
+    recipe: Recipe, consortium: Consortium, events: EventLog, *, folder: RunFolder
 ) -> list[Phase]:
     """What a run of this recipe consists of, in order.
 
-    model_file   where the selected round's network will be
+    folder   where the selected round's network, and the lesion metric's, will be
     """
     n_sites = sum(site.trains for site in consortium.sites)
-    phases: list[Phase] = [
-        StatisticsPhase(recipe, events),
-        BaselinePhase(recipe, events),
-        TrainingPhase(recipe, n_sites=n_sites),
-    ]
+    model_file = folder.model_file
+    phases: list[Phase] = [StatisticsPhase(recipe, events), BaselinePhase(recipe, events)]
+    if recipe.loss.lesion_wise is not None:
+        file, masks = folder.lesion_metric_file, consortium.lesion_masks
+        phases.append(LesionMetricPhase(recipe, file=file, masks=masks, events=events))
+    if recipe.network.name == "cascade":
+        phases.append(TrainingPhase(recipe, n_sites=n_sites, stage="first"))
+        phases.append(MiningPhase())
+        phases.append(TrainingPhase(recipe, n_sites=n_sites, stage="second"))
+    else:
+        phases.append(TrainingPhase(recipe, n_sites=n_sites))
     if recipe.inference.threshold_from == "sites":
         phases.append(ThresholdPhase(recipe, model_file=model_file, events=events))
+    if recipe.federation.site_test_share > 0:
+        phases.append(SiteTestPhase(model_file=model_file, events=events))
     return phases
 
 

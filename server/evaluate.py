@@ -15,7 +15,7 @@ from common.figures.viewer import viewer_volume
 from common.imaging.prepared import PreparedCase
 from common.learning.model import new_network
 from common.learning.parameters import load_parameters
-from common.learning.segmentation import segment
+from common.learning.segmentation import found_lesions, segment
 from common.metrics.lesion_table import lesion_rows
 from common.metrics.presets import preset
 from common.metrics.probability_counts import count_probabilities
@@ -86,7 +86,8 @@ def evaluate(
                 failed.append(failed_row(site.name, case, error))
                 continue
             if images:
-                _draw(folder, scored[-1].row, case, probability > model.threshold, model)
+                mask = found_lesions(probability, model.threshold, model.recipe)
+                _draw(folder, scored[-1].row, case, mask, model)
     folder.write(scored, failed, definition=_definition(model))
     rows = [*(case.row for case in scored), *failed]
     return {name: [row for row in rows if row.site == name] for name in sites}
@@ -103,13 +104,18 @@ def score_fully(
     definition = preset(model.recipe.evaluation.preset)
     reference = case.on_file_grid(np.asarray(case.lesions))
     whole = case.on_file_grid(probability).data
+    mask = found_lesions(probability, model.threshold, model.recipe)
     return ScoredCase(
-        row=score_prepared(case, probability > model.threshold, site=site, recipe=model.recipe),
+        row=score_prepared(case, mask, site=site, recipe=model.recipe),
         lesions=lesion_rows(
-            reference.data, whole > model.threshold, affine=case.affine, definition=definition
+            reference.data, case.on_file_grid(mask).data, affine=case.affine, definition=definition
         ),
         sweep=sweep_thresholds(
-            whole, reference.data, spacing_mm=reference.spacing_mm, definition=definition
+            whole,
+            reference.data,
+            spacing_mm=reference.spacing_mm,
+            definition=definition,
+            min_voxels=model.recipe.inference.min_lesion_voxels,
         ),
         probabilities=count_probabilities(
             probability, np.asarray(case.lesions), np.asarray(case.brain)
@@ -129,9 +135,9 @@ def _draw(
     title = f"{row.site}, {case.name}, Dice {shown}"
     picture = folder.picture_file(row.site, case.name)
     picture.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(picture, case_picture(case, mask, title=title))
+    write_whole(picture, case_picture(case, mask, title=title, task=model.recipe.task))
     definition = preset(model.recipe.evaluation.preset)
-    volume = viewer_volume(case, mask, title=title, definition=definition)
+    volume = viewer_volume(case, mask, title=title, definition=definition, task=model.recipe.task)
     write_whole(folder.viewer_file(row.site, case.name), volume)
 
 

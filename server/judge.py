@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from common.learning.model import NETWORK, new_network, part
+from common.learning.model import NETWORK, new_network, part, set_stage
 from common.learning.parameters import load_parameters
 from common.model_file import Model, read_model, write_model
 from common.recipe import Recipe
@@ -44,16 +44,23 @@ class Judge:
         self._opened: dict[str, UnseenSite] = {}
 
     def after_round(self, state: RunState) -> RunState:
-        """The state with the round selected so far; the model file is written when it changes."""
+        """The state with the round selected so far; the model file is written when it changes.
+
+        Of a cascade only rounds with both networks are selected.
+        """
         torch.set_num_threads(self._recipe.compute.threads)
         network = new_network(self._recipe)
         load_parameters(network, part(state.parameters, NETWORK))
+        first_of_two = state.phase == "training-first"
+        set_stage(network, "first" if first_of_two else "second")
         threshold = self._recipe.inference.threshold
         choosing = self._score("network", by_network(network, self._recipe, threshold), state)
-        if state.round_index > 0:
-            return self._select(state, choosing)
+        if state.training_round > 0:
+            return state if first_of_two else self._select(state, choosing)
         if state.baseline_threshold is not None:
-            self._score("baseline", by_intensity(state.baseline_threshold), state)
+            self._score(
+                "baseline", by_intensity(state.baseline_threshold, self._recipe.task), state
+            )
         return state
 
     def verdict(self, state: RunState, *, images: bool) -> None:
@@ -69,7 +76,7 @@ class Judge:
         for site, of_site in rows.items():
             self._record(site, "unseen", "network", of_site, model.round_index)
         if state.baseline_threshold is not None:
-            by_threshold = by_intensity(state.baseline_threshold)
+            by_threshold = by_intensity(state.baseline_threshold, self._recipe.task)
             sites = [self._open(site.name, state) for site in self._consortium.unseen]
             EvaluationFolder(self._folder.evaluation).write_baseline(
                 [row for site in sites for row in site.score(by_threshold, recipe=self._recipe)]
@@ -80,11 +87,11 @@ class Judge:
         choosing: list[CaseRow] = []
         for site in self._consortium.validation:
             rows = self._open(site.name, state).score(segment_case, recipe=self._recipe)
-            self._record(site.name, "validation", method, rows, state.round_index)
+            self._record(site.name, "validation", method, rows, state.training_round)
             choosing += rows
         for site in self._consortium.unseen:
             rows = self._open(site.name, state).score(segment_case, recipe=self._recipe)
-            self._record(site.name, "unseen", method, rows, state.round_index)
+            self._record(site.name, "unseen", method, rows, state.training_round)
         return choosing
 
     def _select(self, state: RunState, choosing: Sequence[CaseRow]) -> RunState:
@@ -97,13 +104,13 @@ class Judge:
             recipe=self._recipe,
             template=state.template,
             threshold=self._recipe.inference.threshold,
-            round_index=state.round_index,
+            round_index=state.training_round,
             run=self._consortium.run,
             parameters=part(state.parameters, NETWORK),
         )
         write_model(model, self._folder.model_file)
-        self._events.record("selected", round=state.round_index, by=by, score=score)
-        selected = Selected(round_index=state.round_index, by=by, score=score)
+        self._events.record("selected", round=state.training_round, by=by, score=score)
+        selected = Selected(round_index=state.training_round, by=by, score=score)
         return dataclasses.replace(state, selected=selected)
 
     def _record(

@@ -47,6 +47,9 @@ class Consortium(Settings):
     """Used for choices, never for the verdict."""
     unseen: tuple[HeldOutSite, ...] = ()
     """Used for the verdict, never for a choice."""
+    lesion_masks: Path | None = None
+    """A folder of lesion masks from which the network of `loss.lesion_wise` learns; without it
+    from masks that are drawn."""
 
     @model_validator(mode="after")
     def _names_and_keys_differ(self) -> Self:
@@ -116,6 +119,11 @@ class RunFolder:
     def model_file(self) -> Path:
         """The chosen network with all a prediction needs."""
         return self.path / "model.safetensors"
+
+    @property
+    def lesion_metric_file(self) -> Path:
+        """The network that has learned the lesion-wise F1, for the recipes that use one."""
+        return self.path / "lesion-metric.safetensors"
 
     def create(self, recipe: Recipe, consortium: Consortium) -> None:
         """Lays the folder out; RunFolderError when it holds a run already."""

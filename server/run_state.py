@@ -29,18 +29,27 @@ class RunState:
 
     phase                the phase that is under way
     round_index          rounds finished in it; 0 before its first
+    rounds_before        training rounds of the phases before, in a run that trains more than once
     judged               whether central evaluation has scored this round
     template             the consortium's landmarks; empty until the statistics are in
     baseline_threshold   the intensity threshold tuned on the training sites, standardized units
+    lesion_metric        digest of the lesion metric's network that the sites keep, if there is one
     threshold_choice     the decision threshold chosen on the training sites' kept cases, if it was
     parameters           `network.*` and `head.*`; empty before training
     """
 
     phase: str = ""
     round_index: int = 0
+    rounds_before: int = 0
     judged: bool = False
     template: Template = field(default_factory=dict)
     baseline_threshold: float | None = None
     selected: Selected | None = None
+    lesion_metric: str | None = None
     threshold_choice: ThresholdChoice | None = None
     parameters: Arrays = field(default_factory=dict)
+
+    @property
+    def training_round(self) -> int:
+        """Training rounds finished in the whole run: what curves and the model file count."""
+        return self.rounds_before + self.round_index

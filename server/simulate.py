@@ -29,15 +29,17 @@ def lay_out(
     controls: Folders | None = None,
     validation: Folders | None = None,
     unseen: Folders | None = None,
+    lesion_masks: Path | None = None,
 ) -> None:
     """Creates the run folder of a simulation, with a `site.toml` for every site.
 
     sites        name -> BIDS folder, in the order of the site indices
     controls     sites that add to the template only
     validation   sites that choose the round; unseen sites give the verdict
+    lesion_masks   a folder of masks for `loss.lesion_wise`; None: they are drawn
     """
     trained, others = dict(sites), dict(controls or {})
-    table = {
+    table: dict[str, object] = {
         "run": re.sub(r"[^A-Za-z0-9_-]", "-", folder.path.resolve().name) or "run",
         "sites": [
             {"name": name, "public_key": inline_key(name), "trains": name in trained}
@@ -46,6 +48,8 @@ def lay_out(
         "validation": _held_out(validation or {}),
         "unseen": _held_out(unseen or {}),
     }
+    if lesion_masks is not None:
+        table["lesion_masks"] = lesion_masks.resolve()
     consortium = Consortium.from_table(table, where="the names given to the sites")
     folder.create(recipe, consortium)
     for name, data in (trained | others).items():

@@ -13,13 +13,13 @@ from torch import nn
 from common.errors import LesionFedError, SiteDataError
 from common.imaging.findings import Finding, as_text
 from common.imaging.intake import survey
-from common.imaging.prepared import PreparedCase
+from common.imaging.prepared import PreparedCase, baseline_intensity
 from common.imaging.prepared_site import prepared_site
 from common.imaging.preprocessing.template import Template
-from common.learning.segmentation import segment
+from common.learning.segmentation import found_lesions, segment
 from common.metrics.case import score_case
 from common.metrics.presets import preset
-from common.recipe import Recipe
+from common.recipe import Recipe, Task
 from server.case_row import CaseRow
 
 BoolArray = npt.NDArray[np.bool_]
@@ -87,7 +87,7 @@ def unusable_site(name: str, data: Path, *, recipe: Recipe) -> list[CaseRow]:
 
     SiteDataError where there is no case at all: then the folder is the wrong one.
     """
-    intake = survey(data, modalities=recipe.task.modalities)
+    intake = survey(data, task=recipe.task)
     cases = [*(case.name for case in intake.usable), *intake.quarantined]
     if not cases:
         raise SiteDataError(f"{data}: no case in it. {as_text(intake.findings)}")
@@ -125,12 +125,12 @@ def failed_row(site: str, case: PreparedCase, error: LesionFedError) -> CaseRow:
 
 def by_network(network: nn.Module, recipe: Recipe, threshold: float) -> Segment:
     """Segments with a network: lesion where its probability is above the threshold."""
-    return lambda case: segment(network, case, recipe) > threshold
+    return lambda case: found_lesions(segment(network, case, recipe), threshold, recipe)
 
 
-def by_intensity(threshold: float) -> Segment:
-    """Segments with one threshold on the standardized first modality: the baseline."""
-    return lambda case: (case.image[0] > threshold) & case.brain
+def by_intensity(threshold: float, task: Task) -> Segment:
+    """Segments with one threshold on `baseline_intensity`: the baseline."""
+    return lambda case: (baseline_intensity(case, task) > threshold) & case.brain
 
 
 def mean_dice(rows: Sequence[CaseRow]) -> float | None:

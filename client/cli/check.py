@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from common.imaging.case_facts import CaseFacts
     from common.imaging.findings import Finding
     from common.imaging.intake import Intake
+    from common.recipe import Task
 
-MENDED_BY_PREPARING = {"image-grid", "not-stripped"}
+MENDED_BY_PREPARING = {"date-grid", "image-grid", "not-stripped"}
 STYLES = {"blocking": "bold red", "warning": "yellow", "note": "dim"}
 
 
@@ -38,6 +39,19 @@ def check(
     modalities: Annotated[
         str, typer.Option(help="Images the recipe asks for: BIDS suffixes, commas between.")
     ] = "FLAIR,T1w",
+    target: Annotated[
+        Literal["lesions", "new-lesions"],
+        typer.Option(
+            help="What the recipe segments. new-lesions: two sessions of a subject make a case, "
+            "their reference is desc-newlesion_mask."
+        ),
+    ] = "lesions",
+    raters: Annotated[
+        int,
+        typer.Option(
+            min=0, max=8, help="Raters whose own masks the recipe asks for: desc-lesionRater1_mask."
+        ),
+    ] = 0,
     raw: Annotated[
         bool,
         typer.Option(
@@ -81,13 +95,14 @@ def check(
             f"want names such as FLAIR,T1w, each once, got {modalities!r}",
             param_hint="--modalities",
         )
+    task = _task(wanted, target, raters)
     if html is not None and not html.parent.is_dir():
         raise typer.BadParameter(f"no such folder: {html.parent}", param_hint="--html")
     try:
         judged = _validated(folder) if validator else ()
         intake = _survey(
             folder,
-            wanted,
+            task,
             raw=raw,
             mapping=mapping,
             html=html,
@@ -111,9 +126,17 @@ def _validated(folder: Path) -> tuple[Finding, ...]:
     return tuple(validated(folder))
 
 
+def _task(
+    modalities: tuple[str, ...], target: Literal["lesions", "new-lesions"], raters: int
+) -> Task:
+    from common.recipe import Task  # pydantic: kept from --help
+
+    return Task(modalities=modalities, target=target, raters=raters)
+
+
 def _survey(
     folder: Path,
-    modalities: tuple[str, ...],
+    task: Task,
     *,
     raw: bool,
     mapping: Path | None,
@@ -132,7 +155,7 @@ def _survey(
         examining = bar.add_task("examining cases", total=None)
         intake = survey(
             folder,
-            modalities=modalities,
+            task=task,
             raw=raw,
             mapping=mapping,
             thorough=True,
@@ -146,7 +169,7 @@ def _survey(
                 html,
                 intake,
                 root=folder,
-                modalities=modalities,
+                modalities=task.modalities,
                 raw=raw,
                 on_case=lambda done, total: bar.update(drawing, completed=done, total=total),
             )
@@ -160,6 +183,7 @@ def _as_dict(intake: Intake) -> dict[str, object]:
                 "case": case.name,
                 "images": {modality: str(path) for modality, path in case.images.items()},
                 "lesion_mask": None if case.lesion_mask is None else str(case.lesion_mask),
+                "rater_masks": {rater: str(path) for rater, path in case.rater_masks.items()},
                 "brain_mask": None if case.brain_mask is None else str(case.brain_mask),
                 "control": case.control,
                 "n_lesion_voxels": case.n_lesion_voxels,

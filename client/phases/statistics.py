@@ -6,7 +6,7 @@ import functools
 import logging
 import operator
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from client.findings_file import tell
 from client.site import Site
@@ -15,7 +15,9 @@ from common.imaging.case_images import CaseImages, read_case
 from common.imaging.intake import examine
 from common.imaging.preprocessing.standardization import Method
 from common.imaging.preprocessing.template import TemplateSums, subject_sums
-from common.recipe import Recipe
+from common.imaging.usable_case import UsableCase
+from common.imaging.volume import Volume
+from common.recipe import Recipe, Task
 from common.wire.messages import SiteStatistics
 
 log = logging.getLogger(__name__)
@@ -24,20 +26,26 @@ log = logging.getLogger(__name__)
 def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
     """Counts, and the sum of each subject's landmarks where the recipe learns a template.
 
-    A subject with several sessions counts once, with the mean over them. PolicyRefused where the
+    A subject with several sessions counts once, with the mean over them: with every date once,
+    also where two cases share one. PolicyRefused where the
     sums would come from fewer subjects than the hospital allows.
     """
-    intake = examine(site.data, modalities=recipe.task.modalities)
+    intake = examine(site.data, task=recipe.task)
     tell(site, intake.findings, n_left_out=len(intake.quarantined))
     settings = recipe.standardization
     lesion_volume_ml = 0.0
-    sessions: dict[str, list[TemplateSums]] = defaultdict(list)
+    sessions: dict[str, dict[str | None, list[TemplateSums]]] = defaultdict(dict)
     for usable in intake.usable:
         case = read_case(usable)
         lesion_volume_ml += case.lesion_volume_ml
         if settings.learns_template and (usable.control or settings.template_from == "all"):
-            sessions[usable.subject] += _sums_of(case, usable.name, settings.method)
-    subjects = [_mean(sums) for sums in sessions.values() if sums]
+            of_subject = sessions[usable.subject]
+            for session, images in _dates(usable, case, recipe.task):
+                if session not in of_subject:
+                    brain = case.brain
+                    of_subject[session] = _sums_of(images, brain, usable.name, settings.method)
+    of_subjects = [[one for sums in dates.values() for one in sums] for dates in sessions.values()]
+    subjects = [_mean(sums) for sums in of_subjects if sums]
     nobody = TemplateSums.none(recipe.task.modalities, settings.n_landmarks)
     total = functools.reduce(operator.add, subjects, nobody)
     site.policy.require_enough_subjects(total.n_subjects)
@@ -55,11 +63,23 @@ def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
     )
 
 
-def _sums_of(case: CaseImages, name: str, method: Method) -> list[TemplateSums]:
+def _dates(
+    usable: UsableCase, case: CaseImages, task: Task
+) -> Iterator[tuple[str | None, dict[str, Volume]]]:
+    """Each session of the case, and its images by modality."""
+    dates = (usable,) if usable.earlier is None else (usable.earlier, usable)
+    channels = iter(task.channels)
+    for date in dates:
+        yield date.session, {name: case.images[next(channels)] for name in task.modalities}
+
+
+def _sums_of(
+    images: dict[str, Volume], brain: Volume, name: str, method: Method
+) -> list[TemplateSums]:
     """One session's sums; none, with a word in the log, where its intensities cannot be used."""
-    images = {modality: image.data for modality, image in case.images.items()}
+    arrays = {modality: image.data for modality, image in images.items()}
     try:
-        return [subject_sums(images, case.brain.data, method=method)]
+        return [subject_sums(arrays, brain.data, method=method)]
     except SiteDataError as error:
         log.warning("one case adds nothing to the template: %s", error)
         log.debug("it is %s", name)

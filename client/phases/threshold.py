@@ -1,4 +1,4 @@
-"""How the trained network does at each decision threshold, on the cases kept from training."""
+"""How the trained network does at each decision threshold, on cases that did not train."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import torch
 
 from client.site import Site
-from client.site_cases import training_cases
+from client.site_cases import own_cases
 from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network
 from common.learning.parameters import load_parameters
@@ -19,13 +19,19 @@ log = logging.getLogger(__name__)
 
 
 def sum_thresholds(request: ThresholdRequest, recipe: Recipe, site: Site) -> ThresholdReply:
-    """Sums of Dice and lesion F1 per threshold over the site's kept cases.
+    """Sums of Dice and lesion F1 per threshold over one part of the site's cases.
+
+    For the part `threshold` those kept for validation stand in where the recipe has no share of
+    its own for it.
 
     Over no case where the site keeps none, or fewer subjects than the hospital allows to be summed:
     a small site must not end the run.
     """
     torch.set_num_threads(recipe.compute.threads)
-    _, kept = training_cases(site, recipe, request.template)
+    split = own_cases(site, recipe, request.template)
+    kept = split.test
+    if request.part == "threshold":
+        kept = split.threshold or split.validation
     n_subjects = len({case.subject for case in kept})
     if n_subjects < site.policy.min_subjects:
         log.info("no sums for the decision threshold leave: %d subjects are kept", n_subjects)

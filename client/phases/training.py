@@ -6,13 +6,18 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
+from client.phases.lesion_metric import kept_lesion_metric
+from client.phases.mining import kept_hard_negatives
 from client.site import Site
-from client.site_cases import training_cases
+from client.site_cases import own_cases
 from common.errors import ConfigError
 from common.imaging.prepared import PreparedCase
+from common.learning.hard_negatives import random_negatives
+from common.learning.lesion_wise.metric_network import MetricNetwork
 from common.learning.model import (
     HEAD,
     NETWORK,
@@ -22,14 +27,17 @@ from common.learning.model import (
     new_network,
     new_site_head,
     part,
+    set_stage,
 )
 from common.learning.parameters import load_parameters
-from common.learning.segmentation import segment
+from common.learning.sampling.registry import build_sampler
+from common.learning.segmentation import found_lesions, segment
 from common.learning.training import train_locally
 from common.metrics.voxel import count_voxels
+from common.recipe import Cascade as CascadeSettings
 from common.recipe import Recipe
 from common.seeds import derived_seed
-from common.wire.messages import SiteUpdate, TrainRequest
+from common.wire.messages import SiteUpdate, Stage, TrainRequest
 
 
 def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
@@ -43,44 +51,69 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
             "site a GPU, or ask the coordinator for compute.device = cpu.",
             code="no-gpu",
         )
-    training, kept = training_cases(site, recipe, request.template)
+    cases = own_cases(site, recipe, request.template)
     network = new_network(recipe)
-    head = new_site_head(recipe, told.n_sites)
+    head = new_site_head(recipe, network, told.n_sites)
     load_parameters(network, part(request.parameters, NETWORK))
     if head is not None:
         load_parameters(head, part(request.parameters, HEAD))
-    validation_dice = mean_dice(network, kept, recipe)
+    set_stage(network, request.stage)
+    validation_dice = mean_dice(network, cases.validation, recipe)
+    negatives = _negatives(network, cases.training, recipe, site, stage=request.stage)
     outcome = train_locally(
         network,
         head,
-        training,
+        build_sampler(cases.training, recipe, negatives=negatives),
         recipe=recipe,
         site_index=told.site_index,
         n_sites=told.n_sites,
         round_index=told.round_index,
-        seed=derived_seed(recipe.seed, "train", told.site, told.round_index),
+        seed=derived_seed(recipe.seed, told.phase, told.site, told.round_index),
+        metric_network=_metric_network(request, recipe, site),
     )
     return SiteUpdate(
-        n_cases=len(training),
-        lesion_volume_ml=sum(case.lesion_volume_ml for case in training),
+        n_cases=len(cases.training),
+        lesion_volume_ml=sum(case.lesion_volume_ml for case in cases.training),
         loss=outcome.mean_loss,
         segmentation_loss=outcome.mean_segmentation_loss,
         site_loss=outcome.mean_site_loss,
         head_spread=outcome.head_spread,
+        estimated_lesion_f1=outcome.estimated_lesion_f1,
+        true_lesion_f1=outcome.true_lesion_f1,
         validation_dice=validation_dice,
-        n_validation_cases=len(kept),
+        n_validation_cases=len(cases.validation),
         wall_s=time.monotonic() - started,
         change=differences(join(network, head), request.parameters),
     )
 
 
+def _negatives(
+    network: nn.Module, cases: Sequence[PreparedCase], recipe: Recipe, site: Site, *, stage: Stage
+) -> list[npt.NDArray[np.intp]]:
+    """For a cascade the voxels of each case that are no lesion; nothing for other networks."""
+    if not isinstance(recipe.network, CascadeSettings):
+        return []
+    if stage == "second":
+        return kept_hard_negatives(network, cases, recipe, site)
+    return [random_negatives(case, above=recipe.network.candidates_above) for case in cases]
+
+
+def _metric_network(request: TrainRequest, recipe: Recipe, site: Site) -> MetricNetwork | None:
+    if request.lesion_metric is None:
+        return None
+    return kept_lesion_metric(request.lesion_metric, recipe, site).to(recipe.compute.device)
+
+
 def mean_dice(network: nn.Module, cases: Sequence[PreparedCase], recipe: Recipe) -> float | None:
-    """Mean Dice over the cases, on their crops; None without a case."""
+    """Mean Dice over the cases, on their crops; None where none has a lesion, or there is none."""
     scores = []
     for case in cases:
-        found = segment(network, case, recipe) > recipe.inference.threshold
         assert case.lesions is not None, "training cases have a reference"
+        if not case.trainable:
+            continue
+        probability = segment(network, case, recipe)
+        found = found_lesions(probability, recipe.inference.threshold, recipe)
         score = count_voxels(np.asarray(case.lesions), found).dice
-        assert score is not None, "training cases have a lesion"
+        assert score is not None, "it has a lesion"
         scores.append(score)
     return float(np.mean(scores)) if scores else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from client.prepare.date_of_masks import masks_with_their_date, masks_with_their_image
 from client.prepare.derivatives import is_written, read_prepared, sweep, write_case
 from client.prepare.order import CaseSource, WorkOrder
 from client.prepare.qc_page import write_qc_pages
@@ -22,10 +23,12 @@ def carry_out(order: WorkOrder) -> dict[str, list[str]]:
     sweep(order)
     if not all(is_written(order, case) for case in order.cases):
         working = [_working_case(case, order) for case in order.cases]
-        prepared = prepare_sessions(working, order.preprocessing, brain_command=order.brain_command)
+        placed = masks_with_their_image(working)
+        prepared = prepare_sessions(placed, order.preprocessing, brain_command=order.brain_command)
+        prepared = masks_with_their_date(prepared, working)
         for case, volumes in zip(order.cases, prepared, strict=True):
             write_case(order, case, volumes)
-        del working, prepared
+        del working, placed, prepared
     written = [read_prepared(order, case) for case in order.cases]
     write_qc_pages(order, written)
     return {
@@ -42,6 +45,7 @@ def _working_case(case: CaseSource, order: WorkOrder) -> WorkingCase:
         reference=order.preprocessing.reference_of(tuple(case.images)),
         brain=None if case.brain_mask is None else _here(read_mask(case.brain_mask)),
         lesions=None if case.lesion_mask is None else _here(read_mask(case.lesion_mask)),
+        raters={rater: _here(read_mask(path)) for rater, path in case.rater_masks.items()},
         centreline=None if centreline is None else read_centreline(centreline),
         cord=None if cord_mask is None else _here(read_mask(cord_mask)),
     )

@@ -3,6 +3,7 @@
 OUT/dataset_description.json, participants.tsv
 OUT/sub-01[/ses-01]/anat/sub-01[_ses-01]_FLAIR.nii.gz      prepared images, as intake reads them
                         sub-01[_ses-01]_desc-brain_mask.nii.gz, .._desc-lesion_mask.nii.gz
+                        (new lesions: .._desc-newlesion_mask.nii.gz), the raters' own masks,
                         and a sidecar in JSON for each
 OUT/qc/sub-01[_ses-01].html                                 for the site's own eyes
 OUT/.left-out/                                              see `left_out.py`
@@ -36,6 +37,7 @@ from common.whole_file import write_whole
 BIDS_VERSION = "1.10.0"
 RECORD = "LesionFed"
 """The key in a sidecar under which everything stands that BIDS has no name for."""
+BRAIN = "desc-brain_mask"
 LEFT_OUT = ".left-out"
 """Folder of the cases that are not in the prepared folder any more."""
 
@@ -106,7 +108,7 @@ def write_case(order: WorkOrder, case: CaseSource, prepared: PreparedVolumes) ->
     with written_to(folder):
         try:
             partial.mkdir(parents=True)
-            for name, volume in _volumes(prepared).items():
+            for name, volume in _volumes(case, prepared).items():
                 path = partial / f"{case.name}_{name}.nii.gz"
                 write_volume(volume, path)
                 sidecar = _sidecar(order, case, prepared, name) | {
@@ -128,8 +130,7 @@ def sweep(order: WorkOrder) -> None:
 def is_written(order: WorkOrder, case: CaseSource) -> bool:
     """Whether the case lies there whole, made by this very order."""
     folder, key = case_folder(order.out, case), order.key()
-    names = [*case.images, "desc-brain_mask", *(["desc-lesion_mask"] if case.lesion_mask else [])]
-    for name in names:
+    for name in [*case.images, *_mask_names(case)]:
         path = folder / f"{case.name}_{name}.nii.gz"
         try:
             record = _read_sidecar(path)[RECORD]
@@ -148,11 +149,12 @@ def read_prepared(order: WorkOrder, case: CaseSource) -> PreparedVolumes:
         return folder / f"{case.name}_{name}.nii.gz"
 
     records = {name: _read_sidecar(path_of(name))[RECORD] for name in case.images}
-    has_lesions = case.lesion_mask is not None
+    lesions = None if case.lesion_mask is None else read_mask(path_of(_mask(case.reference)))
     return PreparedVolumes(
         images={name: read_volume(path_of(name)) for name in case.images},
-        brain=read_mask(path_of("desc-brain_mask")),
-        lesions=read_mask(path_of("desc-lesion_mask")) if has_lesions else None,
+        brain=read_mask(path_of(BRAIN)),
+        lesions=lesions,
+        raters={rater: read_mask(path_of(_mask(rater))) for rater in case.rater_masks},
         moves={name: np.array(record["ScannerToCommon"]) for name, record in records.items()},
         notes=read_notes(order, case),
     )
@@ -161,7 +163,7 @@ def read_prepared(order: WorkOrder, case: CaseSource) -> PreparedVolumes:
 def read_notes(order: WorkOrder, case: CaseSource) -> tuple[str, ...]:
     """What the chain had to say of a case that is written."""
     folder = case_folder(order.out, case)
-    sidecar = _read_sidecar(folder / f"{case.name}_desc-brain_mask.nii.gz")
+    sidecar = _read_sidecar(folder / f"{case.name}_{BRAIN}.nii.gz")
     return tuple(sidecar[RECORD]["Notes"])
 
 
@@ -180,11 +182,22 @@ def written_to(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _volumes(prepared: PreparedVolumes) -> dict[str, Volume]:
-    masks = {"desc-brain_mask": prepared.brain}
+def _volumes(case: CaseSource, prepared: PreparedVolumes) -> dict[str, Volume]:
+    masks = {BRAIN: prepared.brain}
     if prepared.lesions is not None:
-        masks["desc-lesion_mask"] = prepared.lesions
+        masks[_mask(case.reference)] = prepared.lesions
+    masks |= {_mask(rater): mask for rater, mask in prepared.raters.items()}
     return {**prepared.images, **masks}
+
+
+def _mask_names(case: CaseSource) -> list[str]:
+    """The masks that are written for the case, named as in its files."""
+    reference = [] if case.lesion_mask is None else [_mask(case.reference)]
+    return [BRAIN, *reference, *(_mask(rater) for rater in case.rater_masks)]
+
+
+def _mask(description: str) -> str:
+    return f"desc-{description}_mask"
 
 
 def _sidecar(
@@ -208,7 +221,7 @@ def _sidecar(
             "SkullStripped": True,
         }
     else:
-        facts |= {"Type": "Brain" if "brain" in name else "Lesion"}
+        facts |= {"Type": "Brain" if name == BRAIN else "Lesion"}
     return facts
 
 

@@ -7,6 +7,8 @@ import importlib.metadata
 import json
 from pathlib import Path
 
+from pydantic import Field
+
 from common.imaging.findings import case_name
 from common.recipe import Preprocessing
 from common.settings import Settings
@@ -26,6 +28,10 @@ class CaseSource(Settings):
     brain_mask: Path | None
     cord_mask: Path | None = None
     centreline: Path | None = None
+    reference: str = "lesion"
+    """The `desc-` of the lesion mask, as the recipe's target has it."""
+    rater_masks: dict[str, Path] = Field(default_factory=dict)
+    """The `desc-` of each rater's own mask -> that mask."""
 
     @property
     def name(self) -> str:
@@ -36,7 +42,8 @@ class CaseSource(Settings):
     def files(self) -> tuple[Path, ...]:
         """Images, masks and centreline, those that there are."""
         masks = (self.lesion_mask, self.brain_mask, self.cord_mask, self.centreline)
-        return (*self.images.values(), *(path for path in masks if path is not None))
+        there = (path for path in masks if path is not None)
+        return (*self.images.values(), *there, *self.rater_masks.values())
 
 
 class WorkOrder(Settings):
@@ -66,7 +73,10 @@ class WorkOrder(Settings):
     def key(self) -> str:
         """The digest of all that may change a prepared voxel or a word beside it."""
         facts = {
-            "cases": [{"name": case.name, "files": self._sources(case)} for case in self.cases],
+            "cases": [
+                {"name": case.name, "reference": case.reference, "files": self._sources(case)}
+                for case in self.cases
+            ],
             "preprocessing": self.preprocessing.model_dump(mode="json"),
             "brain_command": self.brain_command,
             "threads": self.threads,
@@ -91,6 +101,7 @@ class WorkOrder(Settings):
             "brain": case.brain_mask,
             "cord": case.cord_mask,
             "centreline": case.centreline,
+            **case.rater_masks,
         }
         return {
             name: None if path is None else [self.shown(path), self.digests[self.shown(path)]]

@@ -13,9 +13,11 @@ from client.prepare.memory import needed_bytes
 from client.prepare.order import CaseSource, WorkOrder, file_digest
 from client.prepare.qc_page import is_drawn
 from common.errors import ConfigError
-from common.imaging.intake import Intake, UsableCase, survey
+from common.imaging.bids import REFERENCE
+from common.imaging.intake import Intake, survey
 from common.imaging.preprocessing.template import Template
-from common.recipe import Recipe
+from common.imaging.usable_case import UsableCase
+from common.recipe import Recipe, Task
 
 State = Literal["prepare", "draw", "done"]
 """prepare: the volumes have to be made; draw: their quality pages alone; done: nothing to do."""
@@ -66,10 +68,8 @@ def plan_site(
     if template is None:
         standardization = recipe.standardization
         template = standardization.template if standardization.method == "two-step" else {}
-    intake = survey(
-        root, modalities=recipe.task.modalities, raw=True, mapping=mapping, on_case=on_case
-    )
-    cases = [_source(case) for case in intake.usable]
+    intake = survey(root, task=recipe.task, raw=True, mapping=mapping, on_case=on_case)
+    cases = [_source(case, recipe.task) for case in intake.usable]
     jobs = []
     for group in _groups(cases, together=settings.space == "halfway"):
         files = {path.relative_to(root).as_posix(): path for case in group for path in case.files}
@@ -87,7 +87,7 @@ def plan_site(
     return Plan(tuple(jobs), intake)
 
 
-def _source(case: UsableCase) -> CaseSource:
+def _source(case: UsableCase, task: Task) -> CaseSource:
     """What of an intake's case a worker needs."""
     return CaseSource(
         subject=case.subject,
@@ -97,6 +97,8 @@ def _source(case: UsableCase) -> CaseSource:
         brain_mask=case.brain_mask,
         cord_mask=case.cord_mask,
         centreline=case.centreline,
+        reference=REFERENCE[task.target],
+        rater_masks=dict(case.rater_masks),
     )
 
 

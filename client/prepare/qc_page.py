@@ -126,6 +126,7 @@ def qc_page(
             "key": order.page_key(),
             "name": case.name,
             "steps": settings.steps,
+            "is_cord": "cord" in settings.steps,
             "space": SPACES[settings.space],
             "spacing": f"{settings.spacing_mm:g}",
             "notes": prepared.notes,

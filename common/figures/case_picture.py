@@ -10,14 +10,19 @@ from nibabel.orientations import apply_orientation, io_orientation
 
 from common.figures.mosaic import lesion_mosaic
 from common.imaging.prepared import PreparedCase
+from common.recipe import Task
+from common.task_words import lesions_name, picture_labels
 
 Array = npt.NDArray[Any]
 
 
-def case_picture(case: PreparedCase, prediction: npt.NDArray[np.bool_], *, title: str) -> bytes:
-    """A PNG of the case's first modality with its reference and the prediction outlined.
+def case_picture(
+    case: PreparedCase, prediction: npt.NDArray[np.bool_], *, title: str, task: Task
+) -> bytes:
+    """A PNG of the case's first modality, of each date, with its reference and the prediction.
 
     prediction   (i, j, k) on the case's crop
+    task         what the channels of the image are, and what was looked for
     The arrays are turned to the orientation closest to RAS; nothing is resampled.
     """
     orientation: Array = io_orientation(case.affine)  # type: ignore[no-untyped-call] # untyped in nibabel
@@ -29,12 +34,16 @@ def case_picture(case: PreparedCase, prediction: npt.NDArray[np.bool_], *, title
     axes = np.argsort(orientation[:, 0])
     spacing_mm = case.on_file_grid(case.brain).spacing_mm[axes]
     brain = upright(case.brain)
-    flair = upright(case.image[0])
+    images: dict[str, Array] = {}
+    for label, channel in picture_labels(task).items():
+        image = upright(case.image[channel])
+        images[label] = np.where(brain, image, image[brain].min())  # standardized, 0 is grey
     return lesion_mosaic(
-        np.where(brain, flair, flair[brain].min()),  # standardized, 0 would be grey
+        images,
         None if case.lesions is None else upright(case.lesions),
         upright(prediction),
         spacing_mm=spacing_mm,
         title=title,
         brain=brain,
+        lesions=lesions_name(task),
     )

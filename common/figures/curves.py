@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from common.figures.drawing import COLOURS, INK, SMALL_PT, dress, legend_beside, styles, svg_of
@@ -23,12 +23,14 @@ class Curve:
     rounds     rising
     values     one a round; None where it is undefined, which leaves a gap
     emphasis   drawn black and thick: the line that the chart is about
+    companion  drawn as the curve before it, thin and with hollow markers: what it is compared with
     """
 
     label: str
     rounds: tuple[int, ...]
     values: tuple[float | None, ...]
     emphasis: bool = False
+    companion: bool = False
 
     def __post_init__(self) -> None:
         if len(self.rounds) != len(self.values):
@@ -50,7 +52,8 @@ class Chart:
     title          also opens the description in words
     y_range        both ends of the y axis; None: from the values
     levels         label -> y of horizontal lines to compare with
-    marked_round   a vertical line, such as the round that was selected
+    marked_round   a vertical line: the round that was selected
+    divided_after  round -> what begins after it: a dashed line between this round and the next
     """
 
     title: str
@@ -59,6 +62,7 @@ class Chart:
     y_range: tuple[float, float] | None = None
     levels: Mapping[str, float]
     marked_round: int | None = None
+    divided_after: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -80,6 +84,7 @@ class Chart:
         parts += [f"{label}: {level:.3f}." for label, level in self.levels.items()]
         if self.marked_round is not None:
             parts.append(f"Round {self.marked_round} is marked.")
+        parts += [f"After round {at}: {what}." for at, what in self.divided_after.items()]
         return " ".join(parts)
 
     def svg(self) -> str:
@@ -95,6 +100,8 @@ class Chart:
         legend_beside(figure, lines, labels)
         if self.marked_round is not None:
             _mark(axes, self.marked_round)
+        for at, what in self.divided_after.items():
+            _divide(axes, at, what)
         _dress(axes, self.y_label, self.y_range)
 
 
@@ -102,8 +109,11 @@ def _draw_curves(axes: Axes, curves: Iterable[Curve]) -> list[Line2D]:
     plain = styles(COLOURS)
     emphatic = styles((INK,))
     lines: list[Line2D] = []
+    style = ("", "", "")
     for curve in curves:
-        colour, dash, marker = next(emphatic if curve.emphasis else plain)
+        if not curve.companion:
+            style = next(emphatic if curve.emphasis else plain)
+        colour, dash, marker = style
         lines += axes.plot(
             curve.rounds,
             [math.nan if value is None else value for value in curve.values],
@@ -111,7 +121,8 @@ def _draw_curves(axes: Axes, curves: Iterable[Curve]) -> list[Line2D]:
             linestyle=dash,
             marker=marker,
             markersize=5,
-            linewidth=2.6 if curve.emphasis else 1.4,
+            markerfacecolor="white" if curve.companion else colour,
+            linewidth=2.6 if curve.emphasis else 0.8 if curve.companion else 1.4,
             zorder=3 if curve.emphasis else 2,
         )
     return lines
@@ -131,6 +142,21 @@ def _mark(axes: Axes, at: int) -> None:
         (at, 1.0),
         xycoords=("data", "axes fraction"),
         xytext=(0, 3),
+        textcoords="offset points",
+        ha="center",
+        fontsize=SMALL_PT,
+        color="#555555",
+    )
+
+
+def _divide(axes: Axes, after: int, what: str) -> None:
+    """A line half a round later; its label stands above that of a marked round."""
+    axes.axvline(after + 0.5, color="#888888", linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    axes.annotate(
+        what,
+        (after + 0.5, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 14),
         textcoords="offset points",
         ha="center",
         fontsize=SMALL_PT,

@@ -1,9 +1,10 @@
-"""One subject on one page: slices of the FLAIR, the reference, and where the prediction differs."""
+"""One subject on one page: slices of the images, the reference, and how the prediction differs."""
 
 from __future__ import annotations
 
 import io
 import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,37 +56,44 @@ PREDICTED = Mark("predicted", "#fff07a", 1.0)
 
 
 def lesion_mosaic(
-    flair: Image,
+    images: Mapping[str, Image],
     reference: BoolArray | None,
     prediction: BoolArray,
     *,
     spacing_mm: Image | tuple[float, float, float],
     title: str,
     brain: BoolArray | None = None,
+    lesions: str = "lesions",
 ) -> bytes:
-    """A PNG: six axial slices of the FLAIR, below them the reference and the prediction.
+    """A PNG: six axial slices of each image, below them the reference and the prediction.
 
-    flair       (i, j, k), closest to RAS: i runs to the patient's right, j forwards, k upwards.
-                The caller sees to that, with `nibabel.as_closest_canonical` on all the images.
+    images      label of the row -> (i, j, k), closest to RAS: i runs to the patient's right, j
+                forwards, k upwards; at least one. Reference and prediction are drawn on the last.
+                All share one grey window: they are of one modality.
     reference   (i, j, k) lesion mask; None where nobody has drawn one, and its row is left out
     prediction  (i, j, k) lesion mask
     spacing_mm  along i, j and k
     brain       (i, j, k) mask that sets the grey window and the crop; None: voxels that are not 0
+    lesions     what the masks hold, in words
 
     Radiological view (patient's right on the left), said on the picture. GeometryError when the
     arrays differ in shape or a spacing is not above 0.
     """
-    spacing = _checked_spacing(flair, reference, prediction, brain, spacing_mm=spacing_mm)
-    inside = np.isfinite(flair) & (flair != 0 if brain is None else brain)
+    spacing = _checked_spacing(
+        images.values(), (reference, prediction, brain), spacing_mm=spacing_mm
+    )
+    last = [*images.values()][-1]
+    inside = np.isfinite(last) & (last != 0 if brain is None else brain)
     if not inside.any():
-        inside = np.isfinite(flair)
-    lesions = prediction if reference is None else prediction | reference
+        inside = np.isfinite(last)
+    marked = prediction if reference is None else prediction | reference
     picture = _Picture(
-        flair=flair,
+        images=images,
+        lesions=lesions,
         spacing_mm=spacing,
-        window=_grey_window(flair[inside]),
-        box_mm=_box_mm(inside | lesions, spacing),
-        slices=lesion_slices(lesions, inside, n=N_SLICES),
+        window=_grey_window(np.stack([image[inside] for image in images.values()])),
+        box_mm=_box_mm(inside | marked, spacing),
+        slices=lesion_slices(marked, inside, n=N_SLICES),
         k_lowest=int(np.argmax(inside.any(axis=(0, 1)))),
     )
     return _draw(picture, reference, prediction, title)
@@ -138,12 +146,15 @@ def _filled(chosen: list[int], brain: BoolArray, *, n: int) -> tuple[int, ...]:
 class _Picture:
     """What every panel shares.
 
+    images    label -> image; the last one is drawn under the masks
+    lesions   what the masks hold, in words
     box_mm    left, right, back, front in mm from the first voxel
     slices    along k, rising
     k_lowest  the lowest slice with brain
     """
 
-    flair: Image
+    images: Mapping[str, Image]
+    lesions: str
     spacing_mm: tuple[float, float, float]
     window: tuple[float, float]
     box_mm: tuple[float, float, float, float]
@@ -152,7 +163,7 @@ class _Picture:
 
     @property
     def heights_mm(self) -> list[float]:
-        """How far each slice lies above the lowest one with brain."""
+        """How far each slice lies above the lowest one inside the mask."""
         return [(k - self.k_lowest) * self.spacing_mm[2] for k in self.slices]
 
     @property
@@ -162,15 +173,16 @@ class _Picture:
 
 
 def _checked_spacing(
-    flair: Image,
-    *masks: BoolArray | None,
+    images: Collection[Image],
+    masks: Sequence[BoolArray | None],
+    *,
     spacing_mm: Image | tuple[float, float, float],
 ) -> tuple[float, float, float]:
-    shapes = {m.shape for m in masks if m is not None} | {flair.shape}
-    if len(shapes) > 1 or flair.ndim != 3 or 0 in flair.shape:
+    shapes = {m.shape for m in masks if m is not None} | {image.shape for image in images}
+    if len(shapes) > 1 or any(len(shape) != 3 or 0 in shape for shape in shapes):
         raise GeometryError(
-            f"a mosaic wants image and masks on one (i, j, k) grid, got {sorted(shapes)}. "
-            "Resample the masks onto the FLAIR."
+            f"a mosaic wants images and masks on one (i, j, k) grid, got {sorted(shapes)}. "
+            "Resample the masks onto the image."
         )
     di, dj, dk = (float(step) for step in spacing_mm)
     if not all(0 < step < math.inf for step in (di, dj, dk)):
@@ -236,19 +248,24 @@ def _draw(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = ["FLAIR", *([] if reference is None else ["Reference"]), "Prediction"]
+    named = "" if picture.lesions == "lesions" else f": {picture.lesions}"
+    masks = [*([] if reference is None else [f"Reference{named}"]), f"Prediction{named}"]
+    rows = [*picture.images, *masks]
+    under_masks = [*picture.images.values()][-1]
     panel_in = (PANEL_HEIGHT_IN * picture.width_over_height, PANEL_HEIGHT_IN)
     layout = _Layout(len(rows), len(picture.slices), panel_in)
     figure = Figure(figsize=layout.size_in, dpi=RESOLUTION_DPI, facecolor=BACKGROUND)
     canvas = FigureCanvasAgg(figure)
     for row, label in enumerate(rows):
         for column, k in enumerate(picture.slices):
-            brightness = DIMMED if label == "Prediction" else 1.0
+            is_prediction = row == len(rows) - 1
+            slice_ = picture.images.get(label, under_masks)[:, :, k]
             place = layout.panel(row, column)
-            axes = _panel(figure, picture, k, place=place, brightness=brightness)
-            if label == "Reference" and reference is not None:
+            brightness = DIMMED if is_prediction else 1.0
+            axes = _panel(figure, picture, slice_, place=place, brightness=brightness)
+            if label not in picture.images and not is_prediction and reference is not None:
                 _outline(axes, reference[:, :, k], picture, REFERENCE_COLOUR)
-            if label == "Prediction":
+            if is_prediction:
                 shown = None if reference is None else reference[:, :, k]
                 _paint(axes, shown, prediction[:, :, k], picture)
             if column == 0:
@@ -273,17 +290,17 @@ def _small_png(canvas: FigureCanvasAgg) -> bytes:
 def _panel(
     figure: Figure,
     picture: _Picture,
-    k: int,
+    values: Image,
     *,
     place: tuple[float, float, float, float],
     brightness: float,
 ) -> Axes:
-    """Axes in mm that show slice k: the patient's right on the left, anterior up."""
+    """Axes in mm with a slice's (i, j) values: the patient's right on the left, anterior up."""
     axes = figure.add_axes(place)
     axes.set_axis_off()
     black, white = picture.window
     axes.imshow(
-        picture.flair[:, :, k].T,
+        values.T,
         cmap="gray",
         vmin=black,
         vmax=black + (white - black) / brightness,
@@ -304,7 +321,7 @@ def _framed(axes: Axes, picture: _Picture) -> Axes:
 
 
 def _extent_mm(picture: _Picture) -> tuple[float, float, float, float]:
-    n_i, n_j, _ = picture.flair.shape
+    n_i, n_j, _ = next(iter(picture.images.values())).shape
     di, dj, _ = picture.spacing_mm
     return -0.5 * di, (n_i - 0.5) * di, -0.5 * dj, (n_j - 0.5) * dj
 
@@ -378,7 +395,7 @@ def _name_rows_and_columns(
         x, _ = layout.share(0.5 * layout.left_in, 0)
         middle = bottom + 0.5 * height
         figure.text(
-            x, middle, label, color=TEXT, fontsize=11, rotation=90, ha="center", va="center"
+            x, middle, label, color=TEXT, fontsize=10, rotation=90, ha="center", va="center"
         )
     for column, height_mm in enumerate(heights_mm):
         left, bottom, width, height = layout.panel(0, column)
@@ -402,7 +419,7 @@ def _write_captions(figure: Figure, layout: _Layout, title: str, *, has_referenc
     figure.text(
         *layout.share(layout.left_in, 0.12),
         "Radiological view: the patient's right (R) is on the left; anterior is up. "
-        "Heights are above the lowest slice with brain.",
+        "Heights are above the lowest slice.",
         color=QUIET_TEXT,
         fontsize=8.5,
         va="bottom",

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 class ReliabilityChart:
     """A reliability diagram with the histogram of voxels below it.
 
-    error             expected calibration error over all voxels of the brain
+    error             expected calibration error over all voxels of the region
     suspected_error   the same over the voxels with p >= 0.1
+    region            whose voxels count
     """
 
     title: str
     bins: Sequence[ReliabilityBin]
     error: float | None
     suspected_error: float | None
+    region: str = "brain"
 
     @property
     def is_empty(self) -> bool:
@@ -44,7 +46,10 @@ class ReliabilityChart:
         return " ".join(parts)
 
     def _errors(self) -> list[str]:
-        errors = [("all brain voxels", self.error), ("voxels with p >= 0.1", self.suspected_error)]
+        errors = [
+            (f"all {self.region} voxels", self.error),
+            ("voxels with p >= 0.1", self.suspected_error),
+        ]
         return [f"ECE, {of}: {_number(error)}." for of, error in errors]
 
     def svg(self) -> str:

@@ -4,6 +4,7 @@
 (() => {
   const PIXELS_ACROSS = 1500; // of the three pictures together: sharp on paper as well
   const MARGIN_MM = 4;
+  const MOST_HEIGHT = 720; // CSS pixels of the tallest picture: a spinal cord is long
 
   // Seen radiologically. On every picture the axis across runs from high to low, the other upwards.
   const PLANES = [
@@ -150,7 +151,7 @@
       context.fillStyle = "#000";
       context.fillRect(0, 0, canvas.width, canvas.height);
       context.imageSmoothingQuality = "high";
-      this.lay(context, slice_of(viewer.volume, viewer.flair, plane, at), viewer.greys(), true);
+      this.lay(context, slice_of(viewer.volume, viewer.image, plane, at), viewer.greys(), true);
       if (viewer.overlay.checked) {
         this.lay(context, slice_of(viewer.volume, viewer.labels, plane, at), viewer.colours(), false);
       }
@@ -218,10 +219,10 @@
   }
 
   class Viewer {
-    constructor(figure, volume, flair, labels) {
+    constructor(figure, volume, image, labels) {
       this.figure = figure;
       this.volume = volume;
-      this.flair = flair;
+      this.image = image;
       this.labels = labels;
       this.voxel = volume.lesions.length
         ? volume.lesions[0].voxel
@@ -235,20 +236,23 @@
       const widths_mm = PLANES.map(
         ({ across }) => volume.shape[across] * volume.spacing_mm[across] + 2 * MARGIN_MM,
       );
-      const scale = PIXELS_ACROSS / widths_mm.reduce((sum, width) => sum + width);
+      const heights_mm = PLANES.map(({ up }) => volume.shape[up] * volume.spacing_mm[up] + 2 * MARGIN_MM);
+      const width_mm = widths_mm.reduce((sum, width) => sum + width);
+      const scale = PIXELS_ACROSS / width_mm;
       this.pictures = PLANES.map((plane) => new Picture(this, plane, scale));
       const planes = element(
         "div",
         { className: "viewer-planes" },
         this.pictures.map((picture) => picture.whole),
       );
+      planes.style.maxWidth = `${(MOST_HEIGHT * width_mm) / Math.max(...heights_mm)}px`;
       planes.style.gridTemplateColumns = widths_mm.map((mm) => `minmax(0, ${mm}fr)`).join(" ");
       this.readout = element("p", { className: "viewer-readout" });
       this.readout.setAttribute("role", "status");
       const hint = element("p", {
         className: "viewer-hint",
         textContent:
-          "Radiological view: the patient's right is on the left. Click or drag to move the cross; " +
+          `${volume.image_label}. Radiological view: the patient's right is on the left. Click or drag to move the cross; ` +
           "a picture that was clicked follows the wheel, the arrow keys, Page Up and Page Down.",
       });
       const legend = element("ul", { className: "viewer-legend" }, volume.marks.map(legend_entry));
@@ -365,10 +369,10 @@
     say("reading", "Unpacking the images …");
     try {
       const volume = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
-      const [flair, labels] = await Promise.all([unpacked(volume.flair), unpacked(volume.labels)]);
+      const [image, labels] = await Promise.all([unpacked(volume.image), unpacked(volume.labels)]);
       const n_voxels = volume.shape.reduce((product, n) => product * n);
-      if (flair.length !== n_voxels || labels.length !== n_voxels) throw new Error("voxels are missing");
-      new Viewer(figure, volume, flair, labels);
+      if (image.length !== n_voxels || labels.length !== n_voxels) throw new Error("voxels are missing");
+      new Viewer(figure, volume, image, labels);
       say("ready", "");
     } catch (error) {
       say("failed", `The images in this page cannot be read (${error.message}). Make the page anew.`);

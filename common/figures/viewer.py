@@ -31,13 +31,15 @@ from common.imaging.prepared import PreparedCase
 from common.metrics.components import Lesions, find_lesions, voxel_volume_mm3
 from common.metrics.detection import detected, overlaps_of
 from common.metrics.presets import LesionDefinition
+from common.recipe import Task
+from common.task_words import picture_labels
 
 Array = NDArray[Any]
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 Kind = Literal["missed", "extra", "found", "predicted"]
 
-FORMAT = "lesionfed-viewer/1"
+FORMAT = "lesionfed-viewer/2"
 GREY_LEVELS = 64
 """More are not told apart on a screen, and fewer compress better (chosen)."""
 MARKS = {1: FOUND, 2: EXTRA, 3: MISSED}
@@ -91,6 +93,7 @@ def viewer_volume(
     *,
     title: str,
     definition: LesionDefinition,
+    task: Task,
 ) -> bytes:
     """What the viewer needs of one case, as a JSON document that says what it holds.
 
@@ -98,11 +101,12 @@ def viewer_volume(
     definition   what a lesion is and when it counts as found: give the one the case is scored by,
                  and the list agrees with the scores; voxels of components that are too
                  small are painted all the same, but there is no jump to them
+    task         what the channels of the image are
 
     In the document i runs to the patient's right, j forwards and k upwards (closest to RAS); the
-    FLAIR is its first modality in 64 grey levels, 0 outside the brain; both arrays are gzip in
-    base64, one byte a voxel, i fastest. The same input gives the same bytes. GeometryError when
-    the prediction is not on the crop.
+    image is its first modality, of the later of two dates, in 64 grey levels, 0 outside the brain;
+    both arrays are gzip in base64, one byte a voxel, i fastest. The same input gives the
+    same bytes. GeometryError when the prediction is not on the crop.
     """
     if prediction.shape != case.brain.shape:
         raise GeometryError(
@@ -110,7 +114,9 @@ def viewer_volume(
             f"{prediction.shape}. Give the mask as the network returns it for this case."
         )
     upright = _Upright.of(case)
-    window = _grey_window(case)
+    label, channel = [*picture_labels(task).items()][-1]
+    image = case.image[channel]
+    window = _grey_window(image[case.brain])
     marks = MARKS_WITHOUT_REFERENCE if case.lesions is None else MARKS
     to_file = _shift(case.crop_start) @ upright.to_crop
     affine = case.affine @ to_file
@@ -121,6 +127,7 @@ def viewer_volume(
     document = {
         "format": FORMAT,
         "title": title,
+        "image_label": label,
         "orientation": "RAS",
         "shape": upright.turned(case.brain).shape,
         "spacing_mm": _rounded(np.linalg.norm(affine[:3, :3], axis=0)),
@@ -135,7 +142,7 @@ def viewer_volume(
             {"kind": a.kind, "voxel": a.voxel, "volume_mm3": round(a.volume_mm3, 1)}
             for a in lesions
         ],
-        "flair": _packed(upright.turned(_grey(case, window))),
+        "image": _packed(upright.turned(_grey(image, case.brain, window))),
         "labels": _packed(upright.turned(_labels(case.lesions, prediction))),
     }
     return json.dumps(document, separators=(",", ":")).encode()
@@ -205,20 +212,19 @@ def _shift(start: Sequence[int]) -> FloatArray:
     return shift
 
 
-def _grey_window(case: PreparedCase) -> tuple[float, float]:
+def _grey_window(values: Array) -> tuple[float, float]:
     """Black and white, in standardized units, as the mosaics have them."""
-    values = case.image[0][case.brain]
     if values.size == 0:
         return 0.0, 1.0
     low, high = np.percentile(values, WINDOW_PERCENTILES)
     return float(low), float(high) if high > low else float(low) + 1.0
 
 
-def _grey(case: PreparedCase, window: tuple[float, float]) -> NDArray[np.uint8]:
+def _grey(image: Array, brain: BoolArray, window: tuple[float, float]) -> NDArray[np.uint8]:
     low, high = window
-    scaled = (case.image[0] - low) / (high - low)
+    scaled = (image - low) / (high - low)
     levels = np.rint(np.clip(scaled, 0, 1) * (GREY_LEVELS - 1)).astype(np.uint8)
-    return np.where(case.brain, levels, np.uint8(0))
+    return np.where(brain, levels, np.uint8(0))
 
 
 def _labels(reference: BoolArray | None, prediction: BoolArray) -> NDArray[np.uint8]:

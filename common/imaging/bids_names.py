@@ -8,6 +8,7 @@ and it takes 10 s for 2000 images where this takes 1 s.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,12 @@ class NamedFile:
     def makes_a_case(self) -> bool:
         anatomical = self.entities.get("datatype", "anat") == "anat"
         return anatomical and not (self.derived or self.is_mask or self.is_centreline)
+
+
+def natural_order(label: str | None) -> list[tuple[int, int, str]]:
+    """Sorts None first, and ses-2 before ses-10."""
+    parts = re.split(r"(\d+)", label or "")
+    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
 
 
 def named_files(root: Path) -> tuple[list[NamedFile], list[Finding]]:

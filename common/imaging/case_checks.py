@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,9 @@ class OpenCase:
     images   modality -> float32 image without NaN, in the order asked for
     lesions  whole-numbered labels of the lesion mask
     brain    whole-numbered labels of the site's brain mask
+    raters   "lesionRater1" -> whole-numbered labels of that rater's own mask
+    other    "FLAIR of ses-01" -> grid of an image of the other date, on which a mask may lie before
+             preparing; its values are not there. Empty unless there are exactly two dates
     """
 
     root: Path
@@ -49,6 +52,15 @@ class OpenCase:
     images: Mapping[str, Volume]
     lesions: Volume | None
     brain: Volume | None
+    raters: Mapping[str, Volume] = field(default_factory=dict)
+    other: Mapping[str, Volume] = field(default_factory=dict)
+
+    @property
+    def masks(self) -> dict[str, Volume]:
+        """What a mask is called in a finding -> the mask, of all that could be read."""
+        masks = {"lesion mask": self.lesions, "brain mask": self.brain}
+        masks |= {f"{rater} mask": mask for rater, mask in self.raters.items()}
+        return {name: mask for name, mask in masks.items() if mask is not None}
 
     @property
     def first(self) -> tuple[str, Volume] | None:
@@ -82,12 +94,14 @@ def open_case(root: Path, files: CaseFiles) -> tuple[OpenCase, list[Finding]]:
             return None
 
     images = {modality: opened(path, _read_image) for modality, path in files.images.items()}
+    raters = {rater: opened(path, read_labels) for rater, path in files.rater_masks.items()}
     case = OpenCase(
         root=root,
         files=files,
         images={modality: image for modality, image in images.items() if image is not None},
         lesions=opened(files.lesion_mask, read_labels),
         brain=opened(files.brain_mask, read_labels),
+        raters={rater: mask for rater, mask in raters.items() if mask is not None},
     )
     return case, findings
 
@@ -107,15 +121,14 @@ def modalities_share_a_grid(case: OpenCase) -> Iterator[Finding]:
 
 def masks_lie_on_the_images(case: OpenCase) -> Iterator[Finding]:
     """Blocking for a lesion or brain mask on another grid than the first modality."""
-    for name, mask in (("lesion mask", case.lesions), ("brain mask", case.brain)):
-        if mask is not None:
-            yield from _off_grid(
-                case,
-                mask,
-                name=name,
-                code="mask-grid",
-                fix="Resample it onto the {first}'s grid with nearest neighbour, or draw it there.",
-            )
+    for name, mask in case.masks.items():
+        yield from _off_grid(
+            case,
+            mask,
+            name=name,
+            code="mask-grid",
+            fix="Resample it onto the {first}'s grid with nearest neighbour, or draw it there.",
+        )
 
 
 def modalities_have_grids_of_their_own(case: OpenCase) -> Iterator[Finding]:
@@ -136,14 +149,14 @@ def modalities_have_grids_of_their_own(case: OpenCase) -> Iterator[Finding]:
 
 
 def masks_lie_on_some_image(case: OpenCase) -> Iterator[Finding]:
-    """Blocking for a lesion or brain mask on the grid of no modality.
+    """Blocking for a lesion or brain mask on the grid of no modality, of the other date neither.
 
     Without one it is unknown which image's move the mask has to follow.
     """
-    for name, mask in (("lesion mask", case.lesions), ("brain mask", case.brain)):
-        if mask is None or not case.images:
-            continue
-        on = mask_grid_of(case, mask)
+    for name, mask in case.masks.items() if case.images else ():
+        on = mask_grid_of(case, mask) or next(
+            (image for image, grid in case.other.items() if same_grid(grid, mask)), None
+        )
         if on is None:
             grids = "; ".join(f"{key}: {grid_text(image)}" for key, image in case.images.items())
             yield case.finding(

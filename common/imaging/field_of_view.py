@@ -41,7 +41,12 @@ not. At the bottom the neck goes on."""
 
 
 def brain_fits_the_image(case: OpenCase) -> Iterator[Finding]:
-    """A warning when an image is too short for a brain, or brain or head reach its border."""
+    """A warning when an image is too short for a brain, or brain or head reach its border.
+
+    Not asked of a case with a spinal cord's mask or centreline, which is no brain.
+    """
+    if case.files.cord_mask is not None or case.files.centreline is not None:
+        return
     for modality, image in case.images.items():
         size_mm = np.asarray(image.data.shape) * image.spacing_mm
         if float(size_mm.min()) < SMALLEST_MM:

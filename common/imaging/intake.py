@@ -1,17 +1,18 @@
 """Is a site's data usable? Every case opened and looked at once, every finding collected.
 
-    survey(root, *, modalities, raw=False, mapping=None, thorough=False, on_case=None) -> Intake
+    survey(root, *, task, raw=False, mapping=None, thorough=False, on_case=None) -> Intake
 
 There are two kinds of readiness. As it is, a folder can be trained on when a case's images lie on
 one grid and show a brain alone. With `raw=True` it is judged as what `lesionfed-site prepare` is
 given: modalities on grids of their own, heads with their skulls, masks on any modality's grid.
+Sessions are looked at one by one; for new lesions two of them make a case to train on.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,55 +23,18 @@ from common.imaging.case_checks import CHECKS, RAW_CHECKS, OpenCase, mask_grid_o
 from common.imaging.case_facts import CaseFacts, case_facts
 from common.imaging.case_looks import LOOKS
 from common.imaging.duplicates import Digest, case_digests, same_voxels
-from common.imaging.findings import Finding, as_text, case_name
+from common.imaging.findings import Finding, as_text
 from common.imaging.mapping import mapped_cases
 from common.imaging.masks_elsewhere import grids_elsewhere
 from common.imaging.privacy_checks import what_names_somebody
 from common.imaging.session_checks import sessions_are_in_order
+from common.imaging.session_pairs import joined_sessions, other_grids
+from common.imaging.usable_case import UsableCase
+from common.recipe import Task
 
 log = logging.getLogger(__name__)
 
 OnCase = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsableCase:
-    """One case without a blocking finding.
-
-    subject          "sub-01"
-    session          "ses-01", or None
-    images           modality -> file, in the order asked for; on one grid, unless taken in raw
-    lesion_mask      the reference, or None
-    brain_mask       the site's own, or None: to be made
-    cord_mask        the site's own, or None; not opened here
-    centreline       a table of the spinal cord's nodes, or None; not opened here
-    lesion_grid      the first modality whose grid the reference lies on; None without one
-    brain_grid       the same for the brain mask
-    control          participants.tsv says diagnosis = healthy
-    n_lesion_voxels  voxels above 0 in the reference; 0 without one
-    """
-
-    subject: str
-    session: str | None
-    images: Mapping[str, Path]
-    lesion_mask: Path | None
-    brain_mask: Path | None
-    lesion_grid: str | None
-    brain_grid: str | None
-    control: bool
-    n_lesion_voxels: int
-    cord_mask: Path | None = None
-    centreline: Path | None = None
-
-    @property
-    def name(self) -> str:
-        """Subject and session as in file names: `sub-01_ses-02`, or `sub-01`."""
-        return case_name(self.subject, self.session)
-
-    @property
-    def has_reference(self) -> bool:
-        """Whether there is a lesion mask, be it empty."""
-        return self.lesion_mask is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +53,17 @@ class Intake:
     facts: tuple[CaseFacts, ...] = ()
 
 
-def examine(
-    root: Path, *, modalities: Sequence[str], raw: bool = False, on_case: OnCase | None = None
-) -> Intake:
+def examine(root: Path, *, task: Task, raw: bool = False, on_case: OnCase | None = None) -> Intake:
     """The usable cases under `root`, at least one, with all findings.
 
     As `survey`, but raises SiteDataError with every finding when no case is usable.
     """
-    intake = survey(root, modalities=modalities, raw=raw, on_case=on_case)
+    intake = survey(root, task=task, raw=raw, on_case=on_case)
     if not intake.usable:
+        dates = " of two dates" if task.dates == 2 and not raw else ""
         raise SiteDataError(
-            f"{root}: want at least one usable case with {', '.join(modalities)}, found none. "
+            f"{root}: want at least one usable case with {', '.join(task.modalities)}{dates}, "
+            "found none. "
             f"What was found:\n{as_text(intake.findings)}"
         )
     return intake
@@ -108,7 +72,7 @@ def examine(
 def survey(
     root: Path,
     *,
-    modalities: Sequence[str],
+    task: Task,
     raw: bool = False,
     mapping: Path | None = None,
     thorough: bool = False,
@@ -118,10 +82,11 @@ def survey(
 
     root         a BIDS folder, or any folder where there is a `mapping`; SiteDataError when
                  there is none
-    modalities   BIDS suffixes in channel order, such as ("FLAIR", "T1w"); a case that lacks one
-                 is quarantined
+    task         its modalities; a session that lacks one is left out. Its target: for new lesions
+                 a case is a session with the one before it, see `session_pairs`
     raw          judge the cases as input of `prepare`: modalities may lie on different grids, no
-                 image need be stripped, a mask lies on the grid of any modality or is absent
+                 image need be stripped, a mask lies on the grid of any modality or is absent, and
+                 each session is a case, whatever the target
     mapping      a table that says which file is which, see `common/imaging/mapping.py`
     thorough     also look for what a person has to decide (flips, privacy, duplicates, ..) and
                  collect the facts; what is usable does not depend on it
@@ -130,9 +95,9 @@ def survey(
     quarantined, the rest goes on.
     """
     if mapping is None:
-        site = list_cases(root, modalities)
+        site = list_cases(root, task)
     else:
-        site = mapped_cases(mapping, root=root, modalities=modalities)
+        site = mapped_cases(mapping, root=root, task=task)
     checks = (*(RAW_CHECKS if raw else CHECKS), *(LOOKS if thorough else ()))
     findings = list(site.findings)
     if not site.cases:
@@ -143,9 +108,11 @@ def survey(
     digests: list[Digest] = []
     elsewhere = dict(site.elsewhere)  # told once a subject, on its first case
     for done, files in enumerate(site.cases, start=1):
-        name = case_name(files.subject, files.session)
+        name = files.name
         log.debug("examining %s", name)
         case, more = open_case(root, files)
+        if raw and task.dates == 2:
+            case = replace(case, other=other_grids(files, site.cases))
         findings.extend(more)
         findings.extend(finding for check in checks for finding in check(case))
         if thorough:
@@ -158,6 +125,10 @@ def survey(
             usable.append(_usable(case))
         if on_case is not None:
             on_case(done, len(site.cases))
+    if task.dates == 2 and not raw:
+        joined = joined_sessions(site.cases, usable, task)
+        usable, quarantined = list(joined.usable), list(joined.quarantined)
+        findings.extend(joined.findings)
     if thorough:
         findings.extend(_on_the_folder(root, site, digests))
     findings.sort(key=lambda finding: (finding.subject or "", finding.session or ""))
@@ -174,18 +145,20 @@ def _on_the_folder(root: Path, site: SiteFiles, digests: Sequence[Digest]) -> It
 
 def _usable(case: OpenCase) -> UsableCase:
     files = case.files
+    brain_grid = None if case.brain is None else mask_grid_of(case, case.brain)
     return UsableCase(
         subject=files.subject,
         session=files.session,
         images=files.images,
         lesion_mask=files.lesion_mask,
-        brain_mask=files.brain_mask,
+        brain_mask=None if brain_grid is None else files.brain_mask,  # else the other date's
         lesion_grid=None if case.lesions is None else mask_grid_of(case, case.lesions),
-        brain_grid=None if case.brain is None else mask_grid_of(case, case.brain),
+        brain_grid=brain_grid,
         control=(files.diagnosis or "").lower() == "healthy",
         n_lesion_voxels=0 if case.lesions is None else int(np.count_nonzero(case.lesions.data)),
         cord_mask=files.cord_mask,
         centreline=files.centreline,
+        rater_masks=files.rater_masks,
     )
 
 

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import SiteDataError
-from common.imaging.bids import CaseFiles, SiteFiles
+from common.imaging.bids import (
+    REFERENCE,
+    WITHOUT_REFERENCE,
+    CaseFiles,
+    SiteFiles,
+    rater_labels,
+    reference_text,
+)
+from common.imaging.bids_names import natural_order
 from common.imaging.findings import Finding, case_name, on_folder
 from common.imaging.participants import read_participants
 from common.imaging.volume import NIFTI_SUFFIXES
+from common.recipe import Task
 
 COLUMNS = ("subject", "session", "modality", "path")
-MASKS = ("lesion_mask", "brain_mask", "cord_mask")
+MASKS = ("lesion_mask", "newlesion_mask", "brain_mask", "cord_mask")
+RATER_MASK = re.compile(r"(new)?lesionRater[1-9][0-9]*_mask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +44,16 @@ class _Row:
         return self.subject, self.session
 
 
-def mapped_cases(table: Path, *, root: Path, modalities: Sequence[str]) -> SiteFiles:
+def mapped_cases(table: Path, *, root: Path, task: Task) -> SiteFiles:
     """The cases that `table` names, as `bids.list_cases` gives those of a BIDS folder.
 
-    table        tab-separated UTF-8 with the columns subject, session, modality and path; a
-                 modality is a BIDS suffix such as FLAIR, or lesion_mask, brain_mask, cord_mask,
-                 or centreline: a .tsv, see `common/imaging/centreline.py`
-    root         the folder that holds all the files; a path counts from here
-    modalities   the images that every case must have; others in the table are left alone
+    table   tab-separated UTF-8 with the columns subject, session, modality and path; a modality
+            is a BIDS suffix such as FLAIR, or lesion_mask, newlesion_mask, lesionRater1_mask and
+            so on, brain_mask, cord_mask, or centreline: a .tsv, see
+            `common/imaging/centreline.py`
+    root    the folder that holds all the files; a path counts from here
+    task    the images that every case must have, and what the reference shows; others in the table
+            are left alone
     A path must lie below `root` by name; a link is followed wherever it points, as in a BIDS
     folder. Labels may be written with or without `sub-` and `ses-`; a session is empty or `n/a`
     where a site has none. A line that cannot be used is a blocking finding on its case, with its
@@ -73,22 +86,34 @@ def mapped_cases(table: Path, *, root: Path, modalities: Sequence[str]) -> SiteF
         files[row.modality] = row.path
     diagnoses, more = read_participants(root / "participants.tsv")
     findings.extend(more)
-    cases = []
-    for subject, session in sorted(by_case, key=lambda key: (key[0], key[1] or "")):
+    reference = f"{REFERENCE[task.target]}_mask"
+    cases: list[CaseFiles] = []
+    for subject, session in sorted(by_case, key=lambda key: (key[0], natural_order(key[1]))):
+        is_first = not cases or cases[-1].subject != subject
         files = by_case[subject, session]
         cases.append(
             CaseFiles(
                 subject=subject,
                 session=session,
-                images={name: files[name] for name in modalities if name in files},
-                lesion_mask=files.get("lesion_mask"),
+                images={name: files[name] for name in task.modalities if name in files},
+                lesion_mask=files.get(reference),
                 brain_mask=files.get("brain_mask"),
                 diagnosis=diagnoses.get(subject),
                 cord_mask=files.get("cord_mask"),
                 centreline=files.get("centreline"),
+                rater_masks={
+                    rater: files[f"{rater}_mask"]
+                    for rater in rater_labels(task)
+                    if f"{rater}_mask" in files
+                },
             )
         )
-        findings.extend(_missing(table, (subject, session), files, modalities))
+        findings.extend(
+            finding
+            for finding in _missing(table, (subject, session), files, task)
+            # nothing is new at the first date
+            if not (is_first and task.dates == 2 and finding.code in WITHOUT_REFERENCE)
+        )
     return SiteFiles(tuple(cases), tuple(findings))
 
 
@@ -126,7 +151,7 @@ def _row(fields: Mapping[str, str], *, line: int, table: Path, root: Path) -> _R
         wrong = f"want a session of letters and digits, or none, found {fields['session']!r}"
         return _on_line(table, line, wrong, case=(case[0], None))
     modality = fields["modality"]
-    if not modality.isalnum() and modality not in MASKS:
+    if not (modality.isalnum() or modality in MASKS or RATER_MASK.fullmatch(modality)):
         wrong = f"want a modality such as FLAIR, or {', '.join(MASKS)}, found {modality!r}"
         return _on_line(table, line, wrong, case=case)
     # absolute on both sides: "../x" lies below "." by name
@@ -155,11 +180,11 @@ def _missing(
     table: Path,
     case: tuple[str, str | None],
     files: Mapping[str, Path],
-    modalities: Sequence[str],
+    task: Task,
 ) -> Iterator[Finding]:
     """Blocking for each modality no line names; a note where nothing is the reference."""
     subject, session = case
-    for modality in modalities:
+    for modality in task.modalities:
         if modality not in files:
             yield Finding(
                 level="blocking",
@@ -170,14 +195,15 @@ def _missing(
                 fix=f"Add its line to {table.name}, or leave {modality} out of the recipe's "
                 "task.modalities.",
             )
-    if "lesion_mask" not in files:
+    reference = f"{REFERENCE[task.target]}_mask"
+    if reference not in files:
         yield Finding(
             level="note",
             code="no-lesion-mask",
             subject=subject,
             session=session,
-            text="no lesion mask: the case can join the statistics, not the training",
-            fix=f"To train on {case_name(subject, session)}, add the line of its lesion_mask.",
+            text=f"no {reference_text(task)}: the case can join the statistics, not the training",
+            fix=f"To train on {case_name(subject, session)}, add the line of its {reference}.",
         )
 
 

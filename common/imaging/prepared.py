@@ -9,24 +9,26 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from common.errors import SiteDataError
 from common.imaging.case_images import CaseImages
 from common.imaging.findings import case_name
 from common.imaging.preprocessing.standardization import standardize
 from common.imaging.preprocessing.template import Template
 from common.imaging.volume import Volume
-from common.recipe import Standardization
+from common.recipe import Standardization, Task
 
 BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedCase:
-    """One subject-session on the crop that holds its brain and its reference.
+    """One case on the crop that holds its brain and its references; of two dates, the later's name.
 
     control      the participant is healthy
     image        (C, i, j, k) float32, standardized, 0 outside the brain; may be mapped from disk
     brain        (i, j, k) bool
-    lesions      (i, j, k) bool, or None without a reference
+    lesions      (i, j, k) bool, or None without a reference: what is scored, the consensus
+    raters       (n, i, j, k) bool, the raters' own masks in order, or None without any
     crop_start   the crop's first voxel in the file's grid
     grid_shape   the file's grid
     affine       (4, 4), voxel of the file's grid -> RAS+ world, mm
@@ -41,6 +43,7 @@ class PreparedCase:
     crop_start: tuple[int, int, int]
     grid_shape: tuple[int, int, int]
     affine: npt.NDArray[np.float64]
+    raters: BoolArray | None = None
 
     @property
     def name(self) -> str:
@@ -59,6 +62,22 @@ class PreparedCase:
             return 0.0
         return int(self.lesions.sum()) * Volume(self.brain, self.affine).voxel_volume_mm3 / 1000
 
+    def references(self, n_outputs: int) -> BoolArray:
+        """What each output of the network is to learn, (n_outputs, i, j, k): the consensus last.
+
+        The raters in order before it. Where more are wanted than there are, output r learns from
+        rater r modulo their number; without any, from the consensus (chosen). SiteDataError for a
+        case without a reference.
+        """
+        if self.lesions is None:
+            raise SiteDataError(
+                f"{self.name}: want a reference to learn from, found none. Add its mask, or leave "
+                "the case to the statistics."
+            )
+        own = [self.lesions] if self.raters is None else list(self.raters)
+        masks = [own[output % len(own)] for output in range(n_outputs - 1)]
+        return np.stack([*masks, self.lesions])
+
     def on_file_grid(self, cropped: npt.NDArray[np.generic]) -> Volume:
         """An array of the crop, (i, j, k), back on the file's grid, 0 around it."""
         whole = np.zeros(self.grid_shape, cropped.dtype)
@@ -72,19 +91,21 @@ def prepare_case(
     subject: str,
     session: str | None,
     control: bool,
+    task: Task,
     settings: Standardization,
     template: Template,
 ) -> tuple[PreparedCase, list[str]]:
-    """The case, and for each modality whose first step was left out the reason in words.
+    """The case, and for each channel whose first step was left out the reason in words.
 
-    template   modality -> landmarks, for the methods that have a template
+    template   modality -> landmarks, for the methods that have a template; both dates share them
     """
     brain, lesions = case.brain.data, None if case.lesions is None else case.lesions.data
-    box = ndimage.find_objects(
-        (brain if lesions is None else brain | lesions).astype(np.uint8), max_label=1
-    )[0]
+    raters = [mask.data for mask in case.raters.values()]
+    shown = np.any([brain, *([] if lesions is None else [lesions]), *raters], axis=0)
+    box = ndimage.find_objects(shown.astype(np.uint8), max_label=1)[0]
     channels, left_out = [], []
-    for modality, image in case.images.items():
+    for channel in task.channels:
+        image, modality = case.images[channel], task.modality_of(channel)
         standardized = standardize(
             image.data,
             brain,
@@ -94,7 +115,7 @@ def prepare_case(
         )
         channels.append(standardized.image[box])
         if standardized.fallback is not None:
-            left_out.append(f"{modality}: {standardized.fallback}")
+            left_out.append(f"{channel}: {standardized.fallback}")
     first, second, third = brain.shape
     prepared = PreparedCase(
         subject=subject,
@@ -103,11 +124,23 @@ def prepare_case(
         image=np.stack(channels),
         brain=brain[box],
         lesions=None if lesions is None else lesions[box],
+        raters=np.stack([mask[box] for mask in raters]) if raters else None,
         crop_start=(box[0].start, box[1].start, box[2].start),
         grid_shape=(first, second, third),
         affine=case.brain.affine,
     )
     return prepared, left_out
+
+
+def baseline_intensity(case: PreparedCase, task: Task) -> npt.NDArray[np.float32]:
+    """What the single threshold of the baseline is put on, (i, j, k), standardized units.
+
+    The first modality; for new lesions its change from the earlier date to the later one.
+    """
+    intensity: npt.NDArray[np.float32] = case.image[0]
+    if task.dates == 2:
+        intensity = case.image[len(task.modalities)] - case.image[0]
+    return intensity
 
 
 def crop_slices(start: Sequence[int], shape: Sequence[int]) -> tuple[slice, ...]:

@@ -23,9 +23,10 @@ from common.errors import SiteDataError
 from common.imaging.bids_names import files_below
 from common.imaging.case_images import read_case
 from common.imaging.findings import Finding, Level, as_text
-from common.imaging.intake import UsableCase, examine
+from common.imaging.intake import examine
 from common.imaging.prepared import PreparedCase, prepare_case
 from common.imaging.preprocessing.template import Template
+from common.imaging.usable_case import UsableCase
 from common.recipe import Recipe
 from common.wire.code_digest import code_digest
 
@@ -95,7 +96,7 @@ def _prepare_into(
     on_case: Callable[[str], None] | None,
 ) -> None:
     folder.mkdir(parents=True)
-    intake = examine(root, modalities=recipe.task.modalities)
+    intake = examine(root, task=recipe.task)
     findings = list(intake.findings)
     quarantined = list(intake.quarantined)
     entries: list[dict[str, Any]] = []
@@ -134,6 +135,7 @@ def _prepare(
         subject=usable.subject,
         session=usable.session,
         control=usable.control,
+        task=recipe.task,
         settings=recipe.standardization,
         template=template,
     )
@@ -157,6 +159,8 @@ def _write_case(case: PreparedCase, folder: Path) -> dict[str, Any]:
     np.save(folder / "brain.npy", case.brain)
     if case.lesions is not None:
         np.save(folder / "lesions.npy", case.lesions)
+    if case.raters is not None:
+        np.save(folder / "raters.npy", case.raters)
     return {
         "folder": folder.name,
         "subject": case.subject,
@@ -186,7 +190,7 @@ def _read(folder: Path) -> PreparedSite:
 
 
 def _read_case(folder: Path, entry: dict[str, Any]) -> PreparedCase:
-    lesions = folder / "lesions.npy"
+    lesions, raters = folder / "lesions.npy", folder / "raters.npy"
     return PreparedCase(
         subject=entry["subject"],
         session=entry["session"],
@@ -194,6 +198,7 @@ def _read_case(folder: Path, entry: dict[str, Any]) -> PreparedCase:
         image=_mapped(folder / "image.npy"),
         brain=_mapped(folder / "brain.npy"),
         lesions=_mapped(lesions) if lesions.exists() else None,
+        raters=_mapped(raters) if raters.exists() else None,
         crop_start=tuple(entry["crop_start"]),
         grid_shape=tuple(entry["grid_shape"]),
         affine=np.array(entry["affine"]),

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from common.imaging.bids import SiteFiles
+from common.imaging.bids_names import natural_order
 from common.imaging.findings import Finding, few
 
 CHANGE_MASK = re.compile(
@@ -29,7 +30,7 @@ def sessions_are_in_order(root: Path, site: SiteFiles) -> Iterator[Finding]:
         if case.session is not None:
             sessions[case.subject].append(case.session)
     for subject in sorted({case.subject for case in site.cases}):
-        labels = sorted(sessions[subject], key=_natural)
+        labels = sorted(sessions[subject], key=natural_order)
         yield from _dates_fit(subject, labels, _when(root, subject, labels))
         yield from _change_has_a_pair(subject, labels, site.elsewhere.get(subject, ()))
 
@@ -59,7 +60,7 @@ def _dates_fit(subject: str, labels: Sequence[str], when: Mapping[str, float]) -
             text=f"the table of sessions has no date for {few(without)}",
             fix="Add it, as days since the first session if dates must not be stored.",
         )
-    unknown = sorted(set(when) - set(labels), key=_natural)
+    unknown = sorted(set(when) - set(labels), key=natural_order)
     if unknown:
         yield Finding(
             level="note",
@@ -124,9 +125,3 @@ def _rows(table: Path) -> list[dict[str, str | None]]:
             return list(csv.DictReader(file, delimiter="\t"))
     except (OSError, ValueError, csv.Error):
         return []
-
-
-def _natural(label: str) -> list[tuple[int, int, str]]:
-    """Sorts ses-2 before ses-10."""
-    parts = re.split(r"(\d+)", label)
-    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]

@@ -33,4 +33,5 @@ def sweep_case(
         spacing_mm=reference.spacing_mm,
         definition=preset(recipe.evaluation.preset),
         thresholds=thresholds,
+        min_voxels=recipe.inference.min_lesion_voxels,
     )

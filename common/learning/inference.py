@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -17,22 +19,23 @@ def lesion_probability(
     *,
     patch_shape: tuple[int, int, int],
     overlap: float,
+    blend: Literal["gaussian", "mean"],
     device: str,
 ) -> npt.NDArray[np.float32]:
-    """Each voxel's probability of lesion, (i, j, k), in [0, 1].
+    """Each voxel's probability of lesion by the consensus, (i, j, k), in [0, 1].
 
     image         (C, i, j, k); padded with zeros where it is smaller than a patch
     patch_shape   as in training
     overlap       share of a patch that its neighbour covers as well
+    blend         gaussian: overlapping patches are averaged with a weight about each patch's
+                  centre, since convolutions see padding at its border (chosen; Aslani 2020 says
+                  "fused"); mean: all alike (Fenneteau 2021)
     device        "cpu" or "cuda"; the network is moved there
-
-    Overlapping patches are averaged with a Gaussian weight about each patch's centre, since
-    convolutions see padding at its border (chosen; Aslani 2020 says "fused").
     """
 
     def lesion_channel(patches: torch.Tensor) -> torch.Tensor:
         logits, _ = network(patches)
-        return torch.sigmoid(logits[:, 1:] - logits[:, :1])  # softmax of two, lesion channel
+        return torch.sigmoid(logits[:, -1:])
 
     was_training = network.training
     network.to(device).eval()
@@ -44,7 +47,7 @@ def lesion_probability(
             sw_batch_size=PATCHES_AT_ONCE,
             predictor=lesion_channel,
             overlap=overlap,
-            mode="gaussian",
+            mode="gaussian" if blend == "gaussian" else "constant",
             sw_device=device,
             device="cpu",
         )

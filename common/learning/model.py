@@ -10,11 +10,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from common.learning.networks.cascade import Cascade
+from common.learning.networks.registry import build_network
 from common.learning.networks.site_head import build_site_head
-from common.learning.networks.unet import build_network
 from common.learning.parameters import parameters_of
 from common.recipe import Recipe
 from common.seeds import derived_seed
+from common.wire.messages import Stage
 
 NETWORK = "network."
 HEAD = "head."
@@ -34,23 +36,37 @@ def has_site_head(recipe: Recipe, n_sites: int) -> bool:
 
 
 def new_network(recipe: Recipe) -> nn.Module:
-    """The recipe's segmentation network as first drawn."""
-    n_channels = len(recipe.task.modalities)
-    seed = derived_seed(recipe.seed, "network")
-    return build_network(recipe.network, n_channels=n_channels, seed=seed)
+    """The recipe's segmentation network as first drawn; a cascade answers with both its parts."""
+    network = build_network(
+        recipe.network,
+        n_channels=len(recipe.task.channels),
+        n_outputs=recipe.task.n_outputs,
+        seed=derived_seed(recipe.seed, "network"),
+    )
+    set_stage(network, "second")
+    return network
 
 
-def new_site_head(recipe: Recipe, n_sites: int) -> nn.Module | None:
+def set_stage(network: nn.Module, stage: Stage) -> None:
+    """Makes a cascade answer, and train, with its first network or with the second behind it."""
+    if isinstance(network, Cascade) and stage != "whole":
+        network.stage = stage
+
+
+def new_site_head(recipe: Recipe, network: nn.Module, n_sites: int) -> nn.Module | None:
     """The site head as first drawn, or None where training has none."""
     if not has_site_head(recipe, n_sites):
         return None
+    n_features = network.n_bottleneck
+    assert isinstance(n_features, int), "every network says how wide its bottleneck is"
     seed = derived_seed(recipe.seed, "site-head")
-    return build_site_head(n_features=recipe.network.widths[-1], n_sites=n_sites, seed=seed)
+    return build_site_head(n_features=n_features, n_sites=n_sites, seed=seed)
 
 
 def initial_parameters(recipe: Recipe, *, n_sites: int) -> dict[str, npt.NDArray[Any]]:
     """What every site starts from: the network's and the head's parameters, prefixed."""
-    return join(new_network(recipe), new_site_head(recipe, n_sites))
+    network = new_network(recipe)
+    return join(network, new_site_head(recipe, network, n_sites))
 
 
 def join(network: nn.Module, head: nn.Module | None) -> dict[str, npt.NDArray[Any]]:
@@ -72,4 +88,4 @@ def part(parameters: Parameters, prefix: str) -> dict[str, npt.NDArray[Any]]:
 
 def differences(after: Parameters, before: Parameters) -> dict[str, npt.NDArray[np.generic]]:
     """after minus before, array by array, dtypes kept."""
-    return {name: after[name] - before[name] for name in before}
+    return {name: np.asarray(after[name] - before[name]) for name in before}

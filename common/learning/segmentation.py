@@ -8,8 +8,12 @@ from torch import nn
 
 from common.errors import ModelFileError
 from common.imaging.prepared import PreparedCase
+from common.learning.cascade_segmentation import cascade_probability
 from common.learning.inference import lesion_probability
 from common.learning.model import available_device
+from common.learning.networks.cascade import Cascade
+from common.metrics.small_lesions import without_small_lesions
+from common.recipe import Cascade as CascadeSettings
 from common.recipe import Recipe
 
 
@@ -19,13 +23,22 @@ def segment(network: nn.Module, case: PreparedCase, recipe: Recipe) -> npt.NDArr
     ModelFileError where the network gives anything but finite numbers, as after a training that
     diverged.
     """
-    probability = lesion_probability(
-        network,
-        case.image,
-        patch_shape=recipe.sampling.patch_shape,
-        overlap=recipe.inference.overlap,
-        device=available_device(recipe),
-    )
+    device = available_device(recipe)
+    if isinstance(network, Cascade):
+        settings = recipe.network
+        assert isinstance(settings, CascadeSettings), "the network is the recipe's"
+        probability = cascade_probability(
+            network, case.image, case.brain, settings, stage=network.stage, device=device
+        )
+    else:
+        probability = lesion_probability(
+            network,
+            case.image,
+            patch_shape=recipe.sampling.patch_shape,
+            overlap=recipe.inference.overlap,
+            blend=recipe.inference.blend,
+            device=device,
+        )
     if not np.isfinite(probability).all():
         raise ModelFileError(
             f"{case.name}: the network gives NaN. Its training diverged: use an earlier round, or "
@@ -34,3 +47,10 @@ def segment(network: nn.Module, case: PreparedCase, recipe: Recipe) -> npt.NDArr
         )
     # the mean over overlapping patches may exceed 1 in its last digit
     return np.where(case.brain, np.clip(probability, 0, 1), np.float32(0))
+
+
+def found_lesions(
+    probability: npt.NDArray[np.float32], threshold: float, recipe: Recipe
+) -> npt.NDArray[np.bool_]:
+    """Where the probability is above the threshold, without the lesions that are too small."""
+    return without_small_lesions(probability > threshold, recipe.inference.min_lesion_voxels)

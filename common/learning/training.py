@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from common.errors import SiteDataError
+from common.learning.lesion_wise.lesion_wise_loss import lesion_wise_loss, true_lesion_f1_mean
+from common.learning.lesion_wise.metric_network import MetricNetwork
+from common.learning.losses.registry import segmentation_loss
 from common.learning.losses.site_loss import head_spread, site_loss
-from common.learning.losses.soft_dice import soft_dice_loss
-from common.learning.sampling.lesion_patches import LabelledCase, LesionPatches
+from common.learning.sampling.registry import Sampler
 from common.recipe import Recipe
 from common.seeds import derived_seed
 
@@ -21,14 +23,23 @@ N_SPREAD_PATCHES = 8
 """Patches on which the head's spread is measured after training."""
 
 
+OPTIMIZERS: Mapping[str, type[torch.optim.Adam | torch.optim.Adadelta]] = {
+    "adam": torch.optim.Adam,
+    "adadelta": torch.optim.Adadelta,
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingOutcome:
     """What one site's training in one round came to.
 
-    mean_loss                segmentation loss plus weighted site loss, mean over the steps
+    mean_loss                everything that was minimized, mean over the steps
     mean_segmentation_loss   mean over the steps
     mean_site_loss           mean over the steps, before its weight; None without a head
     head_spread              of the trained head on fresh patches; None without a head
+    estimated_lesion_f1      what the lesion metric's network said of the patches, mean over the
+                             steps; None without it
+    true_lesion_f1           what it should have said: apart, the segmenter has learned to please it
     losses                   `mean_loss`'s terms, one a step
     """
 
@@ -36,6 +47,8 @@ class TrainingOutcome:
     mean_segmentation_loss: float
     mean_site_loss: float | None
     head_spread: float | None
+    estimated_lesion_f1: float | None
+    true_lesion_f1: float | None
     losses: tuple[float, ...]
 
     @property
@@ -47,52 +60,57 @@ class TrainingOutcome:
 def train_locally(
     network: nn.Module,
     head: nn.Module | None,
-    cases: Sequence[LabelledCase],
+    sampler: Sampler,
     *,
     recipe: Recipe,
     site_index: int,
     n_sites: int,
     round_index: int,
     seed: int,
+    metric_network: MetricNetwork | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> TrainingOutcome:
     """Trains network and head in place for `optimizer.steps` steps; returns how it went.
 
-    network      images -> (logits, bottleneck)
-    head         bottleneck -> site logits; None switches the site loss off
-    cases        SiteDataError where none has a lesion
-    site_index   this site's place in the head, in [0, n_sites)
-    round_index  from 1; the learning rate decays with it
-    seed         of this site and round: patches, random labels and dropout are drawn from it
-    on_step      called after each step with steps taken and loss
+    network          images -> (logits, bottleneck)
+    head             bottleneck -> site logits; None switches the site loss off
+    sampler          of the site's training cases
+    site_index       this site's place in the head, in [0, n_sites)
+    round_index      from 1; the learning rate decays with it
+    seed             of this site and round: patches, random labels and dropout are drawn from it
+    metric_network   frozen, of `loss.lesion_wise`; None without that loss
+    on_step          called after each step with steps taken and loss
 
-    Adam starts afresh. The same seed on the same machine with as many threads
+    The optimizer starts afresh. The same seed on the same machine with as many threads
     (`compute.threads`, set by the caller) gives the same parameters.
     SiteDataError where the loss is not finite.
     """
-    patches = LesionPatches(
-        cases, patch_shape=recipe.sampling.patch_shape, mirror=recipe.sampling.mirror
-    )
+    assert (metric_network is None) == (recipe.loss.lesion_wise is None), "one comes with the other"
     site_term = _site_term(head, recipe, site_index=site_index, n_sites=n_sites, seed=seed)
     modules = nn.ModuleList([network] if head is None else [network, head])
     modules.to(recipe.compute.device).train()
     learning_rate = recipe.optimizer.learning_rate_in(round_index)
-    optimizer = torch.optim.Adam(modules.parameters(), lr=learning_rate)
+    optimizer = OPTIMIZERS[recipe.optimizer.name](modules.parameters(), lr=learning_rate)
     random = np.random.default_rng(derived_seed(seed, "patches"))
     segmentation_losses, site_losses, losses = [], [], []
+    estimated_f1, true_f1 = [], []
 
     with torch.random.fork_rng(devices=_accelerators(recipe)):
         torch.manual_seed(derived_seed(seed, "dropout"))
         for step in range(1, recipe.optimizer.steps + 1):
-            images, lesions = _batch(patches, recipe, random)
+            images, truth = _batch(sampler, recipe, random)
             logits, bottleneck = network(images)
-            segmentation_loss = soft_dice_loss(logits, lesions)
-            loss = segmentation_loss
+            loss = segmentation_loss(recipe.loss.segmentation, logits, truth)
+            segmentation_losses.append(loss.item())
             if site_term is not None:
                 regularization = site_term(bottleneck)
                 loss = loss + recipe.loss.site.weight * regularization
                 site_losses.append(regularization.item())
-            segmentation_losses.append(segmentation_loss.item())
+            if metric_network is not None and recipe.loss.lesion_wise is not None:
+                lesion_loss, estimates = lesion_wise_loss(metric_network, logits, truth)
+                loss = loss + recipe.loss.lesion_wise.weight * lesion_loss
+                estimated_f1.append(float(np.mean(estimates)))
+                true_f1.append(true_lesion_f1_mean(logits, truth))
             losses.append(_finite(loss.item(), step, recipe))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
@@ -103,10 +121,16 @@ def train_locally(
     return TrainingOutcome(
         mean_loss=float(np.mean(losses)),
         mean_segmentation_loss=float(np.mean(segmentation_losses)),
-        mean_site_loss=float(np.mean(site_losses)) if site_losses else None,
-        head_spread=None if head is None else _spread(network, head, patches, recipe, random),
+        mean_site_loss=_mean(site_losses),
+        head_spread=None if head is None else _spread(network, head, sampler, recipe, random),
+        estimated_lesion_f1=_mean(estimated_f1),
+        true_lesion_f1=_mean(true_f1),
         losses=tuple(losses),
     )
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _site_term(
@@ -125,12 +149,12 @@ def _site_term(
 
 
 def _batch(
-    patches: LesionPatches, recipe: Recipe, random: np.random.Generator
+    sampler: Sampler, recipe: Recipe, random: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (B, C, i, j, k) and lesions (B, i, j, k) on the recipe's device."""
-    images, lesions = patches.draw_batch(recipe.sampling.batch_size, random)
+    """Images (B, C, i, j, k) and references (B, R, ...) on the recipe's device."""
+    images, references = sampler.draw_batch(recipe.sampling.batch_size, random)
     device = recipe.compute.device
-    return torch.from_numpy(images).to(device), torch.from_numpy(lesions).to(device)
+    return torch.from_numpy(images).to(device), torch.from_numpy(references).to(device)
 
 
 def _finite(loss: float, step: int, recipe: Recipe) -> float:
@@ -147,7 +171,7 @@ def _finite(loss: float, step: int, recipe: Recipe) -> float:
 def _spread(
     network: nn.Module,
     head: nn.Module,
-    patches: LesionPatches,
+    sampler: Sampler,
     recipe: Recipe,
     random: np.random.Generator,
 ) -> float:
@@ -157,7 +181,7 @@ def _spread(
     found = []
     with torch.inference_mode():
         for _ in range(math.ceil(N_SPREAD_PATCHES / recipe.sampling.batch_size)):
-            images, _lesions = _batch(patches, recipe, random)
+            images, _references = _batch(sampler, recipe, random)
             found.append(torch.softmax(head(network(images)[1]), dim=1))
     return head_spread(torch.cat(found))
 

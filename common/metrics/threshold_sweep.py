@@ -15,6 +15,7 @@ from common.metrics.components import Spacing
 from common.metrics.lesion import LesionCounts, count_lesions
 from common.metrics.mask import lesion_mask
 from common.metrics.presets import LesionDefinition
+from common.metrics.small_lesions import without_small_lesions
 from common.metrics.voxel import VoxelCounts, count_voxels
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -39,12 +40,14 @@ def sweep_thresholds(
     spacing_mm: Spacing,
     definition: LesionDefinition,
     thresholds: Sequence[float] = THRESHOLDS,
+    min_voxels: int = 1,
 ) -> list[ThresholdCounts]:
     """The counts at each threshold, in their order: those `score_case` has one at a time.
 
     probability   (i, j, k), each value from 0 to 1
     reference     (i, j, k) on the same grid: bool, or labels of any type
     spacing_mm    along i, j and k
+    min_voxels    smaller lesions of the prediction are dropped, as the recipe drops them
 
     A mask that is true everywhere counts as empty, as in `common/metrics/mask.py`. Components are
     looked for only in the box that holds the reference and all that the lowest threshold finds.
@@ -71,6 +74,7 @@ def sweep_thresholds(
         found = cropped > threshold
         if np.count_nonzero(found) == probability.size:
             found = np.zeros_like(found)
+        found = np.asfortranarray(without_small_lesions(found, min_voxels))
         lesions = count_lesions(truth_in_box, found, spacing_mm=spacing_mm, definition=definition)
         inside = count_voxels(truth_in_box, found)
         voxels = dataclasses.replace(inside, tn=inside.tn + probability.size - cropped.size)

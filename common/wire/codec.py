@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from common.errors import WireError
-from common.wire.messages import Arrays, Assignment, Message
+from common.wire.messages import Arrays, Message
 
 DTYPES = {"float32": "<f4", "float64": "<f8", "int64": "<i8"}
 """What an array may hold, and how it lies in the bytes: little-endian, C order."""
@@ -105,7 +105,12 @@ def unpack(packed: Packed, expected: type[MessageT] | tuple[type[MessageT], ...]
 
 
 def _plain(value: object) -> object:
-    return dataclasses.asdict(value) if isinstance(value, Assignment) else value
+    """A field as JSON has it: dataclasses as objects, also inside a mapping."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return value
 
 
 def _holds_arrays(field: dataclasses.Field[Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy.typing as npt
 from pydantic import ConfigDict, Field
@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from common.imaging.findings import Level
 from common.imaging.preprocessing.template import FewNumbers, Template
+from common.imaging.split import Part
 
 Arrays = dict[str, npt.NDArray[Any]]
 """Name -> array; float32, float64 or int64 (see codec.py)."""
@@ -21,6 +22,9 @@ Count = Annotated[int, Field(ge=0, le=10**7)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Billionths = Annotated[int, Field(ge=0, le=10**16)]
 Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Stage = Literal["whole", "first", "second"]
+"""Which part of a network is trained: all of it, or one of a cascade's two."""
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 NotNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
@@ -85,16 +89,46 @@ class BaselineRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
-class BaselineSums:
-    """Per threshold, the sum of Dice over the site's training cases, and how many there were."""
+class PartFacts:
+    """How many there are of everything in one part of a site's cases."""
 
-    dice_sums: tuple[NotNegative, ...]
+    n_subjects: Count
     n_cases: Count
+    n_lesions: Count
+    lesion_volume_ml: NotNegative
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
-class TrainRequest:
-    """Asks a site to train from these parameters for one round."""
+class BaselineSums:
+    """Per threshold, the sum of Dice over the site's training cases, and how many there were.
+
+    parts   how the site has dealt its cases; a part of fewer subjects than the site's policy
+            allows to be summed is left out
+    """
+
+    dice_sums: tuple[NotNegative, ...]
+    n_cases: Count
+    parts: dict[Part, PartFacts]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class LesionMetricRequest:
+    """Gives a site the network that has learned the lesion-wise F1, to keep for the whole run."""
+
+    assignment: Assignment
+    parameters: Arrays
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class LesionMetricKept:
+    """The site has it, under the digest of its content."""
+
+    digest: Digest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class MiningRequest:
+    """Asks a site where the cascade's first network is wrong: that trains the second."""
 
     assignment: Assignment
     template: Template
@@ -102,9 +136,34 @@ class TrainRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class MiningReply:
+    """In how many cases how many voxels were found; the voxels stay at the site."""
+
+    n_cases: Count
+    n_negatives: Annotated[int, Field(ge=0, le=10**11)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class TrainRequest:
+    """Asks a site to train from these parameters for one round.
+
+    stage           which of the networks trains
+    lesion_metric   digest of what a LesionMetricRequest gave the site; None without that loss
+    """
+
+    assignment: Assignment
+    template: Template
+    parameters: Arrays
+    stage: Stage = "whole"
+    lesion_metric: Digest | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
 class SiteUpdate:
     """What one site learned in one round: parameters minus those the round began with.
 
+    estimated_lesion_f1, true_lesion_f1   of the training patches, by the lesion metric's network
+                      and as it is; None without that loss
     validation_dice   mean Dice of the *received* parameters on the cases the site keeps from
                       training; None without such a case
     head_spread       standard deviation of the site head's output over inputs; about 0 means that
@@ -117,6 +176,8 @@ class SiteUpdate:
     segmentation_loss: Finite
     site_loss: Finite | None
     head_spread: Finite | None
+    estimated_lesion_f1: Finite | None
+    true_lesion_f1: Finite | None
     validation_dice: Finite | None
     n_validation_cases: Count
     wall_s: NotNegative
@@ -128,17 +189,19 @@ class ThresholdRequest:
     """Asks a site how the trained network does at each decision threshold.
 
     parameters   the segmentation network's, without the site head's
+    part         which of its own cases the site scores
     """
 
     assignment: Assignment
     template: Template
     parameters: Arrays
+    part: Literal["threshold", "test"]
     thresholds: Annotated[tuple[Probability, ...], Field(min_length=1, max_length=99)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
 class ThresholdReply:
-    """Per threshold, sums over the cases the site keeps from training, in whole numbers of 1e-9.
+    """Per threshold, sums over one part of the site's cases, in whole numbers of 1e-9.
 
     n_dice, n_lesion_f1   cases in which the figure is defined
     n_cases               cases looked at; 0 where the site keeps none, or fewer subjects than its
@@ -164,6 +227,21 @@ class SiteFailure:
     code: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,60}$")]
 
 
-Request = StatisticsRequest | BaselineRequest | TrainRequest | ThresholdRequest
-Reply = SiteStatistics | BaselineSums | SiteUpdate | ThresholdReply | SiteFailure
+Request = (
+    StatisticsRequest
+    | BaselineRequest
+    | LesionMetricRequest
+    | MiningRequest
+    | TrainRequest
+    | ThresholdRequest
+)
+Reply = (
+    SiteStatistics
+    | BaselineSums
+    | LesionMetricKept
+    | MiningReply
+    | SiteUpdate
+    | ThresholdReply
+    | SiteFailure
+)
 Message = Request | Reply

@@ -34,7 +34,7 @@ def moved(parameters: Arrays, mean_change: Arrays) -> Arrays:
     if parameters.keys() != mean_change.keys():
         raise UpdateRejected("the mean change does not name the parameters it should change")
     ended = {
-        name: (start + mean_change[name]).astype(start.dtype, copy=False)
+        name: np.asarray(start + mean_change[name], start.dtype)
         for name, start in parameters.items()
     }
     if odd := [name for name, array in ended.items() if not np.isfinite(array).all()]:

@@ -16,6 +16,7 @@ from server.cli.recipes import recipes
 from server.cli.report import report
 from server.cli.score import score
 from server.cli.simulate import simulate
+from server.cli.study import study
 from server.cli.threshold import threshold
 
 
@@ -30,6 +31,7 @@ def build_parser() -> typer.Typer:
     for command in (
         simulate,
         leave_site_out,
+        study,
         threshold,
         evaluate,
         compare,
@@ -37,9 +39,9 @@ def build_parser() -> typer.Typer:
         predict,
         score,
         phantom,
-        recipes,
     ):
         app.command(command.__name__.replace("_", "-"))(command)
+    app.add_typer(recipes, name="recipes")
     return app
 
 

@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.errors import ConfigError
+from server.cli.paper_table import show_paper_table
+from server.compare.published import Paper
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
+    from server.compare.cases import SharedCases
     from server.compare.paired import Comparison, PairedMetric
+    from server.compare.paper_table import PaperTable
 
 
 def compare(
@@ -42,6 +48,16 @@ def compare(
         Path | None,
         typer.Option("--csv", help="Write the table to this file as well.", show_default=False),
     ] = None,
+    paper: Annotated[
+        Paper | None,
+        typer.Option(
+            help="Also this paper's own table and figures, each run a method.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="With --paper: folder for its table and figures.", show_default=False),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, every pair of cases in it.")
     ] = False,
@@ -55,20 +71,45 @@ def compare(
     from server.case_row import as_csv
     from server.compare.cases import read_runs, shared_cases
     from server.compare.paired import compare as compare_runs
+    from server.compare.paper_table import as_dict as paper_as_dict
     from server.compare.table import as_dict, as_rows
 
+    if out is not None and paper is None:
+        raise ConfigError("--out holds a paper's table and figures: say which with --paper")
     if table is not None and not table.parent.is_dir():
         raise ConfigError(f"--csv {table}: no such folder {table.parent}. Make it first.")
     shared = shared_cases(read_runs(runs), common_only=common_cases)
     comparison = compare_runs(shared, metrics=metric)
     if table is not None:
         write_whole(table, as_csv(as_rows(comparison)))
+    as_in_paper, written = (None, []) if paper is None else _as_in(paper, shared, runs, out)
     if as_json:
-        print(json.dumps(as_dict(comparison), allow_nan=False, indent=1))
+        facts = as_dict(comparison)
+        if as_in_paper is not None:
+            facts["paper"] = paper_as_dict(as_in_paper)
+        print(json.dumps(facts, allow_nan=False, indent=1))
         return
     _show(comparison)
+    if as_in_paper is not None:
+        show_paper_table(as_in_paper)
     if table is not None:
         print(f"table  {table}")
+    for path in written:
+        print(f"paper  {path}")
+
+
+def _as_in(
+    paper: Paper, shared: SharedCases, runs: Sequence[Path], out: Path | None
+) -> tuple[PaperTable, list[Path]]:
+    """The paper's table of the shared cases, and the files written to `out`."""
+    from server.compare.judged_run import judged_runs
+    from server.compare.paper_figures import paper_figures
+    from server.compare.paper_results import write_paper
+    from server.compare.paper_table import paper_table
+
+    judged = judged_runs(shared.runs, runs)
+    table = paper_table(paper, judged)
+    return table, [] if out is None else write_paper(out, table, paper_figures(paper, judged))
 
 
 def _show(comparison: Comparison) -> None:

@@ -8,12 +8,10 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import click
 import typer
-from click.core import ParameterSource
 
 from common.cli.named_folders import named_folders
-from common.errors import ConfigError
+from server.cli.beside_resume import refuse_settings_beside_resume
 
 if TYPE_CHECKING:
     from server.leave_site_out.study_folder import StudyFolder
@@ -49,7 +47,7 @@ def leave_site_out(
     quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
 ) -> None:
-    """Trains without each site in turn and judges there; beside it pooled, local, FLAIR threshold.
+    """Trains without each site in turn and judges there; beside it pooled, local, one threshold.
 
     Three networks a site, each with the same number of optimizer steps. What is finished is kept:
     after a cut, --resume goes on.
@@ -57,7 +55,7 @@ def leave_site_out(
     from server.leave_site_out.study_folder import StudyFolder
 
     if resume is not None:
-        _refuse_settings_beside_resume()
+        refuse_settings_beside_resume()
         folder = StudyFolder(resume)
     else:
         from common.imaging.intake import examine
@@ -69,7 +67,7 @@ def leave_site_out(
         sites = named_folders(site or [], option="--site")
         wanted = load_recipe(recipe, scale=scale, overrides=overrides)
         for data in sites.values():
-            examine(data, modalities=wanted.task.modalities)  # known now, not nine networks later
+            examine(data, task=wanted.task)  # known now, not nine networks later
         folder = StudyFolder(out)
         folder.begin(make_plan(wanted, sites))
     _conduct(folder, images=images, quiet=quiet or as_json)
@@ -82,27 +80,14 @@ def leave_site_out(
         raise typer.Exit(1)
 
 
-def _refuse_settings_beside_resume() -> None:
-    """Nothing, or ConfigError where an option was given that a resumed study would not heed."""
-    context = click.get_current_context()
-    given = {
-        name
-        for name in context.params
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-    if unheeded := sorted(given - {"resume", "images", "quiet", "as_json"}):
-        raise ConfigError(
-            f"--resume goes on with the study's own settings; leave out {', '.join(unheeded)}"
-        )
-
-
 def _conduct(folder: StudyFolder, *, images: bool, quiet: bool) -> None:
     from server.cli.study_progress import StudyProgress
     from server.leave_site_out.results import write_results
     from server.leave_site_out.run import conduct_study
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # recorded as stopped, as Ctrl-C is
-    conduct_study(folder, images=images, watch=StudyProgress(folder, quiet=quiet))
+    progress = StudyProgress(folder.path, folder.plan().runs(), quiet=quiet)
+    conduct_study(folder, images=images, watch=progress)
     write_results(folder)
 
 
@@ -138,14 +123,14 @@ def _show(folder: StudyFolder, result: dict[str, Any]) -> None:
     from rich.table import Table
 
     from server.cli.run_progress import shown
-    from server.leave_site_out.verdict import NAMES
+    from server.leave_site_out.verdict import method_names
 
     figures = {(row["method"], row["metric"]): row for row in result["table"]}
     table = Table(
         "", "Dice", "median", "all voxels", "lesion F1", "worst site", "scored",
         title="all cases, each at a site that took no part", title_justify="left",
     )  # fmt: skip
-    for method, name in NAMES.items():
+    for method, name in method_names(folder.plan().recipe.task).items():
         dice, f1 = figures.get((method, "dice")), figures.get((method, "lesion_f1"))
         if dice is None or f1 is None:
             continue

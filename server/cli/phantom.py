@@ -13,12 +13,26 @@ def phantom(
     out: Annotated[
         Path, typer.Option(help="New or empty folder; one BIDS dataset a site is put there.")
     ],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="Make what this recipe trains on: a name or a TOML file. FLAIR and T1w of brains; "
+            "with task.target new-lesions at two dates, outlined by task.raters people; with the "
+            "preprocessing step cord, T2w of spinal cords."
+        ),
+    ] = "default",
     sites: Annotated[int, typer.Option(min=1, help="Sites, each with its own scanner.")] = 4,
     subjects: Annotated[int, typer.Option(min=1, help="Subjects a site.")] = 6,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same images.")] = 0,
     spacing: Annotated[
-        float, typer.Option(min=0.5, max=4.0, help="Voxel size of the images, mm.")
-    ] = 2.0,
+        float | None,
+        typer.Option(
+            min=0.5,
+            max=4.0,
+            help="Voxel size of the images, mm; of cords at most 2.",
+            show_default="brains 2, cords 1",
+        ),
+    ] = None,
     anatomies: Annotated[
         Path | None,
         typer.Option(
@@ -33,7 +47,8 @@ def phantom(
         typer.Option(
             exists=True,
             file_okay=False,
-            help="Folder of lesion masks on the MNI152 1 mm grid to use as lesions.",
+            help="Folder of lesion masks on the MNI152 1 mm grid to use as lesions of brains "
+            "scanned once.",
             show_default="drawn",
         ),
     ] = None,
@@ -42,7 +57,7 @@ def phantom(
         bool, typer.Option("--json", help="Print one JSON object: the sites' folders.")
     ] = False,
 ) -> None:
-    """Make phantom sites: FLAIR and T1w of simulated brains with lesions, one scanner a site.
+    """Make phantom sites for a recipe: simulated brains or spinal cords, one scanner a site.
 
     Contrast, gamma, bias field, noise, resolution, slice thickness and lesion load differ by site;
     each site's phantom.json says how. Needs no data and no network.
@@ -50,7 +65,10 @@ def phantom(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from common.imaging.phantom.consortium import make_consortium
+    from common.imaging.phantom.recipe_phantoms import make_phantoms
+    from common.recipe import load_recipe
+
+    wanted = load_recipe(recipe)
 
     progress = Progress(
         TextColumn("phantoms"),
@@ -62,8 +80,9 @@ def phantom(
     )
     with progress:
         bar = progress.add_task("phantoms", total=sites * subjects, site="")
-        folders = make_consortium(
+        folders = make_phantoms(
             out,
+            recipe=wanted,
             n_sites=sites,
             n_subjects=subjects,
             seed=seed,

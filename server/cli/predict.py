@@ -16,7 +16,10 @@ def predict(
     model: Annotated[Path, typer.Argument(help="model.safetensors of a run.")],
     image: Annotated[
         list[str],
-        typer.Option(metavar="MODALITY=FILE", help="One NIfTI image. Repeat for each."),
+        typer.Option(
+            metavar="MODALITY=FILE",
+            help="One NIfTI image. Repeat for each; of two dates FLAIR-1=.. and FLAIR-2=..",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The lesion mask to write, .nii.gz.")],
     probability: Annotated[
@@ -38,7 +41,7 @@ def predict(
 
     Prepared images share one grid and are stripped. With --raw each has its own grid and its skull:
     the chain of the model's recipe runs first, and the mask comes back on the grid of the model's
-    first modality. That takes a minute or two.
+    first modality, of two dates the later one's. That takes a minute or two.
     """
     from rich.console import Console
 

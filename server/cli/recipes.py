@@ -1,24 +1,36 @@
-"""`lesionfed recipes`: the experiments that come with LesionFed."""
+"""`lesionfed recipes`: the experiments that come with LesionFed, and whose choice each value is."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import typer
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-def recipes(
-    name: Annotated[str | None, typer.Argument(help="Print this recipe whole.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
-    """Lists the recipes, or prints one as it stands in its file."""
+recipes = typer.Typer(
+    help="Lists the recipes, or shows one: each value, and whether its paper states it.",
+    invoke_without_command=True,
+)
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@recipes.callback()
+def _list_without_a_command(as_json: AsJson = False) -> None:
+    """Lists the recipes, or shows one: each value, and whether its paper states it."""
+    if click.get_current_context().invoked_subcommand is None:
+        list_recipes(as_json=as_json)
+
+
+@recipes.command("list")
+def list_recipes(as_json: AsJson = False) -> None:
+    """Lists the recipes that come with LesionFed."""
     from common.recipe import load_recipe, shipped_recipes
 
-    if name is not None:
-        recipe = load_recipe(name)
-        print(recipe.canonical_json() if as_json else shipped_recipes()[name].read_text("utf-8"))
-        return
     loaded = {name: load_recipe(name) for name in shipped_recipes()}
     if as_json:
         rows = {
@@ -29,3 +41,100 @@ def recipes(
         return
     for name, recipe in loaded.items():
         print(f"{name:16} {recipe.sha256()[:12]}  {recipe.description}")
+
+
+@recipes.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A recipe that comes with LesionFed, or a file.")],
+    toml: Annotated[
+        bool, typer.Option("--toml", help="The file as it stands, to make your own from.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Shows every value of a recipe: stated in its paper, chosen by us, or the default.
+
+    Below it the methods that `lesionfed study` compares, and what `--scale small` changes.
+    """
+    from common.recipe import recipe_file
+
+    path = recipe_file(name)
+    if toml:
+        print(path.read_text(encoding="utf-8"), end="")
+        return
+    facts = _facts(name, path)
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        _show(facts)
+
+
+def _facts(name: str, path: Path) -> dict[str, Any]:
+    """The recipe, its variants and its small scale, each value with its mark, ready for JSON."""
+    from common.recipe import load_recipe, variants_of
+    from common.recipe_marks import leaves, marks
+    from common.settings import read_toml
+
+    recipe, table = load_recipe(name), read_toml(path)
+    marked, written = marks(path.read_text(encoding="utf-8")), leaves(table)
+
+    def row(key: str, value: object, place: str = "") -> dict[str, Any]:
+        mark = marked.get(f"{place}{key}")
+        kind = "default" if f"{place}{key}" not in written else None
+        return {
+            "key": key,
+            "value": value,
+            "kind": kind if mark is None else mark.kind,
+            "words": "" if mark is None else mark.words,
+        }
+
+    def rows(changes: Mapping[str, object], place: str) -> list[dict[str, Any]]:
+        return [row(key, value, place) for key, value in leaves(changes).items()]
+
+    return {
+        "name": recipe.name,
+        "description": recipe.description,
+        "sha256": recipe.sha256(),
+        "settings": rows(recipe.model_dump(mode="json", exclude={"name", "description"}), ""),
+        "variants": {
+            variant: rows(changes, f"variants.{variant}.")
+            for variant, changes in variants_of(name).items()
+        },
+        "small": rows(table.get("scale", {}).get("small", {}), "scale.small."),
+    }
+
+
+def _show(facts: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for line in (f"{facts['name']}  {facts['sha256'][:12]}", facts["description"]):
+        console.print(line, markup=False, highlight=False)
+    console.print(_table(facts["settings"], "settings"))
+    for variant, rows in facts["variants"].items():
+        console.print(_table(rows, f"variant {variant}"))
+    if facts["small"]:
+        console.print(_table(facts["small"], "what --scale small changes"))
+
+
+def _table(rows: list[dict[str, Any]], title: str) -> Any:
+    """The rows below the name of their section, so that keys stay short."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("key", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    table.add_column("whose choice", no_wrap=True)
+    table.add_column("in words", overflow="fold")
+    before = ""
+    for row in rows:
+        section, _, key = row["key"].partition(".")
+        if not key:
+            section, key = "", section
+        if section not in ("", before):
+            table.add_section()
+            table.add_row(escape(f"[{section}]"))
+        before = section
+        texts = (key, json.dumps(row["value"]), row["kind"] or "", row["words"])
+        table.add_row(*map(escape, texts))
+    return table

@@ -17,12 +17,13 @@ from rich.progress import (
 )
 
 from server.events import Event
+from server.report.run_record import TRAINING_PHASES
 
 
 class RunProgress:
     """A bar over all replies of all training rounds, and a word on what goes on now.
 
-    n_rounds   training rounds in all
+    n_rounds   training rounds in all, of both networks in a cascade
     n_sites    sites that train
     quiet      nothing is shown
     """
@@ -40,7 +41,6 @@ class RunProgress:
             disable=quiet,
         )
         self._task = self._progress.add_task("starting", total=n_rounds * n_sites)
-        self._finished = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -57,13 +57,24 @@ class RunProgress:
     def __call__(self, event: Event) -> None:
         """Takes one event in."""
         match event:
-            case {"event": "round-started", "phase": "training", "round": index}:
+            case {"event": "round-started", "phase": "training-second", "round": index}:
+                self._say(f"training, round {self._n_rounds // 2 + index} of {self._n_rounds}")
+            case {"event": "round-started", "phase": str(phase), "round": index} if (
+                phase in TRAINING_PHASES
+            ):
                 self._say(f"training, round {index} of {self._n_rounds}")
+            case {"event": "lesion-metric-step", "step": step, "n_steps": n_steps}:
+                self._say(f"the lesion metric learns, step {step} of {n_steps}")
+            case {"event": "lesion-metric", "mae": error, "spearman": correlation}:
+                self._progress.console.print(
+                    f"lesion metric: mean absolute error {shown(error)}, rank correlation "
+                    f"{shown(correlation)} on held-out pairs"
+                )
             case {"event": "round-started", "phase": phase}:
                 self._say(f"{phase}: reading every site's cases")
-            case {"event": "round-finished", "phase": "training"}:
+            case {"event": "round-finished", "phase": str(phase)} if phase in TRAINING_PHASES:
                 self._say("scoring the held-out sites")
-            case {"event": "reply", "phase": "training"}:
+            case {"event": "reply", "phase": str(phase)} if phase in TRAINING_PHASES:
                 self._progress.advance(self._task)
             case {"event": "site-failed", "site": site, "error": error, "code": code}:
                 self._progress.console.print(f"site {site} failed: {error} ({code})")

@@ -37,6 +37,22 @@ def simulate(
         list[str] | None,
         typer.Option(metavar="NAME=PATH", help="An unseen site, for the verdict alone."),
     ] = None,
+    alone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only this one of the sites trains, with the recipe's own rounds and steps.",
+        ),
+    ] = None,
+    lesion_masks: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="A folder of lesion masks for the recipes whose loss is learned from masks; "
+            "without it they are drawn.",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The run folder to make.")] = Path("runs/simulation"),
     resume: Annotated[
         Path | None, typer.Option(help="A run folder to go on with; no other setting is taken.")
@@ -46,6 +62,10 @@ def simulate(
         Literal["full", "small"],
         typer.Option(help="small: the recipe's own preset of sizes and steps for 2 cores."),
     ] = "full",
+    variant: Annotated[
+        str | None,
+        typer.Option(help="One of the methods that the recipe's file names to compare."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
     set_: Annotated[
         list[str] | None,
@@ -73,14 +93,19 @@ def simulate(
         sites = named_folders(site or [], option="--site")
         if not sites:
             raise ConfigError("want at least one --site NAME=PATH")
+        if alone is not None and alone not in sites:
+            raise ConfigError(f"--alone {alone}: want one of the sites {', '.join(sites)}")
+        if alone is not None:
+            sites = {alone: sites[alone]}
         folder = RunFolder(out)
         lay_out(
             folder,
-            load_recipe(recipe, scale=scale, overrides=overrides),
+            load_recipe(recipe, scale=scale, variant=variant, overrides=overrides),
             sites=sites,
             controls=named_folders(controls or [], option="--controls"),
             validation=named_folders(validation or [], option="--validation"),
             unseen=named_folders(held_out or [], option="--held-out"),
+            lesion_masks=lesion_masks,
         )
     _conduct(folder, quiet=quiet or as_json, images=images)
     if as_json:
@@ -109,11 +134,11 @@ def _conduct(folder: RunFolder, *, quiet: bool, images: bool) -> None:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # recorded as stopped, as Ctrl-C is
     n_sites = sum(site.trains for site in folder.consortium().sites)
-    n_rounds = folder.recipe().federation.rounds
+    n_rounds = folder.recipe().n_training_rounds
     if not quiet:
         typer.echo(
-            f"one machine, {n_sites} training sites; sums of {MIN_SUBJECTS} subject and "
-            "more may leave a site here (a hospital's default is 5)",
+            f"one machine, {n_sites} training site{'' if n_sites == 1 else 's'}; sums of "
+            f"{MIN_SUBJECTS} subject and more may leave a site here (a hospital's default is 5)",
             err=True,
         )
     with RunProgress(n_rounds=n_rounds, n_sites=n_sites, quiet=quiet) as progress:

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from common.imaging.bids import list_cases
 from server.case_row import CaseRow, Value, read_cases
 from server.evaluation_folder import EvaluationFolder
 from server.leave_site_out.plan import Plan, PlannedRun
 from server.leave_site_out.run import outcome_of
 from server.leave_site_out.study_folder import Judged, StudyFolder
+from server.study.planned import rows_without_result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class Cell:
 
 
 def read_cells(folder: StudyFolder) -> list[Cell]:
-    """Every cell of the matrix, in the order of the plan; the FLAIR threshold's come last.
+    """Every cell of the matrix, in the order of the plan; the intensity threshold's come last.
 
     The threshold is that of the federated run: tuned on the same training sites.
     """
@@ -64,11 +64,7 @@ def _cell(folder: StudyFolder, plan: Plan, run: PlannedRun, site: str, method: J
         file = evaluation.baseline_file if method == "baseline" else evaluation.cases_file
         rows = [row for row in read_cases(file) if row.site == site]
     else:
-        files = list_cases(plan.data[site], plan.recipe.task.modalities)
-        rows = [
-            CaseRow(site=site, subject=case.subject, session=case.session, failed="the run failed")
-            for case in files.cases
-        ]
+        rows = rows_without_result(site, plan.data[site], plan.recipe.task, reason="the run failed")
     return Cell(
         method=method,
         trained_on=run.trained_on,

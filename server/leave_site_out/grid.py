@@ -36,10 +36,13 @@ class Line:
     fields: tuple[Field, ...]
 
 
-def grid(cells: Sequence[Cell], *, sites: Sequence[str], metric: str) -> list[Line]:
+def grid(
+    cells: Sequence[Cell], *, sites: Sequence[str], metric: str, threshold_name: str
+) -> list[Line]:
     """The lines of the matrix: methods that left one site out, then every site's own network.
 
-    metric   a column of MatrixRow, in [0, 1]
+    metric           a column of MatrixRow, in [0, 1]
+    threshold_name   the baseline, such as "FLAIR threshold"
     """
     rows = matrix_rows(cells)
     lines = [
@@ -47,7 +50,7 @@ def grid(cells: Sequence[Cell], *, sites: Sequence[str], metric: str) -> list[Li
         for method, label in (
             ("federated", "federated, the other sites"),
             ("pooled", "pooled data of the other sites"),
-            ("baseline", "FLAIR threshold of the other sites"),
+            ("baseline", f"{threshold_name} of the other sites"),
         )
     ]
     lines.append(_line("one site alone, mean of these:", _means(cells), sites, metric))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from common.errors import ConfigError, RunFolderError
+from common.errors import ConfigError
 from common.recipe import Recipe
 from common.settings import Settings
 from common.wire.code_digest import code_digest
+from server.study.plan_file import NamedSite, read_plan_file, require_recipe_as_written
 
 Method = Literal["federated", "pooled", "local"]
 
@@ -42,15 +41,6 @@ class PlannedRun:
         if self.method == "local":
             return f"local, {self.trained_on[0]} alone"
         return f"{self.method}, without {self.tested_on[0]}"
-
-
-class NamedSite(Settings):
-    """One hospital of the study."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,54}$")]
-    """At most 55 characters, so that `without-NAME` is a run's name."""
-    data: Path
-    """The site's BIDS folder."""
 
 
 class Plan(Settings):
@@ -111,10 +101,6 @@ class Plan(Settings):
             }
         )
 
-    def as_json(self) -> bytes:
-        """What `plan.json` holds."""
-        return json.dumps(self.model_dump(mode="json"), indent=1).encode() + b"\n"
-
     def _without_one(self, method: Literal["federated", "pooled"]) -> Iterator[PlannedRun]:
         for name in self.names:
             yield PlannedRun(
@@ -161,22 +147,10 @@ def read_plan(path: Path) -> Plan:
 
     A later version that knows more settings of a recipe reads it all the same.
     """
-    try:
-        table = json.loads(path.read_bytes())
-        plan = Plan.from_table(table, where=str(path))
-    except FileNotFoundError:
-        raise RunFolderError(
-            f"{path}: no such file, so {path.parent} is no leave-site-out study. Give the folder "
-            "that `lesionfed leave-site-out --out` named."
-        ) from None
-    except (OSError, ValueError, ConfigError) as error:
-        raise RunFolderError(f"{path} cannot be read as a plan. {error}") from None
-    written = json.dumps(table["recipe"], sort_keys=True, separators=(",", ":"))
-    if hashlib.sha256(written.encode()).hexdigest() != plan.recipe_sha256:
-        raise RunFolderError(
-            f"{path}: its recipe is not the one that the study began with (recipe_sha256). Put it "
-            "back as it was, or start a new study with another --out."
-        )
+    plan, table = read_plan_file(
+        path, Plan, study="leave-site-out study", command="lesionfed leave-site-out"
+    )
+    require_recipe_as_written(path, table["recipe"], plan.recipe_sha256)
     return plan
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,12 @@ from common.metrics.presets import preset
 from server.leave_site_out.cells import Cell, rows_of
 from server.leave_site_out.grid import grid
 from server.leave_site_out.plan import PlannedRun
-from server.leave_site_out.run import Outcome, outcome_of
-from server.leave_site_out.study_folder import StudyFolder
+from server.leave_site_out.run import outcome_of
+from server.leave_site_out.study_folder import Judged, StudyFolder
 from server.leave_site_out.table import METHODS, table_rows
-from server.leave_site_out.verdict import NAMES, verdict
+from server.leave_site_out.verdict import method_names, verdict
 from server.site_summary import SiteSummary, summarize_sites, worst_site
+from server.study.many_runs import Outcome
 
 METRIC_NAMES = {
     "dice": "Dice",
@@ -42,6 +43,7 @@ class RunLine:
 def write_page_of(folder: StudyFolder, cells: Sequence[Cell]) -> None:
     """Writes the page of the study from its cells; the runs' own reports are linked, not held."""
     plan = folder.plan()
+    names = method_names(plan.recipe.task)
     table = table_rows(cells)
     runs = [
         RunLine(
@@ -56,18 +58,21 @@ def write_page_of(folder: StudyFolder, cells: Sequence[Cell]) -> None:
     values: dict[str, Any] = {
         "name": folder.path.resolve().name,
         "plan": plan,
-        "names": NAMES,
+        "names": names,
         "metric_names": METRIC_NAMES,
         "chart": None if chart.is_empty else (svg_uri(chart.svg()), chart.in_words()),
-        "verdict": verdict(cells, table),
+        "verdict": verdict(cells, table, names=names),
         "runs": runs,
         "failed": [line for line in runs if line.outcome.failed is not None],
         "grids": [
-            (title, grid(cells, sites=plan.names, metric=metric))
+            (
+                title,
+                grid(cells, sites=plan.names, metric=metric, threshold_name=names["baseline"]),
+            )
             for title, metric in (("Mean Dice", "dice_mean"), ("Mean lesion F1", "lesion_f1_mean"))
         ],
         "table": table,
-        "by_site": _by_site(cells, plan.names),
+        "by_site": _by_site(cells, plan.names, names),
         "definition": preset(plan.recipe.evaluation.preset),
         "recipe": json.dumps(plan.recipe.model_dump(mode="json"), indent=1),
     }
@@ -101,7 +106,7 @@ def federated_cases(cells: Sequence[Cell]) -> Raincloud:
 
 
 def _by_site(
-    cells: Sequence[Cell], sites: Sequence[str]
+    cells: Sequence[Cell], sites: Sequence[str], names: Mapping[Judged, str]
 ) -> list[tuple[str, list[tuple[str, SiteSummary]]]]:
     """Site -> each method's name and summary there; a method without a row there is absent."""
     summaries = {
@@ -109,6 +114,6 @@ def _by_site(
         for method in METHODS
     }
     return [
-        (site, [(NAMES[m], found[site]) for m, found in summaries.items() if site in found])
+        (site, [(names[m], found[site]) for m, found in summaries.items() if site in found])
         for site in sites
     ]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from common.errors import RunFolderError
-from common.whole_file import write_whole
 from server.leave_site_out.plan import Method, Plan, PlannedRun, read_plan
 from server.run_folder import RunFolder
+from server.study.plan_file import begin_study
 
 Judged = Literal[Method, "baseline"]
-"""What gets scores: the three kinds of network, and the FLAIR threshold."""
+"""What gets scores: the three kinds of network, and the intensity threshold."""
 
 
 class StudyFolder:
@@ -60,33 +59,18 @@ class StudyFolder:
 
         RunFolderError names what differs.
         """
-        if self.plan_file.exists():
-            self._require_the_same(plan, read_plan(self.plan_file))
-            return
-        visible = (
-            path for path in self.path.glob("*") if path.name[0] != "."
-        )  # a cut leaves a dot
-        if any(visible):
-            raise RunFolderError(
-                f"{self.path} is not empty and holds no leave-site-out study. Choose another --out."
-            )
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(self.plan_file, plan.as_json())
+        begin_study(
+            self.plan_file,
+            plan,
+            kind="leave-site-out study",
+            read=read_plan,
+            in_words={
+                "recipe": "the recipe",
+                "code_digest": "LesionFed's own code",
+                "sites": "the sites",
+            },
+        )
 
     def plan(self) -> Plan:
         """The plan the study began with."""
         return read_plan(self.plan_file)
-
-    def _require_the_same(self, plan: Plan, begun: Plan) -> None:
-        names = {
-            "recipe": "the recipe",
-            "code_digest": "LesionFed's own code",
-            "sites": "the sites",
-        }
-        differ = [what for key, what in names.items() if getattr(plan, key) != getattr(begun, key)]
-        if differ:
-            raise RunFolderError(
-                f"{self.path}: the study in it began with another plan ({', '.join(differ)} "
-                "differ), and its networks would not be comparable. Choose another --out, or go "
-                "on with the study as it began: --resume takes none of the other settings."
-            )

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from common.recipe import Task
+from common.task_words import threshold_name
 from server.leave_site_out.cells import Cell, rows_of
 from server.leave_site_out.study_folder import Judged
 from server.leave_site_out.table import TableRow
 from server.site_summary import summarize_sites
 
-NAMES: dict[Judged, str] = {
-    "federated": "Federated",
-    "pooled": "Pooled data",
-    "local": "One site alone",
-    "baseline": "FLAIR threshold",
-}
+
+def method_names(task: Task) -> dict[Judged, str]:
+    """Method -> how a reader knows it, in reading order."""
+    return {
+        "federated": "Federated",
+        "pooled": "Pooled data",
+        "local": "One site alone",
+        "baseline": threshold_name(task),
+    }
 
 
-def verdict(cells: Sequence[Cell], table: Sequence[TableRow]) -> list[str]:
+def verdict(
+    cells: Sequence[Cell], table: Sequence[TableRow], *, names: Mapping[Judged, str]
+) -> list[str]:
     """One sentence on the federated networks, then one on each method beside them."""
     dice = {row.method: row for row in table if row.metric == "dice"}
     federated = dice.get("federated")
@@ -32,12 +39,13 @@ def verdict(cells: Sequence[Cell], table: Sequence[TableRow]) -> list[str]:
             f" Its worst site is {federated.worst_site} ({federated.worst_site_mean:.3f})."
         )
     return sentences + [
-        _beside(cells, federated, row) for row in dice.values() if row.method != "federated"
+        _beside(cells, federated, row, names[row.method])
+        for row in dice.values()
+        if row.method != "federated"
     ]
 
 
-def _beside(cells: Sequence[Cell], federated: TableRow, other: TableRow) -> str:
-    name = NAMES[other.method]
+def _beside(cells: Sequence[Cell], federated: TableRow, other: TableRow, name: str) -> str:
     if other.mean is None or federated.mean is None:
         return f"{name}: no defined Dice."
     mine, theirs = rows_of(cells, "federated"), rows_of(cells, other.method)

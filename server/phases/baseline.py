@@ -53,6 +53,8 @@ class BaselinePhase:
                 )
             dice_sums[site] = np.array(reply.dice_sums)
             n_cases += reply.n_cases
+            parts = {part: dataclasses.asdict(facts) for part, facts in reply.parts.items()}
+            self._events.record("site-split", site=site, parts=parts)
             return {"n_cases": reply.n_cases}
 
         yield Exchange(

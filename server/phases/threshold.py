@@ -1,4 +1,4 @@
-"""Last phase: the decision threshold, from sums over the cases that training sites keep back."""
+"""After training: the decision threshold, from sums over cases that the training sites keep."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class ThresholdPhase:
 
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state with the choice in it; as it was where no site had a case to give."""
-        model = self._selected(state)
+        model = selected_model(self._model_file, state)
         sums: dict[str, ThresholdSums] = {}
 
         def fold(site: str, reply: ThresholdReply) -> Mapping[str, object]:
-            sums[site] = _sums_of(site, reply)
+            sums[site] = sums_of(site, reply, THRESHOLDS)
             return {"n_cases": reply.n_cases}
 
         yield Exchange(
@@ -59,6 +59,7 @@ class ThresholdPhase:
                 assignment=assignment,
                 template=model.template,
                 parameters=dict(model.parameters),
+                part="threshold",
                 thresholds=THRESHOLDS,
             ),
             reply=ThresholdReply,
@@ -80,23 +81,24 @@ class ThresholdPhase:
             self._events.record("threshold-chosen", **dataclasses.asdict(choice))
         return dataclasses.replace(state, threshold_choice=choice)
 
-    def _selected(self, state: RunState) -> Model:
-        """The selected round's model; RunFolderError where the file holds another."""
-        model = read_model(self._model_file)
-        wanted = None if state.selected is None else state.selected.round_index
-        if model.round_index != wanted:
-            raise RunFolderError(
-                f"{self._model_file}: want the selected round {wanted}, found round "
-                f"{model.round_index}. Was the file replaced? Start the run anew in another folder."
-            )
-        return model
+
+def selected_model(model_file: Path, state: RunState) -> Model:
+    """The selected round's model; RunFolderError where the file holds another."""
+    model = read_model(model_file)
+    wanted = None if state.selected is None else state.selected.round_index
+    if model.round_index != wanted:
+        raise RunFolderError(
+            f"{model_file}: want the selected round {wanted}, found round "
+            f"{model.round_index}. Was the file replaced? Start the run anew in another folder."
+        )
+    return model
 
 
-def _sums_of(site: str, reply: ThresholdReply) -> ThresholdSums:
+def sums_of(site: str, reply: ThresholdReply, thresholds: tuple[float, ...]) -> ThresholdSums:
     """The site's sums; UpdateRejected where they cannot be sums over so many cases."""
     try:
         return ThresholdSums(
-            thresholds=THRESHOLDS,
+            thresholds=thresholds,
             dice=reply.dice_sums,
             lesion_f1=reply.lesion_f1_sums,
             n_dice=reply.n_dice,

@@ -1,4 +1,4 @@
-"""Third phase: federated averaging of the segmentation network and the site head."""
+"""Training: the network and the site head go out, what the sites learned comes back as one."""
 
 from __future__ import annotations
 
@@ -7,21 +7,28 @@ from collections.abc import Generator, Mapping
 
 from common.learning.model import initial_parameters
 from common.recipe import Recipe
-from common.wire.messages import SiteUpdate, TrainRequest
+from common.wire.messages import SiteUpdate, Stage, TrainRequest
 from server.aggregation.federated_averaging import moved, norm, weight_of
+from server.aggregation.registry import AGGREGATIONS
 from server.rounds.exchange import Exchange
-from server.rounds.fold import WeightedMean
 from server.run_state import RunState
 
 
 class TrainingPhase:
-    """`federation.rounds` rounds of one exchange: parameters out, changes back, their mean."""
+    """`federation.rounds` rounds of one exchange: parameters out, changes back, one aggregate.
 
-    name = "training"
+    stage   whole: everything trains; first, second: one of a cascade's networks, the other stays
+    """
 
-    def __init__(self, recipe: Recipe, *, n_sites: int) -> None:
+    def __init__(self, recipe: Recipe, *, n_sites: int, stage: Stage = "whole") -> None:
         self._recipe = recipe
         self._n_sites = n_sites
+        self._stage = stage
+
+    @property
+    def name(self) -> str:
+        """`training`, with the stage where there are two."""
+        return "training" if self._stage == "whole" else f"training-{self._stage}"
 
     @property
     def n_rounds(self) -> int:
@@ -29,24 +36,31 @@ class TrainingPhase:
         return self._recipe.federation.rounds
 
     def begin(self, state: RunState) -> RunState:
-        """The state with freshly drawn parameters, the same for every site."""
+        """The state with freshly drawn parameters, the same for every site.
+
+        The second stage goes on from the parameters of the first, and counts its rounds on.
+        """
+        if self._stage == "second":
+            return dataclasses.replace(state, rounds_before=self._recipe.federation.rounds)
         parameters = initial_parameters(self._recipe, n_sites=self._n_sites)
         return dataclasses.replace(state, parameters=parameters)
 
     def is_judged(self, round_index: int) -> bool:
-        """Before the first round, after every so many, and after the last."""
+        """Before the first round of a run, after every so many, and after the last."""
+        if round_index == 0 and self._stage == "second":
+            return False
         return (
             round_index % self._recipe.federation.evaluate_every == 0
             or round_index == self.n_rounds
         )
 
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
-        """The state with the parameters moved by the sites' weighted mean change."""
-        mean = WeightedMean(state.parameters)
+        """The state with the parameters moved by the aggregate of the sites' changes."""
+        aggregate = AGGREGATIONS[self._recipe.federation.aggregation](state.parameters)
         weighting = self._recipe.federation.weighting
 
         def fold(site: str, update: SiteUpdate) -> Mapping[str, object]:
-            mean.add(site, update.change, weight_of(update, weighting))
+            aggregate.add(site, update.change, weight_of(update, weighting))
             facts = {
                 field.name: getattr(update, field.name)
                 for field in dataclasses.fields(update)
@@ -56,10 +70,14 @@ class TrainingPhase:
 
         yield Exchange(
             request=lambda assignment: TrainRequest(
-                assignment=assignment, template=state.template, parameters=state.parameters
+                assignment=assignment,
+                template=state.template,
+                parameters=state.parameters,
+                stage=self._stage,
+                lesion_metric=state.lesion_metric,
             ),
             reply=SiteUpdate,
             fold=fold,
             training_only=True,
         )
-        return dataclasses.replace(state, parameters=moved(state.parameters, mean.result()))
+        return dataclasses.replace(state, parameters=moved(state.parameters, aggregate.result()))

@@ -24,7 +24,7 @@ WHAT = {
     "sites.json": "which sites trained, chose and judged",
     "definition.json": "what counted as a lesion and when it counted as found",
     "tables/cases.csv": "the network: one row a planned case; undefined is empty",
-    "tables/baseline.csv": "the FLAIR threshold on the same cases",
+    "tables/baseline.csv": "the intensity threshold on the same cases",
     "tables/lesions.csv": "one row a lesion, of the reference and of the prediction",
     "tables/thresholds.csv": "counts of voxels and lesions at 19 decision thresholds, by case",
     "tables/probabilities.csv": "voxels and lesion voxels by predicted probability, by case",

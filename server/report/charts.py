@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from common.figures.curves import Chart, Curve
 from server.report.run_record import RunRecord
 from server.report.verdict import SiteVerdict, summarize
 
 
-def run_charts(record: RunRecord, unseen: list[SiteVerdict]) -> list[Chart]:
-    """Every chart that has something to show, in reading order."""
+def run_charts(record: RunRecord, unseen: list[SiteVerdict], *, threshold_name: str) -> list[Chart]:
+    """Every chart that has something to show, in reading order.
+
+    threshold_name   the baseline, such as "FLAIR threshold"
+    """
     chosen = record.selected.round if record.selected else None
     charts = [
         Chart(
@@ -23,7 +28,7 @@ def run_charts(record: RunRecord, unseen: list[SiteVerdict]) -> list[Chart]:
             y_label="mean Dice",
             curves=[*_held_out(record, "dice"), *_own_validation(record)],
             y_range=(0.0, 1.0),
-            levels=_thresholds(unseen, "dice"),
+            levels=_thresholds(unseen, "dice", threshold_name),
             marked_round=chosen,
         ),
         Chart(
@@ -31,7 +36,15 @@ def run_charts(record: RunRecord, unseen: list[SiteVerdict]) -> list[Chart]:
             y_label="mean lesion F1",
             curves=_held_out(record, "lesion_f1"),
             y_range=(0.0, 1.0),
-            levels=_thresholds(unseen, "lesion_f1"),
+            levels=_thresholds(unseen, "lesion_f1", threshold_name),
+            marked_round=chosen,
+        ),
+        Chart(
+            title="Lesion F1 of the training patches: estimated and true",
+            y_label="mean of the round",
+            curves=_estimated_and_true(record),
+            y_range=(0.0, 1.0),
+            levels={},
             marked_round=chosen,
         ),
         Chart(
@@ -42,7 +55,11 @@ def run_charts(record: RunRecord, unseen: list[SiteVerdict]) -> list[Chart]:
             marked_round=chosen,
         ),
     ]
-    return [chart for chart in charts if not chart.is_empty]
+    between = record.second_network_after
+    divided = {} if between is None else {between: "second network"}
+    return [
+        dataclasses.replace(chart, divided_after=divided) for chart in charts if not chart.is_empty
+    ]
 
 
 def _by_site(record: RunRecord, fact: str) -> list[Curve]:
@@ -56,6 +73,21 @@ def _by_site(record: RunRecord, fact: str) -> list[Curve]:
             rounds, values = zip(*pairs, strict=True)
             curves.append(Curve(label=site, rounds=rounds, values=values))
     return curves
+
+
+def _estimated_and_true(record: RunRecord) -> list[Curve]:
+    """Two curves a site that trains with the lesion metric: what its network says, and the truth.
+
+    Where they drift apart, the segmenter has left the masks that the network learned from.
+    """
+    estimated = {curve.label: curve for curve in _by_site(record, "estimated_lesion_f1")}
+    true = {curve.label: curve for curve in _by_site(record, "true_lesion_f1")}
+    return [
+        dataclasses.replace(curve, label=f"{site} ({kind})", companion=kind == "true")
+        for site in estimated
+        for kind, curve in (("estimated", estimated[site]), ("true", true[site]))
+        if curve.defined
+    ]
 
 
 def _own_validation(record: RunRecord) -> list[Curve]:
@@ -92,10 +124,10 @@ def _held_out(record: RunRecord, metric: str) -> list[Curve]:
     return curves
 
 
-def _thresholds(unseen: list[SiteVerdict], metric: str) -> dict[str, float]:
+def _thresholds(unseen: list[SiteVerdict], metric: str, name: str) -> dict[str, float]:
     levels: dict[str, float] = {}
     for verdict in unseen:
         level = verdict.baseline.metric(metric).mean if verdict.baseline else None
         if level is not None:
-            levels[f"{verdict.site}: FLAIR threshold"] = level
+            levels[f"{verdict.site}: {name}"] = level
     return levels

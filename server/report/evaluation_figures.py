@@ -29,6 +29,7 @@ from common.metrics.size_classes import SizeClass, by_size
 from common.metrics.threshold_choice import ThresholdChoice, sum_cases
 from common.metrics.threshold_sweep import ThresholdCounts
 from common.metrics.volume_agreement import volume_agreement
+from common.task_words import TaskWords
 from server.case_row import CaseRow
 from server.compare.bca import LEVEL
 from server.compare.cases import RunCases, shared_cases
@@ -39,7 +40,7 @@ from server.site_summary import summarize_sites, worst_site
 T = TypeVar("T")
 ALL = "all unseen sites"
 SHARED_METRICS = ("dice", "lesion_f1", "lesion_sensitivity", "lesion_ppv")
-"""Metrics without a unit in which network and FLAIR threshold are set side by side."""
+"""Metrics without a unit in which network and intensity threshold are set side by side."""
 
 
 class Drawing(Protocol):
@@ -57,7 +58,7 @@ class Drawing(Protocol):
 class Evaluation:
     """One evaluation, read once for all of its figures.
 
-    cases, baseline   the rows of the network and of the FLAIR threshold
+    cases, baseline   the rows of the network and of the intensity threshold
     sweeps, sizes, probabilities   by case; lesions by size class over all cases
     threshold         the decision threshold in use
     """
@@ -74,14 +75,17 @@ class Evaluation:
         """The judged sites, in the order of the table."""
         return list(dict.fromkeys(row.site for row in self.cases))
 
-    def comparison(self) -> Comparison | None:
-        """The network against the FLAIR threshold; None where either scored nothing, or others."""
+    def comparison(self, threshold_name: str) -> Comparison | None:
+        """The network against the threshold; None where either scored nothing, or other cases.
+
+        threshold_name   such as "FLAIR threshold"
+        """
         if not self.baseline or {_key(r) for r in self.baseline} != {_key(r) for r in self.cases}:
             return None
         known = {name for row in (*self.cases, *self.baseline) for name in row.metrics}
         if not known.issuperset(SHARED_METRICS):
             return None
-        runs = [RunCases("FLAIR threshold", _by_key(self.baseline))]
+        runs = [RunCases(threshold_name, _by_key(self.baseline))]
         runs.append(RunCases("network", _by_key(self.cases)))
         return compare(shared_cases(runs, common_only=False), metrics=SHARED_METRICS)
 
@@ -102,17 +106,22 @@ def read_evaluation(folder: EvaluationFolder) -> Evaluation | None:
 
 
 def evaluation_drawings(
-    judged: Evaluation, choice: ThresholdChoice | None, comparison: Comparison | None
+    judged: Evaluation,
+    choice: ThresholdChoice | None,
+    comparison: Comparison | None,
+    *,
+    words: TaskWords,
 ) -> dict[str, Drawing]:
     """File stem -> chart, in reading order; a chart without anything to show is left out.
 
     choice   the sweep on training sites that the threshold comes from, if one was made
+    words    how what was segmented is called
     """
     drawings: dict[str, Drawing] = {
         "dice-by-site": _raincloud(judged, "dice", "Dice by site"),
         "lesion-f1-by-site": _raincloud(judged, "lesion_f1", "Lesion F1 by site"),
         "lesion-size": SizeChart(
-            title="Lesions found and confirmed, by size", classes=judged.sizes
+            title=f"{words.lesions.capitalize()} found and confirmed, by size", classes=judged.sizes
         ),
         "froc": FrocChart(
             title="FROC",
@@ -128,11 +137,11 @@ def evaluation_drawings(
             threshold=judged.threshold,
         ),
         "threshold": _threshold_chart(judged, choice),
-        "reliability": _reliability_chart(judged),
+        "reliability": _reliability_chart(judged, words.region),
         "volume-agreement": _bland_altman(judged),
     }
     if comparison is not None:
-        drawings["network-minus-threshold"] = _differences(comparison)
+        drawings["network-minus-threshold"] = _differences(comparison, words.threshold)
     return {stem: chart for stem, chart in drawings.items() if not chart.is_empty}
 
 
@@ -214,13 +223,14 @@ def _threshold_chart(judged: Evaluation, choice: ThresholdChoice | None) -> Thre
     )
 
 
-def _reliability_chart(judged: Evaluation) -> ReliabilityChart:
+def _reliability_chart(judged: Evaluation, region: str) -> ReliabilityChart:
     counts = _pooled(list(judged.probabilities.values()))
     return ReliabilityChart(
         title="Reliability of the probabilities",
         bins=reliability(counts),
         error=expected_calibration_error(counts),
         suspected_error=suspected_calibration_error(counts),
+        region=region,
     )
 
 
@@ -238,11 +248,11 @@ def _bland_altman(judged: Evaluation) -> BlandAltman:
     )
 
 
-def _differences(comparison: Comparison) -> PairedDifferences:
+def _differences(comparison: Comparison, threshold_name: str) -> PairedDifferences:
     return PairedDifferences(
-        title="Network against FLAIR threshold, case by case",
+        title=f"Network against {threshold_name}, case by case",
         first="network",
-        second="FLAIR threshold",
+        second=threshold_name,
         interval=f"{LEVEL:.0%} BCa interval",
         metrics=[
             MetricDifference(

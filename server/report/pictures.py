@@ -38,8 +38,11 @@ class Pictures:
     viewer: Markup | None = None
 
 
-def pictures_of(folder: EvaluationFolder, rows: Sequence[CaseRow]) -> Pictures:
-    """The pictures that evaluation left of these rows' cases."""
+def pictures_of(folder: EvaluationFolder, rows: Sequence[CaseRow], *, images: str) -> Pictures:
+    """The pictures that evaluation left of these rows' cases.
+
+    images   what is seen on them beside the masks, such as "FLAIR"
+    """
     drawn = {
         f"{row.site}: {row.name}": row
         for row in rows
@@ -50,9 +53,11 @@ def pictures_of(folder: EvaluationFolder, rows: Sequence[CaseRow]) -> Pictures:
     kept = [folder.viewer_file(drawn[title].site, drawn[title].name) for title in places]
     volumes = [file.read_bytes() for file in kept if file.exists()]
     return Pictures(
-        chosen=[_picture(folder, drawn[title], title, place) for title, place in places.items()],
+        chosen=[
+            _picture(folder, drawn[title], title, place, images) for title, place in places.items()
+        ],
         others=[
-            _picture(folder, row, title, None)
+            _picture(folder, row, title, None, images)
             for title, row in sorted(drawn.items())
             if title not in places
         ],
@@ -60,12 +65,14 @@ def pictures_of(folder: EvaluationFolder, rows: Sequence[CaseRow]) -> Pictures:
     )
 
 
-def _picture(folder: EvaluationFolder, row: CaseRow, title: str, place: str | None) -> Picture:
+def _picture(
+    folder: EvaluationFolder, row: CaseRow, title: str, place: str | None, images: str
+) -> Picture:
     dice = row.metric("dice")
     shown = "undefined" if dice is None else f"{dice:.3f}"
     return Picture(
         title=f"{title}, Dice {shown}",
         place=place,
         source=png_uri(folder.picture_file(row.site, row.name).read_bytes()),
-        alt=f"Slices of {row.name} of {row.site}: FLAIR, reference, prediction. Dice {shown}.",
+        alt=f"Slices of {row.name} of {row.site}: {images}, reference, prediction. Dice {shown}.",
     )

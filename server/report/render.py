@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from common.errors import ConfigError, RunFolderError
 from common.figures.page import rendered_page, svg_uri, write_page
 from common.figures.viewer import script_digest
 from common.metrics.presets import LesionDefinition, preset
 from common.metrics.threshold_choice import ThresholdChoice
+from common.recipe import Preprocessing, Task
 from common.settings import read_toml
+from common.task_words import UNKNOWN, TaskWords, task_words
 from server.case_row import as_csv
 from server.compare.paired import Comparison
 from server.evaluation_folder import EvaluationFolder
@@ -63,14 +67,18 @@ def write_report(run_folder: Path, *, images: bool = True, bundle: Path | None =
     record = read_run(run_folder / "events.jsonl")
     evaluation = EvaluationFolder(run_folder / "evaluation")
     judged = read_evaluation(evaluation)
-    comparison = None if judged is None else judged.comparison()
-    figures = _figures(record, judged, comparison)
-    pictures = pictures_of(evaluation, judged.cases) if images and judged else Pictures()
+    words = _words(run_folder / "recipe.toml")
+    comparison = None if judged is None else judged.comparison(words.threshold)
+    figures = _figures(record, judged, comparison, words)
+    pictures = Pictures()
+    if images and judged:
+        pictures = pictures_of(evaluation, judged.cases, images=words.images)
     html = rendered_page(
         "report.html.j2",
         package="server.report",
         values=_values(record, run_folder)
         | {
+            "words": words,
             "figures": figures,
             "comparison": comparison,
             "pictures": pictures,
@@ -88,26 +96,34 @@ def write_report(run_folder: Path, *, images: bool = True, bundle: Path | None =
 
 
 def _figures(
-    record: RunRecord, judged: Evaluation | None, comparison: Comparison | None
+    record: RunRecord,
+    judged: Evaluation | None,
+    comparison: Comparison | None,
+    words: TaskWords,
 ) -> dict[str, Figure]:
     """File stem -> chart: the curves of the rounds, then the verdict."""
     unseen = [site_verdict(record, site) for site in record.sites("unseen")]
     drawings: dict[str, Drawing] = {
-        f"round-{chart.title.lower().replace(' ', '-').replace(chr(39), '')}": chart
-        for chart in run_charts(record, unseen)
+        f"round-{_stem(chart.title)}": chart
+        for chart in run_charts(record, unseen, threshold_name=words.threshold)
     }
-    tested = where_tested(_mean_dice(record), own=record.sites("train"))
+    tested = where_tested(_mean_dice(record, words.threshold), own=record.sites("train"))
     if not tested.is_empty:
         drawings["tested-where"] = tested
     if judged is not None:
-        drawings |= evaluation_drawings(judged, _choice(record), comparison)
+        drawings |= evaluation_drawings(judged, _choice(record), comparison, words=words)
     return {
         stem: Figure(title=drawing.title, svg=drawing.svg(), alt=drawing.in_words())
         for stem, drawing in drawings.items()
     }
 
 
-def _mean_dice(record: RunRecord) -> dict[str, dict[str, float | None]]:
+def _stem(title: str) -> str:
+    """The title as part of a file's name: "Site's Dice" as sites-dice."""
+    return title.lower().replace(" ", "-").translate({ord(character): None for character in "':,"})
+
+
+def _mean_dice(record: RunRecord, threshold_name: str) -> dict[str, dict[str, float | None]]:
     """Method -> site -> mean Dice: held-out sites, and what the training sites kept back."""
     rows: dict[str, dict[str, float | None]] = {}
     for role in ("unseen", "validation"):
@@ -115,7 +131,7 @@ def _mean_dice(record: RunRecord) -> dict[str, dict[str, float | None]]:
             verdict = site_verdict(record, site)
             for method, summary in (
                 ("network", verdict.network),
-                ("FLAIR threshold", verdict.baseline),
+                (threshold_name, verdict.baseline),
                 ("before training", verdict.untrained),
             ):
                 of_method = rows.setdefault(method, {})
@@ -154,7 +170,8 @@ def bundled_files(
     }
     held = {name: path.read_bytes() for name, path in files.items() if path.exists()}
     drawn = {f"figures/{stem}.svg": figure.svg.encode() for stem, figure in figures.items()}
-    held["tables/rounds.csv"] = as_csv(_curve_rows(record))
+    words = _words(folder.recipe_file)
+    held["tables/rounds.csv"] = as_csv(_curve_rows(record, words.threshold))
     if (choice := _choice(record)) is not None:
         held["tables/kept-back.csv"] = as_csv(
             {"threshold": threshold, "mean_dice": dice, "mean_lesion_f1": lesion_f1}
@@ -166,12 +183,12 @@ def bundled_files(
     return {"report.html": html.encode(), "sites.json": sites.encode(), **held, **drawn}
 
 
-def _curve_rows(record: RunRecord) -> list[dict[str, Any]]:
+def _curve_rows(record: RunRecord, threshold_name: str) -> list[dict[str, Any]]:
     """Every point of the charts by round."""
     unseen = [site_verdict(record, site) for site in record.sites("unseen")]
     return [
         {"chart": chart.title, "line": curve.label, "round": at, "value": value}
-        for chart in run_charts(record, unseen)
+        for chart in run_charts(record, unseen, threshold_name=threshold_name)
         for curve in chart.curves
         for at, value in curve.defined
     ]
@@ -200,6 +217,16 @@ def collapsed_sites(record: RunRecord) -> list[str]:
     return [
         site for site, spread in spreads.items() if spread is not None and spread < COLLAPSED_SPREAD
     ]
+
+
+def _words(recipe_file: Path) -> TaskWords:
+    """How what the recipe looks for is called; in general words where the folder does not say."""
+    try:
+        table = read_toml(recipe_file)
+        task = Task.model_validate(table["task"])
+        return task_words(task, Preprocessing.model_validate(table.get("preprocessing", {})))
+    except (ConfigError, KeyError, ValidationError):
+        return UNKNOWN
 
 
 def _definition(recipe_file: Path) -> LesionDefinition | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from common.imaging.preprocessing.nyul import PERCENTILES
 from server.case_row import CaseRow, Value
 
 Method = Literal["network", "baseline"]
+
+TRAINING_PHASES = ("training", "training-first", "training-second")
 
 
 class Recorded(BaseModel):
@@ -76,6 +79,23 @@ class SiteDescribed(Event):
     n_controls: int | None = None
     lesion_volume_ml: Value = None
     n_findings: dict[str, int]
+
+
+class SitePart(Recorded):
+    """What one part of a site's split holds; n_cases: with and without lesions."""
+
+    n_subjects: int
+    n_cases: int
+    n_lesions: int
+    lesion_volume_ml: float
+
+
+class SiteSplit(Event):
+    """How a training site dealt its cases. parts: such as training or test -> what it holds."""
+
+    event: Literal["site-split"]
+    site: str
+    parts: dict[str, SitePart]
 
 
 class TemplateMade(Event):
@@ -150,12 +170,25 @@ class RoundFinished(Event):
 
 
 class BaselineTuned(Event):
-    """The FLAIR threshold that does best at the training sites, in standard deviations."""
+    """The intensity threshold that does best at the training sites, in standard deviations."""
 
     event: Literal["baseline-threshold"]
     modality: str
     threshold_z: float
     mean_dice: Value = None
+
+
+class LesionMetric(Event):
+    """The network that learned lesion F1, on pairs of masks that it was not trained on.
+
+    mae, bias, spearman   of its estimates beside the true values
+    """
+
+    event: Literal["lesion-metric"]
+    n_pairs: int
+    mae: float
+    bias: float
+    spearman: Value = None
 
 
 class ThresholdChosen(Event):
@@ -182,6 +215,16 @@ class ThresholdKept(Event):
     event: Literal["threshold-kept"]
     threshold: float
     reason: str
+
+
+class SiteTest(Event):
+    """The model on the cases that training sites kept for a test; means over the cases."""
+
+    event: Literal["site-test"]
+    threshold: float
+    n_cases: int
+    mean_dice: Value = None
+    mean_lesion_f1: Value = None
 
 
 class Evaluated(Event):
@@ -228,14 +271,17 @@ Known = (
     RunStarted
     | RunResumed
     | SiteDescribed
+    | SiteSplit
     | TemplateMade
     | RoundStarted
     | Reply
     | SiteFailed
     | RoundFinished
     | BaselineTuned
+    | LesionMetric
     | ThresholdChosen
     | ThresholdKept
+    | SiteTest
     | Evaluated
     | Selected
     | RunFinished
@@ -267,6 +313,13 @@ class Round:
         sizes = [r.size_bytes for r in self.replies.values() if r.size_bytes is not None]
         return sum(sizes) if sizes else None
 
+    @property
+    def n_negatives(self) -> int | None:
+        """Hard negatives that a cascade's sites found, in voxels; None in other rounds."""
+        counts = [r.fact("n_negatives") for r in self.replies.values()]
+        told = [int(count) for count in counts if count is not None]
+        return sum(told) if told else None
+
 
 @dataclass(slots=True)
 class RunRecord:
@@ -281,19 +334,41 @@ class RunRecord:
     last_time: datetime
     n_resumed: int = 0
     descriptions: dict[str, SiteDescribed] = field(default_factory=dict)
+    splits: dict[str, SiteSplit] = field(default_factory=dict)
     template: TemplateMade | None = None
     rounds: dict[tuple[str, int], Round] = field(default_factory=dict)
     threshold: BaselineTuned | None = None
+    lesion_metric: LesionMetric | None = None
     decision_threshold: ThresholdChosen | ThresholdKept | None = None
+    site_test: SiteTest | None = None
     evaluations: dict[tuple[str, Method, int], Evaluated] = field(default_factory=dict)
     selected: Selected | None = None
     finished: RunFinished | None = None
 
     @property
     def training(self) -> list[Round]:
-        """The training rounds, in order."""
-        rounds = [r for r in self.rounds.values() if r.phase == "training"]
-        return sorted(rounds, key=lambda r: r.index)
+        """The training rounds, in order; those of a cascade's second network count on."""
+        rounds: list[Round] = []
+        for phase in TRAINING_PHASES:
+            of_phase = [r for r in self.rounds.values() if r.phase == phase]
+            before = rounds[-1].index if rounds else 0
+            rounds += [
+                dataclasses.replace(r, index=r.index + before)
+                for r in sorted(of_phase, key=lambda r: r.index)
+            ]
+        return rounds
+
+    @property
+    def second_network_after(self) -> int | None:
+        """The last training round of a cascade's first network; None before the second one's."""
+        first = [r.index for r in self.rounds.values() if r.phase == TRAINING_PHASES[1]]
+        second = any(r.phase == TRAINING_PHASES[2] for r in self.rounds.values())
+        return max(first) if first and second else None
+
+    @property
+    def split_parts(self) -> list[str]:
+        """Parts that some training site dealt cases to, in the order of their use."""
+        return list(dict.fromkeys(part for split in self.splits.values() for part in split.parts))
 
     @property
     def failures(self) -> list[SiteFailed]:
@@ -361,6 +436,8 @@ def _add(record: RunRecord, event: Known) -> None:
             record.finished = None
         case SiteDescribed():
             record.descriptions[event.site] = event
+        case SiteSplit():
+            record.splits[event.site] = event
         case TemplateMade():
             record.template = event
         case RoundStarted():
@@ -375,8 +452,12 @@ def _add(record: RunRecord, event: Known) -> None:
             _round(record, event).is_finished = True
         case BaselineTuned():
             record.threshold = event
+        case LesionMetric():
+            record.lesion_metric = event
         case ThresholdChosen() | ThresholdKept():
             record.decision_threshold = event
+        case SiteTest():
+            record.site_test = event
         case Evaluated():
             record.evaluations[event.site, event.method, event.round] = event
         case Selected():

@@ -1,4 +1,4 @@
-"""Held-out sites judged: the network beside the FLAIR threshold and the network before training."""
+"""Held-out sites judged: the network beside one intensity threshold and itself before training."""
 
 from __future__ import annotations
 
@@ -37,12 +37,15 @@ class SiteVerdict:
 
     @property
     def margin(self) -> Value:
-        """Mean Dice of the network minus that of the FLAIR threshold, if both have one."""
+        """Mean Dice of the network minus that of the intensity threshold, if both have one."""
         baseline = _mean_dice(self.baseline)
         return None if self.dice is None or baseline is None else self.dice - baseline
 
-    def in_words(self) -> str:
-        """The verdict on this site in a sentence or two."""
+    def in_words(self, threshold_name: str) -> str:
+        """The verdict on this site in a sentence or two.
+
+        threshold_name   the baseline, such as "FLAIR threshold"
+        """
         if self.network is None:
             return "No trained network has been scored here yet."
         if self.dice is None:
@@ -53,9 +56,9 @@ class SiteVerdict:
             f"{self.network.n_planned} planned cases{self._since_training()}."
         )
         if self.margin is None:
-            return f"{text} There is no FLAIR threshold to compare it with."
+            return f"{text} There is no {threshold_name} to compare it with."
         side = "above" if self.margin > 0 else "not above"
-        text = f"{text} That is {side} the FLAIR threshold ({self.dice - self.margin:.3f})."
+        text = f"{text} That is {side} the {threshold_name} ({self.dice - self.margin:.3f})."
         return text if self._same_cases() else f"{text} The two means are not over the same cases."
 
     def _since_training(self) -> str:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
 from common.errors import ConfigError
 from common.settings import Settings, read_toml, with_overrides, with_value
@@ -17,6 +20,85 @@ class Scanner(Settings):
 class Hospital(Settings):
     name: str
     scanner: Scanner
+
+
+class Coil(Settings):
+    name: Literal["coil"]
+    n_elements: int
+    cooling: Scanner | None = None
+
+
+class Dish(Settings):
+    name: Literal["dish"]
+    diameter_mm: float
+
+
+Antenna = Annotated[Coil | Dish, Field(discriminator="name")]
+
+
+class Room(Settings):
+    antenna: Antenna
+    spare: Antenna | None = None
+    reserve: Scanner | None = None
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        pytest.param(
+            {"antenna": {"name": "coil", "n_element": 8}},
+            "  antenna.n_element: unknown key; did you mean 'n_elements'?",
+            id="a key of the class that the name chose",
+        ),
+        pytest.param(
+            {"antenna": {"name": "dish", "diameter_mm": 3.0, "n_elements": 8}},
+            "  antenna.n_elements: unknown key; valid keys: diameter_mm, name",
+            id="a key of the other class",
+        ),
+        pytest.param(
+            {"antenna": {"name": "dish"}}, "  antenna.diameter_mm: missing; add it", id="missing"
+        ),
+        pytest.param(
+            {"antenna": {"name": "disc", "diameter_mm": 3.0}},
+            "  antenna.name: want one of 'coil', 'dish', got 'disc'",
+            id="a name that is none",
+        ),
+        pytest.param(
+            {"antenna": {"diameter_mm": 3.0}}, "  antenna.name: missing; add it", id="no name"
+        ),
+        pytest.param(
+            {"antenna": {"name": "dish", "diameter_mm": "wide"}},
+            "  antenna.diameter_mm: Input should be a valid number, ",
+            id="a value of another kind",
+        ),
+        pytest.param(
+            {"antenna": {"name": "dish", "diameter_mm": 3.0}, "spare": {"name": "coil"}},
+            "  spare.n_elements: missing; add it",
+            id="in a section that may be left out",
+        ),
+        pytest.param(
+            {
+                "antenna": {"name": "coil", "n_elements": 8, "cooling": {"field_strenght_t": 3.0}},
+            },
+            "  antenna.cooling.field_strenght_t: unknown key; did you mean 'field_strength_t'?",
+            id="a section within a section",
+        ),
+        pytest.param(
+            {
+                "antenna": {"name": "dish", "diameter_mm": 3.0},
+                "reserve": {"field_strength_t": 3.0, "vender": "x"},
+            },
+            "  reserve.vender: unknown key; did you mean 'vendor'?",
+            id="the only class of a section that may be left out",
+        ),
+        pytest.param({"antenna": "coil"}, "  antenna: Input should be a valid dict", id="no table"),
+    ],
+)
+def test_a_section_that_is_one_of_several_is_named_as_the_file_has_it(
+    table: dict[str, object], fault: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(fault)):
+        Room.from_table(table, where="room.toml")
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_valid_one() -> None:

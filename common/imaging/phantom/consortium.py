@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from common.imaging.phantom.lesions import LesionHabit
 from common.imaging.phantom.scanner import Scanner, brain_mask, drawn_scanners, lesion_mask, scan
 from common.imaging.phantom.site_folder import Row, write_subject, write_tables
 from common.imaging.phantom.sources import Sources, load_sources
+from common.imaging.phantom.whole_folder import refuse_filled, whole_folder
 from common.seeds import derived_seed
 
 HEALTHY_EVERY = 8
@@ -58,7 +57,7 @@ def make_consortium(
             f"want at least 1 site and 1 subject a site, got {n_sites} and {n_subjects}"
         )
     grid = common_grid(spacing_mm)
-    _refuse_filled(out)
+    refuse_filled(out)
     sources = load_sources(
         anatomy_grid(spacing_mm),
         anatomies=anatomies,
@@ -66,21 +65,10 @@ def make_consortium(
         n_subjects=n_sites * n_subjects,
         seed=seed,
     )
-    part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
-    try:
+    with whole_folder(out) as part:
         for done, site in enumerate(drawn_sites(n_sites, seed)):
             numbers = range(n_subjects * done, n_subjects * (done + 1))
             _write_site(part / site.name, site, sources, numbers, grid, seed, on_subject)
-        if out.exists():
-            out.rmdir()
-        part.rename(out)
-    except OSError as error:
-        raise ConfigError(
-            f"{out}: cannot be written: {error}. Choose a folder you may write to, on a disk with "
-            "room."
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return [out / f"site-{index}" for index in range(1, n_sites + 1)]
 
 
@@ -141,11 +129,3 @@ def _write_site(
         "lesions": asdict(site.habit),
     }
     write_tables(folder, rows=rows, phantom=phantom)
-
-
-def _refuse_filled(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(
-            f"{out}: want a new or empty folder for the phantoms, found something there. "
-            "Choose another folder or empty this one."
-        )

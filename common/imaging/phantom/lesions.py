@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,30 @@ class Lesions:
     darkness: Field
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Lesion:
+    """One drawn lesion, inside a box of the anatomy's grid.
+
+    box          slices along i, j and k
+    outside_mm   (i, j, k) of the box, how far outside its border a voxel lies; below 0 inside
+    ground       (i, j, k) of the box, how much of each voxel a lesion may take
+    bright       0 to 1, its share of the full FLAIR contrast
+    dark         0 to 1, its share of the full T1w contrast
+    """
+
+    box: tuple[slice, ...]
+    outside_mm: FloatArray
+    ground: Field
+    bright: float
+    dark: float
+
+    def fraction(self, spacing_mm: float, *, grown_mm: float | Field = 0.0) -> Field:
+        """The share of each voxel of the box that is lesion, its border `grown_mm` further out."""
+        inside = np.clip(0.5 - (self.outside_mm - grown_mm) / (1.1 * spacing_mm), 0.0, 1.0)
+        fraction: Field = (inside * self.ground).astype(np.float32)
+        return fraction
+
+
 def no_lesions(grid: Grid) -> Lesions:
     """The lesions of a healthy subject: none."""
     empty = np.zeros(grid.shape, dtype=np.float32)
@@ -69,7 +94,15 @@ def no_lesions(grid: Grid) -> Lesions:
 
 
 def drawn_lesions(anatomy: Anatomy, habit: LesionHabit, rng: np.random.Generator) -> Lesions:
-    """Lesions at random places until the subject's load is reached.
+    """Lesions at random places until the subject's load is reached: `lesion_list`, painted."""
+    lesions = lesion_list(anatomy, habit, rng)
+    return painted(lesions, anatomy.grid, edge_mm=habit.edge_mm)
+
+
+def lesion_list(
+    anatomy: Anatomy, habit: LesionHabit, rng: np.random.Generator
+) -> tuple[Lesion, ...]:
+    """One lesion after the other, at random places, until the subject's load is reached.
 
     Ovoids with ragged borders; at the ventricles long across them (Dawson's fingers) when small
     and wrapped round them when large. Overlapping ones merge, as confluent lesions do.
@@ -78,25 +111,46 @@ def drawn_lesions(anatomy: Anatomy, habit: LesionHabit, rng: np.random.Generator
     voxel_mm3 = float(np.prod(grid.spacing_mm))
     goal_mm3 = 1000.0 * habit.load_ml * float(np.exp(0.45 * rng.standard_normal()))
     goal_mm3 = float(np.clip(goal_mm3, 660.0, 50_000.0))
-    soil = _soil(anatomy)
-    places = _Places(anatomy, soil, habit)
-    ragged = 0.20 * smooth_noise(rng, grid, scale_mm=4.0) + 0.16 * smooth_noise(
-        rng, grid, scale_mm=9.0
-    )
-    lesions = no_lesions(grid)
-    drawn = Lesions(*(f.copy() for f in (lesions.fraction, lesions.brightness, lesions.darkness)))
+    pen = LesionPen(anatomy, habit, rng)
+    taken = np.zeros(grid.shape, dtype=np.float32)
+    lesions: list[Lesion] = []
     load_mm3 = 0.0
     for _ in range(1500):
         if load_mm3 >= goal_mm3:
             break
         share = rng.uniform(LEAST_SHARE, 1.0)
         volume_mm3 = min(_volume_mm3(share) * habit.size, goal_mm3 - load_mm3 + 60.0)
-        centre, at_ventricle = places.draw(rng)
-        if not at_ventricle:
-            volume_mm3 = min(volume_mm3, LARGEST_AWAY_MM3 * habit.size)
-        load_mm3 += voxel_mm3 * _draw_one(
-            drawn, anatomy, soil, ragged, centre, at_ventricle, volume_mm3, habit, rng
-        )
+        lesion = pen.draw(volume_mm3, rng)
+        fraction = lesion.fraction(grid.spacing_mm[0])
+        before = taken[lesion.box]
+        load_mm3 += voxel_mm3 * float(np.maximum(fraction - before, 0.0).sum())
+        np.maximum(before, fraction, out=before)
+        lesions.append(lesion)
+    return tuple(lesions)
+
+
+def painted(
+    lesions: Sequence[Lesion],
+    grid: Grid,
+    *,
+    edge_mm: float,
+    grown_mm: Sequence[float] | None = None,
+) -> Lesions:
+    """`lesions` on the grid they were drawn on; where they overlap the strongest counts.
+
+    edge_mm    over how many mm the contrast fades at a border
+    grown_mm   how far each lesion's border has moved outwards; None: not at all
+    """
+    spacing = grid.spacing_mm[0]
+    drawn = Lesions(*(np.zeros(grid.shape, dtype=np.float32) for _ in range(3)))
+    for lesion, grown in zip(lesions, grown_mm or [0.0] * len(lesions), strict=True):
+        fraction = lesion.fraction(spacing, grown_mm=grown)
+        steps = np.clip(4.0 * (lesion.outside_mm - grown) / edge_mm, -30.0, 30.0)
+        fade = 1.0 / (1.0 + np.exp(steps))
+        np.maximum(drawn.fraction[lesion.box], fraction, out=drawn.fraction[lesion.box])
+        for field, contrast in ((drawn.brightness, lesion.bright), (drawn.darkness, lesion.dark)):
+            shown = (contrast * fade * lesion.ground).astype(np.float32)
+            np.maximum(field[lesion.box], shown, out=field[lesion.box])
     return drawn
 
 
@@ -119,6 +173,51 @@ def masked_lesions(
     brightness = np.clip(bright[nearest] * faded * shade, 0.0, 1.2)
     darkness = np.clip(dark[nearest] * faded * shade, 0.0, 1.2)
     return Lesions(fraction, brightness.astype(np.float32), darkness.astype(np.float32))
+
+
+class LesionPen:
+    """Draws single lesions into one brain, with one texture of ragged borders."""
+
+    def __init__(self, anatomy: Anatomy, habit: LesionHabit, rng: np.random.Generator) -> None:
+        grid = anatomy.grid
+        self._anatomy = anatomy
+        self._habit = habit
+        self._soil = _soil(anatomy)
+        self._places = _Places(anatomy, self._soil, habit)
+        self._ragged = 0.20 * smooth_noise(rng, grid, scale_mm=4.0) + 0.16 * smooth_noise(
+            rng, grid, scale_mm=9.0
+        )
+
+    def draw(self, volume_mm3: float, rng: np.random.Generator) -> Lesion:
+        """A lesion of about this volume at a random place; capped away from the ventricles."""
+        centre, at_ventricle = self._places.draw(rng)
+        if not at_ventricle:
+            volume_mm3 = min(volume_mm3, LARGEST_AWAY_MM3 * self._habit.size)
+        anatomy = self._anatomy
+        spacing = anatomy.grid.spacing_mm[0]
+        radius_mm = (0.75 * volume_mm3 / np.pi) ** (1 / 3)
+        wraps = at_ventricle and volume_mm3 > 600.0
+        reach = int(np.ceil((1.9 if wraps else 1.7) * (radius_mm + 2.0) / spacing)) + 1
+        box = tuple(
+            slice(max(0, c - reach), min(n, c + reach + 1))
+            for c, n in zip(centre, anatomy.grid.shape, strict=True)
+        )
+        position = np.meshgrid(
+            *(
+                np.arange(s.start - c, s.stop - c) * spacing
+                for s, c in zip(box, centre, strict=True)
+            ),
+            indexing="ij",
+        )
+        radius = _relative_radius(
+            anatomy, np.stack(position), box, centre, at_ventricle, wraps, radius_mm, rng
+        )
+        wobble = min(1.0, radius_mm / 2.5)
+        outside_mm = (radius * (1.0 + wobble * self._ragged[box]) - 1.0) * radius_mm
+        bright, dark = (float(c[0]) for c in _contrasts(self._habit, rng, 1))
+        return Lesion(
+            box=box, outside_mm=outside_mm, ground=self._soil[box], bright=bright, dark=dark
+        )
 
 
 class _Places:
@@ -180,47 +279,6 @@ def _contrasts(
     bright = habit.faintest + (1.0 - habit.faintest) * common
     dark = np.clip(0.15 + 0.55 * common + 0.3 * rng.standard_normal(n), 0.0, 1.0)
     return bright, dark
-
-
-def _draw_one(
-    drawn: Lesions,
-    anatomy: Anatomy,
-    soil: Field,
-    ragged: Field,
-    centre: tuple[int, int, int],
-    at_ventricle: bool,
-    volume_mm3: float,
-    habit: LesionHabit,
-    rng: np.random.Generator,
-) -> float:
-    """Add one lesion to `drawn`; how many voxels of lesion it added."""
-    spacing = anatomy.grid.spacing_mm[0]
-    radius_mm = (0.75 * volume_mm3 / np.pi) ** (1 / 3)
-    wraps = at_ventricle and volume_mm3 > 600.0
-    reach = int(np.ceil((1.9 if wraps else 1.7) * (radius_mm + 2.0) / spacing)) + 1
-    box = tuple(
-        slice(max(0, c - reach), min(n, c + reach + 1))
-        for c, n in zip(centre, anatomy.grid.shape, strict=True)
-    )
-    position = np.meshgrid(
-        *(np.arange(s.start - c, s.stop - c) * spacing for s, c in zip(box, centre, strict=True)),
-        indexing="ij",
-    )
-    radius = _relative_radius(
-        anatomy, np.stack(position), box, centre, at_ventricle, wraps, radius_mm, rng
-    )
-    wobble = min(1.0, radius_mm / 2.5)
-    outside_mm = (radius * (1.0 + wobble * ragged[box]) - 1.0) * radius_mm
-    ground = soil[box]
-    fraction = (np.clip(0.5 - outside_mm / (1.1 * spacing), 0.0, 1.0) * ground).astype(np.float32)
-    fade = 1.0 / (1.0 + np.exp(np.clip(4.0 * outside_mm / habit.edge_mm, -30.0, 30.0)))
-    bright, dark = (float(c[0]) for c in _contrasts(habit, rng, 1))
-    before = drawn.fraction[box]
-    added = float(np.maximum(fraction - before, 0.0).sum())
-    np.maximum(before, fraction, out=before)
-    for field, contrast in ((drawn.brightness, bright), (drawn.darkness, dark)):
-        np.maximum(field[box], (contrast * fade * ground).astype(np.float32), out=field[box])
-    return added
 
 
 def _relative_radius(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,33 @@ class Row:
     lesion_ml: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUpRow:
+    """One line of the participants.tsv of a site whose subjects were scanned twice."""
+
+    participant_id: str
+    site: str
+    diagnosis: str
+    lesion_count: int
+    lesion_ml: str
+    n_new_lesions: int
+    new_lesion_ml: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Session:
+    """What one date of a subject leaves on disk.
+
+    images     BIDS suffix -> image
+    slice_mm   BIDS suffix -> slice thickness
+    """
+
+    images: Mapping[str, Volume]
+    slice_mm: Mapping[str, float]
+    lesion: Mask
+    brain: Mask
+
+
 def write_subject(
     site: Path,
     label: str,
@@ -44,39 +71,71 @@ def write_subject(
     images     BIDS suffix -> image
     slice_mm   BIDS suffix -> slice thickness
     """
-    folder = site / label / "anat"
-    folder.mkdir(parents=True)
-    for suffix, image in images.items():
-        write_volume(image, folder / f"{label}_{suffix}.nii.gz")
-        about = {
-            "SkullStripped": True,
-            "SpatialReference": "MNI152",
-            "SliceThickness": slice_mm[suffix],
-            "Simulated": True,
-        }
-        _write_json(folder / f"{label}_{suffix}.json", about)
+    _write_images(site / label / "anat", label, images, slice_mm)
     masks = _derivatives(site) / label / "anat"
     masks.mkdir(parents=True)
     _write_mask(masks / f"{label}_desc-lesion_mask", lesion, grid, _LESION_MASK)
     _write_mask(masks / f"{label}_desc-brain_mask", brain, grid, {"Type": "Brain"})
-    _, n_lesions = ndimage.label(lesion, structure=np.ones((3, 3, 3)))
-    load_ml = float(np.count_nonzero(lesion) * np.prod(grid.spacing_mm) / 1000.0)
+    n_lesions, load_ml = _burden(lesion, grid)
     return Row(
         participant_id=label,
         site=site.name,
         diagnosis="MS-RR" if n_lesions else "healthy",
-        lesion_count=int(n_lesions),
-        lesion_ml=f"{load_ml:.2f}",
+        lesion_count=n_lesions,
+        lesion_ml=load_ml,
     )
 
 
-def write_tables(site: Path, *, rows: Sequence[Row], phantom: Mapping[str, Any]) -> None:
+def write_follow_up(
+    site: Path,
+    label: str,
+    *,
+    sessions: tuple[Session, Session],
+    new: Mask,
+    rated: Sequence[Mask],
+    grid: Grid,
+) -> FollowUpRow:
+    """Write a subject's ses-01 and ses-02 below `site`; returns its participants.tsv line.
+
+    new     lesions of ses-02 that ses-01 lacks
+    rated   the same as each rater drew them
+    """
+    for name, session in zip(("ses-01", "ses-02"), sessions, strict=True):
+        stem = f"{label}_{name}"
+        _write_images(site / label / name / "anat", stem, session.images, session.slice_mm)
+        masks = _derivatives(site) / label / name / "anat"
+        masks.mkdir(parents=True)
+        _write_mask(masks / f"{stem}_desc-lesion_mask", session.lesion, grid, _LESION_MASK)
+        _write_mask(masks / f"{stem}_desc-brain_mask", session.brain, grid, {"Type": "Brain"})
+    _write_mask(masks / f"{stem}_desc-newlesion_mask", new, grid, _NEW_LESION_MASK)
+    for number, mask in enumerate(rated, start=1):
+        about = {
+            "Type": "Lesion",
+            "Description": f"lesions of ses-02 that ses-01 lacks, by simulated rater {number}",
+        }
+        _write_mask(masks / f"{stem}_desc-newlesionRater{number}_mask", mask, grid, about)
+    n_lesions, load_ml = _burden(sessions[1].lesion, grid)
+    n_new, new_ml = _burden(new, grid)
+    return FollowUpRow(
+        participant_id=label,
+        site=site.name,
+        diagnosis="MS-RR",
+        lesion_count=n_lesions,
+        lesion_ml=load_ml,
+        n_new_lesions=n_new,
+        new_lesion_ml=new_ml,
+    )
+
+
+def write_tables(
+    site: Path, *, rows: Sequence[Row | FollowUpRow], phantom: Mapping[str, Any]
+) -> None:
     """Write participants.tsv, the dataset descriptions and phantom.json of a site."""
-    header = Row.__slots__
+    header = [field.name for field in fields(rows[0])]
     lines = [header, *([str(getattr(row, name)) for name in header] for row in rows)]
     text = "".join("\t".join(line) + "\n" for line in lines)
     (site / "participants.tsv").write_text(text, encoding="utf-8")
-    _write_json(site / "participants.json", _COLUMNS)
+    _write_json(site / "participants.json", {k: v for k, v in _COLUMNS.items() if k in header})
     _write_json(
         site / "dataset_description.json",
         {"Name": f"{site.name}: phantoms, no person's images", "DatasetType": "raw", **_MADE_BY},
@@ -93,16 +152,46 @@ _LESION_MASK = {
     "Type": "Lesion",
     "Description": "more than half of the voxel is lesion; simulated, so without error",
 }
+_NEW_LESION_MASK = {
+    "Type": "Lesion",
+    "Description": "lesions of ses-02 that ses-01 lacks; enlarged ones are not in it; simulated, "
+    "so without error",
+}
 _COLUMNS = {
     "site": {"Description": "the phantom site"},
     "diagnosis": {"Levels": {"MS-RR": "has lesions", "healthy": "has none"}},
     "lesion_count": {"Description": "26-connected components of the lesion mask"},
     "lesion_ml": {"Description": "volume of the lesion mask", "Units": "mL"},
+    "n_new_lesions": {"Description": "26-connected components of the new-lesion mask"},
+    "new_lesion_ml": {"Description": "volume of the new-lesion mask", "Units": "mL"},
 }
+"""With two sessions, lesion_count and lesion_ml are those of the later one."""
 
 
 def _derivatives(site: Path) -> Path:
     return site / "derivatives" / "lesions"
+
+
+def _write_images(
+    folder: Path, stem: str, images: Mapping[str, Volume], slice_mm: Mapping[str, float]
+) -> None:
+    folder.mkdir(parents=True)
+    for suffix, image in images.items():
+        write_volume(image, folder / f"{stem}_{suffix}.nii.gz")
+        about = {
+            "SkullStripped": True,
+            "SpatialReference": "MNI152",
+            "SliceThickness": slice_mm[suffix],
+            "Simulated": True,
+        }
+        _write_json(folder / f"{stem}_{suffix}.json", about)
+
+
+def _burden(mask: Mask, grid: Grid) -> tuple[int, str]:
+    """How many 26-connected lesions a mask holds, and their volume in mL as the table has it."""
+    _, n_lesions = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    load_ml = float(np.count_nonzero(mask) * np.prod(grid.spacing_mm) / 1000.0)
+    return int(n_lesions), f"{load_ml:.2f}"
 
 
 def _write_mask(stem: Path, mask: Mask, grid: Grid, about: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import ndimage
@@ -56,6 +56,7 @@ class PreparedVolumes:
     images    modality -> float32, 0 outside the brain, in the order of the working case
     brain     bool; with the step cord the region near the centreline
     lesions   bool, or None without a reference
+    raters    "lesionRater1" -> that rater's own mask, bool
     moves     modality -> (4, 4), rigid: RAS+ world mm of its scanner -> RAS+ world mm of the grid
     notes     what the steps had to say, in words fit for a finding
     """
@@ -65,6 +66,7 @@ class PreparedVolumes:
     lesions: Volume | None
     moves: Mapping[str, FloatArray]
     notes: tuple[str, ...]
+    raters: Mapping[str, Volume] = field(default_factory=dict)
 
 
 def prepare_working_case(
@@ -103,8 +105,9 @@ def prepare_sessions(
             "Look at the brain mask and at the images' headers."
         )
     if "crop" in settings.steps:
-        lesions = [_mask_on(case.lesions, grid).data for case in placed if case.lesions is not None]
-        box = _box(np.any([brain, *lesions], axis=0), grid, settings.crop_margin_mm)
+        masks = [mask for case in placed for mask in (case.lesions, *case.raters.values())]
+        drawn = [_mask_on(mask, grid).data for mask in masks if mask is not None]
+        box = _box(np.any([brain, *drawn], axis=0), grid, settings.crop_margin_mm)
         grid, brain = _cropped(grid, box), brain[box]
     return [_on_grid(case, grid, Volume(brain, grid.affine)) for case in placed]
 
@@ -165,17 +168,16 @@ def _registered(case: WorkingCase) -> WorkingCase:
             what = f"{name} to {case.reference}"
             notes.extend(_doubts(move, what, max_shift_mm=SESSION_SHIFT_MM))
 
-    def carried(mask: WorkingImage | None) -> WorkingImage | None:
-        if mask is None:
-            return None
+    def carried(mask: WorkingImage) -> WorkingImage:
         return replace(mask, to_common=images[_drawn_on(mask, case)].to_common)
 
     return replace(
         case,
         images=images,
-        brain=carried(case.brain),
-        lesions=carried(case.lesions),
-        cord=carried(case.cord),
+        brain=None if case.brain is None else carried(case.brain),
+        lesions=None if case.lesions is None else carried(case.lesions),
+        cord=None if case.cord is None else carried(case.cord),
+        raters={rater: carried(mask) for rater, mask in case.raters.items()},
         notes=tuple(notes),
     )
 
@@ -331,6 +333,7 @@ def _moved(case: WorkingCase, move: FloatArray) -> WorkingCase:
         brain=None if case.brain is None else after(case.brain),
         lesions=None if case.lesions is None else after(case.lesions),
         cord=None if case.cord is None else after(case.cord),
+        raters={rater: after(mask) for rater, mask in case.raters.items()},
     )
 
 
@@ -403,6 +406,7 @@ def _on_grid(case: WorkingCase, grid: Grid, brain: Volume) -> PreparedVolumes:
         images=images,
         brain=brain,
         lesions=lesions,
+        raters={rater: _mask_on(mask, grid) for rater, mask in case.raters.items()},
         moves={name: image.to_common for name, image in case.images.items()},
         notes=tuple(notes),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,8 @@ class WorkingCase:
     brain       bool, or None before the brain has been found; after the step cord the region near
                 the centreline, which is looked at in the brain's place
     lesions     the reference's labels, or None without one
+    raters      "lesionRater1" -> that rater's own mask, which goes where its grid tells, as the
+                reference does
     centreline  the spinal cord's nodes, (n, 3) float64, n >= 2, RAS+ world mm of the reference's
                 scanner; or None without a table of them
     cord        the spinal cord, bool, or None without a mask of it
@@ -51,4 +53,5 @@ class WorkingCase:
     lesions: WorkingImage | None = None
     centreline: FloatArray | None = None
     cord: WorkingImage | None = None
+    raters: Mapping[str, WorkingImage] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -21,8 +21,8 @@ class SiteHead(nn.Module):
 
     Source   Aslani et al. 2020: three perceptron layers and a softmax on the encoder's latent
              vector, dropped at test time.
-    Chosen   the latent vector is the bottleneck's mean over space; 256 and 128 hidden features;
-             the softmax is left to the losses, which need its logarithm.
+    Chosen   the latent vector is the bottleneck's mean over space, where it has one; 256 and
+             128 hidden features; the softmax is left to the losses, which need its logarithm.
     """
 
     def __init__(self, *, n_features: int, n_sites: int) -> None:
@@ -38,7 +38,9 @@ class SiteHead(nn.Module):
     def forward(self, bottleneck: torch.Tensor) -> torch.Tensor:
         """Logits (B, n_sites); softmax over the last axis gives probabilities.
 
-        bottleneck   (B, F, i, j, k)
+        bottleneck   (B, F, ...)
         """
-        logits: torch.Tensor = self.layers(bottleneck.mean(dim=(2, 3, 4)))
+        logits: torch.Tensor = self.layers(
+            bottleneck.flatten(2).mean(dim=2) if bottleneck.ndim > 2 else bottleneck
+        )
         return logits

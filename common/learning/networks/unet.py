@@ -10,22 +10,20 @@ from torch import nn
 
 from common.errors import ConfigError
 from common.learning.networks.initialization import draw_gaussian
-from common.recipe import Network
-
-N_CLASSES = 2
-"""Background and lesion, in this order."""
+from common.recipe import UNet as UNetSettings
 
 NEGATIVE_SLOPE = 0.1
 
 
-def build_network(settings: Network, *, n_channels: int, seed: int) -> UNet:
-    """The recipe's network with Gaussian kernels drawn from `seed`.
+def build_unet(settings: UNetSettings, *, n_channels: int, n_outputs: int, seed: int) -> UNet:
+    """The network with Gaussian kernels drawn from `seed`.
 
     Torch's global random numbers stay where they were.
     """
     with torch.random.fork_rng(devices=[]):  # constructors draw starting values of their own
-        network = UNet(settings, n_channels=n_channels)
+        network = UNet(settings, n_channels=n_channels, n_outputs=n_outputs)
     draw_gaussian(network, seed=seed, negative_slope=NEGATIVE_SLOPE)
+    network.start_at(settings.first_probability)
     return network
 
 
@@ -41,16 +39,17 @@ class UNet(nn.Module):
              to the logits did not help in a trial, so they are not joined there.
     """
 
-    def __init__(self, settings: Network, *, n_channels: int) -> None:
+    def __init__(self, settings: UNetSettings, *, n_channels: int, n_outputs: int = 1) -> None:
         super().__init__()
         finest, *deeper = widths = settings.widths
         self._settings = settings
+        self.n_bottleneck = widths[-1]
         self.stem: nn.Module = nn.Identity()
         if settings.first_stride == 2:
             self.stem = Unit(n_channels, finest, settings, kernel_size=2, stride=2)
-            self.last: nn.Module = nn.ConvTranspose3d(finest, N_CLASSES, 2, stride=2)
+            self.last: nn.Module = nn.ConvTranspose3d(finest, 2 * n_outputs, 2, stride=2)
         else:
-            self.last = nn.Conv3d(finest, N_CLASSES, 1)
+            self.last = nn.Conv3d(finest, 2 * n_outputs, 1)
         n_stem = finest if settings.first_stride == 2 else n_channels
         self.first = Unit(n_stem, finest, settings)
         self.down = nn.ModuleList(
@@ -65,9 +64,11 @@ class UNet(nn.Module):
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload] # torch's stubs lack this form
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits (B, 2, i, j, k), background first, and the bottleneck (B, F, ...).
+        """Logits of lesion (B, R, i, j, k), one an output, and the bottleneck (B, F, ...).
 
         images   (B, C, i, j, k), each of i, j, k a multiple of 16 times `first_stride`
+
+        Two classes an output, background first: their softmax is the sigmoid of the difference.
         """
         self._check(images.shape)
         images = images.contiguous(memory_format=torch.channels_last_3d)
@@ -79,7 +80,18 @@ class UNet(nn.Module):
         bottleneck = skips.pop()
         for stage in self.up:
             features = stage(features, skips.pop())
-        return self.last(features), bottleneck
+        classes = self.last(features)
+        return classes[:, 1::2] - classes[:, ::2], bottleneck
+
+    def start_at(self, probability: float) -> None:
+        """Sets the lesion class's bias so that lesion begins with this probability.
+
+        Source   Lin et al. 2017, arXiv:1708.02002.
+        """
+        bias = self.last.bias
+        assert isinstance(bias, torch.Tensor), "the last convolution has a bias"
+        with torch.no_grad():
+            bias[1::2] = math.log(probability / (1 - probability))
 
     def _check(self, shape: Sequence[int]) -> None:
         multiple = 16 * self._settings.first_stride
@@ -96,7 +108,13 @@ class Unit(nn.Sequential):
     """Convolution, norm, leaky rectifier and, where the recipe says so, dropout."""
 
     def __init__(
-        self, n_in: int, n_out: int, settings: Network, *, kernel_size: int = 3, stride: int = 1
+        self,
+        n_in: int,
+        n_out: int,
+        settings: UNetSettings,
+        *,
+        kernel_size: int = 3,
+        stride: int = 1,
     ) -> None:
         padding = (kernel_size - stride + 1) // 2
         super().__init__(
@@ -113,7 +131,7 @@ class Up(nn.Module):
     """One stage up: doubled resolution, joined with the encoder's features of that resolution."""
 
     def __init__(
-        self, n_below: int, n_here: int, settings: Network, *, n_convolutions: int
+        self, n_below: int, n_here: int, settings: UNetSettings, *, n_convolutions: int
     ) -> None:
         super().__init__()
         self.enlarge = nn.ConvTranspose3d(n_below, n_here, 2, stride=2)
@@ -128,7 +146,7 @@ class Up(nn.Module):
         return joined
 
 
-def _norm(settings: Network, n_features: int) -> nn.Module:
+def _norm(settings: UNetSettings, n_features: int) -> nn.Module:
     if settings.norm == "batch":
         return nn.BatchNorm3d(n_features)
     # one group a feature is instance norm, and quicker on a CPU than torch's InstanceNorm3d

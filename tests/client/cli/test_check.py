@@ -11,6 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from client.cli.check import check
+from tests.toy_sites import longitudinal_site
 from tests.volumes import head_in_noise, image_path, put, stripped_brain, write_site
 
 
@@ -35,6 +36,18 @@ def test_every_image_has_a_row_with_what_it_holds(tmp_path: Path) -> None:
     ]
     # 6 and 2 voxels of 1 x 1.25 x 3 = 3.75 mm3: 30 mm3 in all, both larger than 3 mm3
     assert all(row[-3:] == ["2,", "0.03", "mL"] for row in rows)
+
+
+def test_pairs_are_counted_where_new_lesions_are_wanted(tmp_path: Path) -> None:
+    data = longitudinal_site(tmp_path, name="lyon", seed=0, n_dates=3, n_raters=2).parent / "bids"
+    options = ("--modalities", "FLAIR", "--target", "new-lesions", "--raters", "2")
+    result = run(data, *options)
+    assert result.exit_code == 0
+    assert result.stdout.endswith("usable: 4 (with lesions to train on: 4), left out: 0\n")
+    (first, *_) = json.loads(run(data, *options, "--json").stdout)["usable"]
+    assert first["case"] == "sub-01_ses-02"
+    assert list(first["images"]) == ["FLAIR-1", "FLAIR-2"]
+    assert list(first["rater_masks"]) == ["newlesionRater1", "newlesionRater2"]
 
 
 def raw_site(root: Path) -> Path:

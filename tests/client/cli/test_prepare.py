@@ -17,6 +17,7 @@ from client.cli import main
 from client.cli.prepare import prepare
 from client.prepare import site_work
 from common.imaging.intake import examine, survey
+from common.recipe import Task
 from tests.client.prepare.orders import FAST, files_under, toy_site
 from tests.volumes import image_path
 
@@ -68,7 +69,7 @@ def test_a_case_that_cannot_be_prepared_is_named_and_the_others_go_on(tmp_path: 
     assert result.exit_code == 1
     assert "quarantined" in result.stdout
     assert "prepared: 1, left out: 1" in result.stdout
-    usable = examine(out, modalities=("FLAIR", "T1w")).usable
+    usable = examine(out, task=Task(modalities=("FLAIR", "T1w"))).usable
     assert [case.name for case in usable] == ["sub-02"]
     index = (out / "qc" / "index.html").read_text()
     assert "sub-02.html" in index
@@ -156,7 +157,7 @@ def test_a_case_that_can_no_longer_be_prepared_is_out_of_training_s_sight(tmp_pa
     result = run(*fast(root, out, "--json"))
     assert result.exit_code == 1
     assert json.loads(result.stdout)["moved_aside"] == ["sub-01", "sub-02"]
-    assert survey(out, modalities=("FLAIR", "T1w")).usable == ()
+    assert survey(out, task=Task(modalities=("FLAIR", "T1w"))).usable == ()
     damaged.write_bytes(content)
     (tmp_path / "sub-02").rename(root / "sub-02")
     again = run(*fast(root, out, "--json"))
@@ -175,7 +176,7 @@ def test_a_case_that_fails_with_new_steps_leaves_nothing_made_by_the_old(
     assert result.exit_code == 1
     assert "prepared: 0, left out: 2" in result.stdout
     assert "from an earlier run, not in the folder any more: sub-01, sub-02" in result.stdout
-    assert survey(out, modalities=("FLAIR", "T1w")).usable == ()
+    assert survey(out, task=Task(modalities=("FLAIR", "T1w"))).usable == ()
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])

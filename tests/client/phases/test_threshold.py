@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
 from client.phases.threshold import sum_thresholds
 from client.policy import Policy
 from client.site import Site, read_site
-from client.site_cases import training_cases
+from client.site_cases import own_cases
 from common.imaging.preprocessing.template import Template
 from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network
@@ -23,7 +25,7 @@ NOTHING = ThresholdReply(
 )
 
 
-def tiny(share: float) -> Recipe:
+def tiny(share: float, *overrides: str) -> Recipe:
     return load_recipe(
         "default",
         overrides=[
@@ -32,6 +34,7 @@ def tiny(share: float) -> Recipe:
             "sampling.patch_shape=[32, 32, 32]",
             "compute.threads=1",
             f"federation.site_validation_share={share}",
+            *overrides,
         ],
     )
 
@@ -43,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return read_site(write_site(folder, name="lyon", seed=0, n_subjects=4))
 
 
-def request(recipe: Recipe) -> ThresholdRequest:
+def request(recipe: Recipe, part: Literal["threshold", "test"] = "threshold") -> ThresholdRequest:
     return ThresholdRequest(
         assignment=Assignment(
             run="r",
@@ -57,6 +60,7 @@ def request(recipe: Recipe) -> ThresholdRequest:
         ),
         template=TEMPLATE,
         parameters=parameters_of(new_network(recipe)),
+        part=part,
         thresholds=THRESHOLDS,
     )
 
@@ -64,7 +68,7 @@ def request(recipe: Recipe) -> ThresholdRequest:
 def test_the_sums_are_those_of_the_kept_cases_alone(site: Site) -> None:
     recipe = tiny(share=0.5)
     reply = sum_thresholds(request(recipe), recipe, site)
-    _, kept = training_cases(site, recipe, TEMPLATE)
+    kept = own_cases(site, recipe, TEMPLATE).validation
     assert len(kept) == 2  # half of four
     network = new_network(recipe)
     sums = sum_cases(
@@ -88,3 +92,38 @@ def test_fewer_kept_subjects_than_the_hospital_allows_to_be_summed_are_no_failur
     recipe = tiny(share=0.5)
     strict = site.model_copy(update={"policy": Policy(min_subjects=3)})
     assert sum_thresholds(request(recipe), recipe, strict) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("shares", "asked", "answering"),
+    [
+        pytest.param((0.25, 0.5, 0.0), "threshold", "threshold", id="a share of its own"),
+        pytest.param((0.25, 0.0, 0.5), "threshold", "validation", id="no share: validation"),
+        pytest.param((0.25, 0.0, 0.5), "test", "test", id="the test"),
+        pytest.param((0.5, 0.25, 0.0), "test", None, id="no test: nothing stands in for it"),
+    ],
+)
+def test_the_part_that_is_asked_for_answers(
+    site: Site,
+    shares: tuple[float, float, float],
+    asked: Literal["threshold", "test"],
+    answering: str | None,
+) -> None:
+    """Four subjects: a share of 0.25 is one of them, 0.5 are two, so the parts differ in size."""
+    validation, threshold, test = shares
+    recipe = tiny(
+        validation,
+        f"federation.site_threshold_share={threshold}",
+        f"federation.site_test_share={test}",
+    )
+    reply = sum_thresholds(request(recipe, asked), recipe, site)
+    if answering is None:
+        assert reply == NOTHING
+        return
+    kept = getattr(own_cases(site, recipe, TEMPLATE), answering)
+    network = new_network(recipe)
+    sums = sum_cases(
+        [sweep_case(network, case, recipe, thresholds=THRESHOLDS) for case in kept], THRESHOLDS
+    )
+    n_kept = 4 * dict(zip(("validation", "threshold", "test"), shares, strict=True))[answering]
+    assert (reply.dice_sums, reply.n_cases) == (sums.dice, n_kept)

@@ -10,6 +10,7 @@ import pytest
 from client.prepare.carry_out import carry_out
 from client.prepare.derivatives import read_prepared
 from client.prepare.order import WorkOrder
+from client.prepare.qc_page import page_path
 from common.errors import SiteDataError
 from common.imaging.centreline import near_centreline
 from common.imaging.grid import Grid
@@ -49,6 +50,9 @@ def test_a_centreline_s_table_leads_to_the_prepared_folder(tmp_path: Path) -> No
     near = near_centreline(nodes, Grid.of(brain), radius_mm=5 + 1.71).data
     assert brain.data.any()
     assert not (brain.data & ~near).any()
+    page = page_path(order.out, order.cases[0]).read_text(encoding="utf-8")
+    assert "The region near the cord is outlined in blue" in page
+    assert "brain" not in page.partition("<body>")[2]
 
 
 def test_another_node_or_another_cord_mask_is_another_key(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from client.prepare.derivatives import (
 from common.errors import ConfigError, SiteDataError
 from common.imaging.intake import examine
 from common.imaging.volume import read_volume
+from common.recipe import Task
 from tests.client.prepare.orders import files_under, toy_order, toy_plan, toy_site
 from tests.volumes import image_path
 
@@ -44,7 +45,7 @@ def written(tmp_path: Path) -> Path:
 
 def test_intake_takes_the_prepared_folder_for_a_site(tmp_path: Path) -> None:
     """Both cases, on one grid, with brain and lesion masks, and who is healthy is known."""
-    intake = examine(written(tmp_path), modalities=("FLAIR", "T1w"))
+    intake = examine(written(tmp_path), task=Task(modalities=("FLAIR", "T1w")))
     assert [case.name for case in intake.usable] == ["sub-01", "sub-02"]
     assert [finding for finding in intake.findings if finding.level != "note"] == []
     first, second = intake.usable

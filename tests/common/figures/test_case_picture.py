@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
+from typing import Any, cast
+
 import numpy as np
+import pytest
 
 from common.figures.case_picture import case_picture
 from common.imaging.prepared import PreparedCase
+from common.recipe import Task
 
+LESIONS = Task(modalities=("FLAIR",))
 SHAPE = (20, 24, 12)
 
 
@@ -37,6 +43,32 @@ def test_a_case_stored_from_right_to_left_is_drawn_as_the_same_person() -> None:
     plain, flipped = case(flipped=False), case(flipped=True)
     assert plain.lesions is not None
     found = np.roll(plain.lesions, 2, axis=0)
-    picture = case_picture(plain, found, title="lyon, sub-01, Dice 0.33")
-    assert case_picture(flipped, found[::-1], title="lyon, sub-01, Dice 0.33") == picture
-    assert case_picture(plain, found[::-1], title="lyon, sub-01, Dice 0.33") != picture
+    picture = case_picture(plain, found, title="lyon, sub-01, Dice 0.33", task=LESIONS)
+    assert (
+        case_picture(flipped, found[::-1], title="lyon, sub-01, Dice 0.33", task=LESIONS) == picture
+    )
+    assert (
+        case_picture(plain, found[::-1], title="lyon, sub-01, Dice 0.33", task=LESIONS) != picture
+    )
+
+
+def test_two_dates_are_drawn_one_below_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, object] = {}
+
+    def kept(images: object, *_: object, **words: object) -> bytes:
+        drawn.update(words, images=images)
+        return b""
+
+    monkeypatch.setattr("common.figures.case_picture.lesion_mosaic", kept)
+    one = case(flipped=False)
+    assert one.lesions is not None
+    earlier, later = one.image[0], one.image[0] + 3
+    two = dataclasses.replace(one, image=np.stack([earlier, -earlier, later, -later]))
+    task = Task(modalities=("FLAIR", "T1w"), target="new-lesions")
+
+    case_picture(two, one.lesions, title="lyon, sub-01", task=task)
+
+    images = cast(dict[str, Any], drawn["images"])
+    assert [*images] == ["FLAIR, earlier date", "FLAIR, later date"]
+    np.testing.assert_array_equal(images["FLAIR, later date"][one.brain], later[one.brain])
+    assert drawn["lesions"] == "new lesions"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 import xml.etree.ElementTree as ET
 
@@ -80,6 +81,23 @@ def test_the_words_give_the_first_and_the_last_defined_value() -> None:
         "Dice, by round. east (unseen): 0.250 at round 1, 0.500 at round 2. "
         "west: 0.125 at round 0. east: FLAIR threshold: 0.200. Round 2 is marked."
     )
+
+
+def test_what_begins_after_a_round_is_said_in_words() -> None:
+    drawn = chart(curve("north", 0.5, 0.25), divided_after={1: "second network"})
+    assert drawn.in_words().endswith("0.250 at round 1. After round 1: second network.")
+
+
+def test_a_companion_has_the_colour_and_dash_of_the_curve_before_it_in_a_thinner_line() -> None:
+    pair = (curve("a", 0.1, 0.2), dataclasses.replace(curve("b", 0.3, 0.4), companion=True))
+    styles = [p.get("style", "") for p in lines(chart(*pair, curve("c", 0.5, 0.6)).svg())]
+
+    def strokes(width: str) -> set[str]:
+        drawn = [style for style in styles if f"stroke-width: {width}" in style]
+        return {style.replace(width, "") for style in drawn if "fill: none" in style}
+
+    assert strokes("0.8") & strokes("1.4")
+    assert strokes("1.4") - strokes("0.8")  # the third curve has a style of its own
 
 
 def test_a_chart_without_a_defined_value_is_empty() -> None:

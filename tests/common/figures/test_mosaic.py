@@ -59,7 +59,9 @@ def painted(png: bytes, colour: tuple[int, int, int], *, tolerance: int = 12) ->
 def draw(
     reference: NDArray[np.bool_] | None, prediction: NDArray[np.bool_], title: str = "case"
 ) -> bytes:
-    return lesion_mosaic(flair(), reference, prediction, spacing_mm=SPACING_MM, title=title)
+    return lesion_mosaic(
+        {"FLAIR": flair()}, reference, prediction, spacing_mm=SPACING_MM, title=title
+    )
 
 
 def test_found_extra_and_missed_voxels_have_a_colour_each() -> None:
@@ -119,6 +121,22 @@ def test_without_a_reference_its_row_is_left_out() -> None:
     assert len(with_row) - len(without) > 200
 
 
+def test_the_earlier_date_has_a_row_of_its_own_in_the_grey_window_of_the_later() -> None:
+    later = flair()
+    inside = later > 0
+    twice = {"FLAIR, earlier date": np.where(inside, 50, 0), "FLAIR, later date": later}
+    alone = colours(draw(None, empty()))
+
+    both = colours(lesion_mosaic(twice, None, empty(), spacing_mm=SPACING_MM, title="case"))
+
+    assert len(both) - len(alone) > 200
+    # 50 is below everything of the later date, so it is black there; a panel is 2.1 in high, and
+    # the first begins 0.62 in below the top, at 130 dots an inch
+    first_row, second_row = both[90:340, 60:], both[370:610, 60:]
+    assert first_row[60:200].max() < 10
+    assert second_row[60:200].max() > 200
+
+
 def test_a_title_is_not_read_as_mathematics() -> None:
     assert draw(empty(), empty(), "cost $5 or $6_$ < site_a").startswith(b"\x89PNG")
 
@@ -132,7 +150,9 @@ def test_a_title_is_not_read_as_mathematics() -> None:
     ],
 )
 def test_an_odd_image_still_has_its_picture(image: NDArray[np.float64]) -> None:
-    png = lesion_mosaic(image, empty(), lesions_in(3), spacing_mm=SPACING_MM, title="odd")
+    png = lesion_mosaic(
+        {"FLAIR": image}, empty(), lesions_in(3), spacing_mm=SPACING_MM, title="odd"
+    )
 
     assert painted(png, EXTRA_YELLOW).any()
 
@@ -143,7 +163,12 @@ def test_a_lesion_outside_the_brain_mask_is_not_cut_off() -> None:
     prediction[0, 0, 5] = True
 
     png = lesion_mosaic(
-        flair(), None, prediction, spacing_mm=SPACING_MM, title="stray", brain=brain
+        {"FLAIR": flair()},
+        None,
+        prediction,
+        spacing_mm=SPACING_MM,
+        title="stray",
+        brain=brain,
     )
 
     assert painted(png, EXTRA_YELLOW).any()
@@ -157,7 +182,7 @@ def test_masks_on_another_grid_are_refused() -> None:
 @pytest.mark.parametrize("spacing_mm", [(1.0, 0.0, 5.0), (1.0, -2.0, 5.0), (1.0, np.nan, 5.0)])
 def test_a_spacing_that_is_not_above_0_is_refused(spacing_mm: tuple[float, float, float]) -> None:
     with pytest.raises(GeometryError, match="three spacings above 0 mm"):
-        lesion_mosaic(flair(), None, empty(), spacing_mm=spacing_mm, title="")
+        lesion_mosaic({"FLAIR": flair()}, None, empty(), spacing_mm=spacing_mm, title="")
 
 
 def test_the_slices_with_most_lesion_are_chosen_before_their_neighbours() -> None:

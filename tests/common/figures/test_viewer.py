@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -19,10 +20,12 @@ from common.errors import GeometryError, RunFolderError
 from common.figures.viewer import script_digest, viewer_html, viewer_volume
 from common.imaging.prepared import PreparedCase
 from common.metrics.presets import MSSEG2016
+from common.recipe import Task
 from tests.common.figures.chromium import PROGRAM, Page, page_in_chromium
 
 BoolArray = NDArray[np.bool_]
 
+LESIONS = Task(modalities=("FLAIR",))
 SHAPE = (12, 10, 6)  # upright
 SPACING_MM = (1.0, 2.0, 4.0)  # upright
 CROP_START = (1, 2, 3)  # in the file's grid
@@ -82,7 +85,9 @@ def volume(
     prediction: BoolArray = PREDICTION,
     title: str = "lyon, sub-01",
 ) -> bytes:
-    return viewer_volume(case(reference), stored(prediction), title=title, definition=MSSEG2016)
+    return viewer_volume(
+        case(reference), stored(prediction), title=title, definition=MSSEG2016, task=LESIONS
+    )
 
 
 def document(*arguments: Any) -> dict[str, Any]:
@@ -109,7 +114,7 @@ def test_a_voxel_keeps_its_place_in_the_file_and_in_the_world() -> None:
     prediction = np.zeros((SHAPE[2], SHAPE[0], SHAPE[1]), bool)
     prediction[2, 1, 3] = True
     read = json.loads(
-        viewer_volume(case(None), prediction, title="one voxel", definition=MSSEG2016)
+        viewer_volume(case(None), prediction, title="one voxel", definition=MSSEG2016, task=LESIONS)
     )
 
     assert np.argwhere(unpacked(read, "labels")).tolist() == [[10, 3, 2]]
@@ -127,11 +132,26 @@ def mapped(matrix: list[list[float]], voxel: tuple[int, int, int]) -> list[float
 
 def test_the_brain_spans_all_grey_levels_and_the_rest_is_black() -> None:
     read = document()
-    flair = unpacked(read, "flair")
+    image = unpacked(read, "image")
     brain = upright_mask((slice(1, -1), slice(1, -1), slice(1, -1)))
 
-    assert (flair[~brain] == 0).all()
-    assert (flair[brain].min(), flair[brain].max()) == (0, read["grey_levels"] - 1)
+    assert (image[~brain] == 0).all()
+    assert (image[brain].min(), image[brain].max()) == (0, read["grey_levels"] - 1)
+
+
+def test_of_two_dates_the_later_one_is_shown() -> None:
+    both = case(None)
+    earlier = -both.image[0]
+    two_dates = dataclasses.replace(both, image=np.stack([earlier, both.image[0]]))
+    task = Task(modalities=("FLAIR",), target="new-lesions")
+    read = json.loads(
+        viewer_volume(
+            two_dates, stored(PREDICTION), title="lyon, sub-01", definition=MSSEG2016, task=task
+        )
+    )
+
+    assert read["image_label"] == "FLAIR, later date"
+    assert read["image"] == document(None)["image"]
 
 
 def test_lesions_are_listed_from_missed_to_found_and_each_once() -> None:
@@ -178,12 +198,14 @@ def test_the_same_case_gives_the_same_bytes() -> None:
 
 def test_a_prediction_off_the_crop_is_refused() -> None:
     with pytest.raises(GeometryError, match=r"lyon.*on the case's crop \(6, 12, 10\)"):
-        viewer_volume(case(None), np.zeros(SHAPE, bool), title="lyon", definition=MSSEG2016)
+        viewer_volume(
+            case(None), np.zeros(SHAPE, bool), title="lyon", definition=MSSEG2016, task=LESIONS
+        )
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"format": "other", "title": "a"}', b"\xff"])
 def test_a_document_that_is_none_of_ours_is_refused(data: bytes) -> None:
-    with pytest.raises(RunFolderError, match=r"lesionfed-viewer/1.*Evaluate the case again"):
+    with pytest.raises(RunFolderError, match=r"lesionfed-viewer/2.*Evaluate the case again"):
         viewer_html([data])
 
 
@@ -339,6 +361,28 @@ def test_marks_lie_where_the_lesion_is_seen_radiologically_and_in_mm(opened: Ope
 
     np.testing.assert_allclose(places, expected, atol=0.01)
     np.testing.assert_allclose(proportions, [20 / 28, 20 / 32, 28 / 32], rtol=0.01)
+
+
+@needs_chromium
+def test_a_long_cord_is_not_taller_than_the_window(opened: Opened) -> None:
+    shape = (12, 10, 120)  # 20 x 28 x 488 mm with the margins
+    mask = np.zeros(shape, bool)
+    long = dataclasses.replace(
+        case(None),
+        image=np.zeros((1, *shape), np.float32),
+        brain=~mask,
+        crop_start=(0, 0, 0),
+        grid_shape=shape,
+        affine=np.diag([*SPACING_MM, 1.0]),
+    )
+    data = viewer_volume(long, mask, title="long", definition=MSSEG2016, task=LESIONS)
+    with opened(str(viewer_html([data]))) as page:
+        wait_until_ready(page)
+        heights = page.value_of(
+            "[...document.querySelectorAll('canvas')].map((c) => c.clientHeight)"
+        )
+
+    assert 500 < max(heights) <= 720
 
 
 @needs_chromium

@@ -7,6 +7,7 @@ import numpy as np
 from common.imaging.duplicates import case_digests, same_voxels
 from common.imaging.intake import survey
 from common.imaging.volume import Volume
+from common.recipe import Task
 from tests.opened import opened
 from tests.volumes import (
     SHAPE,
@@ -26,7 +27,7 @@ def test_one_scan_of_two_subjects_is_told_once_with_the_other(tmp_path: Path) ->
     moved[0, 3] += 5  # neither place nor compression tell two copies apart
     put(Volume(stripped_brain(seed=0).data, moved), image_path(root, "sub-02", "FLAIR"))
     put(Volume(stripped_brain(seed=11).data, moved), image_path(root, "sub-02", "T1w"))
-    findings = survey(root, modalities=("FLAIR", "T1w"), thorough=True).findings
+    findings = survey(root, task=Task(modalities=("FLAIR", "T1w")), thorough=True).findings
     (finding,) = [finding for finding in findings if finding.code == "duplicate"]
     assert (finding.level, finding.subject) == ("warning", "sub-02")
     assert finding.text == "FLAIR holds the very voxels of sub-01 FLAIR"
@@ -41,14 +42,14 @@ def test_two_modalities_of_one_file_are_told() -> None:
 
 def test_equal_lesion_masks_are_told_and_empty_ones_are_not(tmp_path: Path) -> None:
     root = write_site(tmp_path)
-    findings = survey(root, modalities=("FLAIR", "T1w"), thorough=True).findings
+    findings = survey(root, task=Task(modalities=("FLAIR", "T1w")), thorough=True).findings
     assert [f.text for f in findings if f.code == "duplicate"] == [
         "lesion mask holds the very voxels of sub-01 lesion mask"
     ]
     for subject in ("sub-01", "sub-02"):
         empty = Volume(np.zeros(SHAPE, np.uint8), oblique_affine())
         put(empty, mask_path(root, subject, "lesion"))
-    findings = survey(root, modalities=("FLAIR", "T1w"), thorough=True).findings
+    findings = survey(root, task=Task(modalities=("FLAIR", "T1w")), thorough=True).findings
     assert not [finding for finding in findings if finding.code == "duplicate"]
 
 

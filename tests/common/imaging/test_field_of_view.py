@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -45,3 +48,12 @@ def test_a_slab_is_told_with_its_size() -> None:
     finding = only(list(brain_fits_the_image(opened(FLAIR=stripped_brain()))))
     assert (finding.level, finding.code) == ("warning", "slab")
     assert "12 x 18 x 24 mm" in finding.text  # 12 x 1, 14 x 1.25 = 17.5, 8 x 3
+
+
+def test_no_brain_is_missed_in_an_image_of_the_cord() -> None:
+    case = opened(FLAIR=stripped_brain())
+    for files in (
+        dataclasses.replace(case.files, cord_mask=Path("sub-01_desc-cord_mask.nii.gz")),
+        dataclasses.replace(case.files, centreline=Path("sub-01_desc-centreline.tsv")),
+    ):
+        assert not list(brain_fits_the_image(dataclasses.replace(case, files=files)))

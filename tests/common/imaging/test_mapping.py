@@ -8,9 +8,10 @@ from common.errors import SiteDataError
 from common.imaging.bids import SiteFiles
 from common.imaging.intake import survey
 from common.imaging.mapping import mapped_cases
+from common.recipe import Task
 from tests.volumes import put, stripped_brain, two_lesions
 
-WANTED = ("FLAIR", "T1w")
+TASK = Task(modalities=("FLAIR", "T1w"))
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def mapped(
 ) -> SiteFiles:
     table = root / "mapping.tsv"
     table.write_text("\n".join([header, *("\t".join(row) for row in rows)]) + "\n")
-    return mapped_cases(table, root=root, modalities=WANTED)
+    return mapped_cases(table, root=root, task=TASK)
 
 
 def test_a_table_makes_the_case_that_bids_names_would(root: Path) -> None:
@@ -52,7 +53,7 @@ def test_a_table_makes_the_case_that_bids_names_would(root: Path) -> None:
 
 def test_a_mapped_folder_is_surveyed_like_any_other(root: Path) -> None:
     mapped(root, *GOOD)
-    intake = survey(root, modalities=WANTED, mapping=root / "mapping.tsv")
+    intake = survey(root, task=TASK, mapping=root / "mapping.tsv")
     (case,) = intake.usable
     assert (case.name, case.n_lesion_voxels, case.lesion_grid) == ("sub-A1", 8, "FLAIR")
 
@@ -64,6 +65,34 @@ def test_a_table_may_name_the_spinal_cord(root: Path) -> None:
     rows = (("A1", "", "cord_mask", "p 1/cord.nii.gz"), ("A1", "", "centreline", "p 1/nodes.tsv"))
     (case,) = mapped(root, *GOOD, *rows).cases
     assert (case.cord_mask, case.centreline) == (cord, nodes)
+
+
+def test_a_table_may_name_new_lesions_and_the_raters_who_drew_them(root: Path) -> None:
+    for n in (1, 2):
+        put(two_lesions(), root / "p 1" / f"r{n}.nii.gz")
+    rows = (
+        ("A1", "10", "FLAIR", "p 1/fl.v2.nii.gz"),
+        ("A1", "9", "FLAIR", "p 1/t1.nii"),
+        ("A1", "10", "newlesion_mask", "p 1/roi.nii.gz"),
+        ("A1", "10", "newlesionRater2_mask", "p 1/r2.nii.gz"),
+        ("A1", "10", "newlesionRater1_mask", "p 1/r1.nii.gz"),
+    )
+    mapped(root, *rows)
+    task = Task(modalities=("FLAIR",), target="new-lesions", raters=2)
+    intake = survey(root, task=task, mapping=root / "mapping.tsv")
+    (case,) = intake.usable
+    assert (case.name, case.lesion_mask) == ("sub-A1_ses-10", root / "p 1" / "roi.nii.gz")
+    assert [path.name for path in case.rater_masks.values()] == ["r1.nii.gz", "r2.nii.gz"]
+    assert case.images["FLAIR-2"] == root / "p 1" / "fl.v2.nii.gz"
+    assert {finding.code for finding in intake.findings} == {"brain-mask-made"}
+    (plain,) = [
+        one
+        for one in survey(
+            root, task=Task(modalities=("FLAIR",)), mapping=root / "mapping.tsv"
+        ).usable
+        if one.session == "ses-10"
+    ]
+    assert not plain.has_reference
 
 
 def test_sessions_are_kept_apart(root: Path) -> None:
@@ -142,9 +171,9 @@ def test_commas_instead_of_tabs_are_an_error(root: Path) -> None:
 def test_a_table_that_is_no_text_is_an_error(root: Path) -> None:
     table = root / "p 1" / "roi.nii.gz"
     with pytest.raises(SiteDataError, match="cannot be read"):
-        mapped_cases(table, root=root, modalities=WANTED)
+        mapped_cases(table, root=root, task=TASK)
 
 
 def test_a_folder_that_is_not_there_is_an_error(root: Path) -> None:
     with pytest.raises(SiteDataError, match="no such folder"):
-        mapped_cases(root / "mapping.tsv", root=root / "nowhere", modalities=WANTED)
+        mapped_cases(root / "mapping.tsv", root=root / "nowhere", task=TASK)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from common.imaging.findings import Finding
 from common.imaging.intake import Intake, survey
 from common.imaging.volume import Volume
+from common.recipe import Task
 from tests.volumes import (
     SHAPE,
     image_path,
@@ -224,7 +225,7 @@ def spoilt(root: Path, mutate: Mutate, *, raw: bool = False) -> Intake:
     """A site of one case whose FLAIR has been spoilt."""
     write_site(root, subjects=["sub-01"])
     mutate(image_path(root, "sub-01", "FLAIR"))
-    return survey(root, modalities=("FLAIR", "T1w"), raw=raw, thorough=True)
+    return survey(root, task=Task(modalities=("FLAIR", "T1w")), raw=raw, thorough=True)
 
 
 def with_code(findings: tuple[Finding, ...], code: str) -> list[Finding]:
@@ -271,5 +272,5 @@ def test_a_sheared_image_cannot_be_prepared(tmp_path: Path) -> None:
 def test_a_spoilt_mask_is_a_finding(tmp_path: Path, values: NDArray[np.generic], code: str) -> None:
     write_site(tmp_path, subjects=["sub-01"])
     put(Volume(values, oblique_affine()), mask_path(tmp_path, "sub-01", "lesion"))
-    intake = survey(tmp_path, modalities=("FLAIR", "T1w"), thorough=True)
+    intake = survey(tmp_path, task=Task(modalities=("FLAIR", "T1w")), thorough=True)
     assert with_code(intake.findings, code)

@@ -8,7 +8,7 @@ import pytest
 from common.errors import SiteDataError
 from common.imaging.prepared_site import PreparedSite, prepared_site
 from common.imaging.preprocessing.template import Template
-from common.imaging.split import split_cases
+from common.imaging.split import Shares, split_cases
 from common.imaging.volume import Volume, read_mask, read_volume, write_volume
 from common.recipe import load_recipe
 from tests.toy_sites import AFFINE, SHAPE, write_site
@@ -116,8 +116,10 @@ def test_a_share_of_the_subjects_is_kept_from_training(
     data: Path, tmp_path: Path, share: float, n_kept: int
 ) -> None:
     cases = prepared(data, tmp_path).cases
-    training, kept = split_cases(cases, validation_share=share, seed=3)
+    split = split_cases(cases, shares=Shares(validation=share), method="random", seed=3)
+    training, kept = split.training, split.validation
     assert len(kept) == n_kept
     assert {case.subject for case in training}.isdisjoint(case.subject for case in kept)
     assert len(training) + len(kept) == 3
-    assert split_cases(cases, validation_share=share, seed=3)[1] == kept
+    again = split_cases(cases, shares=Shares(validation=share), method="random", seed=3)
+    assert [case.name for case in again.validation] == [case.name for case in kept]

@@ -11,6 +11,7 @@ from common.errors import SiteDataError
 from common.imaging.case_checks import MAX_AXIS_COSINE
 from common.imaging.intake import Intake, examine, survey
 from common.imaging.volume import Volume
+from common.recipe import Task
 from tests.volumes import (
     brain_mask,
     head_in_noise,
@@ -22,6 +23,7 @@ from tests.volumes import (
 )
 
 WANTED = ("FLAIR", "T1w")
+TASK = Task(modalities=WANTED)
 SITES = Path(__file__).parents[3] / ".." / "shared" / "data" / "sites"
 
 
@@ -45,11 +47,11 @@ def codes(intake: Intake, level: str) -> list[str]:
 
 
 def test_heads_on_grids_of_their_own_can_be_prepared_but_not_trained_on(root: Path) -> None:
-    raw = survey(root, modalities=WANTED, raw=True)
+    raw = survey(root, task=TASK, raw=True)
     assert [case.name for case in raw.usable] == ["sub-01"]
     assert codes(raw, "blocking") == []
     assert "image-grid" in codes(raw, "note")
-    trained = survey(root, modalities=WANTED)
+    trained = survey(root, task=TASK)
     assert codes(trained, "blocking") == ["image-grid", "not-stripped"]
     for finding in trained.findings:
         if finding.level == "blocking":
@@ -59,7 +61,7 @@ def test_heads_on_grids_of_their_own_can_be_prepared_but_not_trained_on(root: Pa
 def test_masks_may_lie_on_the_grid_of_any_modality(root: Path) -> None:
     put(aside(two_lesions()), mask_path(root, "sub-01", "lesion"))
     put(brain_mask(), mask_path(root, "sub-01", "brain"))
-    intake = survey(root, modalities=WANTED, raw=True)
+    intake = survey(root, task=TASK, raw=True)
     (case,) = intake.usable
     assert (case.lesion_grid, case.brain_grid) == ("T1w", "FLAIR")
     assert case.n_lesion_voxels == 8
@@ -69,7 +71,7 @@ def test_masks_may_lie_on_the_grid_of_any_modality(root: Path) -> None:
 
 def test_a_mask_on_the_grid_of_no_modality_blocks_with_all_grids(root: Path) -> None:
     put(aside(aside(two_lesions())), mask_path(root, "sub-01", "lesion"))
-    intake = survey(root, modalities=WANTED, raw=True)
+    intake = survey(root, task=TASK, raw=True)
     (finding,) = [finding for finding in intake.findings if finding.level == "blocking"]
     assert finding.code == "mask-grid"
     assert "corners within 0.001 mm" in finding.text
@@ -79,18 +81,18 @@ def test_a_mask_on_the_grid_of_no_modality_blocks_with_all_grids(root: Path) -> 
 def test_a_missing_modality_blocks_preparing(root: Path) -> None:
     image_path(root, "sub-01", "T1w").unlink()
     with pytest.raises(SiteDataError, match="no T1w image"):
-        examine(root, modalities=WANTED, raw=True)
+        examine(root, task=TASK, raw=True)
 
 
 def test_an_empty_brain_mask_blocks_preparing(root: Path) -> None:
     empty = brain_mask()
     put(Volume(np.zeros_like(empty.data), empty.affine), mask_path(root, "sub-01", "brain"))
-    assert codes(survey(root, modalities=WANTED, raw=True), "blocking") == ["zero-brain"]
+    assert codes(survey(root, task=TASK, raw=True), "blocking") == ["zero-brain"]
 
 
 def test_what_a_thorough_survey_sees_leaves_no_further_case_out(root: Path) -> None:
-    quick = survey(root, modalities=WANTED, raw=True)
-    thorough = survey(root, modalities=WANTED, raw=True, thorough=True)
+    quick = survey(root, task=TASK, raw=True)
+    thorough = survey(root, task=TASK, raw=True, thorough=True)
     assert quick.usable == thorough.usable
     assert quick.facts == ()
     assert [facts.name for facts in thorough.facts] == ["sub-01"]
@@ -122,7 +124,7 @@ def test_what_is_skew_here_is_skew_where_images_are_registered() -> None:
 def test_the_oddities_of_the_real_sites_are_found(
     site: str, modalities: tuple[str, ...], n_usable: int, expected: set[str]
 ) -> None:
-    intake = survey(SITES / site, modalities=modalities, raw=True, thorough=True)
+    intake = survey(SITES / site, task=Task(modalities=modalities), raw=True, thorough=True)
     found = {finding.code for finding in intake.findings}
     assert len(intake.usable) == n_usable
     assert expected <= found

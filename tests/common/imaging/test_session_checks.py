@@ -7,6 +7,7 @@ import pytest
 from common.imaging.bids import list_cases
 from common.imaging.findings import Finding
 from common.imaging.session_checks import sessions_are_in_order
+from common.recipe import Task
 from tests.volumes import image_path, put, stripped_brain, two_lesions
 
 
@@ -21,7 +22,7 @@ def table(root: Path, *lines: str) -> None:
 
 
 def found(root: Path) -> list[Finding]:
-    return list(sessions_are_in_order(root, list_cases(root, ("FLAIR",))))
+    return list(sessions_are_in_order(root, list_cases(root, Task(modalities=("FLAIR",)))))
 
 
 @pytest.mark.parametrize(

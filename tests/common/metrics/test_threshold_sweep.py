@@ -22,6 +22,7 @@ def sweep(
     probability: NDArray[np.floating],
     reference: NDArray[np.bool_],
     thresholds: tuple[float, ...] = THRESHOLDS,
+    min_voxels: int = 1,
 ) -> list[ThresholdCounts]:
     return sweep_thresholds(
         probability,
@@ -29,6 +30,7 @@ def sweep(
         spacing_mm=SPACING_MM,
         definition=MSSEG2016,
         thresholds=thresholds,
+        min_voxels=min_voxels,
     )
 
 
@@ -59,6 +61,24 @@ def test_a_lesion_found_with_two_degrees_of_certainty(
     assert at.threshold == threshold
     assert at.voxels.dice == pytest.approx(dice)
     assert at.lesions.lesion_f1 == pytest.approx(lesion_f1)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "min_voxels", "dice", "lesion_f1"),
+    [
+        pytest.param(0.25, 4, 16 / 20, 2 / 3, id="4 voxels are not fewer than 4"),
+        pytest.param(0.25, 5, 1.0, 1.0, id="the 4 voxels far away go, the lesion of 8 stays"),
+        pytest.param(0.5, 5, 0.0, 0.0, id="of the lesion 4 are found: too few"),
+        pytest.param(0.25, 9, 0.0, 0.0, id="nothing is large enough; the reference keeps its 8"),
+    ],
+)
+def test_lesions_that_are_too_small_are_dropped_at_each_threshold(
+    threshold: float, min_voxels: int, dice: float, lesion_f1: float
+) -> None:
+    [at] = sweep(*half_sure(), thresholds=(threshold,), min_voxels=min_voxels)
+    assert at.voxels.dice == pytest.approx(dice)
+    assert at.lesions.lesion_f1 == pytest.approx(lesion_f1)
+    assert at.voxels.tn + at.voxels.fp + at.voxels.fn + at.voxels.tp == 40 * 5 * 4
 
 
 def test_the_grid_is_every_twentieth_between_0_and_1() -> None:

@@ -58,6 +58,8 @@ def update(**changed: Any) -> SiteUpdate:
         "segmentation_loss": 0.25,
         "site_loss": None,
         "head_spread": None,
+        "estimated_lesion_f1": None,
+        "true_lesion_f1": None,
         "validation_dice": 0.125,
         "n_validation_cases": 1,
         "wall_s": 2.0,
@@ -76,6 +78,31 @@ def test_what_is_packed_comes_back_bit_for_bit(arrays: Arrays) -> None:
         assert returned.parameters[name].dtype == array.dtype
         assert returned.parameters[name].shape == array.shape
         assert returned.parameters[name].tobytes() == array.tobytes()
+
+
+def test_a_single_number_keeps_its_shape_between_other_arrays() -> None:
+    # batch norm counts its batches in an int64 without axes
+    sent: Arrays = {
+        "norm.running_mean": np.array([0.5, -1.5, 2.0], np.float32),
+        "norm.num_batches_tracked": np.array(40),
+        "dense.bias": np.array([3.0], np.float32),
+        "none": np.zeros((0, 2), np.float32),
+    }
+    packed = pack(request(sent))
+    assert len(packed.payload) == 3 * 4 + 8 + 4
+    arrived = unpack(packed, TrainRequest).parameters
+    assert arrived["norm.num_batches_tracked"].shape == ()
+    assert arrived["norm.num_batches_tracked"].dtype == np.int64
+    assert arrived["norm.num_batches_tracked"] == 40
+    np.testing.assert_array_equal(arrived["norm.running_mean"], [0.5, -1.5, 2.0])
+    np.testing.assert_array_equal(arrived["dense.bias"], [3.0])
+    assert arrived["none"].shape == (0, 2)
+
+
+def test_a_single_number_that_arrived_can_be_changed() -> None:
+    arrived = unpack(pack(request({"n": np.array(7)})), TrainRequest).parameters["n"]
+    arrived += 1
+    assert arrived == 8
 
 
 def test_arrays_that_are_not_contiguous_arrive_in_order() -> None:
@@ -172,7 +199,13 @@ def test_whole_numbers_beyond_the_floats_arrive_to_the_last_digit() -> None:
 @pytest.mark.parametrize("thresholds", [(), (0.5, 1.0), (0.0,), (0.5,) * 100])
 def test_thresholds_that_no_sweep_has_cannot_be_asked_for(thresholds: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="thresholds"):
-        ThresholdRequest(assignment=ASSIGNMENT, template={}, parameters={}, thresholds=thresholds)
+        ThresholdRequest(
+            assignment=ASSIGNMENT,
+            template={},
+            parameters={},
+            part="threshold",
+            thresholds=thresholds,
+        )
 
 
 def test_plain_json_cannot_stand_in_for_arrays() -> None:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from common.imaging.phantom.cord_consortium import SPACING_MM as CORD_SPACING_MM
+from common.imaging.phantom.recipe_phantoms import BRAIN_SPACING_MM
+from common.recipe import shipped_recipes
 from server.cli import main
 
 
@@ -23,3 +26,23 @@ def test_a_filled_folder_is_a_wrong_use(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "notes.txt").touch()
     assert main(["phantom", "--out", str(tmp_path), "--quiet"]) == 2
     assert "want a new or empty folder" in capsys.readouterr().err
+
+
+def test_phantoms_are_those_that_the_recipe_file_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shipped_recipes()["default"].read_text(encoding="utf-8")
+    recipe = tmp_path / "dates.toml"
+    text = text.replace("[task]", '[task]\ntarget = "new-lesions"')
+    recipe.write_text(text.replace('space = "own"', 'space = "halfway"'), encoding="utf-8")
+    out = tmp_path / "phantoms"
+    arguments = ["phantom", "--recipe", str(recipe), "--out", str(out), "--quiet"]
+    assert main([*arguments, "--sites", "1", "--subjects", "1", "--spacing", "4"]) == 0
+    later = out / "site-1/derivatives/lesions/sub-P001/ses-02/anat"
+    assert (later / "sub-P001_ses-02_desc-newlesion_mask.nii.gz").is_file()
+
+
+def test_help_names_the_spacing_that_each_kind_gets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["phantom", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"brains {BRAIN_SPACING_MM:g}, cords {CORD_SPACING_MM:g}" in shown

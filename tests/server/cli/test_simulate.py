@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from common.errors import ConfigError
 from server.cli import main
+from server.run_folder import RunFolder
 from tests.toy_sites import write_site
 
 TINY = [
@@ -77,6 +80,31 @@ def test_a_report_without_images_holds_none(lyon: Path, tmp_path: Path) -> None:
         pytest.param(
             ["--site", "a=.", "--scale", "tiny"], "Invalid value for '--scale'", id="scale"
         ),
+        pytest.param(
+            ["--site", "a=.", "--site", "b=.", "--alone", "c"],
+            "--alone c: want one of the sites a, b",
+            id="alone, and not a site",
+        ),
+        pytest.param(
+            ["--site", "a=.", "--held-out", "c=.", "--alone", "c"],
+            "--alone c: want one of the sites a",
+            id="alone, and held out",
+        ),
+        pytest.param(
+            ["--site", "a=.", "--recipe", "galassi2019", "--variant", "bth"],
+            "no variant 'bth'; want one of base, standardization, generalized-dice, both",
+            id="no such variant",
+        ),
+        pytest.param(
+            ["--site", "a=.", "--variant", "both"],
+            "no variant 'both'; want one of none: it has no [variants.*] tables",
+            id="a recipe without variants",
+        ),
+        pytest.param(
+            ["--site", "a=.", "--lesion-masks", "/nowhere/at/all"],
+            "Invalid value for '--lesion-masks'",
+            id="no folder of masks",
+        ),
     ],
 )
 def test_what_was_asked_for_wrongly_ends_with_2_and_says_why(
@@ -112,8 +140,64 @@ def test_settings_beside_resume_are_refused_rather_than_ignored(
     assert "leave out rounds" in capsys.readouterr().err
 
 
-def test_the_recipes_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["recipes"]) == 0
-    assert "aslani2020" in capsys.readouterr().out
-    assert main(["recipes", "default"]) == 0
-    assert 'method = "two-step"' in capsys.readouterr().out
+def test_one_site_alone_trains_with_the_recipes_own_rounds(lyon: Path, tmp_path: Path) -> None:
+    sites = ["--site", f"lyon={lyon}", "--site", f"ghent={lyon}", "--alone", "ghent"]
+    out = tmp_path / "run"
+    arguments = ["simulate", *sites, "--held-out", f"porto={lyon}", "--no-images"]
+    assert main([*arguments, "--out", str(out), *TINY]) == 0
+    consortium = RunFolder(out).consortium()
+    assert [site.name for site in consortium.sites] == ["ghent"]
+    assert RunFolder(out).recipe().federation.rounds == 1
+    trained = [line for line in events_of(out) if line["event"] == "reply"]
+    assert {line["site"] for line in trained} == {"ghent"}
+
+
+@pytest.fixture
+def laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are laid out and not conducted."""
+
+    def conduct(*_: object, **__: object) -> None:
+        raise ConfigError("laid out, and that is enough here")
+
+    monkeypatch.setattr("server.simulate.simulate", conduct)
+
+
+@pytest.mark.usefixtures("laid_out")
+def test_a_variant_and_what_is_set_beside_it_are_in_the_runs_recipe(
+    lyon: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    recipe = ["--recipe", "galassi2019", "--variant", "base", "--set", "optimizer.steps=3"]
+    assert main(["simulate", "--site", f"lyon={lyon}", "--out", str(out), *recipe]) == 2
+    settings = RunFolder(out).recipe()
+    assert settings.standardization.method == "z-score"
+    assert settings.loss.segmentation.name == "bce"
+    assert settings.optimizer.steps == 3
+
+
+@pytest.mark.usefixtures("laid_out")
+def test_the_folder_of_masks_is_written_down_for_a_run_that_is_resumed(
+    lyon: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks, out = tmp_path / "masks", tmp_path / "run"
+    masks.mkdir()
+    monkeypatch.chdir(tmp_path)
+    arguments = ["simulate", "--recipe", "kamraoui2021", "--site", f"lyon={lyon}"]
+    assert main([*arguments, "--lesion-masks", "masks", "--out", str(out)]) == 2
+    assert RunFolder(out).consortium().lesion_masks == masks.resolve()  # from anywhere
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--alone", "lyon"), ("--variant", "both"), ("--lesion-masks", ".")]
+)
+def test_what_a_run_was_laid_out_with_is_refused_beside_resume(
+    option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", "--resume", str(tmp_path), option, value]) == 2
+    name = option.removeprefix("--").replace("-", "_")
+    assert f"leave out {name}" in capsys.readouterr().err
+
+
+def events_of(run: Path) -> list[dict[str, Any]]:
+    lines = RunFolder(run).events_file.read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]

@@ -10,6 +10,7 @@ from common.errors import ConfigError, RunFolderError
 from common.recipe import load_recipe
 from server.leave_site_out.plan import Plan, make_plan, read_plan
 from server.leave_site_out.study_folder import StudyFolder
+from server.study.plan_file import as_json
 
 OVERRIDES = ("federation.rounds=5", "optimizer.steps=7", "federation.quorum=2")
 
@@ -109,7 +110,7 @@ def test_a_plan_whose_recipe_was_edited_is_refused(tmp_path: Path) -> None:
 def test_a_plan_of_a_version_with_fewer_settings_is_read_and_keeps_its_digest(
     tmp_path: Path,
 ) -> None:
-    table = json.loads(plan_of(3).as_json())
+    table = json.loads(as_json(plan_of(3)))
     del table["recipe"]["evaluation"]  # a setting that came later, with a default
     older = json.dumps(table["recipe"], sort_keys=True, separators=(",", ":"))
     table["recipe_sha256"] = hashlib.sha256(older.encode()).hexdigest()

@@ -9,8 +9,9 @@ from client.phases.statistics import describe_site
 from client.policy import Policy
 from client.site import Site
 from common.imaging.bids import list_cases
-from common.imaging.intake import UsableCase, examine
-from common.recipe import load_recipe
+from common.imaging.intake import examine
+from common.imaging.usable_case import UsableCase
+from common.recipe import Task, load_recipe
 from server.leave_site_out.pooled_site import pool_sites, pooled_subject
 from tests.toy_sites import write_site
 
@@ -51,7 +52,7 @@ def pooled(sites: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def usable(root: Path) -> dict[tuple[str, str | None], UsableCase]:
-    cases = examine(root, modalities=MODALITIES).usable
+    cases = examine(root, task=Task(modalities=MODALITIES)).usable
     return {(case.subject, case.session): case for case in cases}
 
 
@@ -140,7 +141,7 @@ def test_a_sidecar_is_linked_and_what_speaks_of_the_whole_site_is_not(
         "sub-1b01_FLAIR.json",
         "sub-1b01_FLAIR.nii.gz",
     ]
-    assert list_cases(pooled, ("FLAIR",)).cases[0].subject == "sub-1b01"
+    assert list_cases(pooled, Task(modalities=("FLAIR",))).cases[0].subject == "sub-1b01"
 
 
 def test_a_folder_that_was_cut_off_is_made_anew_and_a_whole_one_is_kept(

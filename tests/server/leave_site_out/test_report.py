@@ -69,7 +69,10 @@ def test_a_network_is_not_judged_at_home_and_a_failed_one_says_so(tmp_path: Path
     rows = {"local/lyon": [case("ghent", "01", 0.25), case("turin", "01", None)]}
     study = made_study(tmp_path, rows, failed={"local/turin": "lost"})
     lines = {
-        line.label: line.fields for line in grid(read_cells(study), sites=SITES, metric="dice_mean")
+        line.label: line.fields
+        for line in grid(
+            read_cells(study), sites=SITES, metric="dice_mean", threshold_name="FLAIR threshold"
+        )
     }
     assert [(f.value, f.note) for f in lines["lyon alone"]] == [
         (None, "trained here"),

@@ -21,9 +21,10 @@ from server.case_row import read_cases
 from server.events import Event
 from server.leave_site_out.plan import Plan, PlannedRun, make_plan
 from server.leave_site_out.results import write_results
-from server.leave_site_out.run import Listener, conduct_study, outcome_of
+from server.leave_site_out.run import conduct_study, outcome_of
 from server.leave_site_out.study_folder import StudyFolder
 from server.report.run_record import read_run
+from server.study.many_runs import Listener
 from tests.server.leave_site_out.made_study import report_of_one_line
 from tests.toy_sites import write_site
 
@@ -44,7 +45,7 @@ TABLES = ("matrix.csv", "table.csv", *(f"{m}/cases.csv" for m in ("federated", "
 def _no_charts() -> Iterator[None]:
     """Reports of one line: most of a toy run's time would be its charts."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("server.conduct", "server.leave_site_out.run"):
+        for module in ("server.conduct", "server.study.many_runs"):
             patch.setattr(f"{module}.write_report", report_of_one_line)
         yield
 
@@ -128,7 +129,7 @@ def test_other_code_does_not_go_on_with_a_study(
 ) -> None:
     study = StudyFolder(tmp_path / "study")
     study.begin(plan_of(hospitals))
-    monkeypatch.setattr("server.leave_site_out.run.code_digest", lambda: "0" * 64)
+    monkeypatch.setattr("server.study.many_runs.code_digest", lambda: "0" * 64)
     with pytest.raises(RunFolderError, match="code has changed since this study began, and 9 net"):
         conduct_study(study)
 
@@ -149,7 +150,7 @@ def test_a_report_that_fails_does_not_keep_the_study_from_its_tables(
         raise ValueError("a chart without a point")
 
     (finished.path / "local" / "turin" / "report.html").unlink()
-    monkeypatch.setattr("server.leave_site_out.run.write_report", broken)
+    monkeypatch.setattr("server.study.many_runs.write_report", broken)
     conduct_study(finished)
     assert "local, turin alone: the report could not be written" in caplog.text
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from common.recipe import Task
 from server.case_row import read_cases
 from server.leave_site_out.cells import read_cells, rows_of
 from server.leave_site_out.matrix import MatrixRow, matrix_rows
 from server.leave_site_out.results import write_results
 from server.leave_site_out.study_folder import StudyFolder
 from server.leave_site_out.table import TableRow, table_rows
-from server.leave_site_out.verdict import verdict
+from server.leave_site_out.verdict import method_names, verdict
 from tests.server.leave_site_out.made_study import case, made_study
 
 FEDERATED = {
@@ -136,7 +137,7 @@ def test_a_method_all_of_whose_runs_failed_has_its_planned_cases_and_no_mean(
 
 def test_the_verdict_counts_sites_and_says_where_cases_differ(study: StudyFolder) -> None:
     cells = read_cells(study)
-    sentences = verdict(cells, table_rows(cells))
+    sentences = verdict(cells, table_rows(cells), names=method_names(Task(modalities=("FLAIR",))))
     assert sentences[0] == (
         "Federated over all other sites, the network has a mean Dice of 0.550 over 6 of 6 planned "
         "cases, each at a site that took no part. Its worst site is turin (0.400)."

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from client.site import read_site
-from client.site_cases import training_cases
+from client.site_cases import own_cases
 from common.errors import RunFolderError, UpdateRejected
 from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network
@@ -215,7 +215,7 @@ def test_the_federated_choice_is_that_of_the_pooled_kept_cases(finished: RunFold
     sweeps = []
     for name in ("ghent", "lyon"):
         site = read_site(finished.path / "sites" / name / "site.toml")
-        _, kept = training_cases(site, model.recipe, model.template)
+        kept = own_cases(site, model.recipe, model.template).validation
         sweeps += [sweep_case(network, case, model.recipe) for case in kept]
     assert len(sweeps) == 3  # half of three, rounded down, and half of four
     choice = model.threshold_choice

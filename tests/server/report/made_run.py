@@ -18,6 +18,9 @@ RECIPE = """\
 name = "toy"
 description = "two sites, one <unseen>"
 
+[task]
+modalities = ["FLAIR"]
+
 [evaluation]
 preset = "msseg2016"
 """

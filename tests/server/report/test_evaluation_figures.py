@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from common.task_words import TaskWords
 from server.evaluation_folder import EvaluationFolder
 from server.report.evaluation_figures import (
     Evaluation,
@@ -12,6 +13,8 @@ from server.report.evaluation_figures import (
     where_tested,
 )
 from tests.server.made_evaluation import DEFINITION, baseline, failed, scored
+
+WORDS = TaskWords(threshold="T2w threshold", lesions="lesions", images="T2w", region="cord region")
 
 
 @pytest.fixture
@@ -25,7 +28,8 @@ def judged(tmp_path: Path) -> Evaluation:
 
 
 def in_words(judged: Evaluation, stem: str) -> str:
-    return evaluation_drawings(judged, None, judged.comparison())[stem].in_words()
+    comparison = judged.comparison(WORDS.threshold)
+    return evaluation_drawings(judged, None, comparison, words=WORDS)[stem].in_words()
 
 
 def test_before_the_verdict_there_is_nothing_to_draw(tmp_path: Path) -> None:
@@ -56,13 +60,18 @@ def test_the_reliability_diagram_has_the_error_worked_by_hand(judged: Evaluation
     assert "0.350" in words
 
 
+def test_the_figures_name_the_threshold_and_the_region_of_the_task(judged: Evaluation) -> None:
+    assert "T2w threshold" in in_words(judged, "network-minus-threshold")
+    assert "ECE, all cord region voxels" in in_words(judged, "reliability")
+
+
 def test_the_bias_of_volume_is_that_of_the_table(judged: Evaluation) -> None:
     # -4, +10 and 0 mL
     assert "Bias +2.00 mL" in in_words(judged, "volume-agreement")
 
 
 def test_the_network_is_set_against_the_threshold_case_by_case(judged: Evaluation) -> None:
-    comparison = judged.comparison()
+    comparison = judged.comparison(WORDS.threshold)
     assert comparison is not None
     [dice] = [line for line in comparison.metrics if line.metric == "dice"]
     assert [round(pair.difference, 9) for pair in dice.pairs] == [0.2, 0.2, -0.2]
@@ -74,8 +83,8 @@ def test_a_baseline_over_other_cases_is_not_compared(tmp_path: Path, judged: Eva
     folder.write_baseline(baseline()[:2])
     read = read_evaluation(folder)
     assert read is not None
-    assert read.comparison() is None
-    assert "network-minus-threshold" not in evaluation_drawings(read, None, None)
+    assert read.comparison(WORDS.threshold) is None
+    assert "network-minus-threshold" not in evaluation_drawings(read, None, None, words=WORDS)
 
 
 def test_the_unseen_sweep_is_marked_as_not_used(judged: Evaluation) -> None:

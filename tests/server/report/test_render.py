@@ -270,3 +270,78 @@ def test_a_folder_that_is_no_run_is_refused_and_left_as_it_is(tmp_path: Path) ->
     with pytest.raises(RunFolderError, match="want the events of a run"):
         write_report(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+NEW_LESIONS = """\
+[task]
+modalities = ["FLAIR"]
+target = "new-lesions"
+"""
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_on_new_lesions_is_told_in_the_words_of_its_task(tmp_path: Path) -> None:
+    folder = written(tmp_path / "toy", whole_run(), pictures=("east/sub-A",))
+    (folder / "recipe.toml").write_text(NEW_LESIONS, encoding="utf-8")
+
+    text = Page(write_report(folder).read_text(encoding="utf-8")).text
+
+    assert "new lesions on FLAIR of two dates" in text
+    assert "New lesions: verdict on sites that took no part" in text
+    assert "That is above the FLAIR change threshold (0.200)." in text
+    assert "FLAIR change threshold (baseline) 0.200" in text
+    assert "has risen by more than one number from the earlier date to the later" in text
+    assert "New lesions, n" in text
+    assert "FLAIR threshold" not in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_on_the_cord_speaks_of_no_brain_in_its_own_words(tmp_path: Path) -> None:
+    folder = written(tmp_path / "toy", whole_run(), pictures=("east/sub-A",))
+    recipe = """\
+[task]
+modalities = ["T2w"]
+
+[preprocessing]
+steps = ["cord", "resample"]
+"""
+    (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
+
+    text = Page(write_report(folder).read_text(encoding="utf-8")).text
+
+    assert "lesions on T2w, cord region" in text
+    assert "T2w threshold (baseline) 0.200" in text
+    assert "reliability count the voxels of the cord region" in text
+    assert "brain" not in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_splits_test_cases_lesion_metric_and_hard_negatives_are_told(tmp_path: Path) -> None:
+    def part(n: int) -> Line:
+        return {"n_subjects": n, "n_cases": n + 1, "n_lesions": 7, "lesion_volume_ml": 1.25}
+
+    figures = {"n_pairs": 400, "mae": 0.0625, "bias": -0.03, "spearman": 0.9}
+    found = {"event": "reply", "phase": "mining", "round": 1}
+    lines = [
+        started(),
+        {"event": "site-split", "site": "north", "parts": {"training": part(5), "test": part(2)}},
+        {"event": "site-split", "site": "south", "parts": {"training": part(6)}},
+        {"event": "lesion-metric", **figures, "n_by_bin": [40] * 10},
+        {**found, "site": "north", "facts": {"n_cases": 5, "n_negatives": 1200}},
+        {**found, "site": "south", "facts": {"n_cases": 6, "n_negatives": 34}},
+        {
+            "event": "site-test",
+            "threshold": 0.45,
+            "n_cases": 3,
+            "mean_dice": 0.5,
+            "mean_lesion_f1": None,
+        },
+    ]
+    text = page(tmp_path, lines).text
+
+    assert "north 6 (5) 7 1.2 3 (2) 7 1.2 south 7 (6) 7 1.2 - - -" in text
+    assert "Over 3 cases that the training sites kept for a test" in text
+    assert "(0.45): mean Dice 0.500, mean lesion F1 -." in text
+    assert "On 400 pairs that it was not trained on, its mean absolute error is 0.062" in text
+    assert "bias -0.030 and its rank correlation with the true value 0.90" in text
+    assert "mining 1 2 / 2 1,234" in text

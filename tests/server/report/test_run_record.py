@@ -50,6 +50,34 @@ def test_a_nyul_template_names_its_percentiles(tmp_path: Path) -> None:
     assert template.columns[:2] == ("percentile 1", "percentile 10")
 
 
+def test_the_sites_split_and_their_own_test_are_read(tmp_path: Path) -> None:
+    part = {"n_subjects": 2, "n_cases": 3, "n_lesions": 5, "lesion_volume_ml": 1.5}
+    split: Line = {"event": "site-split", "site": "north", "parts": {"test": part}}
+    test: Line = {"event": "site-test", "threshold": 0.4, "n_cases": 3, "mean_dice": 0.6}
+    record = read(tmp_path, [started(), split, test])
+    assert record.splits["north"].parts["test"].n_lesions == 5
+    assert record.site_test is not None
+    assert (record.site_test.mean_dice, record.site_test.mean_lesion_f1) == (0.6, None)
+
+
+def test_the_rounds_of_a_cascades_second_network_count_on(tmp_path: Path) -> None:
+    """Three rounds of the first network, then two of the second."""
+    lines = [started()]
+    for phase, n_rounds in (("training-first", 3), ("mining", 1), ("training-second", 2)):
+        for index in range(1, n_rounds + 1):
+            place = {"phase": phase, "round": index}
+            lines.append({"event": "round-started", **place, "sites": ["north"]})
+            lines.append({**reply("north", index, loss=index / 8), **place})
+            lines.append({"event": "round-finished", **place, "n_replies": 1, "wall_s": 2.0})
+    record = read(tmp_path, lines)
+
+    assert [r.index for r in record.training] == [1, 2, 3, 4, 5]
+    assert [r.phase for r in record.training] == 3 * ["training-first"] + 2 * ["training-second"]
+    losses = [r.replies["north"].fact("loss") for r in record.training]
+    assert losses == [0.125, 0.25, 0.375, 0.125, 0.25]
+    assert [r.index for r in record.rounds.values() if r.phase == "training-second"] == [1, 2]
+
+
 def test_a_rounds_replies_add_up(tmp_path: Path) -> None:
     first, second = read(tmp_path, whole_run()).training
 

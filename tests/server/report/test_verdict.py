@@ -44,12 +44,12 @@ def test_before_a_trained_round_was_scored_there_is_no_verdict(tmp_path: Path) -
 
     assert verdict.network is None
     assert verdict.untrained is not None
-    assert verdict.in_words() == "No trained network has been scored here yet."
+    assert verdict.in_words("FLAIR threshold") == "No trained network has been scored here yet."
 
 
 def test_the_verdict_in_words_names_what_it_compares(tmp_path: Path) -> None:
     # network (0.8 + 0.4) / 2, threshold (0.3 + 0.1) / 2, untrained (0.0 + 0.02) / 2
-    assert site_verdict(read(tmp_path, whole_run()), "east").in_words() == (
+    assert site_verdict(read(tmp_path, whole_run()), "east").in_words("FLAIR threshold") == (
         "The network has a mean Dice of 0.600 over 2 of 4 planned cases (before training 0.010). "
         "That is above the FLAIR threshold (0.200)."
     )
@@ -72,7 +72,7 @@ def test_the_verdict_does_not_flatter(
         evaluated("east", 0, [case("A", baseline)], method="baseline"),
         evaluated("east", 1, [case("A", network)]),
     ]
-    assert words in site_verdict(read(tmp_path, lines), "east").in_words()
+    assert words in site_verdict(read(tmp_path, lines), "east").in_words("FLAIR threshold")
 
 
 def test_means_over_other_cases_are_said_to_be(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_means_over_other_cases_are_said_to_be(tmp_path: Path) -> None:
         evaluated("east", 0, [case("A", 0.3), case("B", 0.1)], method="baseline"),
         evaluated("east", 1, [case("A", 0.5), failed_case("B", "gone")]),
     ]
-    words = site_verdict(read(tmp_path, lines), "east").in_words()
+    words = site_verdict(read(tmp_path, lines), "east").in_words("FLAIR threshold")
     assert words.endswith("The two means are not over the same cases.")
 
 
@@ -90,7 +90,7 @@ def test_an_evaluation_without_a_planned_case_scores_nothing(tmp_path: Path) -> 
     verdict = site_verdict(record, "east")
 
     assert verdict.network is None
-    assert verdict.in_words() == "No trained network has been scored here yet."
+    assert verdict.in_words("FLAIR threshold") == "No trained network has been scored here yet."
 
 
 def test_a_case_that_only_one_method_scored_has_a_row(tmp_path: Path) -> None:

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 
 from common.imaging.phantom.anatomy import Anatomy
+from common.imaging.phantom.grid import Grid
 from common.imaging.phantom.lesions import (
+    Lesion,
     LesionHabit,
     Lesions,
     drawn_lesions,
+    lesion_list,
     masked_lesions,
     no_lesions,
+    painted,
 )
 
 
@@ -81,3 +85,38 @@ def test_real_mask_keeps_its_place_and_loses_what_lies_in_fluid(
     assert lesions.brightness[i, j, k] > 0.0
     # all that is left of the ventricles' voxels is their partial volume of tissue
     assert float(lesions.fraction[average.fraction("ventricle") > 0.95].max()) < 0.05
+
+
+def test_each_lesion_of_the_list_is_in_the_painting(average: Anatomy, habit: LesionHabit) -> None:
+    lesions = lesion_list(average, habit, np.random.default_rng(3))
+    whole = painted(lesions, average.grid, edge_mm=habit.edge_mm)
+    assert len(lesions) > 10
+    for lesion in lesions:
+        own = lesion.fraction(average.grid.spacing_mm[0])
+        assert np.all(whole.fraction[lesion.box] >= own)
+
+
+@pytest.mark.parametrize(
+    ("grown_mm", "expected"),
+    [
+        # voxel n lies 1.1 (2 n - 7) mm outside and holds 0.5 - (1.1 (2 n - 7) - grown) / 2.2,
+        # that is 4 - n + grown / 2.2, at least 0 and at most 1
+        pytest.param(0.0, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0], id="as drawn"),
+        pytest.param(4.4, [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0], id="4.4 mm further: 2.2 voxels"),
+        pytest.param(-2.2, [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0], id="2.2 mm back: 1.1 voxels"),
+    ],
+)
+def test_border_moves_by_what_a_lesion_has_grown(grown_mm: float, expected: list[float]) -> None:
+    grid = Grid((0.0, 0.0, 0.0), (2.0, 2.0, 2.0), (7, 1, 1))
+    along_mm = 2.0 * np.arange(7.0) - 7.0
+    lesion = Lesion(
+        box=(slice(0, 7), slice(0, 1), slice(0, 1)),
+        outside_mm=1.1 * along_mm[:, None, None],
+        ground=np.ones((7, 1, 1), dtype=np.float32),
+        bright=0.5,
+        dark=0.25,
+    )
+    moved = painted([lesion], grid, edge_mm=0.1, grown_mm=[grown_mm])
+    np.testing.assert_allclose(moved.fraction[:, 0, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(moved.brightness, 0.5 * moved.fraction, atol=1e-6)
+    np.testing.assert_allclose(moved.darkness, 0.25 * moved.fraction, atol=1e-6)

@@ -22,6 +22,15 @@ def test_the_head_sees_the_mean_over_space_only() -> None:
     np.testing.assert_allclose(here, head(mean).detach(), rtol=1e-5)
 
 
+def test_a_bottleneck_without_space_is_taken_as_it_is() -> None:
+    head = build_site_head(n_features=4, n_sites=3, seed=0)
+    features = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    here = head(features).detach()
+    assert here.shape == (5, 3)
+    np.testing.assert_allclose(here, head(features[:, :, None]).detach(), rtol=1e-5)
+    np.testing.assert_allclose(here, head.layers(features).detach())
+
+
 def test_same_seed_same_head_and_the_global_random_numbers_stay() -> None:
     torch.manual_seed(3)
     before = torch.random.get_rng_state()

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from common.errors import ConfigError
-from common.learning.networks.unet import Unit, build_network
-from common.recipe import Network
+from common.learning.networks.unet import UNet, Unit, build_unet
+from common.recipe import UNet as UNetSettings
 
 WIDTHS = (4, 4, 8, 8, 16)
 
@@ -19,12 +19,17 @@ def settings(
     norm: Literal["instance", "group", "batch"] = "group",
     dropout: float = 0.0,
     widths: tuple[int, ...] = WIDTHS,
-) -> Network:
-    return Network(
+) -> UNetSettings:
+    return UNetSettings(
         name="unet", widths=widths, first_stride=first_stride, norm=norm, dropout=dropout
     )
 
 
+def built(settings: UNetSettings, *, n_channels: int, seed: int, n_outputs: int = 1) -> UNet:
+    return build_unet(settings, n_channels=n_channels, n_outputs=n_outputs, seed=seed)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
 @pytest.mark.parametrize(
     ("first_stride", "bottleneck_shape"),
     [
@@ -33,13 +38,27 @@ def settings(
     ],
 )
 def test_logits_keep_the_patch_and_the_bottleneck_is_four_halvings_down(
-    first_stride: Literal[1, 2], bottleneck_shape: tuple[int, int, int]
+    first_stride: Literal[1, 2], bottleneck_shape: tuple[int, int, int], n_outputs: int
 ) -> None:
     patch = (32, 48, 16) if first_stride == 1 else (32, 64, 32)
-    network = build_network(settings(first_stride=first_stride), n_channels=3, seed=0)
+    network = built(settings(first_stride=first_stride), n_channels=3, n_outputs=n_outputs, seed=0)
     logits, bottleneck = network(torch.zeros(2, 3, *patch))
-    assert logits.shape == (2, 2, *patch)
+    assert logits.shape == (2, n_outputs, *patch)
     assert bottleneck.shape == (2, 16, *bottleneck_shape)
+    assert network.n_bottleneck == 16
+
+
+def test_an_output_is_its_lesion_class_minus_its_background() -> None:
+    network = built(settings(), n_channels=1, n_outputs=2, seed=0)
+    assert isinstance(network.last, torch.nn.Conv3d)
+    assert network.last.bias is not None
+    with torch.no_grad():
+        network.last.weight.zero_()
+        network.last.bias.copy_(torch.tensor([1.0, 4.0, 7.0, 5.0]))
+    logits, _ = network(torch.zeros(1, 1, 16, 16, 32))
+    # background 1, lesion 4: +3; background 7, lesion 5: -2
+    np.testing.assert_allclose(logits[0, 0].detach(), 3)
+    np.testing.assert_allclose(logits[0, 1].detach(), -2)
 
 
 @pytest.mark.parametrize("first_stride", [1, 2])
@@ -48,7 +67,7 @@ def test_every_parameter_gets_a_gradient(
     first_stride: Literal[1, 2], norm: Literal["instance", "group", "batch"]
 ) -> None:
     side = 32 * first_stride
-    network = build_network(settings(first_stride=first_stride, norm=norm), n_channels=1, seed=0)
+    network = built(settings(first_stride=first_stride, norm=norm), n_channels=1, seed=0)
     images = torch.randn(1, 1, side, 32, 32, generator=torch.Generator().manual_seed(1))
     network(images)[0].square().sum().backward()
     dead = [
@@ -63,7 +82,7 @@ def test_every_parameter_gets_a_gradient(
 def test_one_patch_does_not_change_the_answer_for_another(
     norm: Literal["instance", "group"],
 ) -> None:
-    network = build_network(settings(norm=norm), n_channels=1, seed=0).double()
+    network = built(settings(norm=norm), n_channels=1, seed=0).double()
     images = torch.randn(2, 1, 32, 16, 32, generator=torch.Generator().manual_seed(2)).double()
     together, _ = network(images)
     alone, _ = network(images[:1])
@@ -80,14 +99,14 @@ def test_instance_norm_gives_every_feature_mean_0_and_variance_1() -> None:
 
 def test_group_norm_divides_widths_that_four_does_not_divide() -> None:
     # gcd(4, 6) = 2 groups, gcd(4, 5) = 1, gcd(4, 9) = 1
-    network = build_network(settings(widths=(6, 5, 4, 4, 9)), n_channels=1, seed=0)
+    network = built(settings(widths=(6, 5, 4, 4, 9)), n_channels=1, seed=0)
     assert network(torch.zeros(1, 1, 16, 16, 16))[0].isfinite().all()
 
 
 def test_same_seed_same_parameters_and_another_seed_others() -> None:
-    first = build_network(settings(), n_channels=2, seed=7).state_dict()
-    again = build_network(settings(), n_channels=2, seed=7).state_dict()
-    other = build_network(settings(), n_channels=2, seed=8).state_dict()
+    first = built(settings(), n_channels=2, seed=7).state_dict()
+    again = built(settings(), n_channels=2, seed=7).state_dict()
+    other = built(settings(), n_channels=2, seed=8).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["first.0.weight"], other["first.0.weight"])
 
@@ -95,12 +114,12 @@ def test_same_seed_same_parameters_and_another_seed_others() -> None:
 def test_building_leaves_the_global_random_numbers_where_they_were() -> None:
     torch.manual_seed(11)
     before = torch.random.get_rng_state()
-    build_network(settings(), n_channels=2, seed=7)
+    built(settings(), n_channels=2, seed=7)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_kernels_start_with_the_spread_of_he_for_their_rectifier() -> None:
-    network = build_network(settings(widths=(32, 32, 32, 32, 32)), n_channels=2, seed=0)
+    network = built(settings(widths=(32, 32, 32, 32, 32)), n_channels=2, seed=0)
     # fan-in 32 * 27 = 864, slope 0.1: variance 2 / (1.01 * 864) = 0.0022919, std 0.047874;
     # 27,648 numbers estimate it to 0.4 %
     kernel = network.state_dict()["down.1.1.0.weight"]
@@ -112,7 +131,7 @@ def test_kernels_start_with_the_spread_of_he_for_their_rectifier() -> None:
 
 
 def test_dropout_is_on_in_training_and_off_in_evaluation() -> None:
-    network = build_network(settings(dropout=0.5), n_channels=1, seed=0)
+    network = built(settings(dropout=0.5), n_channels=1, seed=0)
     images = torch.ones(1, 1, 16, 16, 16)
     network.train()
     assert not torch.equal(network(images)[0], network(images)[0])
@@ -121,12 +140,12 @@ def test_dropout_is_on_in_training_and_off_in_evaluation() -> None:
 
 
 def test_a_strided_network_can_tell_two_voxels_of_one_block_apart() -> None:
-    network = build_network(settings(first_stride=2), n_channels=1, seed=0).eval()
+    network = built(settings(first_stride=2), n_channels=1, seed=0).eval()
     logits = network(torch.ones(1, 1, 32, 32, 32))[0]
     assert not torch.equal(logits[0, :, 10, 10, 10], logits[0, :, 11, 10, 10])
 
 
 def test_a_patch_that_cannot_be_halved_is_refused() -> None:
-    network = build_network(settings(first_stride=2), n_channels=1, seed=0)
+    network = built(settings(first_stride=2), n_channels=1, seed=0)
     with pytest.raises(ConfigError, match=r"\(48, 32, 32\): want three multiples of 32"):
         network(torch.zeros(1, 1, 48, 32, 32))

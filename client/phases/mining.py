@@ -1,0 +1,77 @@
+"""Where the cascade's first network is wrong at this site: what its second one learns from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+import torch
+from torch import nn
+
+from client.site import Site
+from client.site_cases import own_cases
+from common.errors import ConfigError
+from common.imaging.prepared import PreparedCase
+from common.learning.hard_negatives import hard_negatives
+from common.learning.model import NETWORK, new_network, part
+from common.learning.networks.cascade import Cascade
+from common.learning.parameters import load_parameters, parameters_of
+from common.recipe import Cascade as CascadeSettings
+from common.recipe import Recipe
+from common.whole_file import write_whole
+from common.wire.messages import MiningReply, MiningRequest
+
+log = logging.getLogger(__name__)
+
+FlatVoxels = npt.NDArray[np.int64]
+
+
+def mine(request: MiningRequest, recipe: Recipe, site: Site) -> MiningReply:
+    """How many voxels without lesion the first network takes for one; they stay here."""
+    torch.set_num_threads(recipe.compute.threads)
+    cases = own_cases(site, recipe, request.template).training
+    network = new_network(recipe)
+    load_parameters(network, part(request.parameters, NETWORK))
+    found = kept_hard_negatives(network, cases, recipe, site)
+    return MiningReply(n_cases=len(cases), n_negatives=sum(voxels.size for voxels in found))
+
+
+def kept_hard_negatives(
+    network: nn.Module, cases: Sequence[PreparedCase], recipe: Recipe, site: Site
+) -> list[FlatVoxels]:
+    """Flat positions of hard negatives in each case's crop, found once and kept on the disk.
+
+    The file's name is the digest of all they depend on: the first network, its settings, the cases.
+    """
+    if not isinstance(network, Cascade) or not isinstance(recipe.network, CascadeSettings):
+        raise ConfigError(
+            f"the coordinator asks for hard negatives, and network {recipe.network.name!r} has no "
+            "first and second stage"
+        )
+    path = site.work / "hard-negatives" / f"{_digest(network, cases, recipe)}.safetensors"
+    if not path.exists():
+        found = {
+            f"{number:06d}": hard_negatives(network.first, case, recipe.network)
+            for number, case in enumerate(cases)
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, safetensors.numpy.save(found))
+    kept = safetensors.numpy.load(path.read_bytes())
+    return [kept[f"{number:06d}"] for number in range(len(cases))]
+
+
+def _digest(network: Cascade, cases: Sequence[PreparedCase], recipe: Recipe) -> str:
+    digest = hashlib.sha256(safetensors.numpy.save(parameters_of(network.first)))
+    digest.update(recipe.network.canonical_json().encode())
+    for case in cases:
+        assert case.lesions is not None, "training cases have a reference"
+        place = [case.name, case.crop_start, case.image.shape]
+        digest.update(json.dumps(place).encode())
+        for array in (case.image, case.brain, case.lesions):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

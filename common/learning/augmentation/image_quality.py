@@ -1,0 +1,56 @@
+"""Images as a worse or a sharper scan would show them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+BLUR_VOXELS = (0.5, 1.75)
+"""The Gaussian's standard deviation is drawn between these."""
+
+
+def with_other_quality(
+    images: FloatArray, lesions: BoolArray, random: np.random.Generator
+) -> tuple[FloatArray, BoolArray]:
+    """Images as they are, blurred, sharpened or averaged over slices; lesions as they are.
+
+    images    (C, i, j, k), k across the axial slices
+    lesions   (R, i, j, k)
+    Source    Kamraoui et al. 2022 (DeepLesionBrain), arXiv:2012.07950: Gaussian blur, edge
+              enhancement, or a mean over 2 to 4 axial slices, as thicker slices would give.
+    Chosen    the four ways are drawn alike, once for all channels: both dates of a pair get the
+              same, so that quality alone never makes a lesion new. The blur's standard deviation
+              is uniform from 0.5 to 1.75 voxels. The lesions are where they were.
+    """
+    way = random.integers(4)
+    if way == 1:
+        return blurred(images, random.uniform(*BLUR_VOXELS)), lesions
+    if way == 2:
+        return edges_enhanced(images, random.uniform(*BLUR_VOXELS)), lesions
+    if way == 3:
+        return averaged_over_slices(images, int(random.integers(2, 5))), lesions
+    return images, lesions
+
+
+def blurred(images: FloatArray, width_voxels: float) -> FloatArray:
+    """Images after a Gaussian of this standard deviation in space; borders are mirrored."""
+    found: FloatArray = ndimage.gaussian_filter(images, (0, *[width_voxels] * 3))
+    return found
+
+
+def edges_enhanced(images: FloatArray, width_voxels: float) -> FloatArray:
+    """Images and, on top, what a Gaussian of this standard deviation would take away.
+
+    Chosen   all of it once: unsharp masking of amount 1.
+    """
+    return 2 * images - blurred(images, width_voxels)
+
+
+def averaged_over_slices(images: FloatArray, n_slices: int) -> FloatArray:
+    """Each voxel replaced by the mean over `n_slices` about it along k; borders are mirrored."""
+    found: FloatArray = ndimage.uniform_filter1d(images, n_slices, axis=3)
+    return found

@@ -1,0 +1,39 @@
+"""Patches turned by a multiple of 90 degrees."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import ConfigError
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def turned_by_quarters(
+    images: FloatArray, lesions: BoolArray, random: np.random.Generator
+) -> tuple[FloatArray, BoolArray]:
+    """Both, turned alike by 0, 90, 180 or 270 degrees in one plane.
+
+    images    (C, i, j, k)
+    lesions   (R, i, j, k)
+    Source    Hussein 2023 says "90-degree rotations".
+    Chosen    the plane is drawn among those whose two sides are equal, so that the patch keeps its
+              shape, and the four angles are drawn alike. ConfigError where no two sides are equal.
+
+    A turn keeps distances only where voxels are cubes.
+    """
+    shape = images.shape[1:]
+    planes = [(a, b) for a, b in combinations(range(3), 2) if shape[a] == shape[b]]
+    if not planes:
+        raise ConfigError(
+            f"augmentation 'quarter-turns' needs two equal sides, got patches of shape {shape}. "
+            "Change sampling.patch_shape, or take it out of sampling.augment."
+        )
+    first, second = planes[random.integers(len(planes))]
+    n_quarters = int(random.integers(4))
+    axes = (first + 1, second + 1)
+    return np.rot90(images, n_quarters, axes), np.rot90(lesions, n_quarters, axes)

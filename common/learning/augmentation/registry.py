@@ -1,0 +1,47 @@
+"""The augmentations by the names a recipe gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import ConfigError
+from common.learning.augmentation.image_quality import with_other_quality
+from common.learning.augmentation.mirror import mirrored, mirrored_left_right
+from common.learning.augmentation.quarter_turns import turned_by_quarters
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+Augmentation = Callable[[FloatArray, BoolArray, np.random.Generator], tuple[FloatArray, BoolArray]]
+"""Images (C, i, j, k) and lesions (R, i, j, k) in, both out, of the same shapes."""
+
+AUGMENTATIONS: Mapping[str, Augmentation] = MappingProxyType(
+    {
+        "mirror-left-right": mirrored_left_right,
+        "mirror": mirrored,
+        "quarter-turns": turned_by_quarters,
+        "image-quality": with_other_quality,
+    }
+)
+
+
+def augmented(
+    images: FloatArray, lesions: BoolArray, names: Sequence[str], random: np.random.Generator
+) -> tuple[FloatArray, BoolArray]:
+    """Both after the named augmentations, in their order; contiguous, the originals untouched.
+
+    images    (C, i, j, k)
+    lesions   (R, i, j, k)
+    names     keys of AUGMENTATIONS; ConfigError for another
+    """
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise ConfigError(
+                f"no augmentation {name!r}: want one of {', '.join(AUGMENTATIONS)}. "
+                "Change sampling.augment."
+            )
+        images, lesions = AUGMENTATIONS[name](images, lesions, random)
+    return np.ascontiguousarray(images), np.ascontiguousarray(lesions)

@@ -1,0 +1,52 @@
+"""A standardized image through a cascade."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from common.learning.exact_patches import probabilities_at
+from common.learning.networks.cascade import Cascade, Stage
+from common.recipe import Cascade as CascadeSettings
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def cascade_probability(
+    cascade: Cascade,
+    image: FloatArray,
+    brain: BoolArray,
+    settings: CascadeSettings,
+    *,
+    stage: Stage,
+    device: str = "cpu",
+) -> FloatArray:
+    """Each voxel's probability of lesion, (i, j, k); 0 wherever no network is asked.
+
+    image   (C, i, j, k), standardized; channel 0 is FLAIR
+    brain   (i, j, k)
+    stage   first: the first network at every candidate. second: the second network where the first
+            gives more than `settings.second_above`, 0 elsewhere
+
+    A network that diverged gives NaN.
+    Source  Valverde et al. 2017: the second network rejects what the first takes for a lesion.
+    """
+    probability = np.zeros(brain.shape, np.float32)
+    voxels = np.argwhere(candidates(image, brain, above=settings.candidates_above))
+    found = probabilities_at(cascade.first, image, voxels, device=device)
+    if stage == "second":
+        likely = found > settings.second_above
+        found[found <= settings.second_above] = 0  # and a NaN stays, for the caller to see
+        found[likely] = probabilities_at(cascade.second, image, voxels[likely], device=device)
+    probability[tuple(voxels.T)] = found
+    return probability
+
+
+def candidates(image: FloatArray, brain: BoolArray, *, above: float) -> BoolArray:
+    """The brain's voxels whose FLAIR, the image's channel 0, is brighter than `above`, (i, j, k).
+
+    above   in standard deviations over the brain (z)
+    """
+    bright: BoolArray = np.asarray(brain) & (np.asarray(image[0]) > above)
+    return bright

@@ -1,0 +1,51 @@
+"""Voxels without lesion that a cascade's networks learn from."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from common.learning.cascade_segmentation import candidates
+from common.learning.exact_patches import probabilities_at
+from common.learning.networks.cascade import PatchCNN
+from common.learning.sampling.labelled_case import LabelledCase
+from common.recipe import Cascade as CascadeSettings
+
+FlatVoxels = npt.NDArray[np.intp]
+
+
+def random_negatives(case: LabelledCase, *, above: float) -> FlatVoxels:
+    """Flat positions of the brain's voxels without lesion whose FLAIR is brighter than `above`.
+
+    above   in standard deviations over the brain (z)
+
+    The first network's negatives, which the sampler then draws at random. None without a reference.
+    Source   Valverde et al. 2017: FLAIR z > 0.5.
+    """
+    if case.lesions is None:
+        return np.empty(0, np.intp)
+    return np.flatnonzero(
+        candidates(case.image, case.brain, above=above) & ~np.asarray(case.lesions)
+    )
+
+
+def hard_negatives(
+    first: PatchCNN, case: LabelledCase, settings: CascadeSettings, *, device: str = "cpu"
+) -> FlatVoxels:
+    """Flat positions of the voxels without lesion that the first network takes for one.
+
+    first   probabilities above `settings.hard_negatives_above` count, at candidates alone
+
+    Where it makes no such mistake: the voxels brighter than `settings.fallback_above`; and where
+    there are none of these either, every candidate without lesion (chosen). None without a
+    reference.
+    Source   Valverde et al. 2017: p > 0.5, else FLAIR z > 2.
+    """
+    negatives = random_negatives(case, above=settings.candidates_above)
+    voxels = np.stack(np.unravel_index(negatives, case.brain.shape), axis=1)
+    probability = probabilities_at(first, case.image, voxels, device=device)
+    mistaken = negatives[probability > settings.hard_negatives_above]
+    if mistaken.size:
+        return mistaken
+    bright = random_negatives(case, above=settings.fallback_above)
+    return bright if bright.size else negatives

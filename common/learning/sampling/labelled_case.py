@@ -1,0 +1,33 @@
+"""What samplers need of a case."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+class LabelledCase(Protocol):
+    """A case with its references; arrays may be memory-mapped.
+
+    image     (C, i, j, k)
+    brain     (i, j, k), where to look
+    lesions   (i, j, k), the consensus; None without a reference
+    """
+
+    @property
+    def image(self) -> FloatArray: ...
+
+    @property
+    def brain(self) -> BoolArray: ...
+
+    @property
+    def lesions(self) -> BoolArray | None: ...
+
+    def references(self, n_outputs: int) -> BoolArray:
+        """What each output should say, (R, i, j, k): every rater in turn, the consensus last."""
+        ...

@@ -1,0 +1,105 @@
+"""Patches about lesion voxels, and as many about voxels without lesion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import SiteDataError
+from common.learning.networks.cascade import PATCH_SIDE
+from common.learning.sampling.cutting import cut
+from common.learning.sampling.labelled_case import BoolArray, FloatArray, LabelledCase
+
+FlatVoxels = npt.NDArray[np.intp]
+
+
+class LesionVoxels:
+    """Draws batches whose first half is centred on lesion voxels, the second on negative ones.
+
+    negatives   flat positions of voxels without lesion, one array a case
+    half_turn   half of each batch is turned by 180 degrees in plane, flipped, or both
+
+    Source   Valverde et al. 2017: every lesion voxel, and as many negatives of the same subject.
+    Chosen   no fixed list is worked through: each half is drawn afresh, with replacement, and every
+             lesion voxel of the site has the same chance. So a case counts by its lesion voxels in
+             both halves, and one without lesion is left out.
+    """
+
+    def __init__(
+        self, cases: Sequence[LabelledCase], *, negatives: Sequence[FlatVoxels], half_turn: bool
+    ) -> None:
+        found = [
+            (case.image, np.flatnonzero(case.lesions), without)
+            for case, without in zip(cases, negatives, strict=True)
+            if case.lesions is not None and case.lesions.any()
+        ]
+        if not found:
+            raise SiteDataError(
+                f"no lesion voxel in the reference of {len(cases)} cases, want at least one: this "
+                "site may join the statistics, but cannot train. Add lesion masks, or enrol the "
+                "site for the statistics only.",
+                code="no-lesions",
+            )
+        self._positives = [(image, lesion) for image, lesion, _ in found]
+        self._negatives = [(image, without) for image, _, without in found]
+        n_lesion = np.array([lesion.size for _, lesion, _ in found], np.float64)
+        self._share = n_lesion / n_lesion.sum()
+        n_with_negatives = n_lesion * [without.size > 0 for _, _, without in found]
+        if not n_with_negatives.any():
+            raise SiteDataError(
+                f"no voxel without lesion to learn from in {len(found)} cases with lesions, want "
+                "at least one: brain, no lesion and FLAIR above network.candidates_above. Look at "
+                "the site's brain masks and standardized FLAIR.",
+                code="no-negatives",
+            )
+        self._share_of_negatives = n_with_negatives / n_with_negatives.sum()
+        self._half_turn = half_turn
+
+    def draw_batch(
+        self, n_patches: int, random: np.random.Generator
+    ) -> tuple[FloatArray, BoolArray]:
+        """Images (B, C, 11, 11, 11) and whether the centre is a lesion (B, 1).
+
+        Of an odd number, one more is a lesion. A patch that reaches beyond the volume holds zeros
+        there.
+        """
+        n_positive = (n_patches + 1) // 2
+        images = np.stack(
+            [
+                *_drawn(self._positives, self._share, n_positive, random),
+                *_drawn(self._negatives, self._share_of_negatives, n_patches - n_positive, random),
+            ]
+        )
+        if self._half_turn:
+            _turn_half(images, random)
+        return images, (np.arange(n_patches) < n_positive)[:, None]
+
+
+def _drawn(
+    voxels: Sequence[tuple[FloatArray, FlatVoxels]],
+    share: npt.NDArray[np.float64],
+    n: int,
+    random: np.random.Generator,
+) -> list[FloatArray]:
+    """Patches (C, 11, 11, 11) about drawn voxels: the case by its share, then any of its voxels."""
+    patches = []
+    for index in random.choice(len(voxels), size=n, p=share):
+        image, flat = voxels[index]
+        centre = np.unravel_index(flat[random.integers(flat.size)], image.shape[1:])
+        start = [int(c) - PATCH_SIDE // 2 for c in centre]
+        patches.append(cut(image, start, (PATCH_SIDE,) * 3))
+    return patches
+
+
+def _turn_half(images: FloatArray, random: np.random.Generator) -> None:
+    """Turns half of the batch in place; the plane is (i, j).
+
+    A half turn mirrors both axes, the flip is left to right (i), both together mirror j; each as
+    likely (chosen, as are the axes).
+    """
+    half = random.permutation(len(images))[: len(images) // 2]
+    for index, mirrored in zip(half, random.integers(3, size=len(half)), strict=True):
+        axes = ((1, 2), (1,), (2,))[mirrored]
+        images[index] = np.flip(images[index], axes)

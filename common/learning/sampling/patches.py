@@ -1,0 +1,105 @@
+"""Patches with a lesion, and where a recipe wants them, patches from anywhere in the brain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import SiteDataError
+from common.learning.augmentation.registry import augmented
+from common.learning.sampling.cutting import Shape, cut
+from common.learning.sampling.labelled_case import BoolArray, FloatArray, LabelledCase
+from common.recipe import Augmentation
+
+
+class Patches:
+    """Draws patches: so many with a lesion voxel, the others anywhere in the brain.
+
+    patch_shape    voxels along (i, j, k)
+    lesion_share   1: every patch holds a lesion voxel, and cases without one are left out;
+                   below: such cases are drawn as often as the others
+    n_outputs      references that come with each patch
+    augment        applied to each patch, in this order
+
+    Only the positions of lesion voxels are kept; images may be memory-mapped.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[LabelledCase],
+        *,
+        patch_shape: Shape,
+        lesion_share: float = 1.0,
+        n_outputs: int = 1,
+        augment: Sequence[Augmentation] = (),
+    ) -> None:
+        labelled = [(case, _lesion_voxels(case)) for case in cases if case.lesions is not None]
+        if not any(voxels.size for _, voxels in labelled):
+            raise SiteDataError(
+                f"no lesion voxel in the reference of {len(cases)} cases, want at least one: this "
+                "site may join the statistics, but cannot train. Add lesion masks, or enrol the "
+                "site for the statistics only.",
+                code="no-lesions",
+            )
+        self._cases = [
+            (case.image, case.brain, case.references(n_outputs), voxels)
+            for case, voxels in labelled
+            if voxels.size or lesion_share < 1
+        ]
+        self._patch_shape = patch_shape
+        self._lesion_share = lesion_share
+        self._augment = augment
+
+    def draw(self, random: np.random.Generator) -> tuple[FloatArray, BoolArray]:
+        """One patch: image (C, *patch_shape) and references (R, *patch_shape), copied.
+
+        The case is drawn first, every case alike; then one of its lesion voxels, or a voxel of its
+        brain; then the patch's place among all that hold this voxel and reach not beyond the
+        volume. Along an axis where the volume is the smaller, the patch holds all of it, anywhere,
+        and zeros around.
+        Source   Aslani et al. 2020: patches with at least one lesion voxel; Fenneteau et al. 2021:
+                 four in five, the others all over the brain. The order is chosen.
+        """
+        image, brain, references, lesion_voxels = self._cases[random.integers(len(self._cases))]
+        everywhere = not lesion_voxels.size or (
+            self._lesion_share < 1 and random.random() >= self._lesion_share
+        )
+        if everywhere:
+            voxel = _voxel_in(brain, random)
+        else:
+            voxel = np.unravel_index(random.choice(lesion_voxels), brain.shape)
+        start = [
+            _draw_start(int(v), n_patch=p, n_volume=n, random=random)
+            for v, p, n in zip(voxel, self._patch_shape, brain.shape, strict=True)
+        ]
+        patch = cut(image, start, self._patch_shape), cut(references, start, self._patch_shape)
+        return augmented(*patch, self._augment, random)
+
+    def draw_batch(
+        self, n_patches: int, random: np.random.Generator
+    ) -> tuple[FloatArray, BoolArray]:
+        """Images (B, C, *patch_shape) and references (B, R, *patch_shape)."""
+        images, references = zip(*(self.draw(random) for _ in range(n_patches)), strict=True)
+        return np.stack(images), np.stack(references)
+
+
+def _lesion_voxels(case: LabelledCase) -> npt.NDArray[np.intp]:
+    """Flat positions of the lesion voxels."""
+    return np.flatnonzero(np.asarray(case.lesions))
+
+
+def _voxel_in(brain: BoolArray, random: np.random.Generator) -> tuple[np.intp, ...]:
+    """A voxel of the brain, each as likely: drawn from the box until it lies inside."""
+    while True:
+        voxel = np.unravel_index(int(random.integers(brain.size)), brain.shape)
+        if brain[voxel]:
+            return voxel
+
+
+def _draw_start(voxel: int, *, n_patch: int, n_volume: int, random: np.random.Generator) -> int:
+    """Where the patch begins in the volume along one axis; negative where it is the larger."""
+    first = max(voxel - n_patch + 1, min(0, n_volume - n_patch))
+    last = min(voxel, max(0, n_volume - n_patch))
+    return int(random.integers(first, last, endpoint=True))

@@ -1,0 +1,78 @@
+"""Every sampler by its name in a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from common.learning.sampling.centreline_patches import CentrelinePatches
+from common.learning.sampling.labelled_case import BoolArray, FloatArray, LabelledCase
+from common.learning.sampling.lesion_voxels import LesionVoxels
+from common.learning.sampling.patches import Patches
+from common.recipe import Recipe
+
+FlatVoxels = npt.NDArray[np.intp]
+
+
+class Sampler(Protocol):
+    """Draws what one training step sees."""
+
+    def draw_batch(
+        self, n_patches: int, random: np.random.Generator
+    ) -> tuple[FloatArray, BoolArray]:
+        """Images (B, C, *patch_shape) and what each output should say, (B, R, ...)."""
+        ...
+
+
+def _patches(
+    cases: Sequence[LabelledCase], recipe: Recipe, negatives: Sequence[FlatVoxels]
+) -> Sampler:
+    settings = recipe.sampling
+    return Patches(
+        cases,
+        patch_shape=settings.patch_shape,
+        lesion_share=settings.lesion_share,
+        n_outputs=recipe.task.n_outputs,
+        augment=settings.augment,
+    )
+
+
+def _centreline(
+    cases: Sequence[LabelledCase], recipe: Recipe, negatives: Sequence[FlatVoxels]
+) -> Sampler:
+    settings = recipe.sampling
+    return CentrelinePatches(
+        cases,
+        patch_shape=settings.patch_shape,
+        lesion_share=settings.lesion_share,
+        n_outputs=recipe.task.n_outputs,
+        augment=settings.augment,
+    )
+
+
+def _voxels(
+    cases: Sequence[LabelledCase], recipe: Recipe, negatives: Sequence[FlatVoxels]
+) -> Sampler:
+    return LesionVoxels(
+        cases, negatives=negatives, half_turn="half-turn" in recipe.sampling.augment
+    )
+
+
+SAMPLERS: Mapping[
+    str, Callable[[Sequence[LabelledCase], Recipe, Sequence[FlatVoxels]], Sampler]
+] = {"patches": _patches, "centreline": _centreline, "voxels": _voxels}
+"""Cases, the recipe, and for `voxels` the negative ones of each case."""
+
+
+def build_sampler(
+    cases: Sequence[LabelledCase], recipe: Recipe, *, negatives: Sequence[FlatVoxels] = ()
+) -> Sampler:
+    """The recipe's sampler over a site's training cases.
+
+    negatives   for `voxels`: flat positions, one array a case, of voxels that are no lesion
+    SiteDataError where no case has a lesion.
+    """
+    return SAMPLERS[recipe.sampling.name](cases, recipe, negatives)

@@ -1,0 +1,64 @@
+"""How a site descends, and how sites and coordinator work together."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from common.settings import Settings
+
+Positive = Annotated[int, Field(ge=1)]
+KeptShare = Annotated[float, Field(ge=0, le=0.5)]
+
+
+class Optimizer(Settings):
+    """How a site descends in one round; its state starts afresh each round."""
+
+    name: Literal["adam", "adadelta"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    """In the first round."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Factor on the learning rate from one round to the next."""
+    steps: Positive
+    """Optimizer steps a site takes in one round."""
+
+    def learning_rate_in(self, round_index: int) -> float:
+        """The learning rate of a round, counted from 1."""
+        return self.learning_rate * self.decay ** (round_index - 1)
+
+
+class Federation(Settings):
+    """How sites and coordinator work together."""
+
+    rounds: Positive
+    """Of training; of each of the two networks in a cascade."""
+    aggregation: Literal["weighted-mean", "median"] = "weighted-mean"
+    """How the sites' updates become one."""
+    weighting: Literal["equal", "cases", "lesion-volume"] = "cases"
+    """How much a site counts in the mean."""
+    quorum: Positive | None = None
+    """Sites whose replies a round needs; unset: all of two or three sites, else two thirds."""
+    wait_for_sites_s: Annotated[float, Field(gt=0)] = 120.0
+    round_deadline_s: Annotated[float, Field(gt=0)] = 7200.0
+    evaluate_every: Positive = 1
+    """Central evaluation after every so many rounds, and always at round 0 and at the end."""
+    split: Literal["random", "balanced"] = "random"
+    """How a site deals its subjects to the shares below. balanced: as much lesion in each as its
+    share says, and subjects without a lesion dealt apart (Hussein 2023)."""
+    site_validation_share: KeptShare = 0.2
+    """Share of a site's subjects it keeps from training and scores each round; rounded down."""
+    site_threshold_share: KeptShare = 0.0
+    """Share on which the decision threshold is chosen; 0: on those kept for validation."""
+    site_test_share: KeptShare = 0.0
+    """Share that is scored once, at the end: the site's own test."""
+
+    @model_validator(mode="after")
+    def _some_train(self) -> Self:
+        shares = (self.site_validation_share, self.site_threshold_share, self.site_test_share)
+        if sum(shares) > 0.8:
+            raise ValueError(
+                f"site_validation_share, site_threshold_share and site_test_share add up to "
+                f"{sum(shares):g}; want at most 0.8, for the rest trains"
+            )
+        return self

@@ -1,0 +1,94 @@
+"""What training minimizes: a segmentation loss, and what is added to it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from common.settings import Settings
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Dice(Settings):
+    """Soft Dice of each patch, squared denominator (Aslani 2020)."""
+
+    name: Literal["dice"]
+
+
+class GeneralizedDice(Settings):
+    """Dice of lesion and background together, each by the inverse of its volume squared."""
+
+    name: Literal["generalized-dice"]
+
+
+class BinaryCrossEntropy(Settings):
+    """Mean over the voxels."""
+
+    name: Literal["bce"]
+
+
+class Tversky(Settings):
+    """Dice with weights for what is missed and what is wrongly found."""
+
+    name: Literal["tversky"]
+    false_negatives: Share = 0.7
+    """Weight of what is missed; false positives get the rest."""
+
+
+class FocalTversky(Settings):
+    """(1 - Tversky index) to the power 1 / gamma."""
+
+    name: Literal["focal-tversky"]
+    false_negatives: Share = 0.7
+    gamma: Annotated[float, Field(ge=1, le=3)] = 4 / 3
+
+
+class BatchDice(Settings):
+    """Dice over outputs, batch and space together (Fenneteau 2021)."""
+
+    name: Literal["batch-dice"]
+    form: Literal["corrected", "literal"] = "corrected"
+    """literal: as printed, where an empty patch that is left empty gives -2 and a perfect match
+    -1; corrected: both give -1."""
+
+
+SegmentationLoss = Annotated[
+    Dice | GeneralizedDice | BinaryCrossEntropy | Tversky | FocalTversky | BatchDice,
+    Field(discriminator="name"),
+]
+
+
+class SiteLoss(Settings):
+    """The domain regularization on the site's index (Aslani 2020)."""
+
+    name: Literal["none", "pearson", "uniform", "random"]
+    weight: Annotated[float, Field(ge=0)]
+    """Lambda in L = L_seg + lambda L_reg."""
+
+
+class LesionWise(Settings):
+    """A network that has learned the lesion-wise F1 judges the segmenter (Kamraoui 2021).
+
+    The coordinator trains it before the first round, from masks alone; then it is frozen.
+    """
+
+    weight: Annotated[float, Field(gt=0)] = 0.2
+    """Alpha in L = L_seg + alpha (1 - F)."""
+    widths: tuple[Positive, ...] = Field(default=(16, 32, 64, 64), min_length=2, max_length=6)
+    """Features of its convolutions, each of which halves the resolution."""
+    n_pairs: Positive
+    """Pairs of masks that are generated to learn from."""
+    steps: Positive
+    batch_size: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+
+
+class Loss(Settings):
+    """What training minimizes."""
+
+    segmentation: SegmentationLoss
+    site: SiteLoss
+    lesion_wise: LesionWise | None = None

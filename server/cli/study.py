@@ -1,0 +1,184 @@
+"""`lesionfed study`: methods compared on the same sites, with several seeds or in folds."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from common.cli.named_folders import named_folders
+from common.errors import ConfigError
+from server.cli.beside_resume import HEEDED, refuse_settings_beside_resume
+from server.compare.published import Paper
+
+if TYPE_CHECKING:
+    from common.recipe import Recipe
+    from server.compare.paper_table import PaperTable
+    from server.study.study_folder import StudyFolder
+
+
+def study(
+    recipe: Annotated[
+        str, typer.Option(help="A recipe that comes with LesionFed, or a TOML file.")
+    ] = "default",
+    site: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="A site that trains; with --folds, one to deal."),
+    ] = None,
+    validation: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="A site that chooses the round; never trains."),
+    ] = None,
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="An unseen site, for the verdict alone."),
+    ] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="A method of the recipe's [variants]. Repeatable. Without it: all."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Such as 0,1,2. Without it: the recipe's own.")
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=3, help="Deal the sites into so many parts: each is unseen once, the next chooses."
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="The study's folder; goes on where the same study is in it.")
+    ] = Path("runs/study"),
+    resume: Annotated[
+        Path | None, typer.Option(help="A study to go on with; no other setting is taken.")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(help="Training rounds.", min=1)] = None,
+    scale: Annotated[
+        Literal["full", "small"],
+        typer.Option(help="small: the recipe's own preset of sizes and steps for 2 cores."),
+    ] = "full",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Changes one setting. Repeatable."),
+    ] = None,
+    paper: Annotated[
+        Paper | None,
+        typer.Option(help="Whose table and figures. Without it: the recipe's.", show_default=False),
+    ] = None,
+    images: Annotated[
+        bool,
+        typer.Option(help="Whether each run's report holds pictures of its unseen cases."),
+    ] = False,
+    quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
+) -> None:
+    """Trains every method of a recipe on the same sites and prints the paper's own table.
+
+    One ordinary run for each method, seed and fold. What is finished is kept: after a cut, --resume
+    goes on.
+    """
+    from server.study.study_folder import StudyFolder
+
+    if resume is not None:
+        refuse_settings_beside_resume(HEEDED | {"paper"})
+        folder = StudyFolder(resume)
+    else:
+        from common.imaging.intake import examine
+        from server.study.plan import make_plan
+
+        overrides = list(set_ or [])
+        overrides += [f"federation.rounds={rounds}"] if rounds is not None else []
+        recipes = _recipes(recipe, variant or [], scale=scale, overrides=overrides)
+        plan = make_plan(
+            recipes,
+            seeds=_numbers(seeds) if seeds else [next(iter(recipes.values())).seed],
+            sites=named_folders(site or [], option="--site"),
+            validation=named_folders(validation or [], option="--validation"),
+            unseen=named_folders(held_out or [], option="--held-out"),
+            n_folds=folds,
+        )
+        for data in plan.data.values():
+            examine(data, task=plan.methods[0].recipe.task)  # known now, not many networks later
+        folder = StudyFolder(out)
+        folder.begin(plan)
+    table = _conduct(folder, paper=paper, images=images, quiet=quiet or as_json)
+    result = _result(folder, table)
+    if as_json:
+        print(json.dumps(result))
+    else:
+        _show(folder, table, result)
+    if any(run["failed"] is not None for run in result["runs"]):
+        raise typer.Exit(1)
+
+
+def _recipes(
+    source: str, names: list[str], *, scale: Literal["full", "small"], overrides: list[str]
+) -> dict[str, Recipe]:
+    """Method -> its recipe: the variants named, else all of them, else the recipe itself."""
+    from common.recipe import load_recipe, variants_of
+
+    names = names or list(variants_of(source))
+    if not names:
+        alone = load_recipe(source, scale=scale, overrides=overrides)
+        return {alone.name: alone}
+    return {
+        name: load_recipe(source, scale=scale, variant=name, overrides=overrides) for name in names
+    }
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--seeds {text!r}: want whole numbers, such as 0,1,2") from None
+
+
+def _conduct(folder: StudyFolder, *, paper: Paper | None, images: bool, quiet: bool) -> PaperTable:
+    from server.cli.study_progress import StudyProgress
+    from server.study.results import write_results
+    from server.study.run import conduct_study
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # recorded as stopped, as Ctrl-C is
+    progress = StudyProgress(folder.path, folder.plan().runs(), quiet=quiet)
+    conduct_study(folder, images=images, watch=progress)
+    return write_results(folder, paper=paper)
+
+
+def _result(folder: StudyFolder, table: PaperTable) -> dict[str, Any]:
+    """The study's end, for scripts; undefined figures are null."""
+    from server.compare.paper_table import as_dict
+    from server.study.many_runs import outcome_at
+
+    return {
+        "study": str(folder.path),
+        "runs": [
+            {
+                "variant": run.method,
+                "seed": run.seed,
+                "fold": run.fold,
+                "trained_on": run.parts.train,
+                "validated_on": run.parts.validation,
+                "tested_on": run.parts.unseen,
+                "run": str(folder.path / run.place),
+                "failed": outcome_at(folder.path / run.place).failed,
+            }
+            for run in folder.plan().runs()
+        ],
+        "paper": as_dict(table),
+        "page": str(folder.page_file),
+    }
+
+
+def _show(folder: StudyFolder, table: PaperTable, result: dict[str, Any]) -> None:
+    from server.cli.paper_table import show_paper_table
+
+    show_paper_table(table)
+    for run in result["runs"]:
+        if run["failed"] is not None:
+            print(f"failed  {run['run']}: {run['failed']}")
+    print(f"table    {folder.table_file}")
+    print(f"summary  {folder.summary_file}")
+    print(f"report   {folder.page_file}")

@@ -1,0 +1,104 @@
+"""Before training: a network learns the lesion-wise F1 from masks, and every site gets it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+import safetensors.numpy
+import torch
+
+from common.errors import UpdateRejected
+from common.learning.lesion_wise.lesion_masks import masks_from_folder
+from common.learning.lesion_wise.train_metric_network import PAIRS_A_MASK, train_metric_network
+from common.recipe import Recipe
+from common.seeds import derived_seed
+from common.whole_file import write_whole
+from common.wire.messages import Arrays, LesionMetricKept, LesionMetricRequest
+from server.events import EventLog
+from server.rounds.exchange import Exchange
+from server.run_state import RunState
+
+log = logging.getLogger(__name__)
+
+
+class LesionMetricPhase:
+    """One exchange: the trained network out, once; its digest back.
+
+    file    where the network is kept in the run folder: it is trained once, whatever is cut off
+    masks   a folder of lesion masks to learn from; None: masks are drawn
+    Source  Kamraoui 2021: trained beforehand, frozen while the segmenter trains. It needs masks
+            only, so the coordinator can train it without a hospital's data (chosen).
+    """
+
+    name = "lesion-metric"
+    n_rounds = 1
+
+    def __init__(self, recipe: Recipe, *, file: Path, masks: Path | None, events: EventLog) -> None:
+        self._recipe = recipe
+        self._file = file
+        self._masks = masks
+        self._events = events
+
+    def begin(self, state: RunState) -> RunState:
+        """The state as it is, once the network lies in its file."""
+        if not self._file.exists():
+            self._train()
+        return state
+
+    def is_judged(self, round_index: int) -> bool:
+        """Never: the segmenter has learned nothing yet."""
+        return False
+
+    def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
+        """The state with the digest under which the sites keep the network."""
+        parameters: Arrays = dict(safetensors.numpy.load(self._file.read_bytes()))
+        digest = hashlib.sha256(safetensors.numpy.save(parameters)).hexdigest()
+
+        def fold(site: str, reply: LesionMetricKept) -> Mapping[str, object]:
+            if reply.digest != digest:
+                raise UpdateRejected(
+                    f"site {site}: want the lesion metric under {digest[:12]}, it keeps "
+                    f"{reply.digest[:12]}"
+                )
+            return {}
+
+        yield Exchange(
+            request=lambda assignment: LesionMetricRequest(
+                assignment=assignment, parameters=parameters
+            ),
+            reply=LesionMetricKept,
+            fold=fold,
+            training_only=True,
+        )
+        return dataclasses.replace(state, lesion_metric=digest)
+
+    def _train(self) -> None:
+        settings = self._recipe.loss.lesion_wise
+        assert settings is not None, "the phase is there for this loss alone"
+
+        def told(step: int, loss: float) -> None:
+            if step % max(1, settings.steps // 20) == 0:
+                self._events.record(
+                    "lesion-metric-step", step=step, n_steps=settings.steps, loss=loss
+                )
+
+        shape = self._recipe.sampling.patch_shape
+        seed = derived_seed(self._recipe.seed, "lesion-metric")
+        masks = None
+        if self._masks is not None:
+            n_masks = math.ceil(settings.n_pairs / PAIRS_A_MASK)
+            masks = masks_from_folder(self._masks, patch_shape=shape, n=n_masks, seed=seed)
+        torch.set_num_threads(self._recipe.compute.threads)
+        trained = train_metric_network(
+            settings, patch_shape=shape, seed=seed, masks=masks, on_step=told
+        )
+        figures = dataclasses.asdict(trained.figures)
+        self._events.record("lesion-metric", **figures)
+        metadata = {"figures": json.dumps(figures)}
+        write_whole(self._file, safetensors.numpy.save(dict(trained.parameters), metadata=metadata))

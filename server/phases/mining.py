@@ -1,0 +1,47 @@
+"""Between a cascade's two trainings: every site looks where the first network is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+
+from common.learning.model import NETWORK
+from common.wire.messages import MiningReply, MiningRequest
+from server.rounds.exchange import Exchange
+from server.run_state import RunState
+
+
+class MiningPhase:
+    """One exchange: the global first network out, how many voxels it gets wrong back.
+
+    The voxels stay at the sites: each trains the second network on its own.
+    """
+
+    name = "mining"
+    n_rounds = 1
+
+    def begin(self, state: RunState) -> RunState:
+        """The state as it is."""
+        return state
+
+    def is_judged(self, round_index: int) -> bool:
+        """Never: nothing is learned here."""
+        return False
+
+    def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
+        """The state as it was."""
+        parameters = {
+            name: array for name, array in state.parameters.items() if name.startswith(NETWORK)
+        }
+
+        def fold(site: str, reply: MiningReply) -> Mapping[str, object]:
+            return {"n_cases": reply.n_cases, "n_negatives": reply.n_negatives}
+
+        yield Exchange(
+            request=lambda assignment: MiningRequest(
+                assignment=assignment, template=state.template, parameters=parameters
+            ),
+            reply=MiningReply,
+            fold=fold,
+            training_only=True,
+        )
+        return state

@@ -1,0 +1,43 @@
+"""Every network of a study of methods, one after another; what is finished is kept."""
+
+from __future__ import annotations
+
+import functools
+
+from server.run_folder import RunFolder
+from server.simulate import lay_out
+from server.study.many_runs import Watch, conduct_runs
+from server.study.plan import Plan, PlannedRun
+from server.study.study_folder import StudyFolder
+
+
+def conduct_study(
+    folder: StudyFolder, *, images: bool = False, watch: Watch[PlannedRun] | None = None
+) -> None:
+    """Trains and judges every network of the plan that has no completed run yet.
+
+    images   whether each run draws its unseen cases, and its report shows them
+    watch    such as a progress display
+    What is finished is kept: server/study/many_runs.py.
+    """
+    plan = folder.plan()
+    conduct_runs(
+        folder.path,
+        plan.runs(),
+        begun_with=plan.code_digest,
+        lay_out=functools.partial(_lay_out, plan),
+        images=images,
+        watch=watch,
+    )
+
+
+def _lay_out(plan: Plan, new: RunFolder, run: PlannedRun) -> None:
+    """Fills the new folder of a run."""
+    parts = run.parts
+    lay_out(
+        new,
+        plan.recipe_of(run),
+        sites={name: plan.data[name] for name in parts.train},
+        validation={name: plan.data[name] for name in parts.validation},
+        unseen={name: plan.data[name] for name in parts.unseen},
+    )

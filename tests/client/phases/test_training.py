@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client.phases.lesion_metric import keep_lesion_metric
+from client.phases.training import mean_dice, train
+from client.site import Site, read_site
+from client.site_cases import own_cases
+from common.errors import SiteDataError
+from common.learning.hard_negatives import hard_negatives, random_negatives
+from common.learning.lesion_wise.metric_network import build_metric_network
+from common.learning.model import initial_parameters, new_network
+from common.learning.networks.cascade import Cascade
+from common.learning.parameters import parameters_of
+from common.recipe import Recipe, load_recipe
+from common.wire.messages import Assignment, LesionMetricRequest, Stage, TrainRequest
+from tests.toy_sites import write_site
+
+TINY = (
+    "standardization.method=z-score",
+    "optimizer.steps=1",
+    "federation.site_validation_share=0.5",
+    "inference.overlap=0",
+    "compute.threads=1",
+)
+ASSIGNMENT = Assignment(
+    run="r",
+    phase="training",
+    round_index=1,
+    recipe="{}",
+    code_digest="c",
+    site="lyon",
+    site_index=0,
+    n_sites=2,
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Two subjects: one trains, one is kept."""
+    folder = tmp_path_factory.mktemp("hospital")
+    return read_site(write_site(folder, name="lyon", seed=0, n_subjects=2))
+
+
+def cascade_recipe() -> Recipe:
+    overrides = ["network.candidates_above=1.2", "sampling.batch_size=8"]
+    return load_recipe("galassi2019", overrides=[*TINY, *overrides])
+
+
+def unet_recipe(*overrides: str) -> Recipe:
+    sizes = ["network.widths=[4, 4, 8, 8, 8]", "network.first_stride=1"]
+    patches = ["sampling.patch_shape=[32, 32, 16]", "sampling.batch_size=2"]
+    return load_recipe("default", overrides=[*TINY, *sizes, *patches, *overrides])
+
+
+def request(recipe: Recipe, stage: Stage = "whole") -> TrainRequest:
+    return TrainRequest(
+        assignment=dataclasses.replace(ASSIGNMENT, recipe=recipe.canonical_json()),
+        template={},
+        parameters=initial_parameters(recipe, n_sites=2),
+        stage=stage,
+    )
+
+
+@pytest.mark.parametrize("stage", ["first", "second"])
+def test_each_stage_of_a_cascade_changes_its_own_network_alone(site: Site, stage: Stage) -> None:
+    recipe = cascade_recipe()
+    update = train(request(recipe, stage), recipe, site)
+    changed = {name for name, array in update.change.items() if np.any(array)}
+    assert changed
+    assert all(name.startswith(f"network.{stage}.") for name in changed)
+    assert update.change.keys() == initial_parameters(recipe, n_sites=2).keys()
+    assert update.n_cases == update.n_validation_cases == 1
+
+
+@pytest.mark.parametrize("stage", ["first", "second"])
+def test_the_first_network_learns_from_bright_voxels_the_second_from_the_firsts_mistakes(
+    site: Site, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = cascade_recipe()
+    network = new_network(recipe)
+    assert isinstance(network, Cascade)
+    [case] = own_cases(site, recipe, {}).training
+    seen: list[np.ndarray] = []
+
+    def sampler(*_: object, negatives: list[np.ndarray]) -> None:
+        seen.extend(negatives)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("client.phases.training.build_sampler", sampler)
+    with pytest.raises(KeyboardInterrupt):
+        train(request(recipe, stage), recipe, site)
+    bright = random_negatives(case, above=1.2)
+    mistaken = hard_negatives(network.first, case, recipe.network)  # type: ignore[arg-type]  # a cascade's
+    assert 0 < mistaken.size < bright.size
+    np.testing.assert_array_equal(seen, [bright if stage == "first" else mistaken])
+
+
+def test_the_kept_cases_are_scored_with_what_came_before_training(site: Site) -> None:
+    recipe = unet_recipe()
+    update = train(request(recipe), recipe, site)
+    kept = own_cases(site, recipe, {}).validation
+    assert update.validation_dice == mean_dice(new_network(recipe), kept, recipe)
+    assert update.n_validation_cases == 1
+    assert update.estimated_lesion_f1 is None
+
+
+def test_mean_dice_is_undefined_where_no_case_has_a_lesion(site: Site) -> None:
+    recipe = unet_recipe()
+    network = new_network(recipe)
+    [case] = own_cases(site, recipe, {}).training
+    assert case.lesions is not None
+    free = dataclasses.replace(case, lesions=np.zeros_like(case.lesions))
+    assert mean_dice(network, [free], recipe) is None
+    assert mean_dice(network, [], recipe) is None
+    assert mean_dice(network, [case, free], recipe) == mean_dice(network, [case], recipe)
+
+
+def test_the_kept_lesion_metric_judges_and_its_estimate_is_told(site: Site) -> None:
+    wise = "loss.lesion_wise={n_pairs=10, steps=1, batch_size=2, learning_rate=1e-3, widths=[4, 4]}"
+    recipe = unet_recipe(wise)
+    settings = recipe.loss.lesion_wise
+    assert settings is not None
+    network = build_metric_network(settings, patch_shape=recipe.sampling.patch_shape, seed=1)
+    parameters = dict(parameters_of(network))
+    given = LesionMetricRequest(assignment=ASSIGNMENT, parameters=parameters)
+    digest = keep_lesion_metric(given, recipe, site).digest
+    update = train(dataclasses.replace(request(recipe), lesion_metric=digest), recipe, site)
+    assert update.estimated_lesion_f1 is not None
+    assert update.true_lesion_f1 is not None
+    assert 0 <= update.estimated_lesion_f1 <= 1
+    assert 0 <= update.true_lesion_f1 <= 1
+
+
+def test_a_site_without_the_lesion_metric_does_not_train_without_it(
+    site: Site, tmp_path: Path
+) -> None:
+    wise = "loss.lesion_wise={n_pairs=10, steps=1, batch_size=2, learning_rate=1e-3, widths=[4, 4]}"
+    recipe = unet_recipe(wise)
+    absent = site.model_copy(update={"work": tmp_path / "work"})
+    asked = dataclasses.replace(request(recipe), lesion_metric="ab" * 32)
+    with pytest.raises(SiteDataError, match="can join the next run"):
+        train(asked, recipe, absent)

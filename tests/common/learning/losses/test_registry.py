@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from common.learning.losses.batch_dice import batch_dice_loss
+from common.learning.losses.binary_cross_entropy import binary_cross_entropy_loss
+from common.learning.losses.focal_tversky import focal_tversky_loss
+from common.learning.losses.generalized_dice import generalized_dice_loss
+from common.learning.losses.registry import SEGMENTATION_LOSSES, segmentation_loss
+from common.learning.losses.soft_dice import soft_dice_loss
+from common.learning.losses.tversky import tversky_loss
+from common.recipe import SegmentationLoss
+
+SETTINGS: TypeAdapter[SegmentationLoss] = TypeAdapter(SegmentationLoss)
+
+
+def batch(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(*shape, generator=generator), torch.rand(*shape, generator=generator) < 0.3
+
+
+LOGITS, TRUTH = batch(3, 2, 4, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"name": "dice"}, soft_dice_loss(LOGITS, TRUTH)),
+        ({"name": "generalized-dice"}, generalized_dice_loss(LOGITS, TRUTH)),
+        ({"name": "bce"}, binary_cross_entropy_loss(LOGITS, TRUTH)),
+        (
+            {"name": "tversky", "false_negatives": 0.9},
+            tversky_loss(LOGITS, TRUTH, false_negatives=0.9),
+        ),
+        (
+            {"name": "focal-tversky", "false_negatives": 0.6, "gamma": 2.0},
+            focal_tversky_loss(LOGITS, TRUTH, false_negatives=0.6, gamma=2.0),
+        ),
+        (
+            {"name": "batch-dice", "form": "literal"},
+            batch_dice_loss(LOGITS, TRUTH, form="literal"),
+        ),
+    ],
+)
+def test_the_name_finds_its_loss_and_hands_it_its_own_settings(
+    settings: dict[str, object], expected: torch.Tensor
+) -> None:
+    loss = segmentation_loss(SETTINGS.validate_python(settings), LOGITS, TRUTH)
+    torch.testing.assert_close(loss, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["tversky", "focal-tversky", "batch-dice"])
+def test_another_setting_gives_another_loss(name: str) -> None:
+    changed = {"batch-dice": {"form": "literal"}}.get(name, {"false_negatives": 0.99})
+    plain = segmentation_loss(SETTINGS.validate_python({"name": name}), LOGITS, TRUTH)
+    other = segmentation_loss(SETTINGS.validate_python({"name": name, **changed}), LOGITS, TRUTH)
+    assert plain != other
+
+
+@pytest.mark.parametrize("name", sorted(SEGMENTATION_LOSSES))
+@pytest.mark.parametrize("shape", [(2, 1, 4, 2, 3), (2, 3, 4, 2, 3), (8, 1)])
+def test_every_loss_with_its_defaults_is_a_finite_scalar(name: str, shape: tuple[int, ...]) -> None:
+    loss = segmentation_loss(SETTINGS.validate_python({"name": name}), *batch(*shape))
+    assert loss.shape == ()
+    assert loss.isfinite()

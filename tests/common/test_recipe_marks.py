@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from common.errors import ConfigError
+from common.recipe import shipped_recipes
+from common.recipe_marks import Mark, leaves, marks
+
+PAPERS = ("galassi2019", "kamraoui2021", "fenneteau2021", "hussein2023", "aslani2020")
+
+TEXT = """\
+# The paper. [stated] is in it; [chosen] is ours.
+name = "a"
+
+[network]
+name = "unet"              # [stated] 3D
+# [chosen] no widths
+# are given
+widths = [
+  16,  # the first
+  32,  # [stated] the second
+]
+norm = "instance"          # without a mark
+# [chosen] far above
+
+dropout = 0.0
+
+[loss]
+site = { name = "b#1", weight = 0.3 }   # [stated]; pearson 0.2
+# [stated] stripped; [chosen] the order
+steps = ["c", 'd # e']
+
+[variants.BM]
+"loss.site.name" = "none"  # [stated] no head
+
+[scale.small]
+"network.widths" = [4]     # [chosen]
+"""
+
+
+def test_a_mark_stands_behind_its_value_or_right_above_it() -> None:
+    assert marks(TEXT) == {
+        "network.name": Mark("stated", "3D"),
+        "network.widths": Mark("stated", "the first the second"),  # behind goes before above
+        "loss.site.name": Mark("stated", "pearson 0.2"),
+        "loss.site.weight": Mark("stated", "pearson 0.2"),
+        "loss.steps": Mark("stated and chosen", "[stated] stripped; [chosen] the order"),
+        "variants.BM.loss.site.name": Mark("stated", "no head"),
+        "scale.small.network.widths": Mark("chosen", ""),
+    }
+
+
+def test_comment_lines_above_are_read_as_one() -> None:
+    assert marks("[a]\nb = 1\n# [chosen] one\n# two\nc = 2\n")["a.c"] == Mark("chosen", "one two")
+
+
+def test_a_value_without_its_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"this value has no end: 'a = \[1,'"):
+        marks("a = [1,\n")
+
+
+def test_leaves_are_values_and_empty_tables() -> None:
+    table = {"a": {"b": [1], "c": {}}, "d": None}
+    assert leaves(table) == {"a.b": [1], "a.c": {}, "d": None}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_value_of_a_papers_recipe_says_whose_choice_it_is(name: str) -> None:
+    text = shipped_recipes()[name].read_text(encoding="utf-8")
+    table = tomllib.loads(text)
+    for not_of_the_paper in ("name", "description", "seed", "scale"):
+        table.pop(not_of_the_paper, None)
+    variants = table.pop("variants", {})
+    del variants  # what differs between methods: stated where the method's own values are
+    assert sorted(leaves(table).keys() - marks(text).keys()) == []

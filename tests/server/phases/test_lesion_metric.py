@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from common.errors import UpdateRejected
+from common.imaging.volume import Volume, write_volume
+from common.recipe import Recipe, load_recipe
+from common.wire.messages import Assignment, LesionMetricKept, LesionMetricRequest
+from server.events import EventLog
+from server.phases.lesion_metric import LesionMetricPhase
+from server.run_state import RunState
+
+ASSIGNMENT = Assignment(
+    run="r",
+    phase="lesion-metric",
+    round_index=1,
+    recipe="{}",
+    code_digest="c",
+    site="lyon",
+    site_index=0,
+    n_sites=1,
+)
+TRAINED = "server.phases.lesion_metric.train_metric_network"
+
+
+def tiny(*overrides: str) -> Recipe:
+    settings = (
+        "sampling.patch_shape=[16, 16, 32]",
+        "network.norm=group",
+        "loss.lesion_wise.widths=[4, 4]",
+        "loss.lesion_wise.n_pairs=10",
+        "loss.lesion_wise.steps=3",
+        "loss.lesion_wise.batch_size=2",
+        "compute.threads=1",
+    )
+    return load_recipe("kamraoui2021", overrides=[*settings, *overrides])
+
+
+class Held:
+    """One lesion-metric phase in a folder."""
+
+    def __init__(self, folder: Path, *, masks: Path | None = None, seed: int = 0) -> None:
+        self.file = folder / "lesion-metric.safetensors"
+        self.events_file = folder / "events.jsonl"
+        self.phase = LesionMetricPhase(
+            tiny(f"seed={seed}"), file=self.file, masks=masks, events=EventLog(self.events_file)
+        )
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        lines = self.events_file.read_text("utf-8").splitlines()
+        return [event for line in lines if (event := json.loads(line))["event"] == kind]
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Held:
+    held = Held(tmp_path_factory.mktemp("run"))
+    assert held.phase.begin(RunState()) == RunState()
+    return held
+
+
+def test_the_network_is_trained_with_its_progress_and_its_figures_told(begun: Held) -> None:
+    steps = [(event["step"], event["n_steps"]) for event in begun.events("lesion-metric-step")]
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+    [figures] = begun.events("lesion-metric")
+    with safetensors.safe_open(begun.file, framework="numpy") as file:
+        kept = json.loads(file.metadata()["figures"])
+    assert kept == {name: figures[name] for name in kept}
+    assert 0 <= kept["mae"] <= 1
+
+
+def test_a_network_that_lies_in_the_run_folder_is_not_trained_again(
+    begun: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(*_: object, **__: object) -> None:
+        raise AssertionError("trained a second time")
+
+    monkeypatch.setattr(TRAINED, trained)
+    before = begun.file.read_bytes()
+    begun.phase.begin(RunState())
+    assert begun.file.read_bytes() == before
+
+
+def test_one_seed_gives_one_network_and_another_seed_another(begun: Held, tmp_path: Path) -> None:
+    for name, seed, alike in (("again", 0, True), ("other", 1, False)):
+        (tmp_path / name).mkdir()
+        held = Held(tmp_path / name, seed=seed)
+        held.phase.begin(RunState())
+        one, two = (safetensors.numpy.load_file(h.file) for h in (begun, held))
+        assert all(np.array_equal(one[key], two[key]) for key in one) == alike
+
+
+def test_every_site_gets_the_network_once_and_the_state_its_digest(begun: Held) -> None:
+    round_ = begun.phase.round(RunState())
+    exchange = next(round_)
+    request = exchange.request(ASSIGNMENT)
+    assert isinstance(request, LesionMetricRequest)
+    assert exchange.training_only
+    # the site's own way to the digest: of what came, whatever the run folder's file says beside it
+    digest = hashlib.sha256(safetensors.numpy.save(request.parameters)).hexdigest()
+    assert exchange.fold("lyon", LesionMetricKept(digest=digest)) == {}
+    with pytest.raises(StopIteration) as ended:
+        next(round_)
+    assert ended.value.value == RunState(lesion_metric=digest)
+
+
+def test_a_site_that_keeps_something_else_is_refused_by_name(begun: Held) -> None:
+    exchange = next(begun.phase.round(RunState()))
+    words = "site ghent: want the lesion metric under [0-9a-f]{12}, it keeps abababababab"
+    with pytest.raises(UpdateRejected, match=words):
+        exchange.fold("ghent", LesionMetricKept(digest="ab" * 32))
+
+
+def test_it_learns_from_a_folder_of_masks_where_one_is_given(
+    begun: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bar of 2 x 9 x 3 voxels is the only lesion there is: ten pairs are made of two masks."""
+    mask = np.zeros((20, 24, 28), bool)
+    mask[5:7, 8:17, 11:14] = True
+    (tmp_path / "masks").mkdir()
+    write_volume(Volume(mask, np.diag([1.2, 1.0, 2.0, 1.0])), tmp_path / "masks" / "a.nii.gz")
+    seen: list[np.ndarray] = []
+
+    def trained(*_: object, masks: np.ndarray, **__: object) -> None:
+        seen.append(masks)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TRAINED, trained)
+    held = Held(tmp_path, masks=tmp_path / "masks")
+    with pytest.raises(KeyboardInterrupt):
+        held.phase.begin(RunState())
+    assert not held.file.exists()  # a training that is cut off leaves none
+    assert seen[0].shape == (2, 16, 16, 32)
+    assert all(0 < patch.sum() <= 2 * 9 * 3 for patch in seen[0])

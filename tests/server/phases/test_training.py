@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from common.learning.model import initial_parameters
+from common.recipe import Recipe, load_recipe
+from common.wire.messages import Arrays, Assignment, SiteUpdate, Stage, TrainRequest
+from server.phases.training import TrainingPhase
+from server.run_state import RunState
+
+ASSIGNMENT = Assignment(
+    run="r",
+    phase="training",
+    round_index=1,
+    recipe="{}",
+    code_digest="c",
+    site="lyon",
+    site_index=0,
+    n_sites=2,
+)
+
+
+def recipe_of(name: str, *overrides: str) -> Recipe:
+    small = ["network.widths=[4, 4, 8, 8, 8]"] if name == "default" else []
+    rounds = ["federation.rounds=4", "federation.evaluate_every=3"]
+    return load_recipe(name, overrides=[*small, *rounds, *overrides])
+
+
+def phase_of(recipe: Recipe, stage: Stage) -> TrainingPhase:
+    return TrainingPhase(recipe, n_sites=2, stage=stage)
+
+
+def update(change: Arrays, n_cases: int) -> SiteUpdate:
+    return SiteUpdate(
+        n_cases=n_cases,
+        lesion_volume_ml=1.0,
+        loss=0.5,
+        segmentation_loss=0.5,
+        site_loss=None,
+        head_spread=None,
+        estimated_lesion_f1=None,
+        true_lesion_f1=None,
+        validation_dice=None,
+        n_validation_cases=0,
+        wall_s=1.0,
+        change=change,
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "stage", "name"),
+    [
+        ("default", "whole", "training"),
+        ("galassi2019", "first", "training-first"),
+        ("galassi2019", "second", "training-second"),
+    ],
+)
+def test_its_name_says_which_network_learns(recipe: str, stage: Stage, name: str) -> None:
+    phase = phase_of(recipe_of(recipe), stage)
+    assert (phase.name, phase.n_rounds) == (name, 4)
+
+
+@pytest.mark.parametrize(("recipe", "stage"), [("default", "whole"), ("galassi2019", "first")])
+def test_the_first_training_draws_every_parameter(recipe: str, stage: Stage) -> None:
+    settings = recipe_of(recipe)
+    state = phase_of(settings, stage).begin(RunState(phase="baseline", round_index=1))
+    np.testing.assert_equal(state.parameters, initial_parameters(settings, n_sites=2))
+    assert state.rounds_before == 0
+
+
+def test_the_second_training_goes_on_from_the_first_and_counts_its_rounds_on() -> None:
+    parameters: Arrays = {"network.first.w": np.array([-0.5, 2.0], np.float32)}
+    before = RunState(phase="mining", round_index=1, parameters=parameters)
+    state = phase_of(recipe_of("galassi2019"), "second").begin(before)
+    np.testing.assert_equal(state.parameters, parameters)
+    after_two = dataclasses.replace(state, phase="training-second", round_index=2)
+    assert after_two.training_round == 6  # four of the first network, two of the second
+
+
+@pytest.mark.parametrize(
+    ("stage", "judged"),
+    [
+        pytest.param("whole", [0, 3, 4], id="one network"),
+        pytest.param("first", [0, 3, 4], id="the first of two"),
+        pytest.param("second", [3, 4], id="the second: what it begins with has been judged"),
+    ],
+)
+def test_every_third_round_and_the_last_are_judged(stage: Stage, judged: list[int]) -> None:
+    phase = phase_of(recipe_of("galassi2019"), stage)
+    assert [index for index in range(5) if phase.is_judged(index)] == judged
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "expected"),
+    [
+        # changes -6, 1 and 2 of sites with 1, 1 and 4 cases, added to 10
+        pytest.param("weighted-mean", 10.5, id="10 + (-6 + 1 + 4 * 2) / 6"),
+        pytest.param("median", 11.0, id="10 + 1"),
+    ],
+)
+def test_the_recipe_says_how_many_changes_become_one(aggregation: str, expected: float) -> None:
+    recipe = recipe_of("default", f"federation.aggregation={aggregation}")
+    start: Arrays = {"network.w": np.array([10.0], np.float32)}
+    round_ = phase_of(recipe, "whole").round(RunState(parameters=start))
+    exchange = next(round_)
+    for site, change, n_cases in (("a", -6, 1), ("b", 1, 1), ("c", 2, 4)):
+        changes: Arrays = {"network.w": np.array([change], np.float32)}
+        facts = exchange.fold(site, update(changes, n_cases))
+        assert facts["change_norm"] == abs(change)
+        assert "change" not in facts
+    with pytest.raises(StopIteration) as ended:
+        next(round_)
+    np.testing.assert_array_equal(ended.value.value.parameters["network.w"], [expected])
+    np.testing.assert_array_equal(start["network.w"], [10.0])
+
+
+def test_sites_are_told_the_stage_and_which_lesion_metric_judges() -> None:
+    state = RunState(lesion_metric="ab" * 32, template={"FLAIR": (0.5, 1.0, 1.5)})
+    exchange = next(phase_of(recipe_of("galassi2019"), "second").round(state))
+    request = exchange.request(ASSIGNMENT)
+    assert isinstance(request, TrainRequest)
+    assert (request.stage, request.lesion_metric) == ("second", "ab" * 32)
+    assert request.template == state.template
+    assert exchange.training_only
