@@ -58,6 +58,7 @@ SCALABLE = frozenset(
         "federation.rounds",
         "inference.overlap",
         "loss.lesion_wise.batch_size",
+        "loss.lesion_wise.from_round",
         "loss.lesion_wise.n_pairs",
         "loss.lesion_wise.steps",
         "loss.lesion_wise.widths",

@@ -99,7 +99,10 @@ def _negatives(
 
 
 def _metric_network(request: TrainRequest, recipe: Recipe, site: Site) -> MetricNetwork | None:
-    if request.lesion_metric is None:
+    settings = recipe.loss.lesion_wise
+    if request.lesion_metric is None or settings is None:
+        return None
+    if request.assignment.round_index < settings.from_round:
         return None
     return kept_lesion_metric(request.lesion_metric, recipe, site).to(recipe.compute.device)
 

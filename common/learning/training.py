@@ -78,14 +78,14 @@ def train_locally(
     site_index       this site's place in the head, in [0, n_sites)
     round_index      from 1; the learning rate decays with it
     seed             of this site and round: patches, random labels and dropout are drawn from it
-    metric_network   frozen, of `loss.lesion_wise`; None without that loss
+    metric_network   frozen, of `loss.lesion_wise`; None without that loss, and in the rounds before
+                     it sets in
     on_step          called after each step with steps taken and loss
 
     The optimizer starts afresh. The same seed on the same machine with as many threads
     (`compute.threads`, set by the caller) gives the same parameters.
     SiteDataError where the loss is not finite.
     """
-    assert (metric_network is None) == (recipe.loss.lesion_wise is None), "one comes with the other"
     site_term = _site_term(head, recipe, site_index=site_index, n_sites=n_sites, seed=seed)
     modules = nn.ModuleList([network] if head is None else [network, head])
     modules.to(recipe.compute.device).train()

@@ -15,7 +15,7 @@ CASCADE_PATCH = (11, 11, 11)
 
 def misfits(recipe: Recipe) -> Iterator[str]:
     """Every combination in the recipe that cannot work, in words."""
-    for rule in (_network, _loss, _sampling, _dates, _sharing, _region):
+    for rule in (_network, _loss, _rounds, _sampling, _dates, _sharing, _region):
         yield from rule(recipe)
 
 
@@ -65,6 +65,15 @@ def _loss(recipe: Recipe) -> Iterator[str]:
                 f"{len(loss.lesion_wise.widths)} widths of loss.lesion_wise, each of which halves "
                 f"it; got {shape}. Change it, or take fewer widths"
             )
+
+
+def _rounds(recipe: Recipe) -> Iterator[str]:
+    lesion_wise = recipe.loss.lesion_wise
+    if lesion_wise is not None and lesion_wise.from_round > recipe.federation.rounds:
+        yield (
+            f"loss.lesion_wise.from_round {lesion_wise.from_round} is never reached: "
+            f"federation.rounds is {recipe.federation.rounds}"
+        )
 
 
 def _sampling(recipe: Recipe) -> Iterator[str]:

@@ -77,6 +77,9 @@ class LesionWise(Settings):
 
     weight: Annotated[float, Field(gt=0)] = 0.2
     """Alpha in L = L_seg + alpha (1 - F)."""
+    from_round: Positive = 1
+    """The training round with which F sets in. It has learned from masks: while the segmenter's
+    answers are none yet, they are pulled to what F takes for good instead of to the lesions."""
     widths: tuple[Positive, ...] = Field(default=(16, 32, 64, 64), min_length=2, max_length=6)
     """Features of its convolutions, each of which halves the resolution."""
     n_pairs: Positive

@@ -32,6 +32,8 @@ PAIRS_A_MASK = 5
 """Pairs that are made of one mask, on average."""
 HELD_OUT_SHARE = 0.1
 FEWEST_HELD_OUT = 100
+FEWEST_MASKS = 20
+"""Of a few masks alone no pair may reach some tenth of lesion F1."""
 CELLS_WEIGHT, COUNTS_WEIGHT = 0.05, 0.02
 WARM_UP_STEPS = 30
 
@@ -90,7 +92,9 @@ def _masks(
     if masks is None:
         ours, others = (
             synthetic_masks(
-                math.ceil(n / PAIRS_A_MASK), patch_shape=patch_shape, seed=derived_seed(seed, name)
+                max(FEWEST_MASKS, math.ceil(n / PAIRS_A_MASK)),
+                patch_shape=patch_shape,
+                seed=derived_seed(seed, name),
             )
             for n, name in ((n_pairs, "masks"), (n_held_out, "held-out masks"))
         )
