@@ -26,7 +26,7 @@ from common.learning.lesion_wise.half_trained import figures_on
 from common.learning.lesion_wise.lesion_masks import masks_from_folder, synthetic_masks
 from common.learning.lesion_wise.lesion_wise_loss import frozen_metric_network
 from common.learning.lesion_wise.metric_figures import MetricFigures
-from common.learning.lesion_wise.train_metric_network import train_metric_network
+from common.learning.lesion_wise.train_metric_network import masks_wanted, train_metric_network
 from common.learning.losses.soft_dice import soft_dice_loss
 from common.learning.networks.unet import build_unet
 from common.recipe import LesionWise, UNet
@@ -57,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(settings)
     masks = None
     if arguments.masks is not None:
-        n_masks = max(2, settings.n_pairs // 5)
+        n, n_held_out = masks_wanted(settings)
         masks = masks_from_folder(
-            arguments.masks, patch_shape=shape, n=n_masks, seed=arguments.seed
+            arguments.masks, patch_shape=shape, n=n, n_held_out=n_held_out, seed=arguments.seed
         )
     start, start_cpu = time.perf_counter(), time.process_time()
 

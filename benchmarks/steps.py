@@ -21,6 +21,7 @@ from common.imaging.phantom.consortium import make_consortium
 from common.imaging.prepared_site import PreparedSite, prepared_site
 from common.imaging.preprocessing.template import Template
 from common.learning.model import new_network, new_site_head
+from common.learning.sampling.registry import build_sampler
 from common.learning.segmentation import segment
 from common.learning.training import train_locally
 from common.metrics.case import score_case
@@ -42,13 +43,15 @@ def main() -> None:
         show("intake and standardization of a case", lambda run: prepare(data, base, recipe, run))
         [case] = prepare(data, base, recipe, 0).cases
         steps = load_recipe("default", overrides=["optimizer.steps=1"])
-        network, head = new_network(recipe), new_site_head(recipe, 4)
+        network = new_network(recipe)
+        head = new_site_head(recipe, network, 4)
+        sampler = build_sampler([case], recipe)
         show(
             "training step",
             lambda run: train_locally(
                 network,
                 head,
-                [case],
+                sampler,
                 recipe=steps,
                 site_index=0,
                 n_sites=4,

@@ -16,9 +16,13 @@ class Policy(Settings):
     min_subjects: Annotated[int, Field(ge=1)] = 5
     """Fewest subjects whose landmarks, or scores by threshold, may leave, summed."""
 
+    def allows(self, n_subjects: int) -> bool:
+        """Whether sums over so many subjects may leave; over nobody they may."""
+        return n_subjects == 0 or n_subjects >= self.min_subjects
+
     def require_enough_subjects(self, n_subjects: int) -> None:
         """Nothing, or PolicyRefused where sums over so few subjects may not leave; 0 may."""
-        if 0 < n_subjects < self.min_subjects:
+        if not self.allows(n_subjects):
             raise PolicyRefused(
                 f"sums would leave that come from {n_subjects} subjects, and the policy of this "
                 f"site wants at least {self.min_subjects} (min_subjects). "

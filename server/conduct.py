@@ -129,7 +129,8 @@ def phases_of(
         phases.append(MiningPhase())
         phases.append(TrainingPhase(recipe, n_sites=n_sites, stage="second"))
     else:
-        phases.append(TrainingPhase(recipe, n_sites=n_sites))
+        metric_file = folder.lesion_metric_file
+        phases.append(TrainingPhase(recipe, n_sites=n_sites, lesion_metric_file=metric_file))
     if recipe.inference.threshold_from == "sites":
         phases.append(ThresholdPhase(recipe, model_file=model_file, events=events))
     if recipe.federation.site_test_share > 0:

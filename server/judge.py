@@ -58,9 +58,7 @@ class Judge:
         if state.training_round > 0:
             return state if first_of_two else self._select(state, choosing)
         if state.baseline_threshold is not None:
-            self._score(
-                "baseline", by_intensity(state.baseline_threshold, self._recipe.task), state
-            )
+            self._score("baseline", by_intensity(state.baseline_threshold, self._recipe), state)
         return state
 
     def verdict(self, state: RunState, *, images: bool) -> None:
@@ -76,7 +74,7 @@ class Judge:
         for site, of_site in rows.items():
             self._record(site, "unseen", "network", of_site, model.round_index)
         if state.baseline_threshold is not None:
-            by_threshold = by_intensity(state.baseline_threshold, self._recipe.task)
+            by_threshold = by_intensity(state.baseline_threshold, self._recipe)
             sites = [self._open(site.name, state) for site in self._consortium.unseen]
             EvaluationFolder(self._folder.evaluation).write_baseline(
                 [row for site in sites for row in site.score(by_threshold, recipe=self._recipe)]

@@ -16,8 +16,7 @@ from common.imaging.grid import Grid
 from common.imaging.prepared import PreparedCase, prepare_case
 from common.imaging.preprocessing.back_to_scanner import back_to_scanner
 from common.imaging.preprocessing.chain import PreparedVolumes, prepare_sessions
-from common.imaging.preprocessing.resampling import resampled
-from common.imaging.preprocessing.working_case import FloatArray, WorkingCase, WorkingImage
+from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import (
     Volume,
     grid_text,
@@ -74,14 +73,16 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
 
 def predict_raw(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -> Prediction:
     """The lesions of one case as the scanner gave it: first the recipe's preprocessing, then as
-    above, then both results back on the first modality's own grid, of two dates the later one's.
+    above, on the first modality's own grid, of two dates the later one's.
 
     images       channel -> NIfTI file, each on a grid of its own
     brain_mask   drawn on one of these grids; None: found as the recipe's `brain` step finds it.
                  The other one of two dates has its brain found in any case
 
-    The mask takes the nearest voxel of the prepared grid, the probability is linear in between.
+    The probability is taken to that grid, linear between the prepared voxels, and the mask is made
+    there: above the threshold, without lesions of too few of the grid's voxels.
     ModelFileError where the recipe has no preprocessing.
+    Source       Fenneteau et al. 2021: resampled to the original grid, then the threshold.
     """
     recipe = model.recipe
     if not recipe.preprocessing.steps:
@@ -97,9 +98,8 @@ def predict_raw(model: Model, images: Mapping[str, Path], brain_mask: Path | Non
     modality = recipe.task.modalities[0]
     scanner = Grid.of(_date(volumes, recipe.task, recipe.task.dates - 1)[modality])
     move = dates[-1].moves[modality]
-    likely = _back(case.on_file_grid(probability), move, scanner)
-    found = found_lesions(probability, model.threshold, recipe)
-    mask = back_to_scanner(case.on_file_grid(found), move, scanner)
+    likely = back_to_scanner(case.on_file_grid(probability), move, scanner, interpolation="linear")
+    mask = Volume(found_lesions(likely.data, model.threshold, recipe), likely.affine)
     said = dict.fromkeys(note for date in dates for note in date.notes)  # of both dates once
     return Prediction(mask=mask, probability=likely, notes=(*said, *notes))
 
@@ -150,13 +150,6 @@ def _joined(dates: list[PreparedVolumes], task: Task) -> CaseImages:
     """The dates, which the chain has put on one grid with one brain, as one case."""
     images = [date.images[modality] for date in dates for modality in task.modalities]
     return CaseImages(dict(zip(task.channels, images, strict=True)), dates[-1].brain, None)
-
-
-def _back(image: Volume, move: FloatArray, scanner: Grid) -> Volume:
-    """The image on the scanner's grid, linear between its voxels."""
-    inverse = np.asarray(np.linalg.inv(move), dtype=np.float64)
-    seen_from_scanner = WorkingImage(volume=image, to_common=inverse)
-    return resampled(seen_from_scanner, scanner, interpolation="linear")
 
 
 def _read(model: Model, images: Mapping[str, Path]) -> dict[str, Volume]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tomli_w
 
+from common.errors import ConfigError
 from common.recipe import Recipe
 from server.conduct import conduct
 from server.events import Event
@@ -37,7 +38,14 @@ def lay_out(
     controls     sites that add to the template only
     validation   sites that choose the round; unseen sites give the verdict
     lesion_masks   a folder of masks for `loss.lesion_wise`; None: they are drawn
+
+    ConfigError where masks are given to a recipe that learns nothing from them.
     """
+    if lesion_masks is not None and recipe.loss.lesion_wise is None:
+        raise ConfigError(
+            f"--lesion-masks {lesion_masks}: recipe {recipe.name!r} has no loss.lesion_wise, which "
+            "alone is learned from masks. Leave the option out, or take such a recipe."
+        )
     trained, others = dict(sites), dict(controls or {})
     table: dict[str, object] = {
         "run": re.sub(r"[^A-Za-z0-9_-]", "-", folder.path.resolve().name) or "run",

@@ -19,7 +19,8 @@ from common.imaging.preprocessing.template import Template
 from common.learning.segmentation import found_lesions, segment
 from common.metrics.case import score_case
 from common.metrics.presets import preset
-from common.recipe import Recipe, Task
+from common.metrics.small_lesions import without_small_lesions
+from common.recipe import Recipe
 from server.case_row import CaseRow
 
 BoolArray = npt.NDArray[np.bool_]
@@ -128,9 +129,18 @@ def by_network(network: nn.Module, recipe: Recipe, threshold: float) -> Segment:
     return lambda case: found_lesions(segment(network, case, recipe), threshold, recipe)
 
 
-def by_intensity(threshold: float, task: Task) -> Segment:
-    """Segments with one threshold on `baseline_intensity`: the baseline."""
-    return lambda case: (baseline_intensity(case, task) > threshold) & case.brain
+def by_intensity(threshold: float, recipe: Recipe) -> Segment:
+    """Segments with one threshold on `baseline_intensity`: the baseline.
+
+    Lesions too small to be believed go, as they do from the network's mask; the threshold itself
+    was tuned with them (chosen: every threshold of every case would have to be labelled).
+    """
+
+    def segment_case(case: PreparedCase) -> BoolArray:
+        found = (baseline_intensity(case, recipe.task) > threshold) & case.brain
+        return without_small_lesions(found, recipe.inference.min_lesion_voxels)
+
+    return segment_case
 
 
 def mean_dice(rows: Sequence[CaseRow]) -> float | None:

@@ -20,10 +20,10 @@ class BrainCase:
     brain: npt.NDArray[np.bool_]
     lesions: npt.NDArray[np.bool_] | None
 
-    def references(self, n_outputs: int) -> npt.NDArray[np.bool_]:
+    def references(self, n_outputs: int) -> tuple[npt.NDArray[np.bool_], ...]:
         """The lesions, once an output."""
         assert self.lesions is not None
-        return np.repeat(self.lesions[None], n_outputs, axis=0)
+        return (self.lesions,) * n_outputs
 
 
 def sees_bright_voxels(*, n_channels: int, logit: float, bias: float) -> PatchCNN:

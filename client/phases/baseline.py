@@ -2,46 +2,66 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from client.site import Site
 from client.site_cases import own_cases
 from common.imaging.prepared import baseline_intensity
-from common.imaging.split import PARTS, part_facts
+from common.imaging.split import PARTS, Part, Split, part_facts
 from common.metrics.intensity_sweep import dice_by_threshold
 from common.recipe import Recipe
 from common.wire.messages import BaselineRequest, BaselineSums, PartFacts
+
+log = logging.getLogger(__name__)
 
 
 def sum_baseline(request: BaselineRequest, recipe: Recipe, site: Site) -> BaselineSums:
     """Per threshold, the sum of Dice over the cases with lesions that train.
 
     On the recipe's first modality, see `baseline_intensity`; a case without lesions has no Dice.
-    How the site has dealt its cases goes along, except of parts with fewer subjects than the
-    hospital allows to be summed.
-    PolicyRefused where these are fewer subjects than the hospital allows to be summed.
+    Over no case where fewer subjects have one than the hospital allows to be summed: a small site
+    must not end the run. How the site has dealt its cases goes along, see `_parts`.
     """
     split = own_cases(site, recipe, request.template)
     cases = [case for case in split.training if case.trainable]
-    if cases:
-        site.policy.require_enough_subjects(len({case.subject for case in cases}))
+    n_subjects = len({case.subject for case in cases})
+    if not site.policy.allows(n_subjects):
+        log.info("no sums for the baseline leave: %d subjects with a lesion train", n_subjects)
+        cases = []
     sums = np.zeros(len(request.thresholds))
     for case in cases:
         assert case.lesions is not None, "training cases have a reference"
         intensity = baseline_intensity(case, recipe.task)
         sums += dice_by_threshold(intensity, case.brain, case.lesions, request.thresholds)
-    facts = part_facts(split)
     return BaselineSums(
         dice_sums=tuple(sums.tolist()),
         n_cases=len(cases),
-        parts={
-            part: PartFacts(
-                n_subjects=facts[part].n_subjects,
-                n_cases=facts[part].n_cases,
-                n_lesions=facts[part].n_lesions,
-                lesion_volume_ml=facts[part].lesion_ml,
-            )
-            for part in PARTS
-            if facts[part].n_subjects >= site.policy.min_subjects
-        },
+        parts=_parts(split, site),
     )
+
+
+def _parts(split: Split, site: Site) -> dict[Part, PartFacts]:
+    """What the parts that are not empty hold.
+
+    None of them where one has too few subjects, or too few with a lesion, to be summed: the site's
+    totals are known, and what is left of them would be that part.
+    """
+    for part in PARTS:
+        cases = getattr(split, part)
+        n_subjects = len({case.subject for case in cases})
+        n_with_lesion = len({case.subject for case in cases if case.trainable})
+        if not (site.policy.allows(n_subjects) and site.policy.allows(n_with_lesion)):
+            log.info("how the cases are dealt does not leave: too few subjects in %s", part)
+            return {}
+    return {
+        part: PartFacts(
+            n_subjects=facts.n_subjects,
+            n_cases=facts.n_cases,
+            n_lesions=facts.n_lesions,
+            lesion_volume_ml=facts.lesion_ml,
+        )
+        for part, facts in part_facts(split).items()
+        if facts.n_subjects
+    }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy.typing as npt
 import safetensors.numpy
 
+from client.newest_files import remove_older_than
 from client.site import Site
 from common.errors import SiteDataError
 from common.learning.lesion_wise.lesion_wise_loss import frozen_metric_network
@@ -29,6 +30,7 @@ def keep_lesion_metric(
     path = _file(site, digest)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, content)
+    remove_older_than(path)
     return LesionMetricKept(digest=digest)
 
 
@@ -42,7 +44,7 @@ def kept_lesion_metric(digest: str, recipe: Recipe, site: Site) -> MetricNetwork
         raise SiteDataError(
             f"{_file(site, digest)}: the network of loss.lesion_wise is not there as it was given "
             "to this site before the first round. A site that was absent then, or whose work "
-            "folder was emptied, can join the next run.",
+            "folder was emptied, is given it again before the next round.",
             code="no-lesion-metric",
         )
     return _frozen(safetensors.numpy.load(content), recipe)

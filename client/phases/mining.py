@@ -13,6 +13,7 @@ import safetensors.numpy
 import torch
 from torch import nn
 
+from client.newest_files import remove_older_than
 from client.site import Site
 from client.site_cases import own_cases
 from common.errors import ConfigError
@@ -61,6 +62,7 @@ def kept_hard_negatives(
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, safetensors.numpy.save(found))
+        remove_older_than(path)
     kept = safetensors.numpy.load(path.read_bytes())
     return [kept[f"{number:06d}"] for number in range(len(cases))]
 

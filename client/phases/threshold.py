@@ -22,19 +22,20 @@ def sum_thresholds(request: ThresholdRequest, recipe: Recipe, site: Site) -> Thr
     """Sums of Dice and lesion F1 per threshold over one part of the site's cases.
 
     For the part `threshold` those kept for validation stand in where the recipe has no share of
-    its own for it.
+    its own for it; a site too small to have such a case gives none.
 
-    Over no case where the site keeps none, or fewer subjects than the hospital allows to be summed:
-    a small site must not end the run.
+    Over no case where fewer subjects with a lesion are kept than the hospital allows to be summed,
+    for only they have figures: a small site must not end the run.
     """
     torch.set_num_threads(recipe.compute.threads)
     split = own_cases(site, recipe, request.template)
     kept = split.test
     if request.part == "threshold":
-        kept = split.threshold or split.validation
-    n_subjects = len({case.subject for case in kept})
+        own_share = recipe.federation.site_threshold_share > 0
+        kept = split.threshold if own_share else split.validation
+    n_subjects = len({case.subject for case in kept if case.trainable})
     if n_subjects < site.policy.min_subjects:
-        log.info("no sums for the decision threshold leave: %d subjects are kept", n_subjects)
+        log.info("no sums by threshold leave: %d subjects with a lesion are kept", n_subjects)
         kept = []
     network = new_network(recipe)
     load_parameters(network, request.parameters)

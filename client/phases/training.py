@@ -14,7 +14,7 @@ from client.phases.lesion_metric import kept_lesion_metric
 from client.phases.mining import kept_hard_negatives
 from client.site import Site
 from client.site_cases import own_cases
-from common.errors import ConfigError
+from common.errors import ConfigError, SiteDataError
 from common.imaging.prepared import PreparedCase
 from common.learning.hard_negatives import random_negatives
 from common.learning.lesion_wise.metric_network import MetricNetwork
@@ -58,7 +58,8 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
     if head is not None:
         load_parameters(head, part(request.parameters, HEAD))
     set_stage(network, request.stage)
-    validation_dice = mean_dice(network, cases.validation, recipe)
+    validation = _shareable(cases.validation, site)
+    validation_dice = mean_dice(network, validation, recipe)
     negatives = _negatives(network, cases.training, recipe, site, stage=request.stage)
     outcome = train_locally(
         network,
@@ -81,7 +82,7 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         estimated_lesion_f1=outcome.estimated_lesion_f1,
         true_lesion_f1=outcome.true_lesion_f1,
         validation_dice=validation_dice,
-        n_validation_cases=len(cases.validation),
+        n_validation_cases=len(validation),
         wall_s=time.monotonic() - started,
         change=differences(join(network, head), request.parameters),
     )
@@ -99,12 +100,29 @@ def _negatives(
 
 
 def _metric_network(request: TrainRequest, recipe: Recipe, site: Site) -> MetricNetwork | None:
+    """None without `loss.lesion_wise`, and before its round; that it is kept is looked at always.
+
+    SiteDataError where the coordinator names none, or the site has not kept the one it names.
+    """
     settings = recipe.loss.lesion_wise
-    if request.lesion_metric is None or settings is None:
+    if settings is None:
         return None
+    if request.lesion_metric is None:
+        raise SiteDataError(
+            "the recipe has loss.lesion_wise, and the coordinator names no network for it. It "
+            "must send one in the phase lesion-metric before it asks for training.",
+            code="no-lesion-metric",
+        )
+    kept = kept_lesion_metric(request.lesion_metric, recipe, site)
     if request.assignment.round_index < settings.from_round:
         return None
-    return kept_lesion_metric(request.lesion_metric, recipe, site).to(recipe.compute.device)
+    return kept.to(recipe.compute.device)
+
+
+def _shareable(kept: Sequence[PreparedCase], site: Site) -> Sequence[PreparedCase]:
+    """The kept cases; none where too few subjects have a Dice for their mean to leave."""
+    n_subjects = len({case.subject for case in kept if case.trainable})
+    return kept if n_subjects >= site.policy.min_subjects else []
 
 
 def mean_dice(network: nn.Module, cases: Sequence[PreparedCase], recipe: Recipe) -> float | None:

@@ -230,13 +230,15 @@ def _case(
             f"To train on it, add {case_name(subject, session)}_desc-{reference}_mask.nii.gz under "
             "derivatives/, on the grid of the images.",
         )
-    elif len(raters) < task.raters:
+    elif absent := [rater for rater in rater_labels(task) if rater not in raters]:
         note(
             "note",
             "missing-rater",
-            f"want the masks of {task.raters} raters, found {', '.join(raters) or 'none'}",
-            "Nothing to do: the outputs share what there is. To give each its own, add "
-            f"{case_name(subject, session)}_desc-{reference}Rater1_mask.nii.gz and so on.",
+            f"want the masks of {task.raters} raters; missing: {', '.join(absent)}",
+            "Nothing to do: their outputs learn from "
+            f"{'the raters who are there' if raters else 'the consensus'}. To give each its own, "
+            f"add {case_name(subject, session)}_desc-{absent[0]}_mask.nii.gz"
+            f"{' and so on' if len(absent) > 1 else ''}.",
         )
     case = CaseFiles(
         subject=subject,

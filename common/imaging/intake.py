@@ -102,6 +102,8 @@ def survey(
     findings = list(site.findings)
     if not site.cases:
         findings.append(_no_images(root))
+    if thorough or task.dates == 2:
+        findings.extend(sessions_are_in_order(root, site, task))
     usable: list[UsableCase] = []
     quarantined: list[str] = []
     facts: list[CaseFacts] = []
@@ -139,7 +141,6 @@ def survey(
 def _on_the_folder(root: Path, site: SiteFiles, digests: Sequence[Digest]) -> Iterator[Finding]:
     """What shows only when all cases, or all files, are looked at together."""
     yield from same_voxels(digests)
-    yield from sessions_are_in_order(root, site)
     yield from what_names_somebody(root)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from common.errors import SiteDataError
+from common.imaging.bids import rater_labels
 from common.imaging.case_images import CaseImages
 from common.imaging.findings import case_name
 from common.imaging.preprocessing.standardization import standardize
@@ -28,7 +29,8 @@ class PreparedCase:
     image        (C, i, j, k) float32, standardized, 0 outside the brain; may be mapped from disk
     brain        (i, j, k) bool
     lesions      (i, j, k) bool, or None without a reference: what is scored, the consensus
-    raters       (n, i, j, k) bool, the raters' own masks in order, or None without any
+    raters       (n, i, j, k) bool, what the output of each rater of the task learns, in order:
+                 that rater's own mask, or for one who is missing another's; None without any
     crop_start   the crop's first voxel in the file's grid
     grid_shape   the file's grid
     affine       (4, 4), voxel of the file's grid -> RAS+ world, mm
@@ -62,12 +64,12 @@ class PreparedCase:
             return 0.0
         return int(self.lesions.sum()) * Volume(self.brain, self.affine).voxel_volume_mm3 / 1000
 
-    def references(self, n_outputs: int) -> BoolArray:
-        """What each output of the network is to learn, (n_outputs, i, j, k): the consensus last.
+    def references(self, n_outputs: int) -> tuple[BoolArray, ...]:
+        """What each output of the network is to learn, (i, j, k) each: the consensus last.
 
         The raters in order before it. Where more are wanted than there are, output r learns from
-        rater r modulo their number; without any, from the consensus (chosen). SiteDataError for a
-        case without a reference.
+        rater r modulo their number; without any, from the consensus (chosen). Masks that are
+        mapped from disk stay there. SiteDataError for a case without a reference.
         """
         if self.lesions is None:
             raise SiteDataError(
@@ -75,8 +77,7 @@ class PreparedCase:
                 "the case to the statistics."
             )
         own = [self.lesions] if self.raters is None else list(self.raters)
-        masks = [own[output % len(own)] for output in range(n_outputs - 1)]
-        return np.stack([*masks, self.lesions])
+        return (*(own[output % len(own)] for output in range(n_outputs - 1)), self.lesions)
 
     def on_file_grid(self, cropped: npt.NDArray[np.generic]) -> Volume:
         """An array of the crop, (i, j, k), back on the file's grid, 0 around it."""
@@ -98,9 +99,11 @@ def prepare_case(
     """The case, and for each channel whose first step was left out the reason in words.
 
     template   modality -> landmarks, for the methods that have a template; both dates share them
+    Chosen     a rater who is missing is stood in for: in slot r, counted from 0, by the one who is
+               number r modulo how many there are among those present
     """
     brain, lesions = case.brain.data, None if case.lesions is None else case.lesions.data
-    raters = [mask.data for mask in case.raters.values()]
+    raters = _in_slots({rater: mask.data for rater, mask in case.raters.items()}, task)
     shown = np.any([brain, *([] if lesions is None else [lesions]), *raters], axis=0)
     box = ndimage.find_objects(shown.astype(np.uint8), max_label=1)[0]
     channels, left_out = [], []
@@ -130,6 +133,15 @@ def prepare_case(
         affine=case.brain.affine,
     )
     return prepared, left_out
+
+
+def _in_slots(masks: Mapping[str, BoolArray], task: Task) -> list[BoolArray]:
+    """One mask for each rater of the task, in order; none where nobody is there."""
+    present = [masks[rater] for rater in rater_labels(task) if rater in masks]
+    if not present:
+        return []
+    slots = enumerate(rater_labels(task))
+    return [masks.get(rater, present[slot % len(present)]) for slot, rater in slots]
 
 
 def baseline_intensity(case: PreparedCase, task: Task) -> npt.NDArray[np.float32]:

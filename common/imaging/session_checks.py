@@ -13,17 +13,21 @@ from pathlib import Path
 from common.imaging.bids import SiteFiles
 from common.imaging.bids_names import natural_order
 from common.imaging.findings import Finding, few
+from common.recipe import Task
 
 CHANGE_MASK = re.compile(
     r"desc-(new|change|enlarg|grow|active)[a-z]*[A-Za-z0-9]*_mask", re.IGNORECASE
 )
 
 
-def sessions_are_in_order(root: Path, site: SiteFiles) -> Iterator[Finding]:
-    """Warnings where dates contradict labels, and where a change mask has no pair of sessions.
+def sessions_are_in_order(root: Path, site: SiteFiles, task: Task) -> Iterator[Finding]:
+    """Findings where dates contradict labels, and where a change mask has no pair of sessions.
 
+    For new lesions a contradiction is blocking: exchanged dates make vanished lesions new ones.
+    Labels that hold no number and have no date are a warning then.
     Dates come from `sub-01_sessions.tsv` (acq_time, or a column that begins with days) and from
-    the sessions' `scans.tsv`; the findings never show them. A site without them gets none.
+    the sessions' `scans.tsv`; the findings never show them. A site without them gets none of the
+    findings that need them.
     """
     sessions: dict[str, list[str]] = defaultdict(list)
     for case in site.cases:
@@ -31,18 +35,20 @@ def sessions_are_in_order(root: Path, site: SiteFiles) -> Iterator[Finding]:
             sessions[case.subject].append(case.session)
     for subject in sorted({case.subject for case in site.cases}):
         labels = sorted(sessions[subject], key=natural_order)
-        yield from _dates_fit(subject, labels, _when(root, subject, labels))
+        yield from _dates_fit(subject, labels, _when(root, subject, labels), task)
         yield from _change_has_a_pair(subject, labels, site.elsewhere.get(subject, ()))
 
 
-def _dates_fit(subject: str, labels: Sequence[str], when: Mapping[str, float]) -> Iterator[Finding]:
+def _dates_fit(
+    subject: str, labels: Sequence[str], when: Mapping[str, float], task: Task
+) -> Iterator[Finding]:
     dated = [label for label in labels if label in when]
     for earlier, later in itertools.pairwise(dated):
         if when[later] <= when[earlier]:
             same = when[later] == when[earlier]
             relation = "on the very time of" if same else "before"
             yield Finding(
-                level="warning",
+                level="blocking" if task.dates == 2 else "warning",
                 code="session-order",
                 subject=subject,
                 session=later,
@@ -51,6 +57,18 @@ def _dates_fit(subject: str, labels: Sequence[str], when: Mapping[str, float]) -
                 "session.",
             )
     without = [label for label in labels if label not in when]
+    unsure = [label for label in without if not any(map(str.isdigit, label))]
+    if task.dates == 2 and len(labels) > 1 and unsure:
+        yield Finding(
+            level="warning",
+            code="session-order-unknown",
+            subject=subject,
+            session=None,
+            text=f"neither number nor date says when {few(unsure)} was; taken in the order "
+            f"{', '.join(labels)}",
+            fix="Name sessions ses-01, ses-02 in order of time, or add days to "
+            f"{subject}_sessions.tsv.",
+        )
     if dated and without:
         yield Finding(
             level="note",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -82,7 +82,8 @@ def split_cases(
 
     shares   of the subjects
     random   subjects are shuffled; each kept part takes its share, rounded down, and the rest
-             trains. Lesions are not looked at.
+             trains. Lesions are looked at only where no subject with a lesion would train: then
+             the last of them in the shuffled order changes places with the first that trains.
     balanced   subjects with lesions and those without are split apart, so that each part has its
              share of both; among the former lesion volume is balanced (`balanced_parts`). Every
              number of subjects is the share rounded up or down, both kinds together as well.
@@ -92,7 +93,8 @@ def split_cases(
     """
     subjects = sorted({case.subject for case in cases})
     if method == "random":
-        part_of = _random_parts(subjects, shares, seed)
+        bearing = {case.subject for case in cases if case.trainable}
+        part_of = _random_parts(subjects, bearing, shares, seed)
     else:
         part_of = _balanced_subjects(subjects, cases, shares, seed)
     return Split(
@@ -155,7 +157,10 @@ def _best_exchange(
     return found
 
 
-def _random_parts(subjects: Sequence[str], shares: Shares, seed: int) -> Mapping[str, str]:
+def _random_parts(
+    subjects: Sequence[str], bearing: Set[str], shares: Shares, seed: int
+) -> Mapping[str, str]:
+    """Subject -> part; one of `bearing`, the subjects with lesions, trains if there is any."""
     order = np.random.default_rng(seed).permutation(len(subjects))
     part_of = dict.fromkeys(subjects, "training")
     done = 0
@@ -163,6 +168,11 @@ def _random_parts(subjects: Sequence[str], shares: Shares, seed: int) -> Mapping
         n_kept = math.floor(getattr(shares, part) * len(subjects))
         part_of |= {subjects[index]: part for index in order[done : done + n_kept]}
         done += n_kept
+    shuffled = [subjects[index] for index in order]
+    kept = [subject for subject in shuffled[:done] if subject in bearing]
+    if kept and not any(subject in bearing for subject in shuffled[done:]):
+        last, first = kept[-1], shuffled[done]
+        part_of[last], part_of[first] = part_of[first], part_of[last]
     return part_of
 
 

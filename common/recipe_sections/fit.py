@@ -15,7 +15,7 @@ CASCADE_PATCH = (11, 11, 11)
 
 def misfits(recipe: Recipe) -> Iterator[str]:
     """Every combination in the recipe that cannot work, in words."""
-    for rule in (_network, _loss, _rounds, _sampling, _dates, _sharing, _region):
+    for rule in (_network, _cascade, _loss, _rounds, _sampling, _dates, _sharing, _region):
         yield from rule(recipe)
 
 
@@ -39,6 +39,28 @@ def _network(recipe: Recipe) -> Iterator[str]:
         yield (
             f"sampling.patch_shape {shape} leaves one voxel at the bottleneck, and instance norm "
             "over one voxel is constant; enlarge it, or set network.norm to group"
+        )
+
+
+def _cascade(recipe: Recipe) -> Iterator[str]:
+    """Its bounds on the first modality are in z, and lesions are bright there."""
+    if not isinstance(recipe.network, Cascade):
+        return
+    if recipe.task.modalities[0] != "FLAIR":
+        yield (
+            "network 'cascade' looks for bright voxels of the first modality, which must be FLAIR; "
+            f"task.modalities are {recipe.task.modalities}. Put FLAIR first, or choose another "
+            "network"
+        )
+    if recipe.task.dates != 1:
+        yield (
+            "network 'cascade' looks at one date, and task.target 'new-lesions' has two; set "
+            "task.target to 'lesions', or choose another network"
+        )
+    if recipe.standardization.method == "none":
+        yield (
+            "network.candidates_above and network.fallback_above of 'cascade' are z-scores, and "
+            "standardization.method 'none' leaves the scanner's units; choose two-step or z-score"
         )
 
 
@@ -72,7 +94,7 @@ def _rounds(recipe: Recipe) -> Iterator[str]:
     if lesion_wise is not None and lesion_wise.from_round > recipe.federation.rounds:
         yield (
             f"loss.lesion_wise.from_round {lesion_wise.from_round} is never reached: "
-            f"federation.rounds is {recipe.federation.rounds}"
+            f"federation.rounds is {recipe.federation.rounds}. Lower it, or raise federation.rounds"
         )
 
 

@@ -22,6 +22,7 @@ Count = Annotated[int, Field(ge=0, le=10**7)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Billionths = Annotated[int, Field(ge=0, le=10**16)]
 Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Stage = Literal["whole", "first", "second"]
 """Which part of a network is trained: all of it, or one of a cascade's two."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -102,8 +103,9 @@ class PartFacts:
 class BaselineSums:
     """Per threshold, the sum of Dice over the site's training cases, and how many there were.
 
-    parts   how the site has dealt its cases; a part of fewer subjects than the site's policy
-            allows to be summed is left out
+    n_cases   0 where fewer subjects have a lesion than the site's policy allows to be summed
+    parts     how the site has dealt its cases, without the empty parts; none at all where one has
+              fewer subjects than the site's policy allows to be summed
     """
 
     dice_sums: tuple[NotNegative, ...]
@@ -165,7 +167,8 @@ class SiteUpdate:
     estimated_lesion_f1, true_lesion_f1   of the training patches, by the lesion metric's network
                       and as it is; None without that loss
     validation_dice   mean Dice of the *received* parameters on the cases the site keeps from
-                      training; None without such a case
+                      training; None without such a case, and where fewer subjects have one than
+                      the site's policy allows to be summed (then n_validation_cases is 0)
     head_spread       standard deviation of the site head's output over inputs; about 0 means that
                       the head has collapsed to a constant
     """
@@ -176,9 +179,9 @@ class SiteUpdate:
     segmentation_loss: Finite
     site_loss: Finite | None
     head_spread: Finite | None
-    estimated_lesion_f1: Finite | None
-    true_lesion_f1: Finite | None
-    validation_dice: Finite | None
+    estimated_lesion_f1: Score | None
+    true_lesion_f1: Score | None
+    validation_dice: Score | None
     n_validation_cases: Count
     wall_s: NotNegative
     change: Arrays
@@ -204,8 +207,8 @@ class ThresholdReply:
     """Per threshold, sums over one part of the site's cases, in whole numbers of 1e-9.
 
     n_dice, n_lesion_f1   cases in which the figure is defined
-    n_cases               cases looked at; 0 where the site keeps none, or fewer subjects than its
-                          policy allows to be summed
+    n_cases               cases looked at; 0 where the site keeps none, or fewer subjects with a
+                          lesion than its policy allows to be summed
     """
 
     dice_sums: tuple[Billionths, ...]

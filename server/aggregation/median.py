@@ -16,7 +16,8 @@ class Median:
     """The median over the sites of each single number; the mean of the middle two where even.
 
     like     name -> array; every reply must have these names, shapes and dtypes, all values finite
-    Source   Yin et al. 2018, arXiv:1803.01498. Every site counts alike, whatever its weight.
+    Source   Yin et al. 2018, arXiv:1803.01498. Every site counts alike, whatever its
+             weight above 0; one with a weight of 0 is refused, as in the weighted mean.
 
     It needs all replies at once: memory grows with the number of sites.
     """

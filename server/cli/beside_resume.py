@@ -10,11 +10,11 @@ from click.core import ParameterSource
 from common.errors import ConfigError
 
 HEEDED = frozenset({"resume", "images", "quiet", "as_json"})
-"""Options that a resumed study heeds: how it is shown, not what it is."""
+"""Options that a resumed run or study heeds: how it is shown, not what it is."""
 
 
 def refuse_settings_beside_resume(heeded: Set[str] = HEEDED) -> None:
-    """Nothing, or ConfigError where an option was given that a resumed study would not heed."""
+    """Nothing, or ConfigError where an option was given that what is resumed would not heed."""
     context = click.get_current_context()
     given = {
         name
@@ -23,5 +23,5 @@ def refuse_settings_beside_resume(heeded: Set[str] = HEEDED) -> None:
     }
     if unheeded := sorted(given - heeded):
         raise ConfigError(
-            f"--resume goes on with the study's own settings; leave out {', '.join(unheeded)}"
+            f"--resume goes on with the settings it began with; leave out {', '.join(unheeded)}"
         )

@@ -47,6 +47,7 @@ def predict(
 
     from common.imaging.volume import write_volume
     from common.model_file import read_model
+    from common.task_words import task_words
     from server.predict import predict as predict_prepared
     from server.predict import predict_raw
 
@@ -71,4 +72,5 @@ def predict(
             json.dumps({"mask": str(out), "lesion_volume_ml": volume_ml, "notes": prediction.notes})
         )
     else:
-        print(f"{out}: {volume_ml:.2f} mL of lesion")
+        words = task_words(loaded.recipe.task, loaded.recipe.preprocessing)
+        print(f"{out}: {volume_ml:.2f} mL of {words.lesion}")

@@ -70,6 +70,11 @@ class RunProgress:
                     f"lesion metric: mean absolute error {shown(error)}, rank correlation "
                     f"{shown(correlation)} on held-out pairs"
                 )
+                if not event.get("accepted", True):
+                    self._progress.console.print(
+                        "warning: the lesion metric misses its aims (0.06, 0.95); give it more "
+                        "loss.lesion_wise.n_pairs and steps"
+                    )
             case {"event": "round-started", "phase": phase}:
                 self._say(f"{phase}: reading every site's cases")
             case {"event": "round-finished", "phase": str(phase)} if phase in TRAINING_PHASES:

@@ -7,12 +7,11 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import click
 import typer
-from click.core import ParameterSource
 
 from common.cli.named_folders import named_folders
 from common.errors import ConfigError
+from server.cli.beside_resume import refuse_settings_beside_resume
 
 if TYPE_CHECKING:
     from server.run_folder import RunFolder
@@ -82,7 +81,7 @@ def simulate(
     from server.simulate import lay_out
 
     if resume is not None:
-        _refuse_settings_beside_resume()
+        refuse_settings_beside_resume()
         folder = RunFolder(resume)
     else:
         from common.recipe import load_recipe
@@ -112,20 +111,6 @@ def simulate(
         print(json.dumps(_result(folder)))
     else:
         _show(folder)
-
-
-def _refuse_settings_beside_resume() -> None:
-    """Nothing, or ConfigError where an option was given that a resumed run would not heed."""
-    context = click.get_current_context()
-    given = {
-        name
-        for name in context.params
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-    if unheeded := sorted(given - {"resume", "images", "quiet", "as_json"}):
-        raise ConfigError(
-            f"--resume goes on with the run's own settings; leave out {', '.join(unheeded)}"
-        )
 
 
 def _conduct(folder: RunFolder, *, quiet: bool, images: bool) -> None:

@@ -36,6 +36,19 @@ def study(
         list[str] | None,
         typer.Option(metavar="NAME=PATH", help="An unseen site, for the verdict alone."),
     ] = None,
+    controls: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="A site that adds to the template only."),
+    ] = None,
+    lesion_masks: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="A folder of lesion masks for the methods whose loss is learned from masks; "
+            "without it they are drawn.",
+        ),
+    ] = None,
     variant: Annotated[
         list[str] | None,
         typer.Option(help="A method of the recipe's [variants]. Repeatable. Without it: all."),
@@ -98,6 +111,8 @@ def study(
             sites=named_folders(site or [], option="--site"),
             validation=named_folders(validation or [], option="--validation"),
             unseen=named_folders(held_out or [], option="--held-out"),
+            controls=named_folders(controls or [], option="--controls"),
+            lesion_masks=lesion_masks,
             n_folds=folds,
         )
         for data in plan.data.values():

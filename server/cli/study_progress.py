@@ -40,7 +40,7 @@ class StudyProgress:
         )
         folder = RunFolder(self._study / run.place)
         with RunProgress(
-            n_rounds=folder.recipe().federation.rounds,
+            n_rounds=folder.recipe().n_training_rounds,
             n_sites=sum(site.trains for site in folder.consortium().sites),
             quiet=False,
         ) as progress:

@@ -96,7 +96,9 @@ def threshold_boxes(runs: Sequence[JudgedRun]) -> ThresholdBoxes:
     for label, of_label in _by_label(runs):
         by_threshold: dict[float, list[float]] = defaultdict(list)
         for run in of_label:
-            for counts in (one for sweep in run.sweeps.values() for one in sweep):
+            wanted = {(row.site, row.name) for row in run.rows}  # fewer under --common-cases
+            sweeps = (sweep for case, sweep in run.sweeps.items() if case in wanted)
+            for counts in (one for sweep in sweeps for one in sweep):
                 if counts.voxels.dice is not None:
                     by_threshold[counts.threshold].append(counts.voxels.dice)
         methods.append(
@@ -109,13 +111,13 @@ def threshold_boxes(runs: Sequence[JudgedRun]) -> ThresholdBoxes:
 
 
 def split_chart(runs: Sequence[JudgedRun]) -> PartsChart:
-    """Lesions in each part of the split; every run has the same data, so the first that has them.
+    """Lesions in each part of the split; every run has the same data, so the first with a result.
 
     The training sites told what their parts hold; the unseen sites' lesions are those of the cases.
     """
     for run in runs:
         told = [] if run.record is None else list(_parts_told(run.record))
-        if told:
+        if told and any(row.failed is None for row in run.rows):
             return PartsChart(
                 title="Lesions by part of the split", parts=[*told, *_parts_unseen(run.rows)]
             )
@@ -128,7 +130,10 @@ def _by_label(runs: Sequence[JudgedRun]) -> Iterator[tuple[str, list[JudgedRun]]
 
 
 def _validation_dice(record: RunRecord) -> Iterator[tuple[int, float]]:
-    """Round and mean Dice: over all validation cases, else the mean of the sites' own."""
+    """Round and mean Dice: over all validation cases, else the mean of the sites' own.
+
+    A cascade's sites first score the second network untrained: that is no round's result.
+    """
     by_round: dict[int, list[float]] = defaultdict(list)
     for (_, method, index), evaluated in record.evaluations.items():
         if method == "network" and evaluated.role == "validation":
@@ -136,6 +141,8 @@ def _validation_dice(record: RunRecord) -> Iterator[tuple[int, float]]:
             by_round[index] += [float(value) for value in values if value is not None]
     if not by_round:
         for trained in record.training:  # a site scores the parameters of the round before
+            if trained.index - 1 == record.second_network_after:
+                continue
             values = (reply.fact("validation_dice") for reply in trained.replies.values())
             by_round[trained.index - 1] += [float(value) for value in values if value is not None]
     for index in sorted(by_round):

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from common.metrics.cohort import false_detections, patient_level
+from common.metrics.cohort import false_detections
+from common.metrics.patient_level import patient_level_by_subject
 from server.case_row import CaseRow
 from server.compare.judged_run import JudgedRun
 from server.compare.published import PUBLISHED, Paper
@@ -25,13 +26,16 @@ class Column:
     """One column of a paper's table.
 
     figure   of the unseen sites' cases
-    seen     the same figure of the cases that training sites kept for a test; where a run has it,
-             the column shows this one
+    seen     where the column is of the cases that training sites kept for a test: the mean there,
+             and over how many cases; a table without such a test is without the column
+    rare     the metric in a case, where predictions decide whether it is defined: the reader is
+             told in how many cases it is
     """
 
     title: str
     figure: Figure
-    seen: Callable[[SiteTest], float | None] | None = None
+    seen: Callable[[SiteTest], tuple[float | None, int]] | None = None
+    rare: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +80,7 @@ class PaperTable:
     paper: Paper
     columns: tuple[str, ...]
     lines: tuple[MethodLine, ...]
-    published: Mapping[str, tuple[float, ...]]
+    published: Mapping[str, tuple[float | None, ...]]
     source: str
     notes: tuple[str, ...]
 
@@ -103,15 +107,23 @@ def _defined(rows: Sequence[CaseRow], metric: str) -> list[float]:
 
 
 def _p_sensitivity(rows: Sequence[CaseRow]) -> float | None:
-    return patient_level(row.metrics for row in rows).sensitivity
+    return patient_level_by_subject(rows).sensitivity
 
 
 def _p_specificity(rows: Sequence[CaseRow]) -> float | None:
-    return patient_level(row.metrics for row in rows).specificity
+    return patient_level_by_subject(rows).specificity
 
 
 def _false_lesions(rows: Sequence[CaseRow]) -> float | None:
     return false_detections(row.metrics for row in rows).mean_count
+
+
+def _seen_dice(test: SiteTest) -> tuple[float | None, int]:
+    return test.mean_dice, test.n_cases if test.n_dice is None else test.n_dice
+
+
+def _seen_lesion_f1(test: SiteTest) -> tuple[float | None, int]:
+    return test.mean_lesion_f1, test.n_cases if test.n_lesion_f1 is None else test.n_lesion_f1
 
 
 _NEW_LESIONS = (
@@ -122,8 +134,9 @@ _NEW_LESIONS = (
 
 COLUMNS: Mapping[Paper, tuple[Column, ...]] = {
     "galassi2019": (
-        Column(title="Dice", figure=_mean("dice"), seen=lambda test: test.mean_dice),
-        Column(title="F1", figure=_mean("lesion_f1"), seen=lambda test: test.mean_lesion_f1),
+        Column(title="Dice", figure=_mean("dice"), seen=_seen_dice),
+        Column(title="F1", figure=_mean("lesion_f1"), seen=_seen_lesion_f1),
+        Column(title="Dice unseen site", figure=_mean("dice")),
         Column(title="F1 unseen site", figure=_mean("lesion_f1")),
     ),
     "kamraoui2021": _NEW_LESIONS,
@@ -137,8 +150,8 @@ COLUMNS: Mapping[Paper, tuple[Column, ...]] = {
     "aslani2020": (
         Column(title="DSC", figure=_mean("dice")),
         Column(title="LTPR", figure=_mean("ltpr")),
-        Column(title="LFPR", figure=_mean("lfpr")),
-        Column(title="PPV", figure=_mean("ppv")),
+        Column(title="LFPR", figure=_mean("lfpr"), rare="lfpr"),
+        Column(title="PPV", figure=_mean("ppv"), rare="ppv"),
     ),
     "default": (
         Column(title="Dice", figure=_mean("dice")),
@@ -161,7 +174,8 @@ _NOTES: Mapping[Paper, str] = {
     ),
     "aslani2020": (
         "DSC (Dice), LTPR and LFPR (lesion-wise true and false positive rate) and PPV (of voxels): "
-        "mean over cases. LFPR: lower is better."
+        "mean over cases. LFPR: lower is better. LFPR and PPV are undefined where nothing was "
+        "predicted, so such a case is in neither mean."
     ),
     "default": "Mean over cases.",
 }
@@ -181,17 +195,28 @@ def paper_table(paper: Paper, runs: Sequence[JudgedRun]) -> PaperTable:
 
     A case that failed is in no figure; the counts tell. Undefined values are in no mean.
     """
-    columns = COLUMNS[paper]
+    tests = _site_tests(runs)
+    shown = [
+        place
+        for place, column in enumerate(COLUMNS[paper])
+        if column.seen is None or tests is not None
+    ]
+    columns = [COLUMNS[paper][place] for place in shown]
     published = PUBLISHED.get(paper)
     labels = dict.fromkeys(run.label for run in runs)
     notes = [_NOTES[paper], "\N{PLUS-MINUS SIGN}: standard deviation over the seeds."]
-    if any(column.seen for column in columns):
+    notes += [
+        _n_defined(label, [run for run in runs if run.label == label], rare)
+        for label in labels
+        if (rare := [column for column in columns if column.rare])
+    ]
+    if seen := [column.title for column in COLUMNS[paper] if column.seen]:
         notes.append(
-            f"{' and '.join(column.title for column in columns if column.seen)}: "
+            f"{' and '.join(seen)}: "
             + (
-                "of the cases that training sites kept for a test."
-                if any(_site_test(run) for run in runs)
-                else "of the unseen sites, for no training site kept cases for a test."
+                "left out, for not every run has a test on cases that its training sites kept."
+                if tests is None
+                else "of the cases that training sites kept for a test."
             )
         )
     return PaperTable(
@@ -200,7 +225,12 @@ def paper_table(paper: Paper, runs: Sequence[JudgedRun]) -> PaperTable:
         lines=tuple(
             _line(label, [run for run in runs if run.label == label], columns) for label in labels
         ),
-        published={} if published is None else published.rows,
+        published={}
+        if published is None
+        else {
+            label: tuple(values[place] for place in shown)
+            for label, values in published.rows.items()
+        },
         source="" if published is None else published.source,
         notes=tuple(notes),
     )
@@ -224,17 +254,32 @@ def _line(label: str, runs: Sequence[JudgedRun], columns: Sequence[Column]) -> M
 
 def _figure(column: Column, runs: Sequence[JudgedRun]) -> float | None:
     """One figure of one method and seed, over all its folds."""
-    tests = [test for run in runs if (test := _site_test(run)) is not None]
-    if column.seen is None or not tests:
+    if column.seen is None:
         return column.figure([row for run in runs for row in run.rows if row.failed is None])
-    pairs = [(column.seen(test), test.n_cases) for test in tests]
+    pairs = [column.seen(test) for test in _site_tests(runs) or ()]
     defined = [(value, n) for value, n in pairs if value is not None and n]
     n_cases = sum(n for _, n in defined)
     return sum(value * n for value, n in defined) / n_cases if n_cases else None
 
 
-def _site_test(run: JudgedRun) -> SiteTest | None:
-    return None if run.record is None else run.record.site_test
+def _site_tests(runs: Sequence[JudgedRun]) -> list[SiteTest] | None:
+    """The tests of the runs with a result; None where one of them has none, or no run a result."""
+    with_result = [run for run in runs if any(row.failed is None for row in run.rows)]
+    tests = [
+        run.record.site_test
+        for run in with_result
+        if run.record is not None and run.record.site_test is not None
+    ]
+    return tests if tests and len(tests) == len(with_result) else None
+
+
+def _n_defined(label: str, runs: Sequence[JudgedRun], columns: Sequence[Column]) -> str:
+    """In how many of a method's scored cases figures are defined that need a prediction."""
+    rows = [row for run in runs for row in run.rows if row.failed is None]
+    counts = [
+        f"{column.title} in {len(_defined(rows, column.rare))}" for column in columns if column.rare
+    ]
+    return f"{label}: {' and '.join(counts)} of {len(rows)} scored cases."
 
 
 def _entry(values: Sequence[float | None]) -> Entry:
@@ -259,8 +304,12 @@ def as_grid(table: PaperTable) -> tuple[list[str], list[list[str]]]:
         for line in table.lines
     ]
     for label, values in table.published.items():
-        rows.append([f"{label} ({AS_PUBLISHED})", *(f"{v:.3f}" for v in values), "", ""])
+        rows.append([f"{label} ({AS_PUBLISHED})", *map(_published, values), "", ""])
     return header, rows
+
+
+def _published(value: float | None) -> str:
+    return UNDEFINED if value is None else f"{value:.3f}"
 
 
 def as_markdown(table: PaperTable) -> str:

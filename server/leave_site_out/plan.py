@@ -56,7 +56,7 @@ class Plan(Settings):
     """Of the code that made the plan: two versions do not share a table."""
     sites: tuple[NamedSite, ...] = Field(min_length=MIN_SITES)
     steps_of_each_network: int
-    """Optimizer steps in all: rounds x steps x (sites - 1)."""
+    """Optimizer steps in all: training rounds x steps x (sites - 1)."""
 
     @model_validator(mode="after")
     def _fits_itself(self) -> Self:
@@ -155,4 +155,4 @@ def read_plan(path: Path) -> Plan:
 
 
 def _n_steps(recipe: Recipe, n_sites: int) -> int:
-    return recipe.federation.rounds * recipe.optimizer.steps * (n_sites - 1)
+    return recipe.n_training_rounds * recipe.optimizer.steps * (n_sites - 1)

@@ -21,6 +21,9 @@ from server.run_state import RunState
 THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(51))
 """0 to 5 in steps of 0.1, standardized units, on the recipe's first modality."""
 
+ROUNDING = 1e-6
+"""What a sum of Dice of 1 may be above the number of cases, for floats."""
+
 
 class BaselinePhase:
     """One exchange: each site's sum of Dice per threshold; the best mean is chosen."""
@@ -41,7 +44,7 @@ class BaselinePhase:
         return False
 
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
-        """The state with the chosen threshold in it."""
+        """The state with the chosen threshold in it; as it was where no site had sums to give."""
         dice_sums: dict[str, npt.NDArray[np.float64]] = {}
         n_cases = 0
 
@@ -51,6 +54,7 @@ class BaselinePhase:
                 raise UpdateRejected(
                     f"site {site}: want {len(THRESHOLDS)} sums of Dice, got {len(reply.dice_sums)}"
                 )
+            _refuse_impossible(site, reply)
             dice_sums[site] = np.array(reply.dice_sums)
             n_cases += reply.n_cases
             parts = {part: dataclasses.asdict(facts) for part, facts in reply.parts.items()}
@@ -65,6 +69,8 @@ class BaselinePhase:
             fold=fold,
             training_only=True,
         )
+        if n_cases == 0:
+            return state
         # by name, not by arrival: the choice must not depend on who was quicker
         total = np.sum([dice_sums[site] for site in sorted(dice_sums)], axis=0)
         best = int(np.argmax(total))
@@ -72,6 +78,21 @@ class BaselinePhase:
             "baseline-threshold",
             modality=self._recipe.task.modalities[0],
             threshold_z=THRESHOLDS[best],
-            mean_dice=float(total[best] / max(n_cases, 1)),
+            mean_dice=float(total[best] / n_cases),
         )
         return dataclasses.replace(state, baseline_threshold=THRESHOLDS[best])
+
+
+def _refuse_impossible(site: str, reply: BaselineSums) -> None:
+    """Nothing, or UpdateRejected where a Dice would be above 1, or a subject without a case."""
+    if max(reply.dice_sums) > reply.n_cases + ROUNDING:
+        raise UpdateRejected(
+            f"site {site}: want sums of Dice up to its {reply.n_cases} cases, got "
+            f"{max(reply.dice_sums):g}"
+        )
+    for part, facts in reply.parts.items():
+        if facts.n_subjects > facts.n_cases:
+            raise UpdateRejected(
+                f"site {site}: {part}: want at most as many subjects as cases, got "
+                f"{facts.n_subjects} of {facts.n_cases}"
+            )

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import math
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import torch
 
 from common.errors import UpdateRejected
 from common.learning.lesion_wise.lesion_masks import masks_from_folder
-from common.learning.lesion_wise.train_metric_network import PAIRS_A_MASK, train_metric_network
+from common.learning.lesion_wise.train_metric_network import masks_wanted, train_metric_network
 from common.recipe import Recipe
 from common.seeds import derived_seed
 from common.whole_file import write_whole
@@ -59,23 +58,7 @@ class LesionMetricPhase:
         """The state with the digest under which the sites keep the network."""
         parameters: Arrays = dict(safetensors.numpy.load(self._file.read_bytes()))
         digest = hashlib.sha256(safetensors.numpy.save(parameters)).hexdigest()
-
-        def fold(site: str, reply: LesionMetricKept) -> Mapping[str, object]:
-            if reply.digest != digest:
-                raise UpdateRejected(
-                    f"site {site}: want the lesion metric under {digest[:12]}, it keeps "
-                    f"{reply.digest[:12]}"
-                )
-            return {}
-
-        yield Exchange(
-            request=lambda assignment: LesionMetricRequest(
-                assignment=assignment, parameters=parameters
-            ),
-            reply=LesionMetricKept,
-            fold=fold,
-            training_only=True,
-        )
+        yield _giving(parameters, digest)
         return dataclasses.replace(state, lesion_metric=digest)
 
     def _train(self) -> None:
@@ -92,13 +75,44 @@ class LesionMetricPhase:
         seed = derived_seed(self._recipe.seed, "lesion-metric")
         masks = None
         if self._masks is not None:
-            n_masks = math.ceil(settings.n_pairs / PAIRS_A_MASK)
-            masks = masks_from_folder(self._masks, patch_shape=shape, n=n_masks, seed=seed)
+            n, n_held_out = masks_wanted(settings)
+            masks = masks_from_folder(
+                self._masks, patch_shape=shape, n=n, n_held_out=n_held_out, seed=seed
+            )
         torch.set_num_threads(self._recipe.compute.threads)
         trained = train_metric_network(
             settings, patch_shape=shape, seed=seed, masks=masks, on_step=told
         )
         figures = dataclasses.asdict(trained.figures)
-        self._events.record("lesion-metric", **figures)
+        self._events.record("lesion-metric", **figures, accepted=trained.figures.accepted)
         metadata = {"figures": json.dumps(figures)}
         write_whole(self._file, safetensors.numpy.save(dict(trained.parameters), metadata=metadata))
+
+
+def given_again(file: Path, digest: str) -> Exchange:
+    """Gives every site that is there the network once more, for those that do not have it.
+
+    No number of replies is needed: whether enough sites can train shows when they train.
+    """
+    parameters: Arrays = dict(safetensors.numpy.load(file.read_bytes()))
+    again = _giving(parameters, digest)
+    return dataclasses.replace(again, quorum=0, phase=LesionMetricPhase.name)
+
+
+def _giving(parameters: Arrays, digest: str) -> Exchange:
+    def fold(site: str, reply: LesionMetricKept) -> Mapping[str, object]:
+        if reply.digest != digest:
+            raise UpdateRejected(
+                f"site {site}: want the lesion metric under {digest[:12]}, it keeps "
+                f"{reply.digest[:12]}"
+            )
+        return {}
+
+    return Exchange(
+        request=lambda assignment: LesionMetricRequest(
+            assignment=assignment, parameters=parameters
+        ),
+        reply=LesionMetricKept,
+        fold=fold,
+        training_only=True,
+    )

@@ -13,7 +13,8 @@ from server.run_state import RunState
 class MiningPhase:
     """One exchange: the global first network out, how many voxels it gets wrong back.
 
-    The voxels stay at the sites: each trains the second network on its own.
+    The voxels stay at the sites: each trains the second network on its own, and a site that does
+    not answer here searches when it trains. So no number of replies is needed.
     """
 
     name = "mining"
@@ -43,5 +44,6 @@ class MiningPhase:
             reply=MiningReply,
             fold=fold,
             training_only=True,
+            quorum=0,
         )
         return state

@@ -18,6 +18,8 @@ from server.run_state import RunState
 class SiteTestPhase:
     """One exchange: sums of Dice and of lesion F1 at the model's threshold, frozen before.
 
+    They are figures only, so no number of replies is needed: a late site does not cost the verdict.
+
     model_file   where the selected round's network is
     """
 
@@ -58,13 +60,18 @@ class SiteTestPhase:
             reply=ThresholdReply,
             fold=fold,
             training_only=True,
+            quorum=0,
         )
-        total = functools.reduce(operator.add, [sums[site] for site in sorted(sums)])
+        total = functools.reduce(
+            operator.add, [sums[site] for site in sorted(sums)], ThresholdSums.none(thresholds)
+        )
         dice, lesion_f1 = total.means("dice"), total.means("lesion_f1")
         self._events.record(
             "site-test",
             threshold=thresholds[0],
             n_cases=total.n_cases,
+            n_dice=total.n_dice,
+            n_lesion_f1=total.n_lesion_f1,
             mean_dice=None if dice is None else dice[0],
             mean_lesion_f1=None if lesion_f1 is None else lesion_f1[0],
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Mapping
+from pathlib import Path
 
 from common.learning.model import initial_parameters
 from common.recipe import Recipe
 from common.wire.messages import SiteUpdate, Stage, TrainRequest
 from server.aggregation.federated_averaging import moved, norm, weight_of
 from server.aggregation.registry import AGGREGATIONS
+from server.phases.lesion_metric import given_again
 from server.rounds.exchange import Exchange
 from server.run_state import RunState
 
@@ -17,13 +19,26 @@ from server.run_state import RunState
 class TrainingPhase:
     """`federation.rounds` rounds of one exchange: parameters out, changes back, one aggregate.
 
-    stage   whole: everything trains; first, second: one of a cascade's networks, the other stays
+    stage               whole: everything trains; first, second: one of a cascade's networks, the
+                        other stays
+    lesion_metric_file  where the lesion metric's network is, with that loss. It goes out again once
+                        a run is resumed, and after each round in which a site did not train: one
+                        that was absent when it first went out, or has lost it, can come back.
     """
 
-    def __init__(self, recipe: Recipe, *, n_sites: int, stage: Stage = "whole") -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        n_sites: int,
+        stage: Stage = "whole",
+        lesion_metric_file: Path | None = None,
+    ) -> None:
         self._recipe = recipe
         self._n_sites = n_sites
         self._stage = stage
+        self._metric_file = lesion_metric_file
+        self._all_have_trained = False
 
     @property
     def name(self) -> str:
@@ -40,6 +55,7 @@ class TrainingPhase:
 
         The second stage goes on from the parameters of the first, and counts its rounds on.
         """
+        self._all_have_trained = True  # none has failed to: the metric has only just gone out
         if self._stage == "second":
             return dataclasses.replace(state, rounds_before=self._recipe.federation.rounds)
         parameters = initial_parameters(self._recipe, n_sites=self._n_sites)
@@ -56,11 +72,16 @@ class TrainingPhase:
 
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state with the parameters moved by the aggregate of the sites' changes."""
+        file, digest = self._metric_file, state.lesion_metric
+        if not self._all_have_trained and file is not None and digest is not None:
+            yield given_again(file, digest)
+        trained: set[str] = set()
         aggregate = AGGREGATIONS[self._recipe.federation.aggregation](state.parameters)
         weighting = self._recipe.federation.weighting
 
         def fold(site: str, update: SiteUpdate) -> Mapping[str, object]:
             aggregate.add(site, update.change, weight_of(update, weighting))
+            trained.add(site)
             facts = {
                 field.name: getattr(update, field.name)
                 for field in dataclasses.fields(update)
@@ -80,4 +101,5 @@ class TrainingPhase:
             fold=fold,
             training_only=True,
         )
+        self._all_have_trained = len(trained) == self._n_sites
         return dataclasses.replace(state, parameters=moved(state.parameters, aggregate.result()))

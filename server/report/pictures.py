@@ -74,5 +74,6 @@ def _picture(
         title=f"{title}, Dice {shown}",
         place=place,
         source=png_uri(folder.picture_file(row.site, row.name).read_bytes()),
-        alt=f"Slices of {row.name} of {row.site}: {images}, reference, prediction. Dice {shown}.",
+        alt=f"Slices of {row.name} of {row.site}: {images or 'images'}, reference, prediction. "
+        f"Dice {shown}.",
     )

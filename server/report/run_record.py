@@ -25,11 +25,14 @@ from pydantic import (
 
 from common.errors import RunFolderError
 from common.imaging.preprocessing.nyul import PERCENTILES
+from common.imaging.split import PARTS
 from server.case_row import CaseRow, Value
 
 Method = Literal["network", "baseline"]
 
 TRAINING_PHASES = ("training", "training-first", "training-second")
+MOST_DRIFT = 0.3
+"""Of the learned lesion metric from true lesion F1, before it is warned of (chosen)."""
 
 
 class Recorded(BaseModel):
@@ -182,6 +185,7 @@ class LesionMetric(Event):
     """The network that learned lesion F1, on pairs of masks that it was not trained on.
 
     mae, bias, spearman   of its estimates beside the true values
+    accepted              whether they meet the aims; a warning if not
     """
 
     event: Literal["lesion-metric"]
@@ -189,6 +193,7 @@ class LesionMetric(Event):
     mae: float
     bias: float
     spearman: Value = None
+    accepted: bool = True
 
 
 class ThresholdChosen(Event):
@@ -218,11 +223,16 @@ class ThresholdKept(Event):
 
 
 class SiteTest(Event):
-    """The model on the cases that training sites kept for a test; means over the cases."""
+    """The model on the cases that training sites kept for a test; means over the cases.
+
+    n_dice, n_lesion_f1   cases in which the figure is defined; older runs do not tell
+    """
 
     event: Literal["site-test"]
     threshold: float
     n_cases: int
+    n_dice: int | None = None
+    n_lesion_f1: int | None = None
     mean_dice: Value = None
     mean_lesion_f1: Value = None
 
@@ -320,6 +330,17 @@ class Round:
         told = [int(count) for count in counts if count is not None]
         return sum(told) if told else None
 
+    @property
+    def lesion_metric_drifts(self) -> bool:
+        """Whether the learned lesion metric is further from the truth than MOST_DRIFT at a site."""
+        told = [
+            (r.fact("estimated_lesion_f1"), r.fact("true_lesion_f1")) for r in self.replies.values()
+        ]
+        return any(
+            estimated is not None and true is not None and abs(estimated - true) > MOST_DRIFT
+            for estimated, true in told
+        )
+
 
 @dataclass(slots=True)
 class RunRecord:
@@ -368,7 +389,8 @@ class RunRecord:
     @property
     def split_parts(self) -> list[str]:
         """Parts that some training site dealt cases to, in the order of their use."""
-        return list(dict.fromkeys(part for split in self.splits.values() for part in split.parts))
+        told = {part for split in self.splits.values() for part in split.parts}
+        return [part for part in PARTS if part in told]
 
     @property
     def failures(self) -> list[SiteFailed]:

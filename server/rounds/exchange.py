@@ -41,12 +41,17 @@ class Exchange:
     fold            takes one site's answer in and returns facts for the event log; raises
                     UpdateRejected for an answer that would spoil the aggregate
     training_only   whether sites that only add to the statistics are left out
+    quorum          replies needed where it is not the run's own number: 0 where the run can go on
+                    without any
+    phase           under whose name it is held where that is not the phase that yields it
     """
 
     request: Callable[[Assignment], Request]
     reply: type[Any]
     fold: Callable[[str, Any], Mapping[str, object]]
     training_only: bool = False
+    quorum: int | None = None
+    phase: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,12 @@ class Correspondence:
         when fewer than the quorum answered usefully by the deadline.
         """
         settings = self._recipe.federation
+        phase = exchange.phase or phase
         place = {"phase": phase, "round": round_index}
         sites = [s for s in self._consortium.sites if s.trains or not exchange.training_only]
-        quorum = quorum_of(len(sites), settings.quorum)
+        quorum = exchange.quorum
+        if quorum is None:
+            quorum = quorum_of(len(sites), settings.quorum)
         node_ids = gather(
             self._grid,
             sites,

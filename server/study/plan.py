@@ -66,6 +66,10 @@ class Plan(Settings):
     """Those that train; with folds, each is unseen once."""
     validation: tuple[NamedSite, ...] = ()
     unseen: tuple[NamedSite, ...] = ()
+    controls: tuple[NamedSite, ...] = ()
+    """Those that add to every run's template only."""
+    lesion_masks: Path | None = None
+    """A folder of masks for the methods with `loss.lesion_wise`; None: they are drawn."""
     folds: tuple[tuple[str, ...], ...] = ()
     """The sites' names, dealt into parts; none: every site trains."""
     code_digest: str
@@ -75,7 +79,7 @@ class Plan(Settings):
     def _fits_itself(self) -> Self:
         _require_once("seed", self.seeds)
         _require_once("method", [method.name for method in self.methods])
-        _require_once("site", list(self._named()))
+        _require_once("site", [site.name for site in self._all_sites])
         if self.folds:
             dealt = sorted(name for part in self.folds for name in part)
             if dealt != sorted(site.name for site in self.sites):
@@ -84,12 +88,15 @@ class Plan(Settings):
                 raise ValueError("with folds every site has its turn: name no other sites")
         elif not self.unseen:
             raise ValueError("no unseen site, so there would be no verdict")
+        learned = [method.recipe.loss.lesion_wise is not None for method in self.methods]
+        if self.lesion_masks is not None and not any(learned):
+            raise ValueError("lesion masks, and no method has loss.lesion_wise, which needs them")
         return self
 
     @property
     def data(self) -> dict[str, Path]:
         """Site -> its BIDS folder."""
-        return {site.name: site.data for site in (*self.sites, *self.validation, *self.unseen)}
+        return {site.name: site.data for site in self._all_sites}
 
     def runs(self) -> list[PlannedRun]:
         """Every network, in the order of training: a study that is cut has compared all methods."""
@@ -123,9 +130,9 @@ class Plan(Settings):
         for fold in range(1, len(self.folds) + 1):
             yield fold, parts_of_fold(self.folds, fold)
 
-    def _named(self) -> Iterator[str]:
-        for site in (*self.sites, *self.validation, *self.unseen):
-            yield site.name
+    @property
+    def _all_sites(self) -> tuple[NamedSite, ...]:
+        return (*self.sites, *self.controls, *self.validation, *self.unseen)
 
 
 def make_plan(
@@ -135,11 +142,15 @@ def make_plan(
     sites: Folders,
     validation: Folders | None = None,
     unseen: Folders | None = None,
+    controls: Folders | None = None,
+    lesion_masks: Path | None = None,
     n_folds: int | None = None,
 ) -> Plan:
     """The study of `recipes`, by the code of this process; ConfigError lists faults.
 
-    recipes   method -> its recipe
+    recipes        method -> its recipe
+    controls       sites that add to the template only
+    lesion_masks   a folder of masks for the methods with `loss.lesion_wise`; None: they are drawn
     n_folds   None: every site trains. Else the sites are dealt by the first recipe's own seed, so
               that every method and every seed has the same folds
     """
@@ -166,6 +177,8 @@ def make_plan(
             "sites": _named_sites(sites),
             "validation": _named_sites(validation or {}),
             "unseen": _named_sites(unseen or {}),
+            "controls": _named_sites(controls or {}),
+            "lesion_masks": None if lesion_masks is None else lesion_masks.resolve(),
             "folds": folds,
             "code_digest": code_digest(),
         },

@@ -33,10 +33,12 @@ def conduct_study(
 
 def _lay_out(plan: Plan, new: RunFolder, run: PlannedRun) -> None:
     """Fills the new folder of a run."""
-    parts = run.parts
+    parts, recipe = run.parts, plan.recipe_of(run)
     lay_out(
         new,
-        plan.recipe_of(run),
+        recipe,
+        controls={site.name: site.data for site in plan.controls},
+        lesion_masks=None if recipe.loss.lesion_wise is None else plan.lesion_masks,
         sites={name: plan.data[name] for name in parts.train},
         validation={name: plan.data[name] for name in parts.validation},
         unseen={name: plan.data[name] for name in parts.unseen},

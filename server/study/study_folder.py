@@ -58,6 +58,8 @@ class StudyFolder:
                 "sites": "the sites",
                 "validation": "the validation sites",
                 "unseen": "the unseen sites",
+                "controls": "the sites of controls",
+                "lesion_masks": "the lesion masks",
                 "folds": "the folds",
                 "code_digest": "LesionFed's own code",
             },

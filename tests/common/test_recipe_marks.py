@@ -1,14 +1,35 @@
 from __future__ import annotations
 
+import json
 import tomllib
 
 import pytest
 
 from common.errors import ConfigError
-from common.recipe import shipped_recipes
+from common.recipe import load_recipe, shipped_recipes
 from common.recipe_marks import Mark, leaves, marks
 
 PAPERS = ("galassi2019", "kamraoui2021", "fenneteau2021", "hussein2023", "aslani2020")
+
+NOT_OF_THE_METHOD = {
+    "name",
+    "description",
+    "seed",
+    "compute.device",
+    "compute.threads",
+    "federation.quorum",
+    "federation.round_deadline_s",
+    "federation.wait_for_sites_s",
+}
+NONE_HERE = {
+    "federation.site_test_share",
+    "federation.site_threshold_share",
+    "loss.lesion_wise",
+    "preprocessing.reference",
+    "standardization.template",
+    "task.raters",
+}
+"""Parts of other methods: without a line, there is none."""
 
 TEXT = """\
 # The paper. [stated] is in it; [chosen] is ours.
@@ -72,6 +93,30 @@ def test_every_value_of_a_papers_recipe_says_whose_choice_it_is(name: str) -> No
     table = tomllib.loads(text)
     for not_of_the_paper in ("name", "description", "seed", "scale"):
         table.pop(not_of_the_paper, None)
-    variants = table.pop("variants", {})
-    del variants  # what differs between methods: stated where the method's own values are
     assert sorted(leaves(table).keys() - marks(text).keys()) == []
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_no_choice_of_a_papers_method_hides_in_a_default(name: str) -> None:
+    text = shipped_recipes()[name].read_text(encoding="utf-8")
+    recipe = load_recipe(name)
+    unmarked = leaves(json.loads(recipe.canonical_json())).keys() - marks(text).keys()
+    unmarked -= NOT_OF_THE_METHOD | NONE_HERE
+    if recipe.network.name == "cascade":  # asked voxel by voxel; half of the voxels are lesion
+        unmarked -= {"inference.overlap", "inference.blend", "sampling.lesion_share"}
+    if recipe.standardization.method != "two-step":
+        unmarked.discard("standardization.map")
+    if recipe.standardization.method == "z-score":
+        unmarked.discard("standardization.template_from")
+    if recipe.inference.threshold_from == "fixed":
+        unmarked.discard("inference.threshold_by")
+    if "cord" not in recipe.preprocessing.steps:
+        unmarked.discard("preprocessing.cord_radius_mm")
+    assert sorted(unmarked) == []
+
+
+def test_variants_say_whose_choice_they_are_too() -> None:
+    text = shipped_recipes()["aslani2020"].read_text(encoding="utf-8")
+    found = marks(text)
+    assert found["variants.BDM.network.dropout"].kind == "chosen"
+    assert found["variants.pearson.loss.site.weight"].kind == "stated"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import ndimage
 
 from common.imaging.grid import Grid
 from common.imaging.preprocessing.resampling import resampled
 from common.imaging.preprocessing.working_case import WorkingImage
 from common.imaging.volume import Volume, read_volume, write_volume
+from common.model_file import read_model
 from server.cli import main
+from server.predict import predict_raw
 from tests.toy_sites import write_site
 
 TRAINED = [
@@ -92,6 +96,26 @@ def test_the_mask_of_raw_images_lies_on_the_flairs_own_grid_and_on_its_lesions(
     lesion = found.data > 0
     dice = 2 * np.count_nonzero(truth & lesion) / (truth.sum() + lesion.sum())
     assert dice > 0.6  # about 0.9 on the prepared images; two interpolations cost the edges
+
+
+@pytest.mark.parametrize("fewest", [1, 30])
+def test_the_threshold_and_the_smallest_lesion_are_looked_at_on_the_scanners_grid(
+    model: Path, moved: dict[str, Path], fewest: int
+) -> None:
+    trained = read_model(model)
+    inference = trained.recipe.inference.model_copy(update={"min_lesion_voxels": fewest})
+    recipe = trained.recipe.model_copy(update={"inference": inference})
+    found = predict_raw(dataclasses.replace(trained, recipe=recipe), moved, None)
+    above = found.probability.data > trained.threshold
+    sizes = [int(above[lesion].sum()) for lesion in every_lesion(above)]
+    assert found.mask.data.sum() == sum(size for size in sizes if size >= fewest)
+    assert found.mask.data.any()
+    assert not (found.mask.data & ~above).any()
+
+
+def every_lesion(mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
+    labels, n = ndimage.label(mask, np.ones((3, 3, 3)))
+    return [labels == number for number in range(1, n + 1)]
 
 
 def test_images_on_two_grids_are_refused_without_raw(

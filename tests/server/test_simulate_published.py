@@ -179,6 +179,7 @@ def test_kamraouis_loss_is_learned_before_training_and_its_model_predicts(
             "sampling.patch_shape=[32, 32, 32]",
             "sampling.batch_size=2",
             "inference.overlap=0",
+            "loss.lesion_wise.from_round=1",
             "loss.lesion_wise.widths=[4, 4]",
             "loss.lesion_wise.n_pairs=10",
             "loss.lesion_wise.steps=2",

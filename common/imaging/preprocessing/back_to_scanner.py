@@ -1,6 +1,8 @@
-"""A mask taken from the common space back to the grid on which the scanner gave the image."""
+"""An image taken from the common space back to the grid on which the scanner gave it."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 
@@ -10,15 +12,24 @@ from common.imaging.preprocessing.working_case import FloatArray, WorkingImage
 from common.imaging.volume import Volume
 
 
-def back_to_scanner(mask: Volume, move: FloatArray, scanner: Grid) -> Volume:
-    """The mask on the scanner's grid, each voxel the nearest one's value, 0 beyond the mask's grid.
+def back_to_scanner(
+    image: Volume,
+    move: FloatArray,
+    scanner: Grid,
+    *,
+    interpolation: Literal["linear", "nearest"],
+) -> Volume:
+    """The image on the scanner's grid, 0 beyond the image's own.
 
-    mask      bool or labels, on a grid of the common space
-    move      (4, 4), rigid: RAS+ world mm of the scanner -> RAS+ world mm of the common space, as
-              the chain recorded it for the image
-    scanner   the image's own grid
+    image           on a grid of the common space
+    move            (4, 4), rigid: RAS+ world mm of the scanner -> RAS+ world mm of the common
+                    space, as the chain recorded it for the image
+    scanner         the grid to go back to
+    interpolation   nearest: each voxel the nearest one's value and type, for bool and labels
     """
     inverse = np.asarray(np.linalg.inv(move), dtype=np.float64)
-    seen_from_scanner = WorkingImage(volume=mask, to_common=inverse)
-    back = resampled(seen_from_scanner, scanner, interpolation="nearest")
-    return Volume(back.data.astype(mask.data.dtype, copy=False), back.affine)
+    seen_from_scanner = WorkingImage(volume=image, to_common=inverse)
+    back = resampled(seen_from_scanner, scanner, interpolation=interpolation)
+    if interpolation == "linear":
+        return back
+    return Volume(back.data.astype(image.data.dtype, copy=False), back.affine)

@@ -10,18 +10,10 @@ from scipy import ndimage
 from common.imaging.grid import Grid
 from common.imaging.preprocessing.rigid_registration import RigidMove, rigid_move
 from common.imaging.resample import nearest_onto
-from common.imaging.volume import FloatArray, Volume
+from common.imaging.volume import Volume
 
 MARGIN_MM = 8
 """Compared around the template's brain too, so that the edge of the brain counts (chosen)."""
-
-
-def move_to_mni(image: Volume, brain: Volume | None) -> FloatArray:
-    """The move of `image` into MNI space, (4, 4), rigid: RAS+ world mm -> MNI mm.
-
-    See `mni_registration`, which also says how well the two agree.
-    """
-    return mni_registration(image, brain).matrix
 
 
 def mni_registration(image: Volume, brain: Volume | None = None, *, seed: int = 0) -> RigidMove:

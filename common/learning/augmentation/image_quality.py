@@ -24,7 +24,8 @@ def with_other_quality(
               enhancement, or a mean over 2 to 4 axial slices, as thicker slices would give.
     Chosen    the four ways are drawn alike, once for all channels: both dates of a pair get the
               same, so that quality alone never makes a lesion new. The blur's standard deviation
-              is uniform from 0.5 to 1.75 voxels. The lesions are where they were.
+              is uniform from 0.5 to 1.75 voxels. The lesions are where they were; an even number
+              of slices lies half a slice before or behind the voxel, drawn alike.
     """
     way = random.integers(4)
     if way == 1:
@@ -32,7 +33,9 @@ def with_other_quality(
     if way == 2:
         return edges_enhanced(images, random.uniform(*BLUR_VOXELS)), lesions
     if way == 3:
-        return averaged_over_slices(images, int(random.integers(2, 5))), lesions
+        n_slices = int(random.integers(2, 5))
+        origin = -int(random.integers(2)) if n_slices % 2 == 0 else 0
+        return averaged_over_slices(images, n_slices, origin=origin), lesions
     return images, lesions
 
 
@@ -50,7 +53,11 @@ def edges_enhanced(images: FloatArray, width_voxels: float) -> FloatArray:
     return 2 * images - blurred(images, width_voxels)
 
 
-def averaged_over_slices(images: FloatArray, n_slices: int) -> FloatArray:
-    """Each voxel replaced by the mean over `n_slices` about it along k; borders are mirrored."""
-    found: FloatArray = ndimage.uniform_filter1d(images, n_slices, axis=3)
+def averaged_over_slices(images: FloatArray, n_slices: int, *, origin: int = 0) -> FloatArray:
+    """Each voxel replaced by the mean over `n_slices` about it along k; borders are mirrored.
+
+    origin   0, or -1 for an even number of slices, which has no middle: with 0 they lie half a
+             slice before the voxel, with -1 half a slice behind it
+    """
+    found: FloatArray = ndimage.uniform_filter1d(images, n_slices, axis=3, origin=origin)
     return found

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,9 @@ MOST_LESIONS = 12
 MEDIAN_VOXELS = 60.0
 LOG_SPREAD = 0.9
 FEWEST_VOXELS, MOST_VOXELS = 4.0, 1500.0
+HELD_OUT_SHARE = 0.1
+"""Of a folder's subjects."""
+SUBJECT = re.compile(r"sub-[A-Za-z0-9]+")
 
 
 def synthetic_masks(n: int, *, patch_shape: Shape, seed: int) -> BoolArray:
@@ -56,24 +62,54 @@ def drawn_lesion(random: np.random.Generator) -> BoolArray:
     return ragged
 
 
-def masks_from_folder(folder: Path, *, patch_shape: Shape, n: int, seed: int) -> BoolArray:
-    """`n` patches cut from the masks in a folder, (n, i, j, k).
+def masks_from_folder(
+    folder: Path, *, patch_shape: Shape, n: int, n_held_out: int, seed: int
+) -> tuple[BoolArray, BoolArray]:
+    """`n` patches cut from the masks in a folder, (n, i, j, k), and `n_held_out` of other masks.
 
     folder   every `*.nii` and `*.nii.gz` in it and below is a mask, true where its label is above 0
-    Chosen   masks take turns; a patch lies anywhere around a random lesion voxel of its mask, so
-             that it holds it. Masks stay on the grid they are on: give them at the recipe's
-             spacing. What lies beyond the image is background.
-    SiteDataError where no mask with a lesion is found, or a mask cannot be read.
+    Chosen   a tenth of the masks, at least one, drawn by the seed, is held out before anything is
+             cut; files whose names begin with the same `sub-` label stay together. Masks take
+             turns; a patch lies anywhere around a random lesion voxel of its mask, so that it
+             holds it. Masks stay on the grid they are on: give them at the recipe's spacing. What
+             lies beyond the image is background.
+    SiteDataError where there are not two masks with a lesion, of two subjects, or one cannot be
+    read.
     """
     paths = sorted(path for ending in ("nii", "nii.gz") for path in folder.rglob(f"*.{ending}"))
-    masks = [np.ascontiguousarray(read_mask(path).data) for path in paths]
-    masks = [mask for mask in masks if mask.any()]
-    if not masks:
+    groups: dict[str, list[BoolArray]] = defaultdict(list)
+    for path in paths:
+        mask = np.ascontiguousarray(read_mask(path).data)
+        if mask.any():
+            subject = SUBJECT.match(path.name)
+            groups[str(path) if subject is None else subject.group()].append(mask)
+    if not groups:
         raise SiteDataError(
             f"{folder}: want NIfTI masks with lesions, found {len(paths)} NIfTI files and no "
             "lesion in them. Name a folder with binary lesion masks (*.nii or *.nii.gz)."
         )
+    if len(groups) == 1:
+        raise SiteDataError(
+            f"{folder}: want masks with lesions of at least two subjects, so that what is learned "
+            f"from one is judged on another; found those of {next(iter(groups))} alone. Add masks, "
+            "or leave the folder out: then masks are drawn."
+        )
     random = np.random.default_rng(seed)
+    shuffled = [list(groups.values())[index] for index in random.permutation(len(groups))]
+    n_groups = max(1, round(HELD_OUT_SHARE * len(groups)))
+    ours, others = (
+        [mask for group in part for mask in group]
+        for part in (shuffled[n_groups:], shuffled[:n_groups])
+    )
+    return (
+        _cut_in_turn(ours, n, patch_shape=patch_shape, random=random),
+        _cut_in_turn(others, n_held_out, patch_shape=patch_shape, random=random),
+    )
+
+
+def _cut_in_turn(
+    masks: Sequence[BoolArray], n: int, *, patch_shape: Shape, random: np.random.Generator
+) -> BoolArray:
     voxels = [np.argwhere(mask) for mask in masks]
     patches = np.zeros((n, *patch_shape), dtype=np.bool_)
     for number, patch in enumerate(patches):

@@ -16,6 +16,8 @@ from common.learning.lesion_wise.pair_generator import FULL, N_BINS, LesionPairs
 FloatArray = NDArray[np.float32]
 N_AT_ONCE = 32
 """Pairs that are estimated together."""
+MOST_MAE, LEAST_SPEARMAN = 0.06, 0.95
+"""The aims of docs/adr/0024."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +38,13 @@ class MetricFigures:
     spearman: float | None
     n_by_bin: tuple[int, ...]
     mae_by_bin: tuple[float | None, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether both aims are met; a constant estimate meets none."""
+        if self.spearman is None:
+            return False
+        return self.mae <= MOST_MAE and self.spearman >= LEAST_SPEARMAN
 
 
 def figures_of(estimates: FloatArray, targets: FloatArray) -> MetricFigures:

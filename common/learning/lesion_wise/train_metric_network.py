@@ -55,14 +55,14 @@ def train_metric_network(
     *,
     patch_shape: Shape,
     seed: int,
-    masks: BoolArray | None = None,
+    masks: tuple[BoolArray, BoolArray] | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> TrainedMetric:
     """The metric network after `settings.steps` steps on generated pairs, and how good it is.
 
     patch_shape   voxels of a pair along i, j and k; ConfigError where the network cannot halve it
-    masks         (n, i, j, k), at least 2; the last tenth (at least one) makes the held-out pairs.
-                  None: synthetic ones, one for five pairs
+    masks         those to train on and others for the held-out pairs, (n, i, j, k) each, as many
+                  as `masks_wanted` says. None: synthetic ones
     on_step       called after each step with steps taken and loss
 
     Stated   mean square error of lesion F1 (Kamraoui et al. 2021).
@@ -74,8 +74,14 @@ def train_metric_network(
     network = build_metric_network(
         settings, patch_shape=patch_shape, seed=derived_seed(seed, "metric network")
     )
-    n_held_out = max(FEWEST_HELD_OUT, round(HELD_OUT_SHARE * settings.n_pairs))
-    ours, others = _masks(masks, settings.n_pairs, n_held_out, patch_shape=patch_shape, seed=seed)
+    n_held_out = _n_held_out(settings)
+    ours, others = masks or _drawn_masks(settings, patch_shape=patch_shape, seed=seed)
+    for given in (ours, others):
+        if not len(given) or given.shape[1:] != patch_shape:
+            raise ConfigError(
+                f"masks: want at least 1 of shape {patch_shape}, got an array {given.shape}. Cut "
+                "them with sampling.patch_shape."
+            )
     pairs = generate_pairs(ours, n_pairs=settings.n_pairs, seed=derived_seed(seed, "pairs"))
     held_out = generate_pairs(others, n_pairs=n_held_out, seed=derived_seed(seed, "held-out pairs"))
     _fit(network, pairs, settings, seed=derived_seed(seed, "order"), on_step=on_step)
@@ -85,27 +91,27 @@ def train_metric_network(
     )
 
 
-def _masks(
-    masks: BoolArray | None, n_pairs: int, n_held_out: int, *, patch_shape: Shape, seed: int
+def masks_wanted(settings: LesionWise) -> tuple[int, int]:
+    """How many masks are to train on, and how many others to be judged by."""
+    ours, others = (
+        max(FEWEST_MASKS, math.ceil(n / PAIRS_A_MASK))
+        for n in (settings.n_pairs, _n_held_out(settings))
+    )
+    return ours, others
+
+
+def _n_held_out(settings: LesionWise) -> int:
+    return max(FEWEST_HELD_OUT, round(HELD_OUT_SHARE * settings.n_pairs))
+
+
+def _drawn_masks(
+    settings: LesionWise, *, patch_shape: Shape, seed: int
 ) -> tuple[BoolArray, BoolArray]:
-    """Masks to train on and others to be judged by."""
-    if masks is None:
-        ours, others = (
-            synthetic_masks(
-                max(FEWEST_MASKS, math.ceil(n / PAIRS_A_MASK)),
-                patch_shape=patch_shape,
-                seed=derived_seed(seed, name),
-            )
-            for n, name in ((n_pairs, "masks"), (n_held_out, "held-out masks"))
-        )
-        return ours, others
-    if len(masks) < 2 or masks.shape[1:] != patch_shape:
-        raise ConfigError(
-            f"masks: want at least 2 of shape {patch_shape}, got an array {masks.shape}. Cut them "
-            "with sampling.patch_shape."
-        )
-    n_others = max(1, round(HELD_OUT_SHARE * len(masks)))
-    return masks[:-n_others], masks[-n_others:]
+    ours, others = (
+        synthetic_masks(n, patch_shape=patch_shape, seed=derived_seed(seed, name))
+        for n, name in zip(masks_wanted(settings), ("masks", "held-out masks"), strict=True)
+    )
+    return ours, others
 
 
 def _fit(

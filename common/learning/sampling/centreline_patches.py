@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
-from common.learning.sampling.cutting import Shape, cut
+from common.learning.sampling.cutting import Shape, cut, cut_each
 from common.learning.sampling.labelled_case import BoolArray, FloatArray, LabelledCase
 from common.recipe import Augmentation
 
@@ -27,7 +27,7 @@ class CentrelinePatches:
     augment        applied to each patch, in this order
 
     There is a point in every slice, so that neighbours overlap by nearly all of a patch.
-    Only the points and the references are kept; images may be memory-mapped.
+    Only the points are kept; images and references may be memory-mapped.
     Source   Hussein et al. 2023: 48^3 patches along the centreline, overlapping. The points, the
              jitter and the share with lesion are chosen.
     """
@@ -84,7 +84,7 @@ class CentrelinePatches:
         start = self._start(point + random.integers(-reach, reach, endpoint=True), lesions.shape)
         if not anywhere and not cut(lesions[None], start, self._patch_shape).any():
             start = self._start(point, lesions.shape)
-        patch = cut(image, start, self._patch_shape), cut(references, start, self._patch_shape)
+        patch = cut(image, start, self._patch_shape), cut_each(references, start, self._patch_shape)
         return augmented(*patch, self._augment, random)
 
     def draw_batch(

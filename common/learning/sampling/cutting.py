@@ -25,3 +25,10 @@ def cut(volume: npt.NDArray[T], start: Sequence[int], patch_shape: Shape) -> npt
         place.append(slice(low - begin, max(low, high) - begin))
     patch[:, *place] = volume[:, *inside]
     return patch
+
+
+def cut_each(
+    masks: Sequence[npt.NDArray[T]], start: Sequence[int], patch_shape: Shape
+) -> npt.NDArray[T]:
+    """The patch (R, *patch_shape) of R volumes (i, j, k), which may stay on disk around it."""
+    return np.concatenate([cut(mask[None], start, patch_shape) for mask in masks])

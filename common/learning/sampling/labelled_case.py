@@ -28,6 +28,6 @@ class LabelledCase(Protocol):
     @property
     def lesions(self) -> BoolArray | None: ...
 
-    def references(self, n_outputs: int) -> BoolArray:
-        """What each output should say, (R, i, j, k): every rater in turn, the consensus last."""
+    def references(self, n_outputs: int) -> tuple[BoolArray, ...]:
+        """What each output should say, R of (i, j, k): every rater in turn, the consensus last."""
         ...

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
-from common.learning.sampling.cutting import Shape, cut
+from common.learning.sampling.cutting import Shape, cut, cut_each
 from common.learning.sampling.labelled_case import BoolArray, FloatArray, LabelledCase
 from common.recipe import Augmentation
 
@@ -23,7 +23,7 @@ class Patches:
     n_outputs      references that come with each patch
     augment        applied to each patch, in this order
 
-    Only the positions of lesion voxels are kept; images may be memory-mapped.
+    Only the positions of lesion voxels are kept; images and references may be memory-mapped.
     """
 
     def __init__(
@@ -39,8 +39,9 @@ class Patches:
         if not any(voxels.size for _, voxels in labelled):
             raise SiteDataError(
                 f"no lesion voxel in the reference of {len(cases)} cases, want at least one: this "
-                "site may join the statistics, but cannot train. Add lesion masks, or enrol the "
-                "site for the statistics only.",
+                "site may join the statistics, but cannot train. Add lesion masks, enrol the "
+                "site for the statistics only, or, where its cases with lesions were all kept from "
+                "training, let the recipe's federation.site_*_share keep fewer.",
                 code="no-lesions",
             )
         self._cases = [
@@ -74,7 +75,7 @@ class Patches:
             _draw_start(int(v), n_patch=p, n_volume=n, random=random)
             for v, p, n in zip(voxel, self._patch_shape, brain.shape, strict=True)
         ]
-        patch = cut(image, start, self._patch_shape), cut(references, start, self._patch_shape)
+        patch = cut(image, start, self._patch_shape), cut_each(references, start, self._patch_shape)
         return augmented(*patch, self._augment, random)
 
     def draw_batch(

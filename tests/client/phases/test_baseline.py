@@ -8,7 +8,6 @@ import pytest
 from client.phases.baseline import sum_baseline
 from client.policy import Policy
 from client.site import Site, read_site
-from common.errors import PolicyRefused
 from common.imaging.prepared_site import prepared_site
 from common.imaging.volume import Volume, read_volume, write_volume
 from common.recipe import Recipe, load_recipe
@@ -99,14 +98,44 @@ def test_the_site_tells_how_it_has_dealt_its_cases(site: Site) -> None:
     assert 5 <= sum(facts.n_lesions for facts in sums.parts.values()) <= 10  # two may touch
 
 
-def test_a_part_of_fewer_subjects_than_the_hospital_allows_to_be_summed_is_left_out(
-    site: Site,
-) -> None:
+def test_where_one_part_has_too_few_subjects_no_part_is_told(site: Site) -> None:
+    """The totals are known: of 5 subjects and 3 that train, 2 are left for the hidden parts."""
     strict = site.model_copy(update={"policy": Policy(min_subjects=2)})
-    assert set(sum_baseline(REQUEST, dealt(), strict).parts) == {"training"}
+    sums = sum_baseline(REQUEST, dealt(), strict)
+    assert sums.parts == {}
+    assert sums.n_cases == 3  # training alone has enough
 
 
-def test_too_few_subjects_that_train_are_refused(site: Site) -> None:
+def test_too_few_subjects_that_train_give_no_sums_and_do_not_end_the_run(site: Site) -> None:
     strict = site.model_copy(update={"policy": Policy(min_subjects=4)})
-    with pytest.raises(PolicyRefused, match="come from 3 subjects"):
-        sum_baseline(REQUEST, dealt(), strict)
+    sums = sum_baseline(REQUEST, dealt(), strict)
+    assert (sums.n_cases, sums.dice_sums, sums.parts) == (0, (0.0, 0.0, 0.0), {})
+
+
+def without_lesions(site: Site, *subjects: str) -> None:
+    for subject in subjects:
+        [file] = (site.data / "derivatives" / "manual" / subject / "anat").glob("*_mask.nii.gz")
+        mask = read_volume(file)
+        write_volume(Volume(np.zeros(mask.data.shape, np.uint8), mask.affine), file)
+
+
+def test_lesion_free_subjects_do_not_hide_the_few_that_have_lesions(tmp_path: Path) -> None:
+    """Five subjects train, two of them with a lesion: the part's volume would be of those two."""
+    site = read_site(write_site(tmp_path, name="lyon", seed=0, n_subjects=5))
+    without_lesions(site, "sub-01", "sub-02", "sub-03")
+    recipe = load_recipe(
+        "default",
+        overrides=[
+            "standardization.method=z-score",
+            "federation.site_validation_share=0",
+            "inference.threshold_from=fixed",
+            "sampling.lesion_share=0.8",
+        ],
+    )
+    strict = site.model_copy(update={"policy": Policy(min_subjects=3)})
+    sums = sum_baseline(REQUEST, recipe, strict)
+    assert (sums.n_cases, sums.parts) == (0, {})
+    enough = site.model_copy(update={"policy": Policy(min_subjects=2)})
+    sums = sum_baseline(REQUEST, recipe, enough)
+    assert sums.n_cases == 2
+    assert sums.parts["training"].n_subjects == 5

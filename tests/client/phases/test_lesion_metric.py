@@ -73,6 +73,12 @@ def test_two_runs_networks_are_kept_side_by_side(recipe: Recipe, site: Site) -> 
     np.testing.assert_equal(dict(parameters_of(kept_lesion_metric(first, recipe, site))), ours)
 
 
+def test_a_third_runs_network_takes_the_place_of_the_oldest(recipe: Recipe, site: Site) -> None:
+    digests = [keep(drawn(recipe, seed=seed), recipe, site) for seed in (3, 4, 5)]
+    kept = {path.stem for path in (site.work / "lesion-metric").iterdir()}
+    assert kept == set(digests[1:])
+
+
 def test_a_site_that_was_not_there_says_so_in_a_word_that_may_leave(
     recipe: Recipe, site: Site
 ) -> None:

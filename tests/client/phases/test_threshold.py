@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from client.policy import Policy
 from client.site import Site, read_site
 from client.site_cases import own_cases
 from common.imaging.preprocessing.template import Template
+from common.imaging.volume import Volume, read_volume, write_volume
 from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network
 from common.learning.parameters import parameters_of
@@ -127,3 +129,29 @@ def test_the_part_that_is_asked_for_answers(
     )
     n_kept = 4 * dict(zip(("validation", "threshold", "test"), shares, strict=True))[answering]
     assert (reply.dice_sums, reply.n_cases) == (sums.dice, n_kept)
+
+
+def test_lesion_free_subjects_do_not_count_among_those_whose_figures_are_summed(
+    tmp_path: Path,
+) -> None:
+    """Two subjects are kept, one has a lesion: both sums would be that one's figures."""
+    hospital = read_site(write_site(tmp_path, name="lyon", seed=0, n_subjects=4))
+    recipe = tiny(0.5, "sampling.lesion_share=0.8")
+    first, _second = own_cases(hospital, recipe, TEMPLATE).validation
+    [file] = (hospital.data / "derivatives" / "manual" / first.subject / "anat").glob("*mask.nii*")
+    mask = read_volume(file)
+    write_volume(Volume(np.zeros(mask.data.shape, np.uint8), mask.affine), file)
+    strict = hospital.model_copy(update={"policy": Policy(min_subjects=2)})
+    assert len(own_cases(strict, recipe, TEMPLATE).validation) == 2
+    assert sum_thresholds(request(recipe), recipe, strict) == NOTHING
+    free = hospital.model_copy(update={"policy": Policy(min_subjects=1)})
+    reply = sum_thresholds(request(recipe), recipe, free)
+    assert (reply.n_dice, reply.n_cases) == (1, 2)
+
+
+def test_a_share_that_rounds_down_to_no_subject_is_not_made_up_for_by_validation(
+    site: Site,
+) -> None:
+    recipe = tiny(0.5, "federation.site_threshold_share=0.2")  # a fifth of four, rounded down
+    assert len(own_cases(site, recipe, TEMPLATE).validation) == 2
+    assert sum_thresholds(request(recipe), recipe, site) == NOTHING

@@ -8,6 +8,7 @@ import pytest
 
 from client.phases.lesion_metric import keep_lesion_metric
 from client.phases.training import mean_dice, train
+from client.policy import Policy
 from client.site import Site, read_site
 from client.site_cases import own_cases
 from common.errors import SiteDataError
@@ -109,6 +110,14 @@ def test_the_kept_cases_are_scored_with_what_came_before_training(site: Site) ->
     assert update.estimated_lesion_f1 is None
 
 
+def test_the_kept_cases_dice_does_not_leave_where_too_few_subjects_have_one(site: Site) -> None:
+    """One subject is kept: its mean is its own Dice."""
+    recipe = unet_recipe()
+    strict = site.model_copy(update={"policy": Policy(min_subjects=2)})
+    update = train(request(recipe), recipe, strict)
+    assert (update.validation_dice, update.n_validation_cases) == (None, 0)
+
+
 def test_mean_dice_is_undefined_where_no_case_has_a_lesion(site: Site) -> None:
     recipe = unet_recipe()
     network = new_network(recipe)
@@ -120,28 +129,56 @@ def test_mean_dice_is_undefined_where_no_case_has_a_lesion(site: Site) -> None:
     assert mean_dice(network, [case, free], recipe) == mean_dice(network, [case], recipe)
 
 
-def test_the_kept_lesion_metric_judges_and_its_estimate_is_told(site: Site) -> None:
-    wise = "loss.lesion_wise={n_pairs=10, steps=1, batch_size=2, learning_rate=1e-3, widths=[4, 4]}"
-    recipe = unet_recipe(wise)
+def wise_recipe(*, from_round: int = 1) -> Recipe:
+    sizes = "n_pairs=10, steps=1, batch_size=2, learning_rate=1e-3, widths=[4, 4]"
+    return unet_recipe(f"loss.lesion_wise={{from_round={from_round}, {sizes}}}")
+
+
+def kept_digest(recipe: Recipe, site: Site) -> str:
+    """Of a lesion metric that the site keeps from now on."""
     settings = recipe.loss.lesion_wise
     assert settings is not None
     network = build_metric_network(settings, patch_shape=recipe.sampling.patch_shape, seed=1)
     parameters = dict(parameters_of(network))
     given = LesionMetricRequest(assignment=ASSIGNMENT, parameters=parameters)
-    digest = keep_lesion_metric(given, recipe, site).digest
-    update = train(dataclasses.replace(request(recipe), lesion_metric=digest), recipe, site)
+    return keep_lesion_metric(given, recipe, site).digest
+
+
+def test_the_kept_lesion_metric_judges_and_its_estimate_is_told(site: Site) -> None:
+    recipe = wise_recipe()
+    asked = dataclasses.replace(request(recipe), lesion_metric=kept_digest(recipe, site))
+    update = train(asked, recipe, site)
     assert update.estimated_lesion_f1 is not None
     assert update.true_lesion_f1 is not None
     assert 0 <= update.estimated_lesion_f1 <= 1
     assert 0 <= update.true_lesion_f1 <= 1
 
 
-def test_a_site_without_the_lesion_metric_does_not_train_without_it(
-    site: Site, tmp_path: Path
+def test_before_its_round_the_lesion_metric_neither_judges_nor_tells(site: Site) -> None:
+    """Round 1 with F from round 2 on is the round of a recipe without F, from the same seed."""
+    recipe = wise_recipe(from_round=2)
+    asked = dataclasses.replace(request(recipe), lesion_metric=kept_digest(recipe, site))
+    update = train(asked, recipe, site)
+    assert update.estimated_lesion_f1 is None
+    assert update.true_lesion_f1 is None
+    without = unet_recipe()
+    assert update.loss == train(request(without), without, site).loss
+
+
+@pytest.mark.parametrize("from_round", [1, 2])
+def test_a_site_without_the_lesion_metric_is_known_in_the_first_round(
+    site: Site, tmp_path: Path, from_round: int
 ) -> None:
-    wise = "loss.lesion_wise={n_pairs=10, steps=1, batch_size=2, learning_rate=1e-3, widths=[4, 4]}"
-    recipe = unet_recipe(wise)
+    recipe = wise_recipe(from_round=from_round)
     absent = site.model_copy(update={"work": tmp_path / "work"})
     asked = dataclasses.replace(request(recipe), lesion_metric="ab" * 32)
-    with pytest.raises(SiteDataError, match="can join the next run"):
+    with pytest.raises(SiteDataError, match="is not there as it was given") as caught:
         train(asked, recipe, absent)
+    assert caught.value.code == "no-lesion-metric"
+
+
+def test_a_coordinator_that_names_no_lesion_metric_is_refused(site: Site) -> None:
+    recipe = wise_recipe()
+    with pytest.raises(SiteDataError, match="names no network for it") as caught:
+        train(request(recipe), recipe, site)
+    assert caught.value.code == "no-lesion-metric"

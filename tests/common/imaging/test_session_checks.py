@@ -6,6 +6,7 @@ import pytest
 
 from common.imaging.bids import list_cases
 from common.imaging.findings import Finding
+from common.imaging.intake import survey
 from common.imaging.session_checks import sessions_are_in_order
 from common.recipe import Task
 from tests.volumes import image_path, put, stripped_brain, two_lesions
@@ -21,8 +22,12 @@ def table(root: Path, *lines: str) -> None:
     (root / "sub-01" / "sub-01_sessions.tsv").write_text("\n".join(lines) + "\n")
 
 
-def found(root: Path) -> list[Finding]:
-    return list(sessions_are_in_order(root, list_cases(root, Task(modalities=("FLAIR",)))))
+ONE_DATE = Task(modalities=("FLAIR",))
+TWO_DATES = Task(modalities=("FLAIR",), target="new-lesions")
+
+
+def found(root: Path, task: Task = ONE_DATE) -> list[Finding]:
+    return list(sessions_are_in_order(root, list_cases(root, task), task))
 
 
 @pytest.mark.parametrize(
@@ -39,6 +44,41 @@ def test_a_session_before_the_one_it_should_follow_is_told_without_its_date(
     assert "ses-10 was acquired before ses-2" in finding.text
     assert first not in finding.text
     assert second not in finding.text
+
+
+def test_for_new_lesions_an_exchanged_session_is_left_out_of_every_pair(tmp_path: Path) -> None:
+    """By its date ses-3 lies before ses-2: the pairs 2-3 and 3-4 go, the pair 1-2 stays."""
+    root = site(tmp_path, "ses-1", "ses-2", "ses-3", "ses-4")
+    table(root, "session_id\tdays", "ses-1\t0", "ses-2\t200", "ses-3\t100", "ses-4\t300")
+    intake = survey(root, task=TWO_DATES)
+    assert [case.name for case in intake.usable] == ["sub-01_ses-2"]
+    assert intake.quarantined == ("sub-01_ses-3", "sub-01_ses-4")
+    blocking = [(f.session, f.code) for f in intake.findings if f.level == "blocking"]
+    assert blocking == [("ses-3", "session-order"), ("ses-4", "other-date")]
+    assert len(survey(root, task=ONE_DATE).usable) == 4
+    raw = survey(root, task=TWO_DATES, raw=True)
+    assert raw.quarantined == ("sub-01_ses-3",)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "rows", "told"),
+    [
+        (("ses-post", "ses-pre"), [], ["ses-post, ses-pre was"]),
+        (("ses-post", "ses-pre"), ["post\t90", "pre\t0"], []),  # told otherwise, by its date
+        (("ses-post", "ses-pre"), ["pre\t0"], ["ses-post was"]),
+        (("ses-m06", "ses-m12"), [], []),
+        (("ses-pre",), [], []),
+    ],
+)
+def test_names_that_say_no_order_are_warned_of_for_new_lesions(
+    tmp_path: Path, sessions: tuple[str, ...], rows: list[str], told: list[str]
+) -> None:
+    root = site(tmp_path, *sessions)
+    table(root, "session_id\tdays", *rows)
+    unknown = [f for f in found(root, TWO_DATES) if f.code == "session-order-unknown"]
+    assert [f.level for f in unknown] == ["warning"] * len(told)
+    assert all(words in f.text for f, words in zip(unknown, told, strict=True))
+    assert all(f.code != "session-order-unknown" for f in found(root, ONE_DATE))
 
 
 def test_sessions_in_order_are_fine(tmp_path: Path) -> None:

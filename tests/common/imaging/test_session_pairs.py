@@ -11,8 +11,9 @@ from client.phases.statistics import describe_site
 from client.site import read_site
 from common.errors import SiteDataError
 from common.imaging.bids import list_cases
+from common.imaging.case_images import CaseImages
 from common.imaging.intake import Intake, examine, survey
-from common.imaging.prepared import PreparedCase, baseline_intensity
+from common.imaging.prepared import PreparedCase, baseline_intensity, prepare_case
 from common.imaging.prepared_site import prepared_site
 from common.imaging.preprocessing.template import LEARNED_FROM
 from common.imaging.session_pairs import planned_cases
@@ -192,8 +193,9 @@ def test_raters_are_taken_in_order_as_far_as_they_are_there(
     intake = survey(root, task=Task(modalities=("FLAIR",), raters=2))
     (case,) = intake.usable
     assert list(case.rater_masks) == [f"lesionRater{number}" for number in found]
-    told = [finding for finding in intake.findings if finding.code == "missing-rater"]
-    assert bool(told) == (len(found) < 2)
+    told = [finding.text for finding in intake.findings if finding.code == "missing-rater"]
+    missing = ", ".join(f"lesionRater{number}" for number in (1, 2) if number not in found)
+    assert told == ([f"want the masks of 2 raters; missing: {missing}"] if missing else [])
 
 
 def test_a_raters_mask_on_another_grid_is_blocking(tmp_path: Path) -> None:
@@ -253,8 +255,50 @@ def test_outputs_share_the_raters_there_are_and_the_last_is_the_consensus(
     assert case.raters is not None
     masks = {"0": case.raters[0], "1": case.raters[1], "c": case.lesions}
     references = case.references(n_outputs)
-    assert references.dtype == bool
+    assert all(reference.dtype == bool for reference in references)
     np.testing.assert_array_equal(references, np.stack([masks[one] for one in order]))
+
+
+@pytest.mark.parametrize(
+    ("there", "learned"),
+    [
+        pytest.param((1, 3), (1, 3, 3, 3), id="2 and 4 missing: slots 1 and 3, each 1 of [1, 3]"),
+        pytest.param((2, 3, 4), (2, 2, 3, 4), id="1 missing: slot 0, 0 of [2, 3, 4]"),
+        pytest.param((4,), (4, 4, 4, 4), id="the last alone"),
+    ],
+)
+def test_a_missing_rater_moves_no_other_raters_output(
+    there: tuple[int, ...], learned: tuple[int, ...]
+) -> None:
+    """Rater n marks the one voxel (n, 3, 4), so that each mask says whose it is."""
+    grid = two_lesions()
+    masks = {n: np.zeros(grid.data.shape, bool) for n in there}
+    for n, mask in masks.items():
+        mask[n, 3, 4] = True
+    case, _ = prepare_case(
+        CaseImages(
+            images={"FLAIR": stripped_brain(seed=1)},
+            brain=Volume(np.ones(grid.data.shape, bool), grid.affine),
+            lesions=Volume(grid.data > 0, grid.affine),
+            raters={f"lesionRater{n}": Volume(mask, grid.affine) for n, mask in masks.items()},
+        ),
+        subject="sub-01",
+        session=None,
+        control=False,
+        task=Task(modalities=("FLAIR",), raters=4),
+        settings=recipe_of_pairs().standardization,
+        template={},
+    )
+    *raters, consensus = case.references(5)
+    marked = [int(np.argwhere(case.on_file_grid(mask).data)[0, 0]) for mask in raters]
+    assert tuple(marked) == learned
+    np.testing.assert_array_equal(case.on_file_grid(consensus).data, grid.data > 0)
+
+
+def test_references_stay_on_disk_until_a_patch_is_cut(cases: tuple[PreparedCase, ...]) -> None:
+    assert all(isinstance(reference, np.memmap) for reference in cases[0].references(3)[-1:])
+    assert cases[0].raters is not None
+    assert np.shares_memory(cases[0].references(3)[0], cases[0].raters)
 
 
 def test_the_baseline_sees_a_new_lesion_brighten_and_not_an_old_one(
@@ -297,8 +341,8 @@ def test_the_brain_of_a_pair_is_the_union_of_both_dates(tmp_path: Path) -> None:
     np.testing.assert_array_equal(case.on_file_grid(case.brain).data, whole)
     assert case.lesions is not None
     assert not case.trainable  # lesion-free, and a case all the same
-    assert not case.references(3).any()
-    assert case.references(3).shape == (3, *case.brain.shape)
+    assert [reference.sum() for reference in case.references(3)] == [0, 0, 0]
+    assert {reference.shape for reference in case.references(3)} == {case.brain.shape}
 
 
 def test_every_date_counts_once_towards_the_template(longitudinal: Path) -> None:

@@ -212,3 +212,32 @@ def test_balancing_asks_for_a_reference() -> None:
 def test_shares_that_leave_nobody_to_train_are_refused(kept: tuple[float, float, float]) -> None:
     with pytest.raises(ConfigError, match="want each 0 or more and their sum below 1"):
         Shares(validation=kept[0], threshold=kept[1], test=kept[2])
+
+
+@given(cases=cohorts, shares=all_shares, seed=st.integers(0, 99))
+def test_a_subject_with_a_lesion_trains_at_random_where_there_is_one(
+    cases: list[PreparedCase], shares: Shares, seed: int
+) -> None:
+    split = split_cases(cases, shares=shares, method="random", seed=seed)
+    anywhere = any(case.trainable for case in cases)
+    assert any(case.trainable for case in split.training) == anywhere
+
+
+def test_the_only_subject_with_a_lesion_changes_places_and_others_stay() -> None:
+    """Of five, numpy's seed 0 deals 2 (validation), then 4 (test); 3, 1, 0 train."""
+    assert np.random.default_rng(0).permutation(5).tolist()[:3] == [2, 4, 3]
+    shares = Shares(validation=0.2, test=0.2)
+
+    def dealt(*bearing: int) -> dict[str, list[str]]:
+        cases = [case(f"sub-{n}", *([5] if n in bearing else [])) for n in range(5)]
+        return subjects_of(split_cases(cases, shares=shares, method="random", seed=0))
+
+    as_ever = {
+        "training": ["sub-0", "sub-1", "sub-3"],
+        "validation": ["sub-2"],
+        "threshold": [],
+        "test": ["sub-4"],
+    }
+    assert dealt(0, 2) == dealt(3) == dealt() == as_ever
+    assert dealt(2) == {**as_ever, "training": ["sub-0", "sub-1", "sub-2"], "validation": ["sub-3"]}
+    assert dealt(2, 4) == {**as_ever, "training": ["sub-0", "sub-1", "sub-4"], "test": ["sub-3"]}

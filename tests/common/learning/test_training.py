@@ -86,7 +86,7 @@ def cascade_recipe() -> Recipe:
         "name": "tiny-cascade",
         "description": "a test",
         "task": {"modalities": ["FLAIR"]},
-        "standardization": {"method": "none"},
+        "standardization": {"method": "z-score"},
         "network": {"name": "cascade"},
         "loss": {
             "segmentation": {"name": "generalized-dice"},

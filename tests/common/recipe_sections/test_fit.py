@@ -62,6 +62,30 @@ NO_STEPS = "preprocessing.steps=[]"
             id="56 halves three times, the metric network four",
         ),
         pytest.param(
+            "kamraoui2021",
+            ["federation.rounds=20"],
+            r"from_round 21 is never reached: federation.rounds is 20\. Lower it, or raise feder",
+            id="a lesion metric after the last round",
+        ),
+        pytest.param(
+            "galassi2019",
+            ["task.modalities=['T1w', 'FLAIR']"],
+            r"the first modality, which must be FLAIR; .* \('T1w', 'FLAIR'\)\. Put FLAIR first",
+            id="bright voxels of a T1w",
+        ),
+        pytest.param(
+            "galassi2019",
+            [*TWO_DATES],
+            "network 'cascade' looks at one date, and task.target 'new-lesions' has two; set",
+            id="two dates for a cascade",
+        ),
+        pytest.param(
+            "galassi2019",
+            ["standardization={method = 'none'}"],
+            "are z-scores, and standardization.method 'none' leaves .*; choose two-step or z-score",
+            id="z-scores of scanner units",
+        ),
+        pytest.param(
             "galassi2019",
             ["sampling.name=patches", "sampling.augment=[]"],
             "sampling.name 'patches' does not go with network 'cascade': 'voxels' and 'cascade'",
@@ -169,6 +193,13 @@ def test_what_cannot_work_is_refused_with_the_reason(
             "fenneteau2021",
             [LESION_WISE + ", widths = [2, 2, 2]}"],
             id="56 halves as often as the metric network",
+        ),
+        pytest.param(
+            "kamraoui2021", ["federation.rounds=21"], id="a lesion metric in the last round"
+        ),
+        pytest.param("galassi2019", ["task.modalities=['FLAIR']"], id="a cascade of FLAIR alone"),
+        pytest.param(
+            "galassi2019", ["standardization.method=z-score"], id="z-scores without classes"
         ),
         pytest.param("galassi2019", ["sampling.augment=[]"], id="voxels as they are"),
         pytest.param("default", ["sampling.lesion_share=0.5"], id="half of the patches"),

@@ -25,8 +25,9 @@ def test_a_recipe_shows_whose_choice_each_value_is(capsys: pytest.CaptureFixture
     assert rows["optimizer.learning_rate"]["kind"] == "stated"
     assert rows["network.norm"]["kind"] == "chosen"
     assert "unseen site" in rows["network.norm"]["words"]
-    assert rows["optimizer.decay"] == {
-        "key": "optimizer.decay", "value": 1.0, "kind": "default", "words": "",
+    assert rows["optimizer.decay"]["kind"] == "chosen"
+    assert rows["task.raters"] == {
+        "key": "task.raters", "value": 0, "kind": "default", "words": "",
     }  # fmt: skip
     assert {row["key"] for row in facts["small"]} >= {"optimizer.steps", "federation.rounds"}
 

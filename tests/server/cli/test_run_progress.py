@@ -48,6 +48,9 @@ def test_the_lesion_metrics_steps_and_figures_are_told(capsys: pytest.CaptureFix
     figures: Event = {"event": "lesion-metric", "mae": 0.0625, "spearman": None}
     told = " ".join(shown_after([figures], capsys).split())
     assert "mean absolute error 0.062, rank correlation - on held-out pairs" in told
+    assert "warning" not in told
+    told = " ".join(shown_after([{**figures, "accepted": False}], capsys).split())
+    assert "warning: the lesion metric misses its aims (0.06, 0.95)" in told
 
 
 def test_a_quiet_run_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -187,6 +187,16 @@ def test_the_folder_of_masks_is_written_down_for_a_run_that_is_resumed(
     assert RunFolder(out).consortium().lesion_masks == masks.resolve()  # from anywhere
 
 
+@pytest.mark.usefixtures("laid_out")
+def test_masks_for_a_recipe_that_learns_nothing_from_them_are_refused(
+    lyon: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["simulate", "--site", f"lyon={lyon}", "--lesion-masks", str(tmp_path)]
+    assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
+    assert "recipe 'default' has no loss.lesion_wise" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("option", "value"), [("--alone", "lyon"), ("--variant", "both"), ("--lesion-masks", ".")]
 )

@@ -85,9 +85,13 @@ def test_the_boxes_hold_each_case_at_each_threshold() -> None:
         ]
         for n, (tp, fp, fn) in enumerate(((2, 1, 1), (0, 0, 2), (0, 0, 0)))
     }
-    judged = JudgedRun(label="dice", seed=0, rows=[], sweeps=sweeps, record=None)
+    rows = [CaseRow(site="oslo", subject=f"sub-{n}") for n in range(3)]
+    judged = JudgedRun(label="dice", seed=0, rows=rows, sweeps=sweeps, record=None)
     [method] = threshold_boxes([judged]).methods
     assert method.values == {0.5: pytest.approx((2 / 3, 0.0))}
+    common = JudgedRun(label="dice", seed=0, rows=rows[:1], sweeps=sweeps, record=None)
+    [method] = threshold_boxes([common]).methods  # the others were taken out: not common to all
+    assert method.values == {0.5: pytest.approx((2 / 3,))}
 
 
 def test_the_split_is_what_sites_told_and_the_unseen_cases_hold(tmp_path: Path) -> None:
@@ -104,6 +108,31 @@ def test_the_split_is_what_sites_told_and_the_unseen_cases_hold(tmp_path: Path) 
     chart = split_chart([run("a", None, rows=rows), run("b", told(tmp_path, split), rows=rows)])
     found = [(p.part, p.site, p.n_cases, p.n_lesions, p.lesion_ml) for p in chart.parts]
     assert found == [("training", "lyon", 3, 5, 1.5), ("unseen", "oslo", 2, 2, 0.25)]
+
+
+def test_the_split_is_not_that_of_a_run_without_a_result(tmp_path: Path) -> None:
+    part = {"n_subjects": 2, "n_cases": 3, "n_lesions": 5, "lesion_volume_ml": 1.5}
+    split = {"event": "site-split", "site": "lyon", "parts": {"training": part}}
+    record = told(tmp_path, split)
+    failed = [CaseRow(site="oslo", subject="sub-1", failed="the run failed")]
+    rows = [CaseRow(site="oslo", subject="sub-1", metrics={"n_reference_lesions": 2})]
+    chart = split_chart([run("a", record, rows=failed), run("b", record, rows=rows)])
+    assert [(p.part, p.n_cases) for p in chart.parts] == [("training", 3), ("unseen", 1)]
+
+
+def test_a_cascades_second_network_has_no_point_before_it_has_trained(tmp_path: Path) -> None:
+    """Two rounds each: replies score rounds 0, 1, then the untrained pair, then round 3."""
+    replies = [
+        {"event": "reply", "phase": phase, "round": index, "site": "lyon",
+         "facts": {"validation_dice": dice}}
+        for phase, index, dice in (
+            ("training-first", 1, 0.1), ("training-first", 2, 0.3),
+            ("training-second", 1, 0.0), ("training-second", 2, 0.5),
+        )
+    ]  # fmt: skip
+    [curve] = validation_curves([run("base", told(tmp_path, *replies))]).curves
+    assert curve.rounds == (0, 1, 3)
+    assert curve.values == pytest.approx((0.1, 0.3, 0.5))
 
 
 def test_only_figures_with_something_to_show_are_made(tmp_path: Path) -> None:

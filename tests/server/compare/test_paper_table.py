@@ -38,16 +38,16 @@ def record(site_test: SiteTest) -> RunRecord:
     return RunRecord(started=started, last_time=NOW, site_test=site_test)
 
 
-def test_husseins_columns_are_medians_and_shares_of_scans() -> None:
-    # L-F1: median of 0.2, 0.4, 0.9 = 0.4. V-F1: 0.1, 0.5, 0.6 -> 0.5. A scan with a lesion was
-    # called positive in 2 of 3; one without, negative in 1 of 2.
+def test_husseins_columns_are_medians_and_shares_of_patients() -> None:
+    # L-F1: median of 0.2, 0.4, 0.9 = 0.4. V-F1: 0.1, 0.5, 0.6 -> 0.5. Of three patients with a
+    # lesion two were called positive; of two without, one negative.
     rows = [
-        row(dice=0.5, lesion_f1=0.4, n_reference_lesions=2, n_predicted_lesions=1),
-        row(dice=0.6, lesion_f1=0.9, n_reference_lesions=1, n_predicted_lesions=3),
-        row(dice=0.1, lesion_f1=0.2, n_reference_lesions=1, n_predicted_lesions=0),
-        row(dice=None, lesion_f1=None, n_reference_lesions=None, n_predicted_lesions=0),
-        row(dice=None, lesion_f1=None, n_reference_lesions=None, n_predicted_lesions=2),
-        row(failed="cut off"),
+        row("site-1", dice=0.5, lesion_f1=0.4, n_reference_lesions=2, n_predicted_lesions=1),
+        row("site-2", dice=0.6, lesion_f1=0.9, n_reference_lesions=1, n_predicted_lesions=3),
+        row("site-3", dice=0.1, lesion_f1=0.2, n_reference_lesions=1, n_predicted_lesions=0),
+        row("site-4", dice=None, lesion_f1=None, n_reference_lesions=0, n_predicted_lesions=0),
+        row("site-5", dice=None, lesion_f1=None, n_reference_lesions=0, n_predicted_lesions=2),
+        row("site-6", failed="cut off"),
     ]
     [line] = paper_table("hussein2023", [run("tversky", rows)]).lines
     means = [entry.mean for entry in line.entries]
@@ -84,11 +84,58 @@ def test_false_lesions_are_counted_where_no_lesion_is_new() -> None:
     assert "The paper reports no results." in as_text(table)
 
 
-def test_galassis_first_columns_are_of_the_sites_own_test_where_there_is_one() -> None:
+def test_galassis_columns_of_seen_cases_are_left_out_where_a_run_has_no_test_of_its_own() -> None:
     rows = [row(dice=0.4, lesion_f1=0.3)]
-    unseen_only = paper_table("galassi2019", [run("base", rows)])
-    assert [entry.mean for entry in unseen_only.lines[0].entries] == [0.4, 0.3, 0.3]
-    assert "Dice and F1: of the unseen sites, for no training site" in unseen_only.notes[-1]
+    test = SiteTest(time=NOW, event="site-test", threshold=0.5, n_cases=1, mean_dice=0.6)
+    tested = dataclasses.replace(run("base", rows), record=record(test))
+    for runs in ([run("base", rows)], [tested, run("base", rows, seed=1)]):
+        table = paper_table("galassi2019", runs)
+        assert table.columns == ("Dice unseen site", "F1 unseen site")
+        assert [entry.mean for entry in table.lines[0].entries] == pytest.approx([0.4, 0.3])
+        assert table.published["base"] == (None, 0.280)
+        assert "Dice and F1: left out" in table.notes[-1]
+    assert "| base (as published) | - | 0.280 |" in as_markdown(table)
+
+
+def test_a_run_that_failed_after_its_test_of_seen_cases_has_no_part_in_the_columns() -> None:
+    test = SiteTest(time=NOW, event="site-test", threshold=0.5, n_cases=1, mean_dice=0.6,
+                    mean_lesion_f1=0.7)  # fmt: skip
+    lost = SiteTest(time=NOW, event="site-test", threshold=0.5, n_cases=9, mean_dice=0.1)
+    runs = [
+        dataclasses.replace(run("base", [row(dice=0.4, lesion_f1=0.3)]), record=record(test)),
+        dataclasses.replace(run("base", [row(failed="the run failed")]), record=record(lost)),
+    ]
+    [line] = paper_table("galassi2019", runs).lines
+    assert [entry.mean for entry in line.entries] == pytest.approx([0.6, 0.7, 0.4, 0.3])
+
+
+def test_folds_weigh_by_the_cases_in_which_the_figure_is_defined() -> None:
+    """Dice (0.6 x 1 + 0.9 x 3) / 4 = 0.825, F1 (0.2 x 1 + 0.8 x 1) / 2 = 0.5; 2 and 10 cases."""
+    tests = [
+        SiteTest(time=NOW, event="site-test", threshold=0.5, n_cases=2, n_dice=1, n_lesion_f1=1,
+                 mean_dice=0.6, mean_lesion_f1=0.2),
+        SiteTest(time=NOW, event="site-test", threshold=0.5, n_cases=10, n_dice=3, n_lesion_f1=1,
+                 mean_dice=0.9, mean_lesion_f1=0.8),
+    ]  # fmt: skip
+    rows = [row(dice=0.4, lesion_f1=0.3)]
+    runs = [dataclasses.replace(run("base", rows), record=record(test)) for test in tests]
+    [line] = paper_table("galassi2019", runs).lines
+    assert [entry.mean for entry in line.entries[:2]] == pytest.approx([0.825, 0.5])
+
+
+def test_the_reader_is_told_in_how_many_cases_a_figure_of_predictions_is_defined() -> None:
+    rows = [
+        row(dice=0.5, ltpr=0.5, lfpr=0.2, ppv=0.5),
+        row(dice=0.0, ltpr=0.0, lfpr=None, ppv=None),
+        row(failed="cut off"),
+    ]
+    notes = paper_table("aslani2020", [run("BM", rows)]).notes
+    assert "BM: LFPR in 1 and PPV in 1 of 2 scored cases." in notes
+    assert any("undefined where nothing was predicted" in note for note in notes)
+
+
+def test_galassis_first_columns_are_of_the_sites_own_test_where_every_run_has_one() -> None:
+    rows = [row(dice=0.4, lesion_f1=0.3)]
     # two folds: (0.6 x 1 + 0.9 x 2) / 3 = 0.8; the F1 of the second is undefined
     tests = [
         SiteTest(time=NOW, event="site-test", threshold=0.5, n_cases=1, mean_dice=0.6,
@@ -97,7 +144,7 @@ def test_galassis_first_columns_are_of_the_sites_own_test_where_there_is_one() -
     ]  # fmt: skip
     runs = [dataclasses.replace(run("base", rows), record=record(test)) for test in tests]
     table = paper_table("galassi2019", runs)
-    assert [entry.mean for entry in table.lines[0].entries] == pytest.approx([0.8, 0.7, 0.3])
+    assert [entry.mean for entry in table.lines[0].entries] == pytest.approx([0.8, 0.7, 0.4, 0.3])
     assert "kept for a test" in table.notes[-1]
 
 

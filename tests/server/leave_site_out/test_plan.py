@@ -47,6 +47,14 @@ def test_every_network_takes_rounds_x_steps_x_one_site_less(n_sites: int) -> Non
         assert recipe.federation.rounds * recipe.optimizer.steps * n_places == expected
 
 
+def test_a_cascade_takes_its_rounds_twice() -> None:
+    """5 rounds for each of two networks, 7 steps, at 3 - 1 sites: 10 x 7 x 2 = 140."""
+    overrides = ["federation.rounds=5", "optimizer.steps=7"]
+    sites = {name: Path("/data") / name for name in ("lyon", "ghent", "turin")}
+    plan = make_plan(load_recipe("galassi2019", overrides=overrides), sites)
+    assert plan.steps_of_each_network == 140
+
+
 def test_steps_quorum_and_scoring_between_are_all_that_differs_from_the_recipe_asked_for() -> None:
     plan = plan_of(4)
     federated, pooled = plan.runs()[0], plan.runs()[4]

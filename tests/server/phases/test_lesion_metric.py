@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -12,9 +13,10 @@ import safetensors.numpy
 from common.errors import UpdateRejected
 from common.imaging.volume import Volume, write_volume
 from common.recipe import Recipe, load_recipe
-from common.wire.messages import Assignment, LesionMetricKept, LesionMetricRequest
+from common.wire.messages import Assignment, LesionMetricKept, LesionMetricRequest, SiteUpdate
 from server.events import EventLog
 from server.phases.lesion_metric import LesionMetricPhase
+from server.phases.training import TrainingPhase
 from server.run_state import RunState
 
 ASSIGNMENT = Assignment(
@@ -26,6 +28,20 @@ ASSIGNMENT = Assignment(
     site="lyon",
     site_index=0,
     n_sites=1,
+)
+UPDATE = SiteUpdate(
+    n_cases=1,
+    lesion_volume_ml=1.0,
+    loss=0.5,
+    segmentation_loss=0.5,
+    site_loss=None,
+    head_spread=None,
+    estimated_lesion_f1=None,
+    true_lesion_f1=None,
+    validation_dice=None,
+    n_validation_cases=0,
+    wall_s=1.0,
+    change={},
 )
 TRAINED = "server.phases.lesion_metric.train_metric_network"
 
@@ -73,6 +89,7 @@ def test_the_network_is_trained_with_its_progress_and_its_figures_told(begun: He
         kept = json.loads(file.metadata()["figures"])
     assert kept == {name: figures[name] for name in kept}
     assert 0 <= kept["mae"] <= 1
+    assert figures["accepted"] is False  # after three steps
 
 
 def test_a_network_that_lies_in_the_run_folder_is_not_trained_again(
@@ -117,18 +134,60 @@ def test_a_site_that_keeps_something_else_is_refused_by_name(begun: Held) -> Non
         exchange.fold("ghent", LesionMetricKept(digest="ab" * 32))
 
 
+def replies_of(phase: TrainingPhase, state: RunState) -> list[type]:
+    """What each exchange of one round asks for; one site of two trains."""
+    asked = []
+    for exchange in phase.round(state):
+        asked.append(exchange.reply)
+        if exchange.reply is SiteUpdate:
+            change = {name: np.zeros_like(array) for name, array in state.parameters.items()}
+            exchange.fold("lyon", dataclasses.replace(UPDATE, change=change))
+    return asked
+
+
+def test_a_site_that_could_not_train_gets_it_again_before_the_next_round(begun: Held) -> None:
+    """Two sites, of which one trains: the metric has just gone out before the first round only."""
+    state = RunState(lesion_metric=safetensors_digest(begun.file))
+    phase = TrainingPhase(tiny(), n_sites=2, lesion_metric_file=begun.file)
+    state = phase.begin(state)
+    assert replies_of(phase, state) == [SiteUpdate]
+    assert replies_of(phase, state) == [LesionMetricKept, SiteUpdate]
+
+
+def test_where_every_site_trains_it_goes_out_again_only_once_the_run_is_resumed(
+    begun: Held,
+) -> None:
+    recipe = tiny()
+    state = RunState(lesion_metric=safetensors_digest(begun.file))
+    state = TrainingPhase(recipe, n_sites=1).begin(state)
+    resumed = TrainingPhase(recipe, n_sites=1, lesion_metric_file=begun.file)  # does not begin
+    exchange = next(resumed.round(state))
+    assert isinstance(exchange.request(ASSIGNMENT), LesionMetricRequest)
+    assert (exchange.quorum, exchange.phase) == (0, "lesion-metric")
+    with pytest.raises(UpdateRejected, match="site ghent: want the lesion metric"):
+        exchange.fold("ghent", LesionMetricKept(digest="ab" * 32))
+    assert replies_of(resumed, state) == [LesionMetricKept, SiteUpdate]
+    assert replies_of(resumed, state) == [SiteUpdate]
+
+
+def safetensors_digest(file: Path) -> str:
+    return hashlib.sha256(safetensors.numpy.save(safetensors.numpy.load_file(file))).hexdigest()
+
+
 def test_it_learns_from_a_folder_of_masks_where_one_is_given(
     begun: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bar of 2 x 9 x 3 voxels is the only lesion there is: ten pairs are made of two masks."""
+    """A bar of 2 x 9 x 3 voxels is the only lesion there is. Ten pairs: the fewest masks, 20."""
     mask = np.zeros((20, 24, 28), bool)
     mask[5:7, 8:17, 11:14] = True
     (tmp_path / "masks").mkdir()
-    write_volume(Volume(mask, np.diag([1.2, 1.0, 2.0, 1.0])), tmp_path / "masks" / "a.nii.gz")
+    for name in ("a", "b"):
+        volume = Volume(mask, np.diag([1.2, 1.0, 2.0, 1.0]))
+        write_volume(volume, tmp_path / "masks" / f"{name}.nii.gz")
     seen: list[np.ndarray] = []
 
-    def trained(*_: object, masks: np.ndarray, **__: object) -> None:
-        seen.append(masks)
+    def trained(*_: object, masks: tuple[np.ndarray, np.ndarray], **__: object) -> None:
+        seen.extend(masks)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TRAINED, trained)
@@ -136,5 +195,6 @@ def test_it_learns_from_a_folder_of_masks_where_one_is_given(
     with pytest.raises(KeyboardInterrupt):
         held.phase.begin(RunState())
     assert not held.file.exists()  # a training that is cut off leaves none
-    assert seen[0].shape == (2, 16, 16, 32)
-    assert all(0 < patch.sum() <= 2 * 9 * 3 for patch in seen[0])
+    for patches in seen:
+        assert patches.shape == (20, 16, 16, 32)
+        assert all(0 < patch.sum() <= 2 * 9 * 3 for patch in patches)

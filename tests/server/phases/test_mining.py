@@ -29,6 +29,7 @@ def test_the_network_goes_out_counts_come_back_and_the_state_stays() -> None:
     round_ = MiningPhase().round(state)
     exchange = next(round_)
     assert exchange.training_only
+    assert exchange.quorum == 0  # who does not answer searches when it trains
     request = exchange.request(ASSIGNMENT)
     assert isinstance(request, MiningRequest)
     assert request.template == state.template

@@ -128,6 +128,13 @@ def test_where_no_site_keeps_a_test_the_figures_are_undefined_and_the_record_rea
     assert tested.mean_dice is None
 
 
+def test_a_test_that_nobody_answers_does_not_cost_the_verdict(tmp_path: Path) -> None:
+    held = Held(tmp_path)
+    assert held.exchange.quorum == 0
+    event = held.end({})
+    assert (event["n_cases"], event["mean_dice"], event["mean_lesion_f1"]) == (0, None, None)
+
+
 def test_sums_for_more_thresholds_than_the_one_are_refused_by_the_sites_name(
     tmp_path: Path,
 ) -> None:

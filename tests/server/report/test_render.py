@@ -342,6 +342,31 @@ def test_splits_test_cases_lesion_metric_and_hard_negatives_are_told(tmp_path: P
     assert "north 6 (5) 7 1.2 3 (2) 7 1.2 south 7 (6) 7 1.2 - - -" in text
     assert "Over 3 cases that the training sites kept for a test" in text
     assert "(0.45): mean Dice 0.500, mean lesion F1 -." in text
+    assert "the images of these cases too are in the template" in text
     assert "On 400 pairs that it was not trained on, its mean absolute error is 0.062" in text
     assert "bias -0.030 and its rank correlation with the true value 0.90" in text
+    assert "misses its aims" not in text
+    assert "drifts" not in text
     assert "mining 1 2 / 2 1,234" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_lesion_metric_that_misses_its_aims_or_drifts_is_told(tmp_path: Path) -> None:
+    """Differences of 0.25 and 0.31 in rounds 1 and 2; where one of the two is undefined, none."""
+
+    def reply(index: int, estimated: float, true: float | None) -> Line:
+        facts = {"estimated_lesion_f1": estimated, "true_lesion_f1": true}
+        line = {"event": "reply", "phase": "training", "round": index, "site": "north"}
+        return {**line, "facts": facts}
+
+    figures = {"n_pairs": 400, "mae": 0.0625, "bias": -0.03, "spearman": 0.9, "accepted": False}
+    lines = [
+        started(),
+        {"event": "lesion-metric", **figures},
+        reply(1, 0.5, 0.25),
+        reply(2, 0.8125, 0.5),
+        reply(3, 0.9, None),
+    ]
+    text = page(tmp_path, lines).text
+    assert "The lesion metric misses its aims , an error of at most 0.06" in text
+    assert "The lesion metric drifts : in round 2 its estimate" in text

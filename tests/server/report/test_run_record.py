@@ -60,6 +60,19 @@ def test_the_sites_split_and_their_own_test_are_read(tmp_path: Path) -> None:
     assert (record.site_test.mean_dice, record.site_test.mean_lesion_f1) == (0.6, None)
 
 
+def test_the_parts_of_a_split_come_in_the_order_of_their_use_whoever_tells_first(
+    tmp_path: Path,
+) -> None:
+    part = {"n_subjects": 1, "n_cases": 1, "n_lesions": 1, "lesion_volume_ml": 1.0}
+    told = {"lyon": ("training", "test"), "ghent": ("threshold", "validation")}
+    lines: list[Line] = [
+        {"event": "site-split", "site": site, "parts": dict.fromkeys(parts, part)}
+        for site, parts in told.items()
+    ]
+    run = read(tmp_path, [started(), *lines])
+    assert run.split_parts == ["training", "validation", "threshold", "test"]
+
+
 def test_the_rounds_of_a_cascades_second_network_count_on(tmp_path: Path) -> None:
     """Three rounds of the first network, then two of the second."""
     lines = [started()]

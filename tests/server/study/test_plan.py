@@ -7,8 +7,10 @@ import pytest
 
 from common.errors import ConfigError, RunFolderError
 from common.recipe import load_recipe
+from server.run_folder import RunFolder
 from server.study.plan import Plan, make_plan, read_plan
 from server.study.plan_file import as_json
+from server.study.run import _lay_out as lay_out_run
 from server.study.study_folder import StudyFolder
 
 RECIPES = {
@@ -50,6 +52,29 @@ def test_in_folds_every_site_is_unseen_once_by_each_method() -> None:
         unseen = [site for run in runs if run.method == method for site in run.parts.unseen]
         assert sorted(unseen) == sorted(SITES)
     assert runs[0].in_words == "BM, fold 1, seed 0"
+
+
+def test_controls_and_lesion_masks_reach_the_runs_that_can_use_them(tmp_path: Path) -> None:
+    recipes = {"wise": load_recipe("kamraoui2021"), "plain": load_recipe("fenneteau2021")}
+    plan = make_plan(
+        recipes, seeds=[0], sites=SITES, unseen=UNSEEN,
+        controls={"bern": Path("/data/bern")}, lesion_masks=tmp_path / "masks",
+    )  # fmt: skip
+    folder = StudyFolder(tmp_path / "study")
+    folder.begin(plan)
+    assert folder.plan() == plan
+    for run in plan.runs():
+        new = RunFolder(tmp_path / run.method)
+        lay_out_run(plan, new, run)
+        consortium = new.consortium()
+        assert [(s.name, s.trains) for s in consortium.sites][-1] == ("bern", False)
+        expected = (tmp_path / "masks").resolve() if run.method == "wise" else None
+        assert consortium.lesion_masks == expected
+
+
+def test_lesion_masks_that_no_method_learns_from_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"no method has loss\.lesion_wise"):
+        make_plan(RECIPES, seeds=[0], sites=SITES, unseen=UNSEEN, lesion_masks=Path("/masks"))
 
 
 def test_what_makes_no_study_is_refused() -> None:

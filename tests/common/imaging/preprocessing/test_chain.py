@@ -340,7 +340,9 @@ def test_a_mask_goes_back_to_the_scanner_s_grid(steps: Steps) -> None:
         case_of(flair, t1w, brain=mask_of(brain_voxels())),
         settings("register", "brain", "resample"),
     )
-    back = back_to_scanner(prepared.brain, prepared.moves["FLAIR"], Grid.of(flair))
+    back = back_to_scanner(
+        prepared.brain, prepared.moves["FLAIR"], Grid.of(flair), interpolation="nearest"
+    )
     assert same_grid(back, flair)
     assert back.data.dtype == np.bool_
     dice = 2 * (back.data & brain_voxels()).sum() / (back.data.sum() + brain_voxels().sum())
@@ -360,7 +362,10 @@ def test_the_cord_s_surroundings_are_kept_and_cropped_to(steps: Steps) -> None:
     whole = prepare_working_case(case, settings("cord", "resample", **radius))
     grid = Grid.of(prepared.brain)
     inside_field = back_to_scanner(
-        Volume(np.ones(SHAPE, bool), oblique_affine()), np.eye(4), grid
+        Volume(np.ones(SHAPE, bool), oblique_affine()),
+        np.eye(4),
+        grid,
+        interpolation="nearest",
     ).data
     surely = near_centreline(nodes, grid, radius_mm=4 - 1.71).data & inside_field
     perhaps = near_centreline(nodes, grid, radius_mm=4 + 1.71).data

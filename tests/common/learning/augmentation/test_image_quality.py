@@ -19,6 +19,12 @@ def volumes(seed: int = 0) -> FloatArray:
     return np.random.default_rng(seed).normal(size=(2, 6, 7, 8)).astype(np.float32)
 
 
+def every_average(images: FloatArray) -> dict[tuple[int, int], FloatArray]:
+    """Number of slices and origin -> the images so averaged."""
+    ways = [(2, 0), (2, -1), (3, 0), (4, 0), (4, -1)]
+    return {(n, origin): averaged_over_slices(images, n, origin=origin) for n, origin in ways}
+
+
 def test_the_mean_over_slices_runs_along_the_third_axis_alone() -> None:
     images = np.zeros((1, 2, 2, 6), np.float32)
     images[0, 1, 0] = [0, 3, 6, 0, 9, 0]
@@ -66,7 +72,7 @@ def test_both_dates_get_the_same_draw() -> None:
 def test_the_four_ways_are_drawn_alike_and_lesions_stay() -> None:
     images, random = volumes(), np.random.default_rng(2)
     lesions = images > 1
-    slices = [averaged_over_slices(images, n) for n in (2, 3, 4)]
+    slices = list(every_average(images).values())
     counts = {"as it is": 0, "slices": 0, "blur": 0, "edges": 0}
     for _ in range(400):
         found, kept = with_other_quality(images, lesions, random)
@@ -81,8 +87,23 @@ def test_the_four_ways_are_drawn_alike_and_lesions_stay() -> None:
     assert max(abs(n - 100) for n in counts.values()) < 44
 
 
-def test_two_to_four_slices_are_averaged() -> None:
+def test_two_to_four_slices_are_averaged_and_even_numbers_to_both_sides() -> None:
     images, random = volumes(), np.random.default_rng(3)
-    slices = {n: averaged_over_slices(images, n) for n in (2, 3, 4)}
+    slices = every_average(images)
     found = [with_other_quality(images, images > 1, random)[0] for _ in range(200)]
-    assert {n for n in slices for f in found if np.array_equal(f, slices[n])} == {2, 3, 4}
+    drawn = {way for way in slices for f in found if np.array_equal(f, slices[way])}
+    assert drawn == {(2, 0), (2, -1), (3, 0), (4, 0), (4, -1)}
+
+
+@pytest.mark.parametrize(("n_slices", "shift"), [(2, 0.5), (4, 0.5)])
+def test_an_even_number_of_slices_moves_a_point_by_half_a_slice_to_either_side(
+    n_slices: int, shift: float
+) -> None:
+    """Voxel k takes the mean of k-1, k (2 slices) or k-2 .. k+1 (4): the point at 6 is seen at
+    6, 7 or 5 .. 8, half a slice late; with origin -1 at 5, 6 or 4 .. 7, half a slice early."""
+    images = np.zeros((1, 2, 2, 13), np.float32)
+    images[..., 6] = 1
+    late, early = (averaged_over_slices(images, n_slices, origin=o)[0, 0, 0] for o in (0, -1))
+    centres = [float(np.arange(13) @ seen) for seen in (late, early)]
+    assert centres == pytest.approx([6 + shift, 6 - shift])
+    assert np.mean(centres) == pytest.approx(6)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -49,3 +51,14 @@ def test_maps_of_another_shape_are_refused() -> None:
     network = build_metric_network(SETTINGS, patch_shape=(8, 8, 8), seed=0)
     with pytest.raises(GeometryError, match="as many references as probability maps"):
         figures_on(network, np.zeros((2, 8, 8, 8), bool), np.zeros((2, 8, 8, 4), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("mae", "spearman", "accepted"),
+    [(0.06, 0.95, True), (0.061, 0.99, False), (0.01, 0.949, False), (0.0, None, False)],
+)
+def test_figures_are_accepted_where_both_aims_are_met(
+    mae: float, spearman: float | None, accepted: bool
+) -> None:
+    figures = figures_of(np.zeros(2, np.float32), np.array([0, 1], np.float32))
+    assert dataclasses.replace(figures, mae=mae, spearman=spearman).accepted == accepted

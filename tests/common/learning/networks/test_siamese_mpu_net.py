@@ -180,3 +180,12 @@ def test_a_patch_that_cannot_be_halved_is_refused() -> None:
 def test_channels_that_are_not_two_dates_are_refused() -> None:
     with pytest.raises(ConfigError, match="compares two dates of the same modalities, got 3"):
         network(n_channels=3)
+
+
+def test_before_training_every_output_says_a_twentieth_everywhere() -> None:
+    images = torch.randn(2, 2, 16, 16, 24, generator=torch.Generator().manual_seed(3))
+    probability = torch.sigmoid(network().eval()(images)[0])
+    assert probability.shape[1] > 1
+    # its weights are a fiftieth of what was drawn, so no output is far from the bias's 0.05
+    assert probability.min() > 0.02
+    assert probability.max() < 0.12

@@ -19,9 +19,15 @@ def settings(
     norm: Literal["instance", "group", "batch"] = "group",
     dropout: float = 0.0,
     widths: tuple[int, ...] = WIDTHS,
+    first_probability: float = 0.5,
 ) -> UNetSettings:
     return UNetSettings(
-        name="unet", widths=widths, first_stride=first_stride, norm=norm, dropout=dropout
+        name="unet",
+        widths=widths,
+        first_stride=first_stride,
+        norm=norm,
+        dropout=dropout,
+        first_probability=first_probability,
     )
 
 
@@ -149,3 +155,11 @@ def test_a_patch_that_cannot_be_halved_is_refused() -> None:
     network = built(settings(first_stride=2), n_channels=1, seed=0)
     with pytest.raises(ConfigError, match=r"\(48, 32, 32\): want three multiples of 32"):
         network(torch.zeros(1, 1, 48, 32, 32))
+
+
+def test_before_training_lesion_has_the_probability_the_recipe_says() -> None:
+    images = torch.zeros(1, 1, 32, 32, 32)  # no image: only the last bias is left
+    rare = built(settings(first_probability=0.02), n_channels=1, n_outputs=2, seed=0)
+    even = built(settings(), n_channels=1, seed=0)
+    assert torch.sigmoid(rare.eval()(images)[0]).detach().numpy() == pytest.approx(0.02, abs=1e-6)
+    assert torch.sigmoid(even.eval()(images)[0]).detach().numpy() == pytest.approx(0.5, abs=1e-6)

@@ -21,11 +21,11 @@ class Case:
     brain: BoolArray
     lesions: BoolArray | None
 
-    def references(self, n_outputs: int) -> BoolArray:
+    def references(self, n_outputs: int) -> tuple[BoolArray, ...]:
         """Every rater but the consensus sees nothing."""
         assert self.lesions is not None
         nothing = [np.zeros_like(self.lesions)] * (n_outputs - 1)
-        return np.stack([*nothing, self.lesions])
+        return (*nothing, self.lesions)
 
 
 def cord(*lesions: tuple[int, int, int], labelled: bool = True, offset: float = 1.0) -> Case:

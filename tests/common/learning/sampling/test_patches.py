@@ -26,10 +26,10 @@ class Case:
     brain: npt.NDArray[np.bool_]
     lesions: npt.NDArray[np.bool_] | None
 
-    def references(self, n_outputs: int) -> npt.NDArray[np.bool_]:
+    def references(self, n_outputs: int) -> tuple[npt.NDArray[np.bool_], ...]:
         """The rater n_outputs - 1 times, then the consensus."""
         assert self.lesions is not None
-        return np.stack([*[~self.lesions] * (n_outputs - 1), self.lesions])
+        return (*[~self.lesions] * (n_outputs - 1), self.lesions)
 
 
 def case_with_lesions_at(
