@@ -295,6 +295,7 @@ def test_two_viewers_open_from_a_file_under_the_policy_and_nothing_complains(
 ) -> None:
     with opened(str(viewer_html([volume(), volume(None, title="bern, sub-02")]))) as page:
         page.wait_for(
+            "document.querySelectorAll('figure.viewer').length === 2 && "
             "[...document.querySelectorAll('figure.viewer')].every("
             "(f) => f.scrollIntoView() || f.dataset.state === 'ready')"
         )
