@@ -19,7 +19,7 @@ from client.site_cases import own_cases
 from common.errors import ConfigError
 from common.imaging.prepared import PreparedCase
 from common.learning.hard_negatives import hard_negatives
-from common.learning.model import NETWORK, new_network, part
+from common.learning.model import NETWORK, available_device, new_network, part
 from common.learning.networks.cascade import Cascade
 from common.learning.parameters import load_parameters, parameters_of
 from common.recipe import Cascade as CascadeSettings
@@ -56,8 +56,9 @@ def kept_hard_negatives(
         )
     path = site.work / "hard-negatives" / f"{_digest(network, cases, recipe)}.safetensors"
     if not path.exists():
+        device = available_device(recipe)
         found = {
-            f"{number:06d}": hard_negatives(network.first, case, recipe.network)
+            f"{number:06d}": hard_negatives(network.first, case, recipe.network, device=device)
             for number, case in enumerate(cases)
         }
         path.parent.mkdir(parents=True, exist_ok=True)

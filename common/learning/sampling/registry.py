@@ -27,30 +27,25 @@ class Sampler(Protocol):
         ...
 
 
-def _patches(
-    cases: Sequence[LabelledCase], recipe: Recipe, negatives: Sequence[FlatVoxels]
-) -> Sampler:
-    settings = recipe.sampling
-    return Patches(
-        cases,
-        patch_shape=settings.patch_shape,
-        lesion_share=settings.lesion_share,
-        n_outputs=recipe.task.n_outputs,
-        augment=settings.augment,
-    )
+Build = Callable[[Sequence[LabelledCase], Recipe, Sequence[FlatVoxels]], Sampler]
 
 
-def _centreline(
-    cases: Sequence[LabelledCase], recipe: Recipe, negatives: Sequence[FlatVoxels]
-) -> Sampler:
-    settings = recipe.sampling
-    return CentrelinePatches(
-        cases,
-        patch_shape=settings.patch_shape,
-        lesion_share=settings.lesion_share,
-        n_outputs=recipe.task.n_outputs,
-        augment=settings.augment,
-    )
+def _of_patches(kind: type[Patches] | type[CentrelinePatches]) -> Build:
+    """The samplers of whole patches, which differ in where a patch may lie."""
+
+    def build(
+        cases: Sequence[LabelledCase], recipe: Recipe, negatives: Sequence[FlatVoxels]
+    ) -> Sampler:
+        settings = recipe.sampling
+        return kind(
+            cases,
+            patch_shape=settings.patch_shape,
+            lesion_share=settings.lesion_share,
+            n_outputs=recipe.task.n_outputs,
+            augment=settings.augment,
+        )
+
+    return build
 
 
 def _voxels(
@@ -61,9 +56,11 @@ def _voxels(
     )
 
 
-SAMPLERS: Mapping[
-    str, Callable[[Sequence[LabelledCase], Recipe, Sequence[FlatVoxels]], Sampler]
-] = {"patches": _patches, "centreline": _centreline, "voxels": _voxels}
+SAMPLERS: Mapping[str, Build] = {
+    "patches": _of_patches(Patches),
+    "centreline": _of_patches(CentrelinePatches),
+    "voxels": _voxels,
+}
 """Cases, the recipe, and for `voxels` the negative ones of each case."""
 
 
