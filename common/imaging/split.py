@@ -86,8 +86,9 @@ def split_cases(
              the last of them in the shuffled order changes places with the first that trains.
     balanced   subjects with lesions and those without are split apart, so that each part has its
              share of both; among the former lesion volume is balanced (`balanced_parts`). Every
-             number of subjects is the share rounded up or down, both kinds together as well.
-             SiteDataError where a case has no reference.
+             number of subjects is the share rounded up or down, both kinds together as well where
+             that leaves a subject with lesions to train. SiteDataError where a case has no
+             reference.
     Source   Hussein et al. 2023: subjects kept whole, lesion load balanced over the parts. How, and
              that lesion-free subjects are stratified apart, is chosen.
     """
@@ -201,7 +202,7 @@ def _sizes(n_bearing: int, n_free: int, shares: Shares) -> tuple[list[int], list
     Of all ways to round both kinds' wishes up or down, the one whose totals come closest to the
     totals' wishes (least largest distance, then least squares, then least squares from both kinds'
     own wishes, then the first). One way at least rounds the totals up or down as well: Bacharach
-    1966, doi:10.1287/mnsc.12.9.732.
+    1966, doi:10.1287/mnsc.12.9.732. A way without a subject with lesions to train is not taken.
     """
     share = np.array([getattr(shares, part) for part in PARTS])
     total = share * (n_bearing + n_free)
@@ -212,8 +213,8 @@ def _sizes(n_bearing: int, n_free: int, shares: Shares) -> tuple[list[int], list
         own = np.square(np.array(sizes) - of_kinds).sum().round(9)
         return float(off.max()), float(np.square(off).sum()), float(own)
 
-    ways = itertools.product(_rounded(n_bearing, share), _rounded(n_free, share))
-    return min(ways, key=badness)
+    trains = [sizes for sizes in _rounded(n_bearing, share) if sizes[0] or not n_bearing]
+    return min(itertools.product(trains, _rounded(n_free, share)), key=badness)
 
 
 def _rounded(n: int, share: FloatArray) -> list[list[int]]:

@@ -94,6 +94,15 @@ def test_balanced_parts_are_within_one_of_their_share_with_and_without_lesions(
             assert abs(n - wish) < 1 + 1e-6
 
 
+@given(cases=cohorts, shares=all_shares, seed=st.integers(0, 99), method=methods)
+def test_a_subject_with_lesions_trains_wherever_there_is_one(
+    cases: list[PreparedCase], shares: Shares, seed: int, method: Method
+) -> None:
+    split = split_cases(cases, shares=shares, method=method, seed=seed)
+    some_bear = any(case.trainable for case in cases)
+    assert any(case.trainable for case in split.training) == some_bear
+
+
 @given(
     loads=st.lists(st.floats(0, 1000), min_size=1, max_size=30),
     places=st.lists(st.integers(0, 5), min_size=1, max_size=4),
