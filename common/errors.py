@@ -8,7 +8,10 @@ LesionFedError
 │   ├── UpdateRejected     a reply that would spoil the aggregate (NaN, wrong shape, no cases)
 │   └── CodeMismatch       the two sides run different code
 ├── PolicyRefused      the site's policy does not let this leave the site
+│   └── BundleRefused      the coordinator's app bundle holds more than settings
 ├── QuorumNotMet       too few sites came, or too few sent something usable
+├── RunStopped         the coordinator has asked the run to end
+├── FlowerError        one of Flower's own programs refuses, ends or does not answer
 ├── RunFolderError     a run folder cannot be started, resumed or read
 │   └── CheckpointError    a checkpoint is incomplete or damaged
 └── ModelFileError     a model file cannot be read or does not fit what is asked of it
@@ -76,10 +79,28 @@ class PolicyRefused(LesionFedError):
     code = "policy"
 
 
+class BundleRefused(PolicyRefused):
+    """The coordinator's app bundle holds more than settings."""
+
+    code = "bundle-has-code"
+
+
 class QuorumNotMet(LesionFedError):
     """Too few sites came, or too few sent something usable."""
 
     code = "quorum"
+
+
+class RunStopped(LesionFedError):
+    """The coordinator has asked the run to end."""
+
+    code = "stopped"
+
+
+class FlowerError(LesionFedError):
+    """One of Flower's own programs refuses, ends or does not answer."""
+
+    code = "flower"
 
 
 class RunFolderError(LesionFedError):

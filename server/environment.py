@@ -28,16 +28,6 @@ def environment() -> dict[str, object]:
     }
 
 
-def installed_lock() -> str:
-    """Every installed distribution as `name==version`, a line each, in pip's own format."""
-    found = {
-        dist.metadata["Name"].lower().replace("_", "-"): dist.version
-        for dist in importlib.metadata.distributions()
-        if dist.metadata["Name"]
-    }
-    return "".join(f"{name}=={version}\n" for name, version in sorted(found.items()))
-
-
 def code_commit() -> str | None:
     """The commit that the running code comes from, `-modified` where files differ from it.
 

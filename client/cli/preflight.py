@@ -1,0 +1,40 @@
+"""lesionfed-site preflight: can this hospital's node take part, and what has to be mended?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.cli.preflight_lines import show_checks
+
+
+def preflight(
+    folder: Annotated[
+        Path,
+        typer.Option(exists=True, file_okay=False, help="The site's folder.", show_default=False),
+    ],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Recipe by name, or a TOML file: its network's size, device and deadline are "
+            "looked at as well.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Look at files, machine and the way to the coordinator; say what is wrong and what to do.
+
+    Nothing is changed, here or there, and a running node goes on undisturbed; 1 MB of random bytes
+    is sent to measure the line. Exit code 0: no problem (warnings allowed); 1: a problem; 2: asked
+    for wrongly.
+    """
+    from client.preflight.site_checks import site_checks  # kept from --help
+    from client.site_folder import SiteFolder
+    from common.recipe import load_recipe
+
+    chosen = None if recipe is None else load_recipe(recipe)
+    checks = site_checks(SiteFolder(folder), recipe=chosen)
+    show_checks(checks, as_json=as_json)

@@ -1,0 +1,110 @@
+"""How long does one round's traffic take from here?"""
+
+from __future__ import annotations
+
+import os
+
+from common.preflight.check import Check, not_checked, passed, problem, warning
+from common.preflight.clock import amount
+from common.preflight.coordinator import Coordinator, reason
+
+NAME = "bandwidth"
+
+SAMPLE_BYTES = 1_000_000
+PATH = "/v1/fleet/pull-messages"
+MEDIA_TYPE = "application/protobuf"
+"""The SuperLink reads a body of this type whole, then answers 401 for want of a signature."""
+REFUSED_AFTER_READING = (400, 401)
+TOO_LARGE = 413
+TIMEOUT_S = 60.0
+SHARE_OF_DEADLINE = 0.25
+"""Of a round's deadline; what is left is for training."""
+
+
+def bandwidth(
+    coordinator: Coordinator,
+    *,
+    update_bytes: int | None = None,
+    round_deadline_s: float | None = None,
+) -> Check:
+    """Seconds a round, from the time of one upload of 1 MB that the server reads and refuses.
+
+    update_bytes       of one model, which goes down and up once a round; None: the rate alone
+    round_deadline_s   a warning where the traffic takes more than a quarter of it
+
+    Only the way up is measured: the server sends nothing large to who has not signed. The way down
+    is taken to be as fast; it is seldom slower.
+    """
+    try:
+        short = [_upload(coordinator, 0) for _ in range(2)]
+        long = _upload(coordinator, SAMPLE_BYTES)
+    except TimeoutError:
+        return problem(
+            NAME,
+            f"1 MB was not sent within {TIMEOUT_S:.0f} s",
+            "Ask your network's people for a better line to the coordinator.",
+        )
+    except OSError as error:
+        return not_checked(NAME, f"the upload broke off: {reason(error)}")
+    if long[0] == TOO_LARGE:
+        return problem(
+            NAME,
+            "the proxy refuses a body of 1 MB (413)",
+            "The coordinator sets client_max_body_size 2g in the proxy's configuration.",
+        )
+    if any(status not in REFUSED_AFTER_READING for status, _ in (*short, long)):
+        return not_checked(NAME, f"the server answers {long[0]}: nothing there reads an upload")
+    latency_s = min(took_s for _, took_s in short)
+    rate = SAMPLE_BYTES / max(long[1] - latency_s, 1e-3)
+    return judged(rate, latency_s, update_bytes=update_bytes, round_deadline_s=round_deadline_s)
+
+
+def judged(
+    rate: float, latency_s: float, *, update_bytes: int | None, round_deadline_s: float | None
+) -> Check:
+    """The check's words.
+
+    rate        bytes a second, up
+    latency_s   of one small request on a new connection
+    """
+    found = f"{8e-6 * rate:.1f} Mbit/s up, {1000 * latency_s:.0f} ms a request"
+    if update_bytes is None:
+        return passed(NAME, f"{found}; --recipe tells the time a round")
+    round_s = 2 * update_bytes / rate + 2 * latency_s
+    found = (
+        f"{found}; about {amount(round_s)} a round for {update_bytes / 1e6:.1f} MB each way (the "
+        "way down taken as fast as the way up)"
+    )
+    if round_deadline_s is not None and round_s > SHARE_OF_DEADLINE * round_deadline_s:
+        return warning(
+            NAME,
+            f"{found}, of a deadline of {amount(round_deadline_s)}",
+            "Use a faster line, or ask the coordinator for a longer federation.round_deadline_s.",
+        )
+    return passed(NAME, found)
+
+
+def _upload(coordinator: Coordinator, n_bytes: int) -> tuple[int, float]:
+    """HTTP status, and seconds from connecting to the answer."""
+    answer = coordinator.answer(
+        "POST", PATH, body=unknown_field(n_bytes), content_type=MEDIA_TYPE, timeout_s=TIMEOUT_S
+    )
+    return answer.status, answer.took_s
+
+
+def unknown_field(n_bytes: int) -> bytes:
+    """A well-formed protobuf message of one field that no message of Flower's has: number 1000.
+
+    n_bytes   of random content, which nothing on the way can compress
+    """
+    return _varint(1000 << 3 | 2) + _varint(n_bytes) + os.urandom(n_bytes)
+
+
+def _varint(number: int) -> bytes:
+    """Protobuf's own way with integers: seven bits a byte, the lowest first."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)

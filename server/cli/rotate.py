@@ -1,0 +1,31 @@
+"""lesionfed rotate: a new server certificate by the same authority."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def rotate(
+    federation: Annotated[
+        Path, typer.Option(exists=True, file_okay=False, help="Folder made by provision.")
+    ],
+) -> None:
+    """Make the server a new key and certificate, for 397 days; sites need nothing new.
+
+    The certificate is for the address that federation.toml has now.
+    """
+    from common.membership.certificate import names_of
+    from server.federation_folder import FederationFolder
+    from server.provision.federation import rotate_certificate
+
+    folder = FederationFolder(federation)
+    end = rotate_certificate(folder)
+    names = ", ".join(names_of(folder.certificate_file.read_bytes()))
+    proxy = folder.proxy_file.resolve().parent
+    typer.echo(f"server certificate: {names}, until {end.date()}")
+    typer.echo("next:")
+    typer.echo(f"  nginx -s reload -e {proxy}/error.log -c {proxy}/nginx.conf -p {proxy}")
+    typer.echo("  restart lesionfed serve when no run is under way, before the old one ends")
