@@ -7,6 +7,7 @@ import logging
 from client.findings_file import tell
 from client.site import Site
 from common.errors import SiteDataError
+from common.imaging.prepared import PreparedCase
 from common.imaging.prepared_site import PreparedSite, prepared_site
 from common.imaging.preprocessing.template import Template
 from common.imaging.split import Shares, Split, split_cases
@@ -22,6 +23,12 @@ def site_cases(site: Site, recipe: Recipe, template: Template) -> PreparedSite:
     prepared = prepared_site(site.data, recipe=recipe, template=template, store=store)
     tell(site, prepared.findings, n_left_out=len(prepared.quarantined))
     return prepared
+
+
+def labelled_cases(site: Site, recipe: Recipe, template: Template) -> list[PreparedCase]:
+    """Every case with a reference, lesions or not: what a site scores that never trains."""
+    prepared = site_cases(site, recipe, template).cases
+    return [case for case in prepared if case.lesions is not None]
 
 
 def own_cases(site: Site, recipe: Recipe, template: Template) -> Split:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from flwr.serverapp import Grid
 
-from common.errors import LesionFedError, RunFolderError
+from common.errors import LesionFedError, RunFolderError, RunStopped
 from common.model_file import read_model, write_model
 from common.recipe import Recipe
 from common.wire.code_digest import code_digest
@@ -17,6 +19,7 @@ from server.judge import Judge
 from server.phases.baseline import BaselinePhase
 from server.phases.lesion_metric import LesionMetricPhase
 from server.phases.mining import MiningPhase
+from server.phases.site_evaluation import SiteEvaluationPhase
 from server.phases.site_test import SiteTestPhase
 from server.phases.statistics import StatisticsPhase
 from server.phases.threshold import ThresholdPhase
@@ -24,10 +27,13 @@ from server.phases.training import TrainingPhase
 from server.report.render import write_report
 from server.rounds.exchange import Correspondence, Exchange
 from server.rounds.loop import Phase, run_phases
-from server.run_folder import Consortium, RunFolder
+from server.run_folder import Consortium, Role, RunFolder
 from server.run_state import RunState
 
 log = logging.getLogger(__name__)
+
+TURN_S = 5.0
+"""How long one call over the network may keep the other sites' answers waiting."""
 
 
 def conduct(
@@ -45,17 +51,42 @@ def conduct(
     images     whether held-out cases are drawn, and the report holds the pictures
     listener   called with each event, such as a progress display
     Every end is recorded as `completed`, `stopped` or `failed` with its reason, then raised on.
+    RunFolderError, and nothing is recorded, where another process conducts the run.
     """
+    with folder.locked():
+        return _conduct(grid, folder, engine=engine, images=images, listener=listener)
+
+
+def _conduct(
+    grid: Grid,
+    folder: RunFolder,
+    *,
+    engine: str,
+    images: bool,
+    listener: Callable[[Event], None] | None,
+) -> RunState:
     recipe, consortium = folder.recipe(), folder.consortium()  # without them there is no run
     events = EventLog(folder.events_file, listener)
     facts = _facts(recipe, consortium, engine)
     try:
-        state = _go_on(grid, folder, recipe, consortium, facts, events, images=images)
+        state = _go_on(
+            grid, folder, recipe, consortium, facts, events, engine=engine, images=images
+        )
     except (KeyboardInterrupt, SystemExit):
         _end(folder, events, "stopped", "interrupted at the coordinator", images=images)
         raise
+    except RunStopped as stop:
+        _end(folder, events, "stopped", str(stop), images=images)
+        folder.stop_file.unlink(missing_ok=True)  # it has been heard: the run can be resumed
+        raise
     except LesionFedError as error:
         _end(folder, events, "failed", str(error), images=images)
+        raise
+    except OSError as error:
+        reason = (
+            f"{error.filename}: {error.strerror}. Free space there, or let us write; then resume."
+        )
+        _end(folder, events, "failed", reason, images=images)
         raise
     except Exception as error:
         reason = f"an error of the program: {type(error).__name__}: {error}"
@@ -73,21 +104,43 @@ def _go_on(
     facts: dict[str, object],
     events: EventLog,
     *,
+    engine: str,
     images: bool,
 ) -> RunState:
     earlier = first_event(folder.events_file)
     if earlier is not None:
         _require_the_same_run(folder, earlier, facts)
-    events.record("run-started" if earlier is None else "run-resumed", **facts)
-    state = load_checkpoint(folder.checkpoints) or RunState()
-    correspondence = Correspondence(grid, consortium=consortium, recipe=recipe, events=events)
+    damaged: list[Path] = []
+    state = load_checkpoint(folder.checkpoints, on_damaged=damaged.append) or RunState()
+    if earlier is None:
+        events.record("run-started", **facts)
+    else:
+        events.record("run-resumed", **facts, **_goes_on_from(state))
+    for path in damaged:
+        events.record("checkpoint-damaged", file=path.name)
+
+    def require_not_stopped() -> None:
+        if folder.stop_file.exists():
+            raise RunStopped("the coordinator asked the run to stop; resume it to go on")
+
+    correspondence = Correspondence(
+        grid,
+        consortium=consortium,
+        recipe=recipe,
+        events=events,
+        records=state.sites,
+        turn_s=None if engine == "inline" else TURN_S,
+        look_up=require_not_stopped,
+    )
     judge = Judge(folder, recipe=recipe, consortium=consortium, events=events)
 
     def hold(exchange: Exchange, phase: str, round_index: int) -> None:
+        require_not_stopped()
         correspondence.hold(exchange, phase=phase, round_index=round_index)
 
     def save(state: RunState) -> None:
-        path = save_checkpoint(folder.checkpoints, state)
+        with_sites = dataclasses.replace(state, sites=correspondence.records)
+        path = save_checkpoint(folder.checkpoints, with_sites)
         events.record("checkpoint", phase=state.phase, round=state.round_index, file=path.name)
 
     phases = phases_of(recipe, consortium, events, folder=folder)
@@ -96,7 +149,16 @@ def _go_on(
         model = read_model(folder.model_file)
         write_model(model.with_choice(state.threshold_choice), folder.model_file)
     judge.verdict(state, images=images)
-    return state
+    return dataclasses.replace(state, sites=correspondence.records)
+
+
+def _goes_on_from(state: RunState) -> dict[str, object]:
+    """The last round that counts: what a reader has heard of later ones is void."""
+    return {
+        "phase": state.phase,
+        "round": state.round_index,
+        "training_round": state.training_round,
+    }
 
 
 def _require_the_same_run(
@@ -135,20 +197,21 @@ def phases_of(
         phases.append(ThresholdPhase(recipe, model_file=model_file, events=events))
     if recipe.federation.site_test_share > 0:
         phases.append(SiteTestPhase(model_file=model_file, events=events))
+    if any(site.role == "evaluate" for site in consortium.sites):
+        phases.append(SiteEvaluationPhase(model_file=model_file, events=events))
     return phases
 
 
 def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, object]:
+    roles: tuple[Role, ...] = ("train", "statistics", "evaluate")
     sites = [
         {"name": site.name, "role": role}
-        for role, group in (
-            ("train", [site for site in consortium.sites if site.trains]),
-            ("statistics", [site for site in consortium.sites if not site.trains]),
-            ("validation", consortium.validation),
-            ("unseen", consortium.unseen),
-        )
-        for site in group
+        for role in roles
+        for site in consortium.sites
+        if site.role == role
     ]
+    held_out = (("validation", consortium.validation), ("unseen", consortium.unseen))
+    sites += [{"name": site.name, "role": role} for role, group in held_out for site in group]
     return {
         "run": consortium.run,
         "engine": engine,
@@ -162,7 +225,10 @@ def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, obj
 def _end(
     folder: RunFolder, events: EventLog, status: str, reason: str | None, *, images: bool
 ) -> None:
-    events.record("run-finished", status=status, reason=reason)
+    try:
+        events.record("run-finished", status=status, reason=reason)
+    except OSError:  # a full disk must not hide why the run ended
+        log.exception("the run ended as %s (%s), and that could not be written", status, reason)
     try:
         write_report(folder.path, images=images)
     except Exception:  # a report that fails must not hide how the run ended

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 Event = Mapping[str, Any]
+
+
+class Place(TypedDict):
+    """Where in a run something happened: a phase by name, and its round from 1."""
+
+    phase: str
+    round: int
 
 
 class EventLog:
@@ -26,21 +35,30 @@ class EventLog:
             _without_torn_end(path)
 
     def record(self, event: str, **facts: object) -> None:
-        """Writes one event; facts must be JSON, without NaN."""
+        """Writes one event; facts must be JSON, without NaN.
+
+        OSError where the disk does not take it: the file then ends with the event before.
+        """
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = {"time": time, "event": event, **facts}
-        line = json.dumps(entry, allow_nan=False)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        line = (json.dumps(entry, allow_nan=False) + "\n").encode()
+        with self._path.open("ab", buffering=0) as file:
+            end = file.tell()
+            if file.write(line) < len(line):  # a disk takes what still fits, and says nothing
+                file.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         if self._listener is not None:
             self._listener(entry)
 
 
 def first_event(path: Path) -> Event | None:
-    """The event a run began with; None before it began."""
+    """The `run-started` a run began with; None before it began.
+
+    A full disk may have refused it and taken the `run-finished` after it.
+    """
     with path.open(encoding="utf-8") if path.exists() else io.StringIO() as file:
-        line = file.readline()
-    return json.loads(line) if line else None
+        events = (json.loads(line) for line in file)
+        return next((event for event in events if event["event"] == "run-started"), None)
 
 
 def _without_torn_end(path: Path) -> None:

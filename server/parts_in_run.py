@@ -29,7 +29,7 @@ def parts_in_run(model_file: Path, sites: Mapping[str, Path]) -> dict[str, Part]
     for site in consortium.sites:
         data = _data_of(folder.path / "sites" / site.name / "site.toml")
         if data is not None:
-            known[data] = "train" if site.trains else "statistics"
+            known[data] = "unseen" if site.role == "evaluate" else site.role
     named: dict[str, Part] = {}
     for part, group in (("validation", consortium.validation), ("unseen", consortium.unseen)):
         role: Part = "validation" if part == "validation" else "unseen"

@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import tomli_w
 from pydantic import Field, model_validator
 
 from common.errors import ConfigError, RunFolderError
+from common.installed_packages import installed_lock
 from common.recipe import Recipe, recipe_from_table
 from common.settings import Settings, read_toml
 from common.whole_file import write_whole
-from server.environment import environment, installed_lock
+from server.environment import environment
+from server.notify.settings import Notify
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 SiteName = Annotated[str, Field(pattern=NAME_PATTERN)]
+Role = Literal["train", "statistics", "evaluate"]
+"""train: learns and sends updates; statistics: adds to the template only, such as healthy controls;
+evaluate: scores the finished model on its own cases and sends the scores, never trains."""
+
+LOOK_S = 0.5
+"""Who asks whether a run is conducted holds its lock for an instant; a start tries for so long."""
 
 
 class EnrolledSite(Settings):
     """A hospital that takes part."""
 
     name: SiteName
-    public_key: str
-    """What the site is known by: its registered public key (in the inline engine, its name)."""
-    trains: bool = True
-    """False for a site that adds to the template's statistics only, such as healthy controls."""
+    public_key: str | None = None
+    """What the site is known by: its registered public key (in the inline engine, its name); unset
+    where the consortium has a members_file, which has the keys."""
+    role: Role = "train"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _role_of_older_files(cls, table: object) -> object:
+        """Run folders of before sites could score had `trains`; their reports can still be made."""
+        if not isinstance(table, Mapping) or "trains" not in table:
+            return table
+        role = "train" if table["trains"] else "statistics"
+        return {"role": role} | {key: table[key] for key in table if key != "trains"}
+
+    @property
+    def trains(self) -> bool:
+        """Whether the site learns and sends updates."""
+        return self.role == "train"
 
 
 class HeldOutSite(Settings):
@@ -50,6 +75,13 @@ class Consortium(Settings):
     lesion_masks: Path | None = None
     """A folder of lesion masks from which the network of `loss.lesion_wise` learns; without it
     from masks that are drawn."""
+    federation: SiteName | None = None
+    """The federation's name; None in a simulation."""
+    notify: Notify | None = None
+    """Who is told when the run stalls, loses a site or ends."""
+    members_file: Path | None = None
+    """A federation's members.json: the sites' keys, read anew before each exchange. A site may
+    enrol, be suspended or be removed while the run goes on."""
 
     @model_validator(mode="after")
     def _names_and_keys_differ(self) -> Self:
@@ -58,9 +90,11 @@ class Consortium(Settings):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"site {name!r} is named twice; each site has one role")
-        keys = [site.public_key for site in self.sites]
+        keys = [site.public_key for site in self.sites if site.public_key is not None]
         if len(set(keys)) != len(keys):
             raise ValueError("two sites have the same public_key")
+        if self.members_file is None and len(keys) < len(self.sites):
+            raise ValueError("a site has no public_key, and there is no members_file")
         if not any(site.trains for site in self.sites):
             raise ValueError("no site trains")
         return self
@@ -121,6 +155,16 @@ class RunFolder:
         return self.path / "model.safetensors"
 
     @property
+    def stop_file(self) -> Path:
+        """When it appears, the run ends as stopped at its next look."""
+        return self.path / "stop"
+
+    @property
+    def submissions_file(self) -> Path:
+        """When the run was handed to Flower, and under which of Flower's ids, a line each."""
+        return self.path / "submissions.jsonl"
+
+    @property
     def lesion_metric_file(self) -> Path:
         """The network that has learned the lesion-wise F1, for the recipes that use one."""
         return self.path / "lesion-metric.safetensors"
@@ -139,6 +183,22 @@ class RunFolder:
         self.recipe_file.write_bytes(_as_toml(recipe.model_dump(mode="json")))
         self.consortium_file.write_bytes(_as_toml(consortium.model_dump(mode="json")))
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else conducts this run meanwhile; RunFolderError where somebody does already."""
+        if not self.path.is_dir():
+            raise RunFolderError(f"{self.path} is not a run folder: no such folder.")
+        with (self.path / "lock").open("ab") as file:
+            until = time.monotonic() + LOOK_S
+            while not _is_taken(file.fileno()):
+                if time.monotonic() > until:
+                    raise RunFolderError(
+                        f"{self.path}: another process conducts this run. Wait until it ends, or "
+                        "stop it first."
+                    )
+                time.sleep(0.02)
+            yield
+
     def recipe(self) -> Recipe:
         """The recipe of this run."""
         return recipe_from_table(self._table(self.recipe_file), where=str(self.recipe_file))
@@ -155,14 +215,23 @@ class RunFolder:
             raise RunFolderError(f"{self.path} is not a run folder. {error}") from None
 
 
+def _is_taken(descriptor: int) -> bool:
+    """Whether the lock is ours now."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _as_toml(table: Mapping[str, Any]) -> bytes:
     """TOML has no null: a key without value is left out, and its default is None again."""
     return tomli_w.dumps(_without_none(table)).encode()
 
 
-def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in table.items()
-        if value is not None
-    }
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(value[key]) for key in value if value[key] is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(inner) for inner in value]
+    return value

@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 from common.imaging.preprocessing.template import Template
 from common.metrics.threshold_choice import ThresholdChoice
 from common.wire.messages import CHECKED, Arrays
+from server.rounds.site_states import SiteRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -27,6 +28,9 @@ class Selected:
 class RunState:
     """Everything the next round starts from.
 
+    No random numbers are kept: every seed is derived from the recipe, the site and the round. Nor
+    does an optimizer live on: the coordinator has none, and the sites' start afresh each round.
+
     phase                the phase that is under way
     round_index          rounds finished in it; 0 before its first
     rounds_before        training rounds of the phases before, in a run that trains more than once
@@ -35,6 +39,9 @@ class RunState:
     baseline_threshold   the intensity threshold tuned on the training sites, standardized units
     lesion_metric        digest of the lesion metric's network that the sites keep, if there is one
     threshold_choice     the decision threshold chosen on the training sites' kept cases, if it was
+    step_seconds         site -> seconds that one optimizer step is taken to cost there; with
+                         `federation.step_budget` alone
+    sites                site -> where it stands
     parameters           `network.*` and `head.*`; empty before training
     """
 
@@ -47,6 +54,8 @@ class RunState:
     selected: Selected | None = None
     lesion_metric: str | None = None
     threshold_choice: ThresholdChoice | None = None
+    step_seconds: dict[str, float] = field(default_factory=dict)
+    sites: dict[str, SiteRecord] = field(default_factory=dict)
     parameters: Arrays = field(default_factory=dict)
 
     @property

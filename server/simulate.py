@@ -13,7 +13,7 @@ from common.recipe import Recipe
 from server.conduct import conduct
 from server.events import Event
 from server.inline import InlineGrid, inline_key
-from server.run_folder import Consortium, RunFolder
+from server.run_folder import Consortium, Role, RunFolder
 from server.run_state import RunState
 
 Folders = Mapping[str, Path]
@@ -28,6 +28,7 @@ def lay_out(
     *,
     sites: Folders,
     controls: Folders | None = None,
+    evaluating: Folders | None = None,
     validation: Folders | None = None,
     unseen: Folders | None = None,
     lesion_masks: Path | None = None,
@@ -36,6 +37,7 @@ def lay_out(
 
     sites        name -> BIDS folder, in the order of the site indices
     controls     sites that add to the template only
+    evaluating   sites that score the finished model on their own cases, and never train
     validation   sites that choose the round; unseen sites give the verdict
     lesion_masks   a folder of masks for `loss.lesion_wise`; None: they are drawn
 
@@ -46,12 +48,17 @@ def lay_out(
             f"--lesion-masks {lesion_masks}: recipe {recipe.name!r} has no loss.lesion_wise, which "
             "alone is learned from masks. Leave the option out, or take such a recipe."
         )
-    trained, others = dict(sites), dict(controls or {})
+    roles: dict[Role, Folders] = {
+        "train": sites,
+        "statistics": controls or {},
+        "evaluate": evaluating or {},
+    }
     table: dict[str, object] = {
         "run": re.sub(r"[^A-Za-z0-9_-]", "-", folder.path.resolve().name) or "run",
         "sites": [
-            {"name": name, "public_key": inline_key(name), "trains": name in trained}
-            for name in trained | others
+            {"name": name, "public_key": inline_key(name), "role": role}
+            for role, folders in roles.items()
+            for name in folders
         ],
         "validation": _held_out(validation or {}),
         "unseen": _held_out(unseen or {}),
@@ -60,7 +67,7 @@ def lay_out(
         table["lesion_masks"] = lesion_masks.resolve()
     consortium = Consortium.from_table(table, where="the names given to the sites")
     folder.create(recipe, consortium)
-    for name, data in (trained | others).items():
+    for name, data in (item for folders in roles.values() for item in folders.items()):
         site_folder = folder.path / "sites" / name
         site_folder.mkdir(parents=True)
         settings = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import torch
 
 from client.site import Site
-from client.site_cases import own_cases
+from client.site_cases import labelled_cases, own_cases
+from common.imaging.prepared import PreparedCase
 from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network
 from common.learning.parameters import load_parameters
@@ -21,18 +23,11 @@ log = logging.getLogger(__name__)
 def sum_thresholds(request: ThresholdRequest, recipe: Recipe, site: Site) -> ThresholdReply:
     """Sums of Dice and lesion F1 per threshold over one part of the site's cases.
 
-    For the part `threshold` those kept for validation stand in where the recipe has no share of
-    its own for it; a site too small to have such a case gives none.
-
     Over no case where fewer subjects with a lesion are kept than the hospital allows to be summed,
     for only they have figures: a small site must not end the run.
     """
     torch.set_num_threads(recipe.compute.threads)
-    split = own_cases(site, recipe, request.template)
-    kept = split.test
-    if request.part == "threshold":
-        own_share = recipe.federation.site_threshold_share > 0
-        kept = split.threshold if own_share else split.validation
+    kept = _part_of(request, recipe, site)
     n_subjects = len({case.subject for case in kept if case.trainable})
     if n_subjects < site.policy.min_subjects:
         log.info("no sums by threshold leave: %d subjects with a lesion are kept", n_subjects)
@@ -50,3 +45,17 @@ def sum_thresholds(request: ThresholdRequest, recipe: Recipe, site: Site) -> Thr
         n_lesion_f1=sums.n_lesion_f1,
         n_cases=sums.n_cases,
     )
+
+
+def _part_of(request: ThresholdRequest, recipe: Recipe, site: Site) -> Sequence[PreparedCase]:
+    """The cases asked for.
+
+    For the part `threshold` those kept for validation stand in where the recipe has no share of
+    its own for it; a site too small to have such a case gives none.
+    """
+    if request.part == "all":
+        return labelled_cases(site, recipe, request.template)
+    split = own_cases(site, recipe, request.template)
+    if request.part == "test":
+        return split.test
+    return split.threshold if recipe.federation.site_threshold_share > 0 else split.validation

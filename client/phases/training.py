@@ -14,7 +14,7 @@ from client.phases.lesion_metric import kept_lesion_metric
 from client.phases.mining import kept_hard_negatives
 from client.site import Site
 from client.site_cases import own_cases
-from common.errors import ConfigError, SiteDataError
+from common.errors import ConfigError, SiteDataError, WireError
 from common.imaging.prepared import PreparedCase
 from common.learning.hard_negatives import random_negatives
 from common.learning.lesion_wise.metric_network import MetricNetwork
@@ -65,7 +65,7 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         network,
         head,
         build_sampler(cases.training, recipe, negatives=negatives),
-        recipe=recipe,
+        recipe=_with_steps(recipe, request.steps),
         site_index=told.site_index,
         n_sites=told.n_sites,
         round_index=told.round_index,
@@ -86,6 +86,16 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         wall_s=time.monotonic() - started,
         change=differences(join(network, head), request.parameters),
     )
+
+
+def _with_steps(recipe: Recipe, steps: int | None) -> Recipe:
+    """The recipe with as many steps as were asked for; WireError for more than it has."""
+    if steps is None:
+        return recipe
+    if steps > recipe.optimizer.steps:
+        raise WireError(f"want at most the recipe's {recipe.optimizer.steps} steps, got {steps}")
+    optimizer = recipe.optimizer.model_copy(update={"steps": steps})
+    return recipe.model_copy(update={"optimizer": optimizer})
 
 
 def _negatives(

@@ -40,7 +40,18 @@ class Federation(Settings):
     quorum: Positive | None = None
     """Sites whose replies a round needs; unset: all of two or three sites, else two thirds."""
     wait_for_sites_s: Annotated[float, Field(gt=0)] = 120.0
+    """For sites that are not there: when a round begins, and before one is asked again in it."""
     round_deadline_s: Annotated[float, Field(gt=0)] = 7200.0
+    """Wall time after which a round closes without the sites that have not answered."""
+    retries: Annotated[int, Field(ge=0)] = 1
+    """How often a site is asked again in a round whose message was lost or whose process died."""
+    exclude_after: Positive = 3
+    """Rounds in a row in which a site failed, or was late, before it is not asked for a while."""
+    exclude_rounds: Positive = 10
+    """For how many rounds it is then not asked, nor counted for the quorum."""
+    step_budget: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the deadline that a site's steps may take; a slower site takes fewer. Unset: every
+    site takes all steps."""
     evaluate_every: Positive = 1
     """Central evaluation after every so many rounds, and always at round 0 and at the end."""
     split: Literal["random", "balanced"] = "random"

@@ -34,7 +34,8 @@ _BY_NAME: dict[str, type[Message]] = {cls.__name__: cls for cls in get_args(Mess
 class Packed:
     """A message ready to travel.
 
-    header    JSON: the message's class, its plain fields, and where each array lies
+    header    JSON: the message's class, its plain fields, where each array lies, and in a reply the
+              request that it answers
     payload   the arrays' bytes, one after another
     """
 
@@ -47,8 +48,11 @@ class Packed:
         return len(self.header) + len(self.payload)
 
 
-def pack(message: Message) -> Packed:
-    """The message as header and payload; arrays keep their dtype, which must be one of DTYPES."""
+def pack(message: Message, *, answers: str | None = None) -> Packed:
+    """The message as header and payload; arrays keep their dtype, which must be one of DTYPES.
+
+    answers   of a reply: the exchange id of the request
+    """
     plain: dict[str, Any] = {}
     table: list[list[Any]] = []
     chunks: list[bytes] = []
@@ -66,6 +70,8 @@ def pack(message: Message) -> Packed:
             table.append([field.name, name, array.dtype.name, list(array.shape)])
             chunks.append(np.ascontiguousarray(array, DTYPES[array.dtype.name]).tobytes())
     header = {"message": type(message).__name__, "fields": plain, "arrays": table}
+    if answers is not None:
+        header["answers"] = answers
     return Packed(json.dumps(header, allow_nan=False), b"".join(chunks))
 
 
@@ -78,6 +84,20 @@ def code_digest_in(packed: Packed) -> str | None:
         case {"assignment": {"code_digest": str() as digest}}:
             return digest
     return None
+
+
+def exchange_id_in(packed: Packed) -> str | None:
+    """The exchange id in a request's header, read before all else is believed; None without one."""
+    match _header(packed.header)["fields"]:
+        case {"assignment": {"exchange_id": str() as exchange_id}}:
+            return exchange_id
+    return None
+
+
+def answered_by(packed: Packed) -> str | None:
+    """The exchange id of the request that a reply answers; None where it names none."""
+    answers: str | None = _header(packed.header).get("answers")
+    return answers
 
 
 def unpack(packed: Packed, expected: type[MessageT] | tuple[type[MessageT], ...]) -> MessageT:
@@ -123,10 +143,10 @@ def _header(text: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         raise WireError(f"header: not JSON: {error}") from None
     wanted = {"message": str, "fields": dict, "arrays": list}
-    if not isinstance(header, dict) or set(header) != set(wanted):
+    if not isinstance(header, dict) or set(header) - {"answers"} != set(wanted):
         raise WireError(f"header: want an object with the keys {', '.join(wanted)}")
-    for key, kind in wanted.items():
-        if not isinstance(header[key], kind):
+    for key, kind in {**wanted, "answers": str}.items():
+        if key in header and not isinstance(header[key], kind):
             raise WireError(f"header.{key}: want {kind.__name__}, got {type(header[key]).__name__}")
     return header
 

@@ -8,6 +8,8 @@ from common.errors import WireError
 from common.wire.codec import Packed
 
 RECORD = "lesionfed"
+HEADER_LIMIT_BYTES = 16 << 20
+"""A longer header is refused before it is parsed; the longest real ones have some 100 kB."""
 ARRAY_KIND = "lesionfed.flat"
 """Not Flower's own array kind: nothing here is meant for its readers."""
 
@@ -32,6 +34,10 @@ def from_record(record: RecordDict, *, limit_bytes: int) -> Packed:
         raise WireError(f"record: no {error.args[0]!r}; it holds {sorted(record)}") from None
     if not isinstance(header, str) or flat.stype != ARRAY_KIND:
         raise WireError("record: header or payload is not of the kind LesionFed sends")
+    if len(header) > HEADER_LIMIT_BYTES:
+        raise WireError(
+            f"record: want a header of at most {HEADER_LIMIT_BYTES} bytes, got {len(header)}"
+        )
     size_bytes = len(header) + len(flat.data)
     if size_bytes > limit_bytes:
         raise WireError(f"record: want at most {limit_bytes} bytes, got {size_bytes}")

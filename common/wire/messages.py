@@ -26,6 +26,7 @@ Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Stage = Literal["whole", "first", "second"]
 """Which part of a network is trained: all of it, or one of a cascade's two."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ExchangeId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 NotNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
@@ -41,6 +42,8 @@ class Assignment:
     site          the name under which the coordinator knows this site
     site_index    the site's place among all sites of the federation, from 0
     n_sites       how many sites the federation has
+    exchange_id   of this very request, drawn at random; the reply carries it back, so that an old
+                  reply cannot stand in for a new one
     """
 
     run: str
@@ -51,6 +54,7 @@ class Assignment:
     site: str
     site_index: Count
     n_sites: Annotated[int, Field(ge=1)]
+    exchange_id: ExchangeId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -151,6 +155,7 @@ class TrainRequest:
 
     stage           which of the networks trains
     lesion_metric   digest of what a LesionMetricRequest gave the site; None without that loss
+    steps           optimizer steps to take, fewer than the recipe's for a slow site; None: as many
     """
 
     assignment: Assignment
@@ -158,6 +163,7 @@ class TrainRequest:
     parameters: Arrays
     stage: Stage = "whole"
     lesion_metric: Digest | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -192,13 +198,13 @@ class ThresholdRequest:
     """Asks a site how the trained network does at each decision threshold.
 
     parameters   the segmentation network's, without the site head's
-    part         which of its own cases the site scores
+    part         which of its own cases the site scores; all: a site that never trains, all it has
     """
 
     assignment: Assignment
     template: Template
     parameters: Arrays
-    part: Literal["threshold", "test"]
+    part: Literal["threshold", "test", "all"]
     thresholds: Annotated[tuple[Probability, ...], Field(min_length=1, max_length=99)]
 
 

@@ -67,7 +67,7 @@ class BaselinePhase:
             ),
             reply=BaselineSums,
             fold=fold,
-            training_only=True,
+            roles=("train",),
         )
         if n_cases == 0:
             return state

@@ -114,5 +114,5 @@ def _giving(parameters: Arrays, digest: str) -> Exchange:
         ),
         reply=LesionMetricKept,
         fold=fold,
-        training_only=True,
+        roles=("train",),
     )

@@ -43,7 +43,7 @@ class MiningPhase:
             ),
             reply=MiningReply,
             fold=fold,
-            training_only=True,
+            roles=("train",),
             quorum=0,
         )
         return state

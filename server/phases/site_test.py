@@ -10,7 +10,7 @@ from pathlib import Path
 from common.metrics.threshold_choice import ThresholdSums
 from common.wire.messages import ThresholdReply, ThresholdRequest
 from server.events import EventLog
-from server.phases.threshold import selected_model, sums_of
+from server.phases.threshold import model_threshold, selected_model, sums_of
 from server.rounds.exchange import Exchange
 from server.run_state import RunState
 
@@ -41,8 +41,7 @@ class SiteTestPhase:
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state as it was; the figures are in the event `site-test`."""
         model = selected_model(self._model_file, state)
-        choice = state.threshold_choice
-        thresholds = (model.threshold if choice is None else choice.threshold,)
+        thresholds = (model_threshold(model, state),)
         sums: dict[str, ThresholdSums] = {}
 
         def fold(site: str, reply: ThresholdReply) -> Mapping[str, object]:
@@ -59,7 +58,7 @@ class SiteTestPhase:
             ),
             reply=ThresholdReply,
             fold=fold,
-            training_only=True,
+            roles=("train",),
             quorum=0,
         )
         total = functools.reduce(

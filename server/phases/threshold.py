@@ -64,7 +64,7 @@ class ThresholdPhase:
             ),
             reply=ThresholdReply,
             fold=fold,
-            training_only=True,
+            roles=("train",),
         )
         total = functools.reduce(
             operator.add, [sums[site] for site in sorted(sums)], ThresholdSums.none()
@@ -92,6 +92,15 @@ def selected_model(model_file: Path, state: RunState) -> Model:
             f"{model.round_index}. Was the file replaced? Start the run anew in another folder."
         )
     return model
+
+
+def model_threshold(model: Model, state: RunState) -> float:
+    """The threshold at which the model is judged: the one just chosen, else the model's own.
+
+    The model file takes the choice in only when all phases are over.
+    """
+    choice = state.threshold_choice
+    return model.threshold if choice is None else choice.threshold
 
 
 def sums_of(site: str, reply: ThresholdReply, thresholds: tuple[float, ...]) -> ThresholdSums:

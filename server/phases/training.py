@@ -8,10 +8,11 @@ from pathlib import Path
 
 from common.learning.model import initial_parameters
 from common.recipe import Recipe
-from common.wire.messages import SiteUpdate, Stage, TrainRequest
+from common.wire.messages import Assignment, SiteUpdate, Stage, TrainRequest
 from server.aggregation.federated_averaging import moved, norm, weight_of
 from server.aggregation.registry import AGGREGATIONS
 from server.phases.lesion_metric import given_again
+from server.phases.step_budget import step_seconds_after, steps_within
 from server.rounds.exchange import Exchange
 from server.run_state import RunState
 
@@ -24,6 +25,9 @@ class TrainingPhase:
     lesion_metric_file  where the lesion metric's network is, with that loss. It goes out again once
                         a run is resumed, and after each round in which a site did not train: one
                         that was absent when it first went out, or has lost it, can come back.
+
+    With `federation.step_budget` a slow site is asked for fewer steps (phases/step_budget.py), and
+    its update counts by their share of the recipe's (chosen).
     """
 
     def __init__(
@@ -75,13 +79,16 @@ class TrainingPhase:
         file, digest = self._metric_file, state.lesion_metric
         if not self._all_have_trained and file is not None and digest is not None:
             yield given_again(file, digest)
-        trained: set[str] = set()
+        trained: dict[str, float] = {}
+        asked: dict[str, int] = {}
         aggregate = AGGREGATIONS[self._recipe.federation.aggregation](state.parameters)
         weighting = self._recipe.federation.weighting
+        all_steps = self._recipe.optimizer.steps
 
         def fold(site: str, update: SiteUpdate) -> Mapping[str, object]:
-            aggregate.add(site, update.change, weight_of(update, weighting))
-            trained.add(site)
+            share = asked.get(site, all_steps) / all_steps
+            aggregate.add(site, update.change, share * weight_of(update, weighting))
+            trained[site] = update.wall_s
             facts = {
                 field.name: getattr(update, field.name)
                 for field in dataclasses.fields(update)
@@ -89,17 +96,25 @@ class TrainingPhase:
             }
             return facts | {"change_norm": norm(update.change)}
 
-        yield Exchange(
-            request=lambda assignment: TrainRequest(
+        def request(assignment: Assignment) -> TrainRequest:
+            site = assignment.site
+            asked[site] = steps_within(state.step_seconds.get(site), self._recipe)
+            return TrainRequest(
                 assignment=assignment,
                 template=state.template,
                 parameters=state.parameters,
                 stage=self._stage,
                 lesion_metric=state.lesion_metric,
-            ),
+                steps=None if asked[site] == all_steps else asked[site],
+            )
+
+        yield Exchange(
+            request=request,
             reply=SiteUpdate,
             fold=fold,
-            training_only=True,
+            roles=("train",),
         )
         self._all_have_trained = len(trained) == self._n_sites
-        return dataclasses.replace(state, parameters=moved(state.parameters, aggregate.result()))
+        shown = step_seconds_after(state.step_seconds, asked, trained, self._recipe)
+        parameters = moved(state.parameters, aggregate.result())
+        return dataclasses.replace(state, parameters=parameters, step_seconds=shown)

@@ -67,9 +67,17 @@ class RunStarted(Event):
 
 
 class RunResumed(Event):
-    """The run was cut off and went on from its checkpoint."""
+    """The run was cut off and went on from its checkpoint.
+
+    phase, round     the last round that counts; rounds after it are held again. Older runs do not
+                     tell
+    training_round   training rounds that count, in the whole run
+    """
 
     event: Literal["run-resumed"]
+    phase: str | None = None
+    round: int = 0
+    training_round: int = 0
 
 
 class SiteDescribed(Event):
@@ -456,6 +464,8 @@ def _add(record: RunRecord, event: Known) -> None:
         case RunResumed():
             record.n_resumed += 1
             record.finished = None
+            if event.phase is not None:
+                _drop_what_is_held_again(record, event.phase, event)
         case SiteDescribed():
             record.descriptions[event.site] = event
         case SiteSplit():
@@ -491,6 +501,20 @@ def _add(record: RunRecord, event: Known) -> None:
                 f"run {event.run!r} starts in the events of run {record.started.run!r}. "
                 "One folder holds one run: give each its own --out."
             )
+
+
+def _drop_what_is_held_again(record: RunRecord, phase: str, resumed: RunResumed) -> None:
+    """Takes off what was heard of rounds that the checkpoint does not hold: they do not count."""
+    keys = list(record.rounds)
+    n_kept = 0
+    if (phase, resumed.round) in record.rounds:
+        n_kept = keys.index((phase, resumed.round)) + 1
+    elif phase:  # none of the phase's rounds counts
+        n_kept = next((i for i, key in enumerate(keys) if key[0] == phase), len(keys))
+    for key in keys[n_kept:]:
+        del record.rounds[key]
+    for judged in [key for key in record.evaluations if key[2] > resumed.training_round]:
+        del record.evaluations[judged]
 
 
 def _round(record: RunRecord, event: Reply | SiteFailed | RoundFinished) -> Round:

@@ -1,11 +1,12 @@
-"""One message to each site and one back: push, pull, deadline, quorum."""
+"""One message to each site and one back: push, pull, deadline, retry, quorum."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from flwr.app import Message
@@ -14,20 +15,32 @@ from flwr.serverapp import Grid
 from common.errors import QuorumNotMet, WireError
 from common.recipe import Recipe
 from common.wire.code_digest import code_digest
-from common.wire.codec import pack, unpack
-from common.wire.flower_record import from_record, to_record
+from common.wire.codec import pack
+from common.wire.flower_record import to_record
 from common.wire.messages import Assignment, Request, SiteFailure
-from server.events import EventLog
-from server.rounds.roster import gather, quorum_of
-from server.run_folder import Consortium
+from server.events import EventLog, Place
+from server.rounds.letter import (
+    ABSENT,
+    LATE,
+    MAY_HEAL,
+    UNDELIVERED,
+    Fold,
+    Letter,
+    fold_answer,
+    is_gone,
+    new_exchange_id,
+)
+from server.rounds.patient_grid import PatientGrid
+from server.rounds.roster import Roster, gather, quorum_of
+from server.rounds.site_book import SiteBook
+from server.rounds.site_states import SiteRecord
+from server.run_folder import Consortium, Role
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1
 MESSAGE_TYPE = "query.lesionfed"
 """One Flower message type for all phases; what is asked is in the message itself."""
-ABSENT = SiteFailure(error="NotThere", code="absent")
-LATE = SiteFailure(error="DeadlinePassed", code="deadline")
 SMALL_REPLY_BYTES = 1 << 20
 """What a reply may weigh beyond twice what was sent to the site."""
 
@@ -36,31 +49,43 @@ SMALL_REPLY_BYTES = 1 << 20
 class Exchange:
     """What a phase wants from the sites.
 
-    request         the message for one site, from its assignment
-    reply           the class of the answer
-    fold            takes one site's answer in and returns facts for the event log; raises
-                    UpdateRejected for an answer that would spoil the aggregate
-    training_only   whether sites that only add to the statistics are left out
-    quorum          replies needed where it is not the run's own number: 0 where the run can go on
-                    without any
-    phase           under whose name it is held where that is not the phase that yields it
+    request   the message for one site, from its assignment
+    reply     the class of the answer
+    fold      takes one site's answer in and returns facts for the event log; raises
+              UpdateRejected for an answer that would spoil the aggregate
+    roles     sites with which role are asked
+    quorum    replies needed where it is not the run's own number: 0 where the run can go on
+              without any
+    phase     under whose name it is held where that is not the phase that yields it
     """
 
     request: Callable[[Assignment], Request]
     reply: type[Any]
-    fold: Callable[[str, Any], Mapping[str, object]]
-    training_only: bool = False
+    fold: Fold
+    roles: tuple[Role, ...] = ("train", "statistics")
     quorum: int | None = None
     phase: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Letter:
-    """A message on its way, until its answer is in."""
+@dataclass(slots=True)
+class _Held:
+    """One exchange while it is held.
 
-    site: str
-    limit_bytes: int
-    sent_at: float
+    place      phase and round
+    deadline   when it closes, on the monotonic clock
+    pending    message id -> the letter whose answer is not in
+    again      site -> why it failed, and until when it may come back to be asked again
+    failures   sites that will not answer usefully any more
+    """
+
+    exchange: Exchange
+    place: Place
+    deadline: float
+    pending: dict[str, Letter] = field(default_factory=dict)
+    again: dict[str, tuple[SiteFailure, float]] = field(default_factory=dict)
+    n_asked: Counter[str] = field(default_factory=Counter)
+    answered: list[str] = field(default_factory=list)
+    failures: dict[str, SiteFailure] = field(default_factory=dict)
 
 
 class Correspondence:
@@ -68,129 +93,268 @@ class Correspondence:
 
     grid         Flower's view of the sites
     consortium   who takes part; a site's place in it is its index
+    records      what a checkpoint tells of the sites
+    turn_s       how long one call of the grid may hold up the others; None: where a pull is the
+                 site's work itself (see PatientGrid)
+    look_up      called at every poll; raises where the run is to end
     """
 
     def __init__(
-        self, grid: Grid, *, consortium: Consortium, recipe: Recipe, events: EventLog
+        self,
+        grid: Grid,
+        *,
+        consortium: Consortium,
+        recipe: Recipe,
+        events: EventLog,
+        records: Mapping[str, SiteRecord] | None = None,
+        turn_s: float | None = None,
+        look_up: Callable[[], None] = lambda: None,
     ) -> None:
-        self._grid = grid
+        self._grid = PatientGrid(grid, turn_s=turn_s)
+        self._roster = Roster(self._grid, consortium)
         self._consortium = consortium
         self._recipe = recipe
         self._events = events
+        self._book = SiteBook(records or {}, federation=recipe.federation, events=events)
+        self._hears_late_replies = turn_s is not None
+        self._look_up = look_up
         self._absent: set[str] = set()
+        self._late: dict[str, tuple[str, Letter]] = {}
+        """Site -> the last of its letters whose round has closed, by message id."""
+
+    @property
+    def records(self) -> dict[str, SiteRecord]:
+        """Site -> what the run knows of it, for the checkpoint."""
+        return self._book.records
 
     def hold(self, exchange: Exchange, *, phase: str, round_index: int) -> None:
         """Asks every site, folds each answer as it comes, returns when the round is closed.
 
-        A site that fails, or whose answer cannot be used, is recorded and left out. QuorumNotMet
-        when fewer than the quorum answered usefully by the deadline.
+        A site that fails is asked again while there is time, where that may help. One that fails
+        for good, or whose answer cannot be used, is recorded and left out. QuorumNotMet when fewer
+        than the quorum answered usefully by the deadline. Excluded sites are asked, with a
+        deadline of their own, where without them the quorum is out of reach.
         """
         settings = self._recipe.federation
-        phase = exchange.phase or phase
-        place = {"phase": phase, "round": round_index}
-        sites = [s for s in self._consortium.sites if s.trains or not exchange.training_only]
-        quorum = exchange.quorum
-        if quorum is None:
-            quorum = quorum_of(len(sites), settings.quorum)
-        node_ids = gather(
-            self._grid,
-            sites,
-            quorum=quorum,
-            wait_s=settings.wait_for_sites_s,
-            not_awaited=self._absent,
-        )
-        self._absent = {site.name for site in sites} - set(node_ids)
+        place = Place(phase=exchange.phase or phase, round=round_index)
+        self._hear_late_replies()
+        named = self._roster.taking_part(exchange.roles)
+        excluded = self._book.excluded(named)
+        quorum = self._quorum(exchange, place, n_named=len(named), excluded=excluded)
+        node_ids = self._gather(named, excluded, quorum, place)
+        sites = [site for site in named if site in node_ids or site not in excluded]
         self._events.record("round-started", **place, sites=sorted(node_ids))
 
         started = time.monotonic()
-        failures = {s.name: ABSENT for s in sites if s.name not in node_ids}
-        pending: dict[str, _Letter] = {}
+        held = _Held(exchange, place, started + settings.round_deadline_s)
+        held.failures |= {site: ABSENT for site in sites if site not in node_ids}
         for site, node_id in node_ids.items():
-            request = exchange.request(self._assignment(site, phase, round_index))
-            message_id, letter = self._push(site, node_id, request, round_index)
-            if message_id:
-                pending[message_id] = letter
-            else:  # Flower's way to say that the node has just gone
-                failures[site] = ABSENT
-        n_answered = 0
-        for letter, message in self._answers(pending, started + settings.round_deadline_s):
-            told = _fold(exchange, letter, message)
-            if isinstance(told, SiteFailure):
-                failures[letter.site] = told
-            else:
-                n_answered += 1
-                self._events.record("reply", **place, site=letter.site, **told)
-        failures |= {letter.site: LATE for letter in pending.values()}
-        for site, failure in failures.items():
-            facts = {"site": site, "error": failure.error, "code": failure.code}
-            self._events.record("site-failed", **place, **facts)
-        if n_answered < quorum:
-            raise QuorumNotMet(_too_few(place, n_answered, quorum, failures))
+            self._ask(held, site, node_id)
+        self._until_closed(held)
+        if len(held.answered) < quorum:
+            reserve = [site for site in excluded if site not in node_ids]
+            node_ids |= self._ask_excluded(held, reserve)
+        self._close(held)
+        if exchange.quorum != 0:  # where the run can go on without any, nobody is judged by it
+            for site in node_ids:
+                self._book.judge(site, place, useful=site in held.answered)
+            for site in excluded:
+                if site not in node_ids:
+                    self._book.sat_out(site, place)
+        if len(held.answered) < quorum:
+            raise QuorumNotMet(_too_few(place, len(held.answered), quorum, held.failures))
         wall_s = round(time.monotonic() - started, 3)
-        self._events.record("round-finished", **place, wall_s=wall_s, n_replies=n_answered)
+        n_replies = len(held.answered)
+        self._events.record("round-finished", **place, wall_s=wall_s, n_replies=n_replies)
 
-    def _assignment(self, site: str, phase: str, round_index: int) -> Assignment:
-        training = [s.name for s in self._consortium.sites if s.trains]
-        others = [s.name for s in self._consortium.sites if not s.trains]
-        return Assignment(
-            run=self._consortium.run,
-            phase=phase,
-            round_index=round_index,
-            recipe=self._recipe.canonical_json(),
-            code_digest=code_digest(),
-            site=site,
-            site_index=[*training, *others].index(site),
-            n_sites=len(training),
+    def _quorum(
+        self, exchange: Exchange, place: Place, *, n_named: int, excluded: list[str]
+    ) -> int:
+        """Replies needed; QuorumNotMet where sites were taken out until too few are left."""
+        if exchange.quorum is not None:
+            return exchange.quorum
+        states = self._roster.states(exchange.roles)
+        wanted = self._recipe.federation.quorum
+        n_sites = n_named if wanted is None else len(states)
+        quorum = quorum_of(n_sites, wanted, n_excluded=len(excluded))
+        if n_named < quorum:
+            out = [f"{site} ({state})" for site, state in states.items() if state != "active"]
+            out += [f"{site} (excluded)" for site in excluded]
+            raise QuorumNotMet(
+                f"round {place['round']} of {place['phase']}: {n_named} sites take part and "
+                f"{quorum} are needed. Left out: {', '.join(out) or 'nobody'}. Let one in again "
+                "with `lesionfed sites restore`, or start a run with a lower federation.quorum."
+            )
+        return quorum
+
+    def _gather(
+        self, named: list[str], excluded: list[str], quorum: int, place: Place
+    ) -> dict[str, int]:
+        """Node ids of those to be asked: excluded sites too where the others are too few."""
+        sites = [site for site in named if site not in excluded]
+        if len(sites) < quorum:
+            sites = named
+        node_ids = gather(
+            self._roster,
+            sites,
+            reserve=[site for site in named if site not in sites],
+            quorum=quorum,
+            wait_s=self._recipe.federation.wait_for_sites_s,
+            not_awaited=self._absent,
+            told=lambda facts: self._events.record("waiting", **place, **facts),
+            look_up=self._look_up,
         )
+        self._absent = {site for site in sites if site not in node_ids}
+        for site in sites:
+            self._book.note(site, "seen" if site in node_ids else "gone", place)
+        for site in excluded:
+            if site in node_ids:
+                self._book.let_in(site, place)
+        return node_ids
 
-    def _push(
-        self, site: str, node_id: int, request: Request, round_index: int
-    ) -> tuple[str, _Letter]:
+    def _ask_excluded(self, held: _Held, excluded: list[str]) -> dict[str, int]:
+        """Node ids of those excluded sites that are there, once they were asked after all."""
+        if not excluded:
+            return {}
+        now = time.monotonic()
+        until = now + self._recipe.federation.round_deadline_s
+        there = self._roster.online(excluded, until=until)
+        if there:
+            held.deadline = until
+        for site, node_id in there.items():
+            self._book.let_in(site, held.place)
+            self._ask(held, site, node_id)
+        self._until_closed(held)
+        return there
+
+    def _ask(self, held: _Held, site: str, node_id: int) -> None:
+        """Sends the site its request, with what is left of the deadline as its time to live."""
+        exchange_id = new_exchange_id()
+        request = held.exchange.request(self._assignment(site, held.place, exchange_id))
         packed = pack(request)
         message = Message(
             to_record(packed),
             node_id,
             MESSAGE_TYPE,
-            ttl=self._recipe.federation.round_deadline_s,
-            group_id=str(round_index),
+            ttl=max(1.0, held.deadline - time.monotonic()),
+            group_id=str(held.place["round"]),
         )
-        [message_id] = self._grid.push_messages([message])
+        held.n_asked[site] += 1
+        sent_at = time.monotonic()
+        message_id = self._grid.send(message, until=held.deadline)
+        if message_id is None:
+            self._failed(held, site, UNDELIVERED)
+            return
         limit_bytes = 2 * packed.size_bytes + SMALL_REPLY_BYTES
-        return message_id, _Letter(site, limit_bytes, time.monotonic())
+        held.pending[message_id] = Letter(site, exchange_id, limit_bytes, sent_at, held.place)
+        self._book.note(site, "asked", held.place)
 
-    def _answers(
-        self, pending: dict[str, _Letter], deadline: float
-    ) -> Iterator[tuple[_Letter, Message]]:
-        """Each answer as it comes, one in memory at a time; taken out of `pending`."""
-        while pending and time.monotonic() < deadline:
-            n_before = len(pending)
-            for message_id in list(pending):
-                for message in self._grid.pull_messages([message_id]):
-                    yield pending.pop(message_id), message
-            if len(pending) == n_before:
+    def _until_closed(self, held: _Held) -> None:
+        while (held.pending or held.again) and time.monotonic() < held.deadline:
+            n_before = len(held.pending)
+            for message_id in list(held.pending):
+                self._look_up()
+                self._take_in(held, message_id)
+            self._ask_again(held)
+            self._hear_late_replies()
+            if held.again or (held.pending and len(held.pending) == n_before):
                 time.sleep(POLL_S)
 
+    def _take_in(self, held: _Held, message_id: str) -> None:
+        """Folds the answer to one message in, if it is there."""
+        letter, exchange = held.pending[message_id], held.exchange
+        site = letter.site
+        try:
+            message = self._grid.fetch(message_id, until=held.deadline)
+        except WireError as error:
+            del held.pending[message_id]
+            self._failed(held, site, SiteFailure(error=type(error).__name__, code=error.code))
+            return
+        if message is None:
+            return
+        del held.pending[message_id]
+        told = fold_answer(letter, message, reply=exchange.reply, fold=exchange.fold)
+        if isinstance(told, SiteFailure):
+            self._failed(held, site, told)
+            return
+        held.answered.append(site)
+        self._events.record("reply", **held.place, site=site, **told)
+        self._book.note(site, "answered", held.place)
 
-def _fold(exchange: Exchange, letter: _Letter, message: Message) -> dict[str, object] | SiteFailure:
-    """Facts for the event log once the answer is folded in, or why it could not be."""
-    if message.has_error():
-        log.warning("site %s: Flower says %s", letter.site, message.error)
-        return SiteFailure(error="FlowerError", code=f"flower-{message.error.code}")
-    try:
-        packed = from_record(message.content, limit_bytes=letter.limit_bytes)
-        reply = unpack(packed, (exchange.reply, SiteFailure))
-        if isinstance(reply, SiteFailure):
-            return reply
-        facts = exchange.fold(letter.site, reply)
-    except WireError as error:
-        log.warning("site %s: answer left out: %s", letter.site, error)
-        return SiteFailure(error=type(error).__name__, code=error.code)
-    wall_s = round(time.monotonic() - letter.sent_at, 3)
-    return {"wall_s": wall_s, "size_bytes": packed.size_bytes, "facts": dict(facts)}
+    def _failed(self, held: _Held, site: str, failure: SiteFailure) -> None:
+        """Puts the site down to be asked again, or as failed for good."""
+        self._book.note(site, "gone" if is_gone(failure) else "failed", held.place)
+        settings, now = self._recipe.federation, time.monotonic()
+        if failure.code in MAY_HEAL and held.n_asked[site] <= settings.retries:
+            held.again[site] = (failure, now + settings.wait_for_sites_s)
+        else:
+            held.failures[site] = failure
+
+    def _ask_again(self, held: _Held) -> None:
+        """Asks those that failed once more, as soon as they are there."""
+        if not held.again:
+            return
+        self._look_up()
+        there = self._roster.online(list(held.again), until=held.deadline)
+        for site, (failure, until) in list(held.again.items()):
+            if site in there:
+                del held.again[site]
+                self._book.note(site, "seen", held.place)
+                self._events.record("retry", **held.place, site=site, code=failure.code)
+                self._ask(held, site, there[site])
+            elif time.monotonic() >= until:
+                del held.again[site]
+                held.failures[site] = failure
+
+    def _close(self, held: _Held) -> None:
+        """Writes down who did not answer usefully; what is still on its way is late."""
+        held.failures |= {site: failure for site, (failure, _) in held.again.items()}
+        for message_id, letter in held.pending.items():
+            held.failures[letter.site] = LATE
+            self._book.note(letter.site, "overdue", held.place)
+            earlier = self._late.pop(letter.site, None)
+            if earlier is not None:
+                self._grid.forget(earlier[0])
+            if self._hears_late_replies:
+                self._late[letter.site] = (message_id, letter)
+        for site, failure in held.failures.items():
+            facts = {"site": site, "error": failure.error, "code": failure.code}
+            self._events.record("site-failed", **held.place, **facts)
+
+    def _hear_late_replies(self) -> None:
+        """Records and refuses answers to closed rounds: their aggregate is made."""
+        for site, (message_id, letter) in list(self._late.items()):
+            try:
+                message = self._grid.fetch(message_id, until=time.monotonic() + POLL_S)
+            except WireError:
+                del self._late[site]
+                continue
+            if message is None:
+                continue
+            del self._late[site]
+            if not message.has_error():  # Flower's word that it has expired is no answer
+                self._events.record("late-reply", **letter.place, site=site)
+                if self._book.records[site].state == "late":
+                    self._book.note(site, "answered", letter.place)
+
+    def _assignment(self, site: str, place: Place, exchange_id: str) -> Assignment:
+        training = [s.name for s in self._consortium.sites if s.trains]
+        others = [s.name for s in self._consortium.sites if not s.trains]
+        return Assignment(
+            run=self._consortium.run,
+            phase=place["phase"],
+            round_index=place["round"],
+            recipe=self._recipe.canonical_json(),
+            code_digest=code_digest(),
+            site=site,
+            site_index=[*training, *others].index(site),
+            n_sites=len(training),
+            exchange_id=exchange_id,
+        )
 
 
 def _too_few(
-    place: Mapping[str, object], n_answered: int, quorum: int, failures: Mapping[str, SiteFailure]
+    place: Place, n_answered: int, quorum: int, failures: Mapping[str, SiteFailure]
 ) -> str:
     reasons = "; ".join(f"{site}: {f.error} ({f.code})" for site, f in sorted(failures.items()))
     return (

@@ -4,58 +4,130 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
     load_pem_public_key,
 )
-from flwr.serverapp import Grid
 
 from common.errors import ConfigError, QuorumNotMet
-from server.run_folder import EnrolledSite
+from server.members import State, read_members
+from server.rounds.patient_grid import PatientGrid
+from server.run_folder import Consortium, Role
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5
+LOOK_S = 1.0
+"""How long the SuperLink has at least to say who is there."""
+
+Told = Callable[[dict[str, object]], None]
+"""Takes what is waited for: `for`, `until`, `have`, `need`."""
 
 
-def quorum_of(n_sites: int, wanted: int | None) -> int:
-    """Sites whose replies a round needs: as the recipe says, else all of up to three, else 2/3."""
+def quorum_of(n_sites: int, wanted: int | None, *, n_excluded: int = 0) -> int:
+    """Sites whose replies a round needs: as the recipe says, else all of up to three, else 2/3.
+
+    n_excluded   of the sites; where the recipe names no number, the rule is for the others
+    """
     if wanted is None:
-        return n_sites if n_sites <= 3 else -(-2 * n_sites // 3)
+        n = max(1, n_sites - n_excluded)
+        return n if n <= 3 else -(-2 * n // 3)
     if wanted > n_sites:
         raise ConfigError(f"federation.quorum: want at most the {n_sites} sites, got {wanted}")
     return wanted
 
 
+class Roster:
+    """The sites of a consortium as they stand now.
+
+    Where the consortium has a members_file it is read at every question: a site that was enrolled,
+    suspended or removed since counts from then on.
+    """
+
+    def __init__(self, grid: PatientGrid, consortium: Consortium) -> None:
+        self._grid = grid
+        self._consortium = consortium
+
+    def taking_part(self, roles: Collection[Role]) -> list[str]:
+        """Sites with one of these roles, whether there or not; not those suspended or removed."""
+        return [name for name, state in self.states(roles).items() if state == "active"]
+
+    def states(self, roles: Collection[Role]) -> dict[str, State]:
+        """Site -> its state, for those with one of these roles; active where it may still enrol."""
+        named = [site.name for site in self._consortium.sites if site.role in roles]
+        if self._consortium.members_file is None:
+            return dict.fromkeys(named, "active")
+        members = read_members(self._consortium.members_file)
+        entries = {name: members.of(name) for name in named}
+        return {name: "active" if entry is None else entry.state for name, entry in entries.items()}
+
+    def online(self, sites: Collection[str], *, until: float) -> dict[str, int]:
+        """Site -> Flower's node id, for those of `sites` that are there.
+
+        A site is known by its registered public key, never by what it says of itself.
+        """
+        keys = {name: key for name, key in self._keys().items() if name in sites}
+        nodes = self._grid.nodes(until=until)
+        there = {_registered_key(node.public_key): node.node_id for node in nodes}
+        return {name: there[key] for name, key in keys.items() if key in there}
+
+    def _keys(self) -> dict[str, str]:
+        if self._consortium.members_file is not None:
+            keys = read_members(self._consortium.members_file).active_keys()
+        else:
+            keys = {s.name: s.public_key for s in self._consortium.sites if s.public_key}
+        return {name: _without_comment(key) for name, key in keys.items()}
+
+
 def gather(
-    grid: Grid,
-    sites: Sequence[EnrolledSite],
+    roster: Roster,
+    sites: Sequence[str],
     *,
     quorum: int,
     wait_s: float,
+    reserve: Sequence[str] = (),
     not_awaited: Collection[str] = (),
+    told: Told = lambda facts: None,
+    look_up: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
-    """Site name -> Flower's node id, for every enrolled site that is there.
+    """Site -> Flower's node id, for every one of `sites` that is there.
 
+    reserve       sites that are taken in, those that are there, where without them the quorum is
+                  not there in time
     not_awaited   sites that have kept others waiting before: once the quorum is there, the round
                   begins without them
+    told          called when it becomes another set of sites that is waited for
+    look_up       called before each look; raises where the run is to end
+
     Waits until all are there, at most `wait_s`; then goes on with those present, or raises
-    QuorumNotMet, which names the missing. A site is known by its public key as Flower registered
-    it, never by what the site says of itself.
+    QuorumNotMet, which names the missing.
     """
     deadline = time.monotonic() + wait_s
+    until = datetime.now(UTC) + timedelta(seconds=wait_s)
+    awaited: list[str] = []
     while True:
-        present = _present(grid, sites)
-        missing = [site.name for site in sites if site.name not in present]
+        look_up()
+        until_s = max(deadline, time.monotonic() + LOOK_S)
+        there = roster.online([*sites, *reserve], until=until_s)
+        present = {site: there[site] for site in sites if site in there}
+        missing = [site for site in sites if site not in present]
         enough = len(present) >= quorum and set(missing) <= set(not_awaited)
         if not missing or enough:
             return present
         if time.monotonic() >= deadline:
             break
-        time.sleep(POLL_S)
+        if missing != awaited:
+            awaited = missing
+            have_and_need = {"have": len(present), "need": quorum}
+            told({"for": missing, "until": until.isoformat(timespec="seconds"), **have_and_need})
+        time.sleep(min(POLL_S, wait_s))
+    if len(present) < quorum:
+        present, sites = there, [*sites, *reserve]
+        missing = [site for site in sites if site not in present]
     if len(present) < quorum:
         raise QuorumNotMet(
             f"after {wait_s:g} s {len(present)} of {len(sites)} sites are there and {quorum} are "
@@ -64,12 +136,6 @@ def gather(
         )
     log.warning("going on without %s after %g s", ", ".join(missing), wait_s)
     return present
-
-
-def _present(grid: Grid, sites: Sequence[EnrolledSite]) -> dict[str, int]:
-    names = {_without_comment(site.public_key): site.name for site in sites}
-    online = {_registered_key(node.public_key): node.node_id for node in grid.get_nodes()}
-    return {name: online[key] for key, name in names.items() if key in online}
 
 
 def _registered_key(public_key: bytes) -> str:

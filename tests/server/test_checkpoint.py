@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from common.errors import CheckpointError
 from server.checkpoint import load_checkpoint, save_checkpoint
+from server.rounds.site_states import SiteRecord
 from server.run_state import RunState, Selected
 
 
@@ -89,3 +92,65 @@ def test_a_file_half_written_is_no_checkpoint(tmp_path: Path) -> None:
     loaded = load_checkpoint(tmp_path)
     assert loaded is not None
     assert loaded.round_index == 1
+
+
+def test_who_asks_is_told_which_checkpoints_are_damaged(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, state(1))
+    newest = save_checkpoint(tmp_path, state(2))
+    damaged(newest, "one bit turned")
+    told: list[Path] = []
+    load_checkpoint(tmp_path, on_damaged=told.append)
+    assert told == [newest]
+
+
+def test_a_newest_file_that_the_disk_does_not_give_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tmp_path, state(1))
+    newest = save_checkpoint(tmp_path, state(2))
+    read = Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if path == newest:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    loaded = load_checkpoint(tmp_path)
+    assert loaded is not None
+    assert loaded.round_index == 1
+
+
+def test_a_damaged_file_takes_no_place_of_a_whole_one_and_the_newest_is_kept(
+    tmp_path: Path,
+) -> None:
+    for _ in range(2):
+        good = save_checkpoint(tmp_path, state(1))
+        newest = save_checkpoint(tmp_path, state(2))
+        damaged(newest, "cut off")
+        load_checkpoint(tmp_path)
+    assert {path.name for path in tmp_path.glob("*.damaged")} == {f"{newest.name}.damaged"}
+    save_checkpoint(tmp_path, state(3))
+    assert good.exists()
+
+
+def test_where_all_are_damaged_they_stay_and_the_run_does_not_begin_anew(tmp_path: Path) -> None:
+    damaged(save_checkpoint(tmp_path, state(1)), "cut off")
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match="none of the 1 checkpoints"):
+            load_checkpoint(tmp_path)
+
+
+def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
+    whole = save_checkpoint(tmp_path, state(1))
+    (tmp_path / f".000002-{'0' * 64}.safetensors.abcd.partial").write_bytes(b"half")
+    load_checkpoint(tmp_path)
+    assert list(tmp_path.iterdir()) == [whole]
+
+
+def test_where_every_site_stands_comes_back(tmp_path: Path) -> None:
+    sites = {"lyon": SiteRecord(state="excluded", n_failed=3, sits_out=9)}
+    save_checkpoint(tmp_path, RunState(sites=sites, step_seconds={"lyon": 0.75}))
+    loaded = load_checkpoint(tmp_path)
+    assert loaded is not None
+    assert (loaded.sites, loaded.step_seconds) == (sites, {"lyon": 0.75})

@@ -16,7 +16,7 @@ from flwr.app import Message
 from common.errors import ConfigError, QuorumNotMet, RunFolderError
 from common.imaging.volume import Volume, read_volume, write_volume
 from common.recipe import Recipe, load_recipe
-from common.wire.codec import pack, unpack
+from common.wire.codec import answered_by, pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import SiteUpdate
 from server.checkpoint import load_checkpoint
@@ -364,7 +364,8 @@ class TamperingGrid(InlineGrid):
         packed = from_record(reply.content, limit_bytes=1 << 30)
         if message.metadata.dst_node_id != self._tampered or '"SiteUpdate"' not in packed.header:
             return reply
-        reply.content = to_record(pack(self._change(unpack(packed, SiteUpdate))))
+        changed = self._change(unpack(packed, SiteUpdate))
+        reply.content = to_record(pack(changed, answers=answered_by(packed)))
         return reply
 
 

@@ -25,6 +25,7 @@ ASSIGNMENT = Assignment(
     site="lyon",
     site_index=0,
     n_sites=1,
+    exchange_id="0" * 32,
 )
 
 

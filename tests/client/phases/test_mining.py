@@ -75,6 +75,7 @@ def request(network: nn.Module) -> MiningRequest:
             site="lyon",
             site_index=0,
             n_sites=1,
+            exchange_id="0" * 32,
         ),
         template={},
         parameters=parameters,

@@ -59,6 +59,7 @@ def request(recipe: Recipe, part: Literal["threshold", "test"] = "threshold") ->
             site="lyon",
             site_index=0,
             n_sites=1,
+            exchange_id="0" * 32,
         ),
         template=TEMPLATE,
         parameters=parameters_of(new_network(recipe)),

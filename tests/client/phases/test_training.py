@@ -37,6 +37,7 @@ ASSIGNMENT = Assignment(
     site="lyon",
     site_index=0,
     n_sites=2,
+    exchange_id="0" * 32,
 )
 
 

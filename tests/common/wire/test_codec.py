@@ -32,6 +32,7 @@ ASSIGNMENT = Assignment(
     site="lyon",
     site_index=1,
     n_sites=2,
+    exchange_id="0" * 32,
 )
 
 ARRAYS = st.dictionaries(

@@ -38,6 +38,7 @@ ASSIGNMENT = Assignment(
     site="ghent",
     site_index=0,
     n_sites=2,
+    exchange_id="0" * 32,
 )
 PARAMETERS = {"first.dense_2.bias": np.array([1.5, -2.0], np.float32), "n": np.array(3)}
 TEMPLATE: dict[str, tuple[float, ...]] = {"FLAIR": (0.25, 0.875, 1.25)}
@@ -160,7 +161,7 @@ FACTS = {"n_subjects": 6, "n_cases": 9, "n_lesions": 31, "lesion_volume_ml": 12.
         ("a stage", {"stage": "third"}, "TrainRequest.stage: .* 'whole', 'first' or 'second'"),
         ("a stage", {"stage": None}, "TrainRequest.stage: "),
         ("a stage", {"lesion_metric": "../../etc/passwd"}, "TrainRequest.lesion_metric: .*pattern"),
-        ("a part", {"part": "training"}, "ThresholdRequest.part: .* 'threshold' or 'test'"),
+        ("a part", {"part": "training"}, "ThresholdRequest.part: .* 'threshold', 'test' or 'all'"),
         ("an update", {"estimated_lesion_f1": 1e400}, "SiteUpdate.estimated_lesion_f1: .* finite"),
         ("an update", {"true_lesion_f1": "high"}, "SiteUpdate.true_lesion_f1: .* valid number"),
     ],

@@ -28,6 +28,7 @@ ASSIGNMENT = Assignment(
     site="lyon",
     site_index=0,
     n_sites=1,
+    exchange_id="0" * 32,
 )
 UPDATE = SiteUpdate(
     n_cases=1,
@@ -118,7 +119,7 @@ def test_every_site_gets_the_network_once_and_the_state_its_digest(begun: Held) 
     exchange = next(round_)
     request = exchange.request(ASSIGNMENT)
     assert isinstance(request, LesionMetricRequest)
-    assert exchange.training_only
+    assert exchange.roles == ("train",)
     # the site's own way to the digest: of what came, whatever the run folder's file says beside it
     digest = hashlib.sha256(safetensors.numpy.save(request.parameters)).hexdigest()
     assert exchange.fold("lyon", LesionMetricKept(digest=digest)) == {}

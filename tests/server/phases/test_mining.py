@@ -16,6 +16,7 @@ ASSIGNMENT = Assignment(
     site="lyon",
     site_index=0,
     n_sites=1,
+    exchange_id="0" * 32,
 )
 
 
@@ -28,7 +29,7 @@ def test_the_network_goes_out_counts_come_back_and_the_state_stays() -> None:
     )
     round_ = MiningPhase().round(state)
     exchange = next(round_)
-    assert exchange.training_only
+    assert exchange.roles == ("train",)
     assert exchange.quorum == 0  # who does not answer searches when it trains
     request = exchange.request(ASSIGNMENT)
     assert isinstance(request, MiningRequest)

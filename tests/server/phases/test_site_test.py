@@ -38,6 +38,7 @@ ASSIGNMENT = Assignment(
     site="lyon",
     site_index=0,
     n_sites=1,
+    exchange_id="0" * 32,
 )
 
 
@@ -111,7 +112,7 @@ def test_the_sites_score_their_test_at_the_frozen_threshold(
     request = held.exchange.request(ASSIGNMENT)
     assert isinstance(request, ThresholdRequest)
     assert (request.part, request.thresholds) == ("test", (threshold,))
-    assert held.exchange.training_only
+    assert held.exchange.roles == ("train",)
     assert held.end({"lyon": reply(0.5, 0.5, 1)})["threshold"] == threshold
 
 

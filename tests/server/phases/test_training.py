@@ -20,6 +20,7 @@ ASSIGNMENT = Assignment(
     site="lyon",
     site_index=0,
     n_sites=2,
+    exchange_id="0" * 32,
 )
 
 
@@ -124,4 +125,4 @@ def test_sites_are_told_the_stage_and_which_lesion_metric_judges() -> None:
     assert isinstance(request, TrainRequest)
     assert (request.stage, request.lesion_metric) == ("second", "ab" * 32)
     assert request.template == state.template
-    assert exchange.training_only
+    assert exchange.roles == ("train",)

@@ -1,48 +1,347 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
 
-from common.errors import QuorumNotMet
+from common.errors import QuorumNotMet, RunStopped
 from common.recipe import load_recipe
-from common.wire.messages import SiteStatistics, StatisticsRequest
+from common.wire.codec import exchange_id_in, pack
+from common.wire.flower_record import from_record, to_record
+from common.wire.messages import MiningReply, SiteFailure, StatisticsRequest
 from server.events import EventLog
-from server.inline import InlineGrid
+from server.inline import InlineGrid, inline_key
+from server.members import Member, Members, write_members
 from server.rounds.exchange import Correspondence, Exchange
+from server.rounds.site_states import SiteRecord
 from server.run_folder import Consortium, EnrolledSite
 
+Answer = Callable[[Message], Message | None]
+USEFUL = MiningReply(n_cases=1, n_negatives=2)
 
-def held(folder: Path, *, quorum: int | None, phase: str | None = None) -> list[tuple[str, str]]:
-    """Kind and phase of each event of one exchange with a site that is not there."""
-    events_file = folder / "events.jsonl"
-    correspondence = Correspondence(
-        InlineGrid({}),
-        consortium=Consortium(run="r", sites=(EnrolledSite(name="lyon", public_key="k"),)),
-        recipe=load_recipe("default", overrides=["federation.wait_for_sites_s=0.01"]),
-        events=EventLog(events_file),
-    )
-    exchange = Exchange(
-        request=lambda assignment: StatisticsRequest(assignment=assignment),
-        reply=SiteStatistics,
-        fold=lambda site, reply: {},
-        quorum=quorum,
-        phase=phase,
-    )
-    correspondence.hold(exchange, phase="training", round_index=1)
-    events = [json.loads(line) for line in events_file.read_text("utf-8").splitlines()]
-    return [(event["event"], event["phase"]) for event in events]
+
+def says(reply: MiningReply | SiteFailure, *, to: str | None = None) -> Answer:
+    """A site that replies at once; `to`: as if to another exchange."""
+
+    def answer(message: Message) -> Message:
+        asked = exchange_id_in(from_record(message.content, limit_bytes=1 << 20))
+        return Message(to_record(pack(reply, answers=to or asked)), reply_to=message)
+
+    return answer
+
+
+def fails(code: int) -> Answer:
+    """Flower's word for a site whose message or process was lost."""
+    return lambda message: Message(Error(code, "lost"), reply_to=message)
+
+
+def silent(message: Message) -> None:
+    """Nothing comes."""
+
+
+class Sites(InlineGrid):
+    """Sites that answer as told: one answer for each message, the last one again and again."""
+
+    def __init__(self, **answers: Sequence[Answer]) -> None:
+        super().__init__({name: Path("site.toml") for name in answers})
+        self.answers = {name: list(of_site) for name, of_site in answers.items()}
+        self.asked: list[Message] = []
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        sent = list(messages)
+        self.asked += sent
+        return super().push_messages(sent)
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        for message_id in message_ids:
+            message = self._waiting[message_id]
+            of_site = self.answers[self._names[message.metadata.dst_node_id]]
+            reply = of_site[0](message)
+            if reply is not None:
+                del self._waiting[message_id]
+                del of_site[: len(of_site) > 1]
+                yield reply
+
+
+class Run:
+    """A run whose exchanges are held one after another, with what it wrote down."""
+
+    def __init__(
+        self,
+        folder: Path,
+        grid: Sites,
+        *overrides: str,
+        turn_s: float | None = None,
+        records: Mapping[str, SiteRecord] | None = None,
+        members_file: Path | None = None,
+    ) -> None:
+        self.events_file = folder / "events.jsonl"
+        self.stop: Callable[[], None] = lambda: None
+        names = list(grid.answers)
+        sites = tuple(EnrolledSite(name=name, public_key=inline_key(name)) for name in names)
+        settings = ["federation.wait_for_sites_s=0.2", "federation.round_deadline_s=20"]
+        self.correspondence = Correspondence(
+            grid,
+            consortium=Consortium(run="r", sites=sites, members_file=members_file),
+            recipe=load_recipe("default", overrides=[*settings, *overrides]),
+            events=EventLog(self.events_file),
+            records=records,
+            turn_s=turn_s,
+            look_up=lambda: self.stop(),
+        )
+        self.round_index = 0
+        self.folded: list[str] = []
+
+    def hold(self, *, quorum: int | None = None, phase: str | None = None) -> None:
+        self.round_index += 1
+
+        def fold(site: str, reply: MiningReply) -> dict[str, object]:
+            self.folded.append(site)
+            return {}
+
+        exchange = Exchange(
+            request=lambda assignment: StatisticsRequest(assignment=assignment),
+            reply=MiningReply,
+            fold=fold,
+            roles=("train",),
+            quorum=quorum,
+            phase=phase,
+        )
+        self.correspondence.hold(exchange, phase="training", round_index=self.round_index)
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        lines = self.events_file.read_text("utf-8").splitlines()
+        return [event for line in lines if (event := json.loads(line))["event"] == kind]
+
+    def failures(self) -> list[tuple[int, str, str]]:
+        return [(e["round"], e["site"], e["code"]) for e in self.events("site-failed")]
+
+    def states(self, site: str) -> list[str]:
+        return [e["state"] for e in self.events("site-state") if e["site"] == site]
+
+
+def nobody_there(folder: Path) -> Run:
+    """A run with one site, which is not there."""
+    run = Run(folder, Sites(lyon=[silent]))
+    run.correspondence._grid._grid = InlineGrid({})
+    return run
 
 
 def test_without_a_quorum_of_its_own_an_exchange_needs_the_runs(tmp_path: Path) -> None:
     with pytest.raises(QuorumNotMet):
-        held(tmp_path, quorum=None)
+        nobody_there(tmp_path).hold(quorum=None)
 
 
 @pytest.mark.parametrize(("phase", "told"), [(None, "training"), ("mining", "mining")])
 def test_an_exchange_that_needs_no_reply_ends_without_one_under_its_phases_name(
     tmp_path: Path, phase: str | None, told: str
 ) -> None:
-    kinds = ["round-started", "site-failed", "round-finished"]
-    assert held(tmp_path, quorum=0, phase=phase) == [(kind, told) for kind in kinds]
+    run = nobody_there(tmp_path)
+    run.hold(quorum=0, phase=phase)
+    for kind in ("waiting", "round-started", "site-failed", "round-finished"):
+        assert [event["phase"] for event in run.events(kind)] == [told]
+
+
+def test_a_site_whose_process_was_killed_is_asked_again_in_the_same_round(tmp_path: Path) -> None:
+    grid = Sites(lyon=[fails(ErrorCode.CLIENT_APP_CRASHED), says(USEFUL)], bonn=[says(USEFUL)])
+    run = Run(tmp_path, grid)
+    run.hold()
+    assert sorted(run.folded) == ["bonn", "lyon"]
+    assert run.failures() == []
+    [retry] = run.events("retry")
+    assert (retry["site"], retry["round"], retry["code"]) == ("lyon", 1, "flower-8")
+    ids = [exchange_id_in(from_record(m.content, limit_bytes=1 << 20)) for m in grid.asked]
+    assert len(set(ids)) == 3  # each request has its own
+
+
+def test_a_site_is_asked_again_as_often_as_the_recipe_says(tmp_path: Path) -> None:
+    lost = fails(ErrorCode.MESSAGE_UNAVAILABLE)
+    run = Run(tmp_path, Sites(lyon=[lost], bonn=[says(USEFUL)]), "federation.retries=2")
+    with pytest.raises(QuorumNotMet, match=r"lyon: FlowerError \(flower-3\)"):
+        run.hold()
+    assert len(run.events("retry")) == 2
+    assert run.failures() == [(1, "lyon", "flower-3")]
+
+
+def test_what_a_site_says_itself_is_not_asked_for_again(tmp_path: Path) -> None:
+    refused = says(SiteFailure(error="PolicyRefused", code="policy"))
+    run = Run(tmp_path, Sites(lyon=[refused], bonn=[says(USEFUL)]))
+    with pytest.raises(QuorumNotMet, match=r"lyon: PolicyRefused \(policy\)"):
+        run.hold()
+    assert run.events("retry") == []
+
+
+def test_an_answer_to_another_request_is_refused_as_replayed(tmp_path: Path) -> None:
+    run = Run(tmp_path, Sites(lyon=[says(USEFUL, to="0" * 32)], bonn=[says(USEFUL)]))
+    with pytest.raises(QuorumNotMet, match=r"lyon: WireError \(replayed\)"):
+        run.hold()
+    assert run.folded == ["bonn"]
+
+
+@pytest.mark.parametrize("turn_s", [None, 0.2], ids=["inline", "network"])
+def test_a_round_closes_at_its_deadline_without_the_late(
+    tmp_path: Path, turn_s: float | None
+) -> None:
+    overrides = ["federation.quorum=1", "federation.round_deadline_s=0.6"]
+    run = Run(tmp_path, Sites(lyon=[silent], bonn=[says(USEFUL)]), *overrides, turn_s=turn_s)
+    started = time.monotonic()
+    run.hold()
+    assert 0.5 < time.monotonic() - started < 5
+    assert run.failures() == [(1, "lyon", "deadline")]
+    assert run.states("lyon") == ["online", "training", "late"]
+
+
+def test_a_round_closes_at_its_deadline_also_while_a_pull_hangs(tmp_path: Path) -> None:
+    def hangs(message: Message) -> None:
+        time.sleep(4)
+
+    overrides = ["federation.quorum=1", "federation.round_deadline_s=1"]
+    run = Run(tmp_path, Sites(lyon=[hangs], bonn=[says(USEFUL)]), *overrides, turn_s=0.2)
+    started = time.monotonic()
+    run.hold()
+    assert time.monotonic() - started < 3
+    assert (run.folded, run.failures()) == (["bonn"], [(1, "lyon", "deadline")])
+
+
+def test_a_message_lives_as_long_as_its_round(tmp_path: Path) -> None:
+    grid = Sites(lyon=[says(USEFUL)])
+    Run(tmp_path, grid, "federation.round_deadline_s=40").hold()
+    assert 39 < grid.asked[0].metadata.ttl <= 40
+
+
+def test_a_late_reply_is_written_down_in_a_later_round_and_not_folded_in(tmp_path: Path) -> None:
+    began = time.monotonic()
+
+    def slow(message: Message) -> Message | None:
+        return says(USEFUL)(message) if time.monotonic() - began > 1 else None
+
+    overrides = ["federation.quorum=1", "federation.round_deadline_s=0.5"]
+    run = Run(tmp_path, Sites(lyon=[slow], bonn=[says(USEFUL)]), *overrides, turn_s=0.2)
+    run.hold()
+    time.sleep(1)
+    run.hold()
+    [late] = run.events("late-reply")
+    assert (late["site"], late["phase"], late["round"]) == ("lyon", "training", 1)
+    assert run.folded.count("lyon") == 1  # the second round's
+    assert run.states("lyon")[2:4] == ["late", "rejoined"]
+
+
+def test_a_site_that_fails_three_rounds_is_left_out_of_the_next_two_and_told_so(
+    tmp_path: Path,
+) -> None:
+    refused = says(SiteFailure(error="SiteDataError", code="no-lesions"))
+    grid = Sites(lyon=[refused], bonn=[says(USEFUL)])
+    run = Run(tmp_path, grid, "federation.quorum=1", "federation.exclude_rounds=2")
+    for _ in range(6):
+        run.hold()
+    assert [number for number, _, _ in run.failures()] == [1, 2, 3, 6]
+    assert [e["round"] for e in run.events("site-state") if e["state"] == "excluded"] == [3, 6]
+    assert run.correspondence.records["lyon"] == SiteRecord(
+        state="excluded", n_failed=4, sits_out=2
+    )
+
+
+OUT = {"bonn": SiteRecord(state="excluded", n_failed=3, sits_out=9)}
+
+
+def test_an_excluded_site_is_asked_where_the_others_are_too_few_to_begin(tmp_path: Path) -> None:
+    grid = Sites(lyon=[says(USEFUL)], bonn=[says(USEFUL)], ghent=[silent])
+    grid._names = {id_: name for id_, name in grid._names.items() if name != "ghent"}  # away
+    run = Run(tmp_path, grid, records=OUT)
+    run.hold()  # of lyon and ghent two are needed
+    assert sorted(run.folded) == ["bonn", "lyon"]
+    assert run.correspondence.records["bonn"] == SiteRecord(state="online")
+
+
+@pytest.mark.parametrize(
+    "ghent", [says(SiteFailure(error="SiteDataError", code="no-lesions")), silent]
+)
+def test_an_excluded_site_is_asked_where_one_of_the_others_fails(
+    tmp_path: Path, ghent: Answer
+) -> None:
+    grid = Sites(lyon=[says(USEFUL)], bonn=[says(USEFUL)], ghent=[ghent])
+    run = Run(tmp_path, grid, "federation.round_deadline_s=0.4", records=OUT)
+    run.hold()
+    assert sorted(run.folded) == ["bonn", "lyon"]
+
+
+def test_an_excluded_site_that_is_let_in_and_fails_is_excluded_again(tmp_path: Path) -> None:
+    refused = says(SiteFailure(error="SiteDataError", code="no-lesions"))
+    run = Run(tmp_path, Sites(lyon=[refused], bonn=[refused]), records=OUT)
+    with pytest.raises(QuorumNotMet, match="bonn: SiteDataError"):
+        run.hold()
+    assert run.states("bonn") == ["online", "training", "online", "excluded"]
+    assert run.correspondence.records["bonn"].sits_out == 10
+
+
+def test_sites_suspended_below_the_recipes_quorum_are_named_before_anybody_is_asked(
+    tmp_path: Path,
+) -> None:
+    grid = Sites(lyon=[says(USEFUL)], bonn=[says(USEFUL)], ghent=[says(USEFUL)])
+    members = tuple(
+        Member(
+            site=name,
+            public_key=inline_key(name),
+            state="suspended" if name == "ghent" else "active",
+            enrolled="2026-01-01",
+        )
+        for name in grid.answers
+    )
+    file = tmp_path / "members.json"
+    write_members(file, Members(members=members))
+    run = Run(tmp_path, grid, "federation.quorum=3", members_file=file, records=OUT)
+    named = r"2 sites take part and 3 are needed\. Left out: ghent \(suspended\), bonn \(excluded\)"
+    with pytest.raises(QuorumNotMet, match=named):
+        run.hold()
+    assert grid.asked == []
+
+
+def unreadable(message: Message) -> Message:
+    raise ValueError("not an Array")
+
+
+def test_an_answer_that_flower_cannot_inflate_fails_its_site_and_not_the_run(
+    tmp_path: Path,
+) -> None:
+    grid = Sites(lyon=[unreadable], bonn=[says(USEFUL)])
+    run = Run(tmp_path, grid, "federation.quorum=1", turn_s=5)
+    run.hold()
+    assert (run.folded, run.failures()) == (["bonn"], [(1, "lyon", "wire")])
+    assert run.events("retry") == []
+
+
+def test_a_late_answer_that_flower_cannot_inflate_is_forgotten(tmp_path: Path) -> None:
+    began = time.monotonic()
+
+    def slow(message: Message) -> None:
+        if time.monotonic() - began > 1:
+            raise ValueError("not an Array")
+
+    overrides = ["federation.quorum=1", "federation.round_deadline_s=0.5"]
+    run = Run(tmp_path, Sites(lyon=[slow], bonn=[says(USEFUL)]), *overrides, turn_s=0.2)
+    run.hold()
+    time.sleep(1)
+    run.hold()
+    assert run.events("late-reply") == []
+    assert run.folded == ["bonn", "bonn"]
+
+
+def test_the_run_ends_while_sites_still_work_once_it_is_asked_to(tmp_path: Path) -> None:
+    run = Run(tmp_path, Sites(lyon=[silent]), "federation.round_deadline_s=100", turn_s=0.2)
+
+    def stop() -> None:
+        if run.events("round-started"):
+            raise RunStopped("enough")
+
+    run.events_file.touch()
+    run.stop = stop
+    started = time.monotonic()
+    with pytest.raises(RunStopped, match="enough"):
+        run.hold()
+    assert time.monotonic() - started < 5

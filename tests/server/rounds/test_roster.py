@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flwr.proto.node_pb2 import NodeInfo
 
-from server.inline import InlineGrid
-from server.rounds.roster import gather, quorum_of
-from server.run_folder import EnrolledSite
+from common.errors import QuorumNotMet
+from server.inline import InlineGrid, inline_key
+from server.members import Member, Members, write_members
+from server.rounds.patient_grid import PatientGrid
+from server.rounds.roster import Roster, gather, quorum_of
+from server.run_folder import Consortium, EnrolledSite, Role
+
+TRAIN: tuple[Role, ...] = ("train",)
 
 
 class KeyedGrid(InlineGrid):
@@ -35,8 +44,73 @@ def test_a_site_is_known_by_its_registered_key_whatever_its_comment() -> None:
         ec.generate_private_key(ec.SECP384R1()).public_key() for _ in range(3)
     )
     grid = KeyedGrid({7: second, 8: stranger, 9: first})
-    sites = [enrolled("lyon", first, comment="root@lyon"), enrolled("ghent", second)]
-    assert gather(grid, sites, quorum=2, wait_s=0.1) == {"lyon": 9, "ghent": 7}
+    sites = (enrolled("lyon", first, comment="root@lyon"), enrolled("ghent", second))
+    roster = Roster(PatientGrid(grid, turn_s=None), Consortium(run="r", sites=sites))
+    assert gather(roster, ["lyon", "ghent"], quorum=2, wait_s=0.1) == {"lyon": 9, "ghent": 7}
+
+
+def member(site: str, state: Literal["active", "suspended", "removed"] = "active") -> Member:
+    return Member(site=site, public_key=inline_key(site), state=state, enrolled="2026-01-01")
+
+
+def test_who_is_enrolled_suspended_or_removed_meanwhile_counts_from_the_next_look(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "members.json"
+    names = ("lyon", "ghent", "turin")
+    consortium = Consortium(
+        run="r", sites=tuple(EnrolledSite(name=name) for name in names), members_file=file
+    )
+    grid = InlineGrid({name: tmp_path for name in names})
+    roster = Roster(PatientGrid(grid, turn_s=None), consortium)
+
+    def there() -> set[str]:
+        return set(roster.online(names, until=time.monotonic() + 1))
+
+    assert roster.taking_part(TRAIN) == ["lyon", "ghent", "turin"]  # all may still enrol
+    assert there() == set()
+    write_members(file, Members(members=(member("lyon"), member("ghent"))))
+    assert there() == {"lyon", "ghent"}
+    write_members(file, Members(members=(member("lyon"), member("ghent", "suspended"))))
+    assert there() == {"lyon"}
+    assert roster.taking_part(TRAIN) == ["lyon", "turin"]
+
+
+def test_it_is_told_once_whom_a_round_waits_for_until_when_and_how_many_are_needed(
+    tmp_path: Path,
+) -> None:
+    sites = tuple(EnrolledSite(name=name, public_key=inline_key(name)) for name in ("lyon", "bonn"))
+    grid = PatientGrid(InlineGrid({"lyon": tmp_path}), turn_s=None)
+    roster = Roster(grid, Consortium(run="r", sites=sites))
+    told: list[dict[str, object]] = []
+    gather(roster, ["lyon", "bonn"], quorum=1, wait_s=0.3, told=told.append)
+    [waiting] = told
+    assert (waiting["for"], waiting["have"], waiting["need"]) == (["bonn"], 1, 1)
+    assert datetime.fromisoformat(str(waiting["until"])) > datetime.now(UTC) - timedelta(seconds=5)
+
+
+def test_where_the_recipe_names_no_quorum_excluded_sites_do_not_count_for_it() -> None:
+    assert quorum_of(6, None) == 4  # two thirds of six
+    assert quorum_of(6, None, n_excluded=2) == 3  # two thirds of four, rounded up
+    assert quorum_of(6, 5, n_excluded=2) == 5  # what the recipe says stays
+    assert quorum_of(1, None, n_excluded=1) == 1  # nobody is too few
+
+
+def test_a_reserve_is_taken_in_only_where_the_quorum_is_not_there_without_it(
+    tmp_path: Path,
+) -> None:
+    names = ("lyon", "bonn", "ghent")
+    sites = tuple(EnrolledSite(name=name, public_key=inline_key(name)) for name in names)
+    grid = PatientGrid(InlineGrid({"lyon": tmp_path, "bonn": tmp_path}), turn_s=None)
+    roster = Roster(grid, Consortium(run="r", sites=sites))
+
+    def present(*asked: str, quorum: int) -> set[str]:
+        return set(gather(roster, asked, reserve=["bonn"], quorum=quorum, wait_s=0.1))
+
+    assert present("lyon", "ghent", quorum=1) == {"lyon"}
+    assert present("lyon", "ghent", quorum=2) == {"lyon", "bonn"}
+    with pytest.raises(QuorumNotMet, match=r"2 of 3 sites are there and 3 are.*Missing: ghent\."):
+        present("lyon", "ghent", quorum=3)
 
 
 @pytest.mark.parametrize(
