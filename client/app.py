@@ -10,10 +10,12 @@ from flwr.clientapp import ClientApp
 
 from client.failure import failure_of
 from client.handle import handle
+from client.role import require_role
 from client.site import read_site
-from common.errors import CodeMismatch, ConfigError
+from client.site_folder import SiteFolder
+from common.errors import CodeMismatch, ConfigError, PolicyRefused, WireError
 from common.wire.code_digest import code_digest
-from common.wire.codec import Packed, code_digest_in, pack, unpack
+from common.wire.codec import Packed, code_digest_in, exchange_id_in, pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import Reply, Request
 
@@ -29,10 +31,11 @@ def answer(message: Message, context: Context) -> Message:
 
     Nothing is raised on: Flower would send the error's text along.
     """
+    asked = _exchange_of(message)
     try:
-        packed = pack(_reply(message, context))
+        packed = pack(_reply(message, context), answers=asked)
     except Exception as error:
-        packed = pack(failure_of(error))
+        packed = pack(failure_of(error), answers=asked)
     return Message(to_record(packed), reply_to=message)
 
 
@@ -40,10 +43,34 @@ def _reply(message: Message, context: Context) -> Reply:
     place = context.node_config.get("site")
     if not isinstance(place, str):
         raise ConfigError("the SuperNode's node-config should say site = the path of site.toml")
+    folder = SiteFolder(Path(place).parent)
+    require_not_paused(folder)
     site = read_site(Path(place))
     packed = from_record(message.content, limit_bytes=LIMIT_BYTES)
     require_same_code(packed)
-    return handle(unpack(packed, get_args(Request)), site)
+    request = unpack(packed, get_args(Request))
+    require_role(request, folder)
+    return handle(request, site)
+
+
+def _exchange_of(message: Message) -> str | None:
+    """The exchange id that the reply carries back; None where the message cannot be read."""
+    try:
+        return exchange_id_in(from_record(message.content, limit_bytes=LIMIT_BYTES))
+    except WireError:  # whatever reads the whole message says so
+        return None
+
+
+def require_not_paused(folder: SiteFolder) -> None:
+    """Nothing, or PolicyRefused while the hospital takes no work (`paused`), or for good (`left`).
+
+    The node stays connected and says so for each request: work that has begun is finished, no
+    request is lost between a look at the file and the node's end, and the coordinator reads the
+    reason instead of a site that is gone. A node that is stopped could do none of the three.
+    """
+    for file, code in ((folder.left_file, "left"), (folder.paused_file, "paused")):
+        if file.exists():
+            raise PolicyRefused(f"{file}: this site takes no work while it is there", code=code)
 
 
 def require_same_code(packed: Packed) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import assert_never
 
 from client.failure import failure_of
+from client.node.answered import Answered
 from client.phases.baseline import sum_baseline
 from client.phases.lesion_metric import keep_lesion_metric
 from client.phases.mining import mine
@@ -31,7 +32,7 @@ from common.wire.messages import (
 def handle(request: Request, site: Site) -> Reply:
     """The site's answer; a SiteFailure, which holds no text, where something is wrong."""
     try:
-        recipe = _recipe_of(request.assignment)
+        recipe = _admitted(request.assignment, site)
         match request:
             case StatisticsRequest():
                 return describe_site(recipe, site)
@@ -48,6 +49,20 @@ def handle(request: Request, site: Site) -> Reply:
         assert_never(request)
     except Exception as error:
         return failure_of(error)
+
+
+def _admitted(assignment: Assignment, site: Site) -> Recipe:
+    """The recipe of a request that is for this site, is new to it, and that its hospital allows."""
+    if assignment.site != site.name:
+        raise WireError(
+            f"the request is for {assignment.site!r}, and this site is {site.name!r}. Compare the "
+            "name in site.toml with the one that the coordinator enrolled.",
+            code="wrong-site",
+        )
+    Answered(site.work / "answered").begin(assignment.run, assignment.exchange_id)
+    recipe = _recipe_of(assignment)
+    site.policy.require_approved(recipe.sha256())
+    return recipe
 
 
 def _recipe_of(assignment: Assignment) -> Recipe:

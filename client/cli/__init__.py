@@ -7,8 +7,14 @@ from collections.abc import Sequence
 import typer
 
 from client.cli.check import check
+from client.cli.init import init
+from client.cli.join import join
+from client.cli.leave import leave
+from client.cli.pause import pause, unpause
+from client.cli.preflight import preflight
 from client.cli.prepare import prepare
-from common.cli.run import run
+from client.cli.run import run
+from common.cli.run import run as run_command_line
 
 
 def build_parser() -> typer.Typer:
@@ -22,6 +28,13 @@ def build_parser() -> typer.Typer:
     app.callback()(_hospital)
     app.command()(check)
     app.command()(prepare)
+    app.command()(preflight)
+    app.command()(init)
+    app.command()(join)
+    app.command()(run)
+    app.command()(pause)
+    app.command()(unpause)
+    app.command()(leave)
     return app
 
 
@@ -31,4 +44,4 @@ def _hospital() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, 1 (failed), 2 (usage)."""
-    return run(build_parser(), argv, name="lesionfed-site")
+    return run_command_line(build_parser(), argv, name="lesionfed-site")

@@ -12,9 +12,11 @@ from flwr.supercore.task_identity import TaskIdentity
 from client.app import app
 from common.recipe import load_recipe
 from common.wire.code_digest import code_digest
-from common.wire.codec import Packed, pack, unpack
+from common.wire.codec import Packed, answered_by, pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import Assignment, SiteFailure, StatisticsRequest
+
+EXCHANGE_ID = "0123456789abcdef" * 2
 
 
 @pytest.fixture
@@ -49,6 +51,7 @@ def request(**changed: Any) -> Packed:
         "site": "lyon",
         "site_index": 0,
         "n_sites": 1,
+        "exchange_id": EXCHANGE_ID,
     }
     return pack(StatisticsRequest(assignment=Assignment(**fields | changed)))
 
@@ -86,3 +89,19 @@ def test_what_is_not_ours_is_answered_with_a_failure(context: Context, content: 
 def test_a_recipe_that_cannot_be_read_is_answered_with_a_failure(context: Context) -> None:
     failure, _ = ask(context, to_record(request(recipe='{"name": "x"}')))
     assert failure == SiteFailure(error="ConfigError", code="config")
+
+
+def test_a_reply_names_the_request_that_it_answers(context: Context) -> None:
+    TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 1, 1
+    reply = app(Message(to_record(request()), 2, "query.lesionfed"), context)
+    assert answered_by(from_record(reply.content, limit_bytes=10_000)) == EXCHANGE_ID
+
+
+@pytest.mark.parametrize("code", ["paused", "left"])
+def test_a_site_that_takes_no_work_says_so(context: Context, tmp_path: Path, code: str) -> None:
+    (tmp_path / code).touch()
+    failure, _ = ask(context, to_record(request()))
+    assert failure == SiteFailure(error="PolicyRefused", code=code)
+    (tmp_path / code).unlink()
+    failure, _ = ask(context, to_record(request()))
+    assert failure.code == "site-data"

@@ -1,0 +1,55 @@
+"""The process that Flower's SuperNode runs in: `python -m client.node.supernode_process PARENT ...`
+
+Flower's program as it is, with three things around it:
+
+it ends with its parent   `lesionfed-site run` may be killed without a chance to end what it
+                          started: a SuperNode of another parent ends itself within 1 s
+it ends when it is done   after an error in its loop (a torn TLS handshake is enough) Flower leaves
+                          the loop and signs off, but the process stays alive for ever behind its
+                          own runtime port: then the process is ended, and started anew
+no bundle is opened       Flower reads the bundle's run settings here, in memory and without a
+                          bound; a site has no use for them
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+from flwr.supernode import start_client_internal
+from flwr.supernode.cli.flower_supernode import flower_supernode
+
+LOST = 75
+"""Exit code where Flower's loop ended by itself (EX_TEMPFAIL)."""
+
+FORCE_S = 15.0
+"""How long an orphan may take to sign off; Flower forces its own end after 5 s."""
+
+
+def main() -> int:
+    """Runs Flower's program with the arguments after the parent's process id."""
+    parent = int(sys.argv.pop(1))
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if not hasattr(start_client_internal, "get_fused_config_from_fab"):
+        raise RuntimeError("another version of Flower: install the one that LesionFed names")
+    start_client_internal.get_fused_config_from_fab = lambda *_: {}
+    flower_supernode()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(LOST)  # its runtime port's thread would wait for ever
+
+
+def _end_with(parent: int) -> None:
+    """Asks this process to end once it has another parent, and forces it after FORCE_S seconds."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(FORCE_S)
+    os._exit(LOST)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

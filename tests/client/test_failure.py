@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import errno
+import logging
+
+import pytest
+
+from client.failure import failure_of
+from common.errors import LesionFedError, SiteDataError
+from common.imaging.volume import VolumeFault
+from common.wire.codec import pack
+from common.wire.messages import SiteFailure
+
+PATH = "/srv/neurology/bids/sub-Duvalier1961/ses-02/anat"
+
+
+class Site_Data2Error(LesionFedError):  # a name that the wire does not take
+    code = "site-data"
+
+
+def errors() -> list[Exception]:
+    from pathlib import Path
+
+    chained = SiteDataError(f"{PATH}: no mask", code="no-lesions")
+    chained.__cause__ = ValueError(PATH)
+    chained.add_note(PATH)
+    return [
+        chained,
+        VolumeFault(Path(PATH), code="truncated", what="ends early", fix="Copy it again."),
+        OSError(errno.ENOSPC, "No space left on device", PATH),
+        KeyError(PATH),
+        MemoryError(PATH),
+        SiteDataError("left out", code=PATH),
+        Site_Data2Error(PATH),
+    ]
+
+
+@pytest.mark.parametrize("error", errors(), ids=lambda error: type(error).__name__)
+def test_no_path_and_no_subject_is_in_what_is_packed(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        packed = pack(failure_of(error))
+    sent = packed.header + packed.payload.decode("latin-1")
+    for told in (PATH, "Duvalier", "neurology", "sub-", "ses-02", "/"):
+        assert told not in sent
+    assert "Duvalier" in caplog.text or "left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (errors()[0], SiteFailure(error="SiteDataError", code="no-lesions")),
+        (errors()[2], SiteFailure(error="OSError", code="disk")),
+        (errors()[3], SiteFailure(error="InternalError", code="internal")),
+        pytest.param(
+            errors()[5],
+            SiteFailure(error="InternalError", code="internal"),
+            id="a code that is no code",
+        ),
+    ],
+)
+def test_the_coordinator_is_told_the_class_and_the_code(
+    error: Exception, told: SiteFailure
+) -> None:
+    assert failure_of(error) == told

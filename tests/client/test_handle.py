@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client import handle as handle_module
+from client.handle import handle
+from client.policy import Policy
+from client.site import Site
+from common.errors import PolicyRefused, SiteDataError
+from common.recipe import load_recipe
+from common.wire.messages import Assignment, SiteFailure, StatisticsRequest
+
+RECIPE = load_recipe("default")
+OTHER = "0" * 64
+
+
+@pytest.fixture(autouse=True)
+def admitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request that is let in ends with the code `no-cases`."""
+
+    def refuse(*_: object) -> None:
+        raise SiteDataError("let in", code="no-cases")
+
+    monkeypatch.setattr(handle_module, "describe_site", refuse)
+
+
+def code_of(place: Site, **changed: Any) -> str:
+    fields: dict[str, Any] = {
+        "run": "r",
+        "phase": "statistics",
+        "round_index": 1,
+        "recipe": RECIPE.canonical_json(),
+        "code_digest": OTHER,
+        "site": "lyon",
+        "site_index": 0,
+        "n_sites": 1,
+        "exchange_id": "a" * 32,
+    }
+    reply = handle(StatisticsRequest(assignment=Assignment(**fields | changed)), place)
+    assert isinstance(reply, SiteFailure)
+    return reply.code
+
+
+def lyon(folder: Path, *recipes: str) -> Site:
+    return Site(name="lyon", data=folder, work=folder / "work", policy=Policy(recipes=recipes))
+
+
+def test_a_request_for_another_site_is_refused_and_not_remembered(tmp_path: Path) -> None:
+    assert code_of(lyon(tmp_path), site="paris") == "wrong-site"
+    assert code_of(lyon(tmp_path)) == "no-cases"
+
+
+def test_a_request_is_answered_once(tmp_path: Path) -> None:
+    assert code_of(lyon(tmp_path)) == "no-cases"
+    assert code_of(lyon(tmp_path)) == "replayed"
+    assert code_of(lyon(tmp_path), exchange_id="b" * 32) == "no-cases"
+
+
+@pytest.mark.parametrize(
+    ("approved", "code"),
+    [
+        ((), "no-cases"),
+        ((OTHER, RECIPE.sha256()), "no-cases"),
+        ((OTHER,), "recipe-not-approved"),
+    ],
+)
+def test_only_approved_recipes_are_let_in_where_the_hospital_names_some(
+    tmp_path: Path, approved: tuple[str, ...], code: str
+) -> None:
+    assert code_of(lyon(tmp_path, *approved)) == code
+
+
+def test_the_hospital_reads_which_digest_it_has_not_approved() -> None:
+    with pytest.raises(PolicyRefused, match=f"the digest {OTHER}, and .* approves 111111111111"):
+        Policy(recipes=("1" * 64,)).require_approved(OTHER)
+
+
+def test_the_reason_stays_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        code_of(lyon(tmp_path), site="paris")
+    assert "for 'paris', and this site is 'lyon'" in caplog.text
