@@ -9,7 +9,10 @@ from flwr.serverapp import Grid, ServerApp
 
 from common.errors import ConfigError
 from server.conduct import conduct
+from server.notify.notifier import Notifier
+from server.notify.settings import Notify
 from server.run_folder import RunFolder
+from server.status.run_status import quiet_limit_s
 
 RUN_FOLDER_KEY = "run-folder"
 
@@ -19,7 +22,16 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Conducts the run whose folder at the coordinator the run config names."""
-    folder = context.run_config.get(RUN_FOLDER_KEY)
-    if not isinstance(folder, str) or not folder:
+    path = context.run_config.get(RUN_FOLDER_KEY)
+    if not isinstance(path, str) or not path:
         raise ConfigError(f'--run-config should say {RUN_FOLDER_KEY} = "path of a run folder"')
-    conduct(grid, RunFolder(Path(folder)), engine="deployment")
+    folder = RunFolder(Path(path))
+    consortium = folder.consortium()
+    with Notifier(
+        consortium.notify or Notify(),
+        federation=consortium.federation,
+        run=consortium.run,
+        folder=folder.path,
+        stall_s=quiet_limit_s(folder.recipe()),
+    ) as notifier:
+        conduct(grid, folder, engine="deployment", listener=notifier)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from common.cli.named_folders import named_folders
 from common.errors import ConfigError
 from server.cli.beside_resume import refuse_settings_beside_resume
+from server.cli.run_result import run_result, show_result
 
 if TYPE_CHECKING:
     from server.run_folder import RunFolder
@@ -108,9 +109,9 @@ def simulate(
         )
     _conduct(folder, quiet=quiet or as_json, images=images)
     if as_json:
-        print(json.dumps(_result(folder)))
+        print(json.dumps(run_result(folder)))
     else:
-        _show(folder)
+        show_result(folder)
 
 
 def _conduct(folder: RunFolder, *, quiet: bool, images: bool) -> None:
@@ -128,49 +129,3 @@ def _conduct(folder: RunFolder, *, quiet: bool, images: bool) -> None:
         )
     with RunProgress(n_rounds=n_rounds, n_sites=n_sites, quiet=quiet) as progress:
         simulate(folder, images=images, listener=progress)
-
-
-def _result(folder: RunFolder) -> dict[str, Any]:
-    """The run's end, for scripts; undefined figures are null."""
-    from server.report.run_record import read_run
-    from server.report.verdict import site_verdict
-
-    record = read_run(folder.events_file)
-    verdicts = {site: site_verdict(record, site) for site in record.sites("unseen")}
-    return {
-        "run": str(folder.path),
-        "status": None if record.finished is None else record.finished.status,
-        "selected_round": None if record.selected is None else record.selected.round,
-        "unseen": {
-            site: {
-                name: {metric: s.metric(metric).mean for metric in ("dice", "lesion_f1")}
-                for name, s in (
-                    ("round 0", verdict.untrained),
-                    ("intensity threshold", verdict.baseline),
-                    ("end", verdict.network),
-                )
-                if s is not None
-            }
-            for site, verdict in verdicts.items()
-        },
-        "model": str(folder.model_file),
-        "report": str(folder.path / "report.html"),
-    }
-
-
-def _show(folder: RunFolder) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from server.cli.run_progress import shown
-
-    result = _result(folder)
-    console = Console()
-    for site, methods in result["unseen"].items():
-        table = Table("", "Dice", "lesion F1", title=f"unseen site {site}", title_justify="left")
-        for method, figures in methods.items():
-            table.add_row(method, shown(figures["dice"]), shown(figures["lesion_f1"]))
-        console.print(table)
-    console.print(f"{result['status']}; round {result['selected_round']} selected", highlight=False)
-    print(f"model   {result['model']}")
-    print(f"report  {result['report']}")

@@ -1,0 +1,121 @@
+"""What the coordinator does about a failure, from its code alone: no site's text is needed."""
+
+from __future__ import annotations
+
+UNKNOWN = (
+    "This version of LesionFed does not know the code: ask the site what its log says at that "
+    "time, and whether it runs the version that the coordinator named."
+)
+
+_SITE_CHECK = "Ask the site to run `lesionfed-site check`, which names the file and the fix"
+_REPORT = "It is a fault of LesionFed: ask the site for its log's traceback, without paths, and "
+
+ADVICE = {
+    # the site did not answer
+    "absent": "Ask the site whether its node runs (`lesionfed-site run`) and reaches the "
+    "coordinator (`lesionfed-site preflight`).",
+    "deadline": "Ask the site whether it still computes or lost the link; if it is slow, raise "
+    "federation.round_deadline_s or give it fewer steps.",
+    "transport": "The message did not reach the SuperLink in time: see whether `lesionfed serve` "
+    "runs, and `lesionfed preflight` for its health.",
+    "paused": "The site has paused itself; ask when it will come back (`lesionfed-site unpause`).",
+    "left": "The site has left the federation: `lesionfed sites remove` it, or ask it to return.",
+    "stopped": "Somebody stopped the work on purpose: `lesionfed resume` goes on with a run; at a "
+    "site, ask it to start again.",
+    # the two sides do not fit each other
+    "code-mismatch": "The site runs another version: ask it to install the version that its kit "
+    "names, then restart its node.",
+    "recipe-not-approved": "Send the site the recipe and its SHA-256; once it has approved that "
+    "hash the next round goes through.",
+    "bundle-has-code": "The app bundle holds Python files: submit the run with `lesionfed run`, "
+    "whose bundle holds none, and find out who made the other one.",
+    "bundle-not-ours": "The app bundle is not LesionFed's: submit the run with `lesionfed run`, "
+    "and find out who made the other one.",
+    "replayed": "An old message came in place of a new one and was refused; if it comes again, "
+    "look for a second conductor of the run or for somebody on the line.",
+    "other-role": "The site was enrolled for another role than federation.toml gives it now: put "
+    "the role back, or enrol the site again so that it joins with a new kit.",
+    "wrong-site": "A message meant for another site came there: compare the sites' names and keys "
+    "in `lesionfed sites` with the site's own kit, and enrol it again where they differ.",
+    "wire": "A message could not be read: compare versions on both sides, then the proxy's limit "
+    "on the size of a body.",
+    "config": "A settings file does not fit: ask the site what its log names in site.toml, or "
+    "correct the recipe if every site says so.",
+    # the site's policy
+    "policy": "The site's own policy keeps the answer back; ask its data officer, or go on without "
+    "the site.",
+    "too-few-subjects": "The site has fewer subjects than its policy lets be summed; it may lower "
+    "policy.min_subjects or stay out of this part.",
+    # the answer would have spoiled the aggregate
+    "update-rejected": "The site's update was left out to save the aggregate; if it happens again, "
+    "lower the learning rate or suspend the site until its data are checked.",
+    "loss-not-finite": "Training diverged at the site: lower optimizer.learning_rate; if only this "
+    "site does so, ask it to check its intensities.",
+    # the site's machine
+    "disk": "The site's disk is full or refuses to be written: ask it to free space and check the "
+    "permissions of its work folder.",
+    "memory": "The site has too little memory: ask it to give its node more or run fewer workers.",
+    "no-gpu": "The recipe wants a GPU that the site's node does not see: ask it to check driver "
+    "and container, or set compute.device to cpu.",
+    "busy": "Another work of the site holds its folder: ask it to let that end or stop it.",
+    "worker-ended": "A worker process ended at the site, most often killed for memory: ask it to "
+    "give it more or run fewer at a time.",
+    "worker-failed": _REPORT + "report it.",
+    "not-written": "A result could not be written at the site: ask it to look at the free space "
+    "and permissions of its derivatives folder.",
+    "internal": _REPORT + "report it; the run goes on without the site.",
+    "error": _REPORT + "report it; this failure has no code of its own.",
+    # the site's data
+    "site-data": f"{_SITE_CHECK}.",
+    "geometry": f"Images that must share a grid do not. {_SITE_CHECK}.",
+    "no-lesions": f"No case of the site has a lesion to train on. {_SITE_CHECK}; a site of healthy "
+    "controls takes the role `statistics`.",
+    "no-negatives": f"No voxel without lesion was found to train on. {_SITE_CHECK}.",
+    "not-finite": f"An image holds values that are no numbers. {_SITE_CHECK}.",
+    "not-labels": f"A lesion mask holds something else than labels. {_SITE_CHECK}.",
+    "not-grey": f"An image is in colour. {_SITE_CHECK}.",
+    "not-3d": f"An image is not three-dimensional. {_SITE_CHECK}.",
+    "missing": f"A file that was there is gone. {_SITE_CHECK}.",
+    "bad-affine": f"An image does not say where it lies in space. {_SITE_CHECK}.",
+    "unreadable": f"A file cannot be read as an image. {_SITE_CHECK}.",
+    "truncated": f"A file is cut short. {_SITE_CHECK}; most often it must be copied again.",
+    "preprocessing": "A step of preprocessing failed at the site: ask it to run `lesionfed-site "
+    "prepare` and look at the case that it names.",
+    "registration": "Two images could not be laid over each other: ask the site to look at the "
+    "case that `lesionfed-site prepare` names.",
+    "no-lesion-metric": "The site lost the network that the run had given it: `lesionfed stop` and "
+    "`lesionfed resume` the run, and if that does not help start a new one.",
+    # the coordinator's own side
+    "quorum": "Too few sites answered: see the table of sites for who and why, then `lesionfed "
+    "resume`; or lower federation.quorum.",
+    "run-folder": "The run's folder at the coordinator cannot be used: do what the reason says, "
+    "then `lesionfed resume`.",
+    "checkpoint": "No checkpoint at the coordinator is whole: restore the folder from a backup or "
+    "start a new run.",
+    "model-file": "A model file cannot be used: do what the reason says where it was raised.",
+    "flower": "One of Flower's programs at the coordinator refused or did not answer: look whether "
+    "`lesionfed serve` runs and what its logs say, then `lesionfed resume`.",
+    # Flower's own, by its number
+    "flower-0": "Flower does not say what went wrong: ask the site for the end of its node's log.",
+    "flower-1": "LesionFed could not be loaded at the site: ask it to install the version of its "
+    "kit into the environment that its node runs in.",
+    "flower-2": "The site's work ended before LesionFed could answer, most often because its disk "
+    "is full or the bundle was refused: ask it for its node's log.",
+    "flower-3": "The message was lost or too late: if the coordinator's server was restarted, the "
+    "next round goes through; else compare federation.round_deadline_s with the round's time.",
+    "flower-4": "The answer was lost on the way: if it comes again, ask the site to run "
+    "`lesionfed-site preflight` for its bandwidth.",
+    "flower-5": "The site's node stopped sending signs of life: ask the site to look whether it "
+    "runs and the link is up.",
+    "flower-6": "A filter in the site's node refused; LesionFed uses none, so ask the site who "
+    "added one.",
+    "flower-7": "The site could not verify the app bundle: submit the run again with `lesionfed "
+    "run`, and compare versions.",
+    "flower-8": "The site's work was killed, most often for memory: ask it for its system's log "
+    "and to give its node more.",
+}
+
+
+def advice(code: str) -> str:
+    """One sentence on what the coordinator does about a failure with this code, and where."""
+    return ADVICE.get(code, UNKNOWN)

@@ -1,0 +1,92 @@
+"""`lesionfed logs`: what has happened in a run, in words, or what Flower's programs said."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from server.federation_folder import FederationFolder
+    from server.run_folder import RunFolder
+
+POLL_S = 0.5
+
+
+def logs(
+    run: Annotated[str, typer.Argument(help="The run's name.")],
+    federation: Annotated[
+        Path, typer.Option(help="The federation's folder.", file_okay=False, exists=True)
+    ],
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Goes on until the run ends, or Ctrl-C.")
+    ] = False,
+    superlink: Annotated[
+        bool, typer.Option("--superlink", help="The end of the SuperLink's log instead.")
+    ] = False,
+    superexec: Annotated[
+        bool, typer.Option("--superexec", help="The end of the SuperExec's log instead.")
+    ] = False,
+    serverapp: Annotated[
+        bool,
+        typer.Option("--serverapp", help="What the process that conducts the run said instead."),
+    ] = False,
+    lines: Annotated[int, typer.Option(help="How much of the end of a log.", min=1)] = 100,
+) -> None:
+    """Tells what has happened in a run, a line an event."""
+    from server.federation_folder import FederationFolder
+    from server.serving.run_control import existing_run
+
+    if superlink + superexec + serverapp + follow > 1:
+        raise ConfigError("want at most one of --follow, --superlink, --superexec and --serverapp")
+    folder = FederationFolder(federation)
+    existing = existing_run(folder, run)
+    if superlink or superexec:
+        _show_end(folder.logs / f"{'superlink' if superlink else 'superexec'}.log", lines)
+    elif serverapp:
+        _show_serverapp(folder, existing, lines)
+    else:
+        _show_events(existing, follow=follow)
+
+
+def _show_end(path: Path, n_lines: int) -> None:
+    if not path.exists():
+        raise ConfigError(f"{path}: no such log. It is begun by `lesionfed serve`.")
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in deque(file, maxlen=n_lines):
+            print(line, end="")
+
+
+def _show_serverapp(folder: FederationFolder, run: RunFolder, n_lines: int) -> None:
+    from server.provision.flower_nodes import CONNECTION
+    from server.serving.flower import flwr_text
+    from server.serving.submission import require_served, submissions
+
+    require_served(folder)
+    for submission in submissions(run):
+        print(f"--- submitted {submission.time}, Flower's run {submission.flower_run_id}")
+        said = flwr_text(folder, "log", submission.flower_run_id, CONNECTION, "--show")
+        for line in said.splitlines()[-n_lines:]:
+            print(line)
+
+
+def _show_events(run: RunFolder, *, follow: bool) -> None:
+    from server.serving.event_words import in_words
+    from server.serving.watch import EventTail
+
+    tail, ended = EventTail(run.events_file), False
+    try:
+        while True:
+            for event in tail.new():
+                print(in_words(event), flush=True)
+                ended = event["event"] == "run-finished"
+            if ended or not follow:
+                return
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        return

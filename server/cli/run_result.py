@@ -1,0 +1,55 @@
+"""A run's end, as the commands that conduct or follow one show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from server.run_folder import RunFolder
+
+
+def run_result(folder: RunFolder) -> dict[str, Any]:
+    """The run's end, for scripts; undefined figures are null."""
+    from server.report.run_record import read_run
+    from server.report.verdict import site_verdict
+
+    record = read_run(folder.events_file)
+    verdicts = {site: site_verdict(record, site) for site in record.sites("unseen")}
+    return {
+        "run": str(folder.path),
+        "status": None if record.finished is None else record.finished.status,
+        "selected_round": None if record.selected is None else record.selected.round,
+        "unseen": {
+            site: {
+                name: {metric: s.metric(metric).mean for metric in ("dice", "lesion_f1")}
+                for name, s in (
+                    ("round 0", verdict.untrained),
+                    ("intensity threshold", verdict.baseline),
+                    ("end", verdict.network),
+                )
+                if s is not None
+            }
+            for site, verdict in verdicts.items()
+        },
+        "model": str(folder.model_file),
+        "report": str(folder.path / "report.html"),
+    }
+
+
+def show_result(folder: RunFolder) -> None:
+    """Prints the verdict on each unseen site, and where model and report are."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from server.cli.run_progress import shown
+
+    result = run_result(folder)
+    console = Console()
+    for site, methods in result["unseen"].items():
+        table = Table("", "Dice", "lesion F1", title=f"unseen site {site}", title_justify="left")
+        for method, figures in methods.items():
+            table.add_row(method, shown(figures["dice"]), shown(figures["lesion_f1"]))
+        console.print(table)
+    console.print(f"{result['status']}; round {result['selected_round']} selected", highlight=False)
+    print(f"model   {result['model']}")
+    print(f"report  {result['report']}")

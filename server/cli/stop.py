@@ -1,0 +1,28 @@
+"""`lesionfed stop`: a run of a federation ends before its time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def stop(
+    run: Annotated[str, typer.Argument(help="The run's name.")],
+    federation: Annotated[
+        Path, typer.Option(help="The federation's folder.", file_okay=False, exists=True)
+    ],
+) -> None:
+    """Ends a run; what its last checkpoint holds is kept, and `resume` goes on from there."""
+    from server.federation_folder import FederationFolder
+    from server.serving.run_control import existing_run
+    from server.serving.run_control import stop as stop_run
+
+    folder = FederationFolder(federation)
+    status = stop_run(
+        folder, existing_run(folder, run), say=lambda text: typer.echo(text, err=True)
+    )
+    print(f"run {run}: {status.status}{f', {status.reason}' if status.reason else ''}")
+    if status.to_do is not None:
+        print(status.to_do)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from common.recipe import load_recipe
+from server.run_folder import RunFolder
+from server.serving.serve_lock import is_served
+from server.serving.superlink import port_answers
+from tests.federation.served import ServedFederation, await_, served
+
+pytestmark = pytest.mark.federation
+
+SITES = ("site-a", "site-b")
+TOY = (
+    "network.widths=[4, 4, 8, 8, 8]",
+    "network.first_stride=1",
+    "sampling.patch_shape=[32, 32, 32]",
+    "optimizer.steps=3",
+    "federation.rounds=2",
+    "compute.threads=1",
+)
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with served(tmp_path_factory.mktemp("served"), SITES) as federation:
+        yield federation
+
+
+def recipe_file(federation: ServedFederation) -> str:
+    table = load_recipe("default", overrides=TOY).model_dump(mode="json", exclude_none=True)
+    path = federation.base / "toy.toml"
+    path.write_text(tomli_w.dumps(table), encoding="utf-8")
+    return str(path)
+
+
+def events_of(run: RunFolder) -> list[dict[str, Any]]:
+    if not run.events_file.exists():
+        return []
+    text = run.events_file.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def rounds_finished(run: RunFolder) -> list[tuple[str, int]]:
+    return [
+        (event["phase"], event["round"])
+        for event in events_of(run)
+        if event["event"] == "round-finished"
+    ]
+
+
+def pid_of_the_conductor(run: RunFolder) -> int:
+    """Process id of the ServerApp that conducts the run: who has its lock file open."""
+    lock = str((run.path / "lock").resolve())
+    for place in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(place) == lock:
+                return int(place.parts[2])
+        except OSError:
+            continue
+    raise LookupError("nobody conducts the run")
+
+
+def test_a_run_goes_from_the_command_line_to_its_report(federation: ServedFederation) -> None:
+    done = federation.lesionfed("run", "--recipe", recipe_file(federation), "--name", "first")
+    assert done.returncode == 0, done.stderr
+    assert "completed; round" in done.stdout
+    run = federation.folder.run("first")
+    assert (run.path / "report.html").is_file()
+    assert [s["name"] for s in events_of(run)[0]["sites"]] == list(SITES)
+    assert len(run.submissions_file.read_text().splitlines()) == 1
+    listed = json.loads(federation.lesionfed("runs", "--json").stdout)
+    assert [(row["name"], row["status"]) for row in listed] == [("first", "completed")]
+
+
+def test_a_run_whose_process_was_killed_is_resumed_and_counts_each_round_once(
+    federation: ServedFederation,
+) -> None:
+    run = federation.folder.run("second")
+    started = federation.lesionfed(
+        "run", "--recipe", recipe_file(federation), "--name", "second", "--detach"
+    )
+    assert started.returncode == 0, started.stderr
+    [server, *_] = federation.services
+    await_(lambda: ("training", 1) in rounds_finished(run), server, "a round is over", 100)
+    os.kill(pid_of_the_conductor(run), signal.SIGKILL)
+    cut_off = json.loads(federation.lesionfed("runs", "--json").stdout)
+    assert {row["name"]: row["status"] for row in cut_off}["second"] == "interrupted"
+
+    done = federation.lesionfed("resume", "second")
+    assert done.returncode == 0, done.stderr
+    ends = [e["status"] for e in events_of(run) if e["event"] == "run-finished"]
+    assert ends == ["completed"]
+    counted = rounds_finished(run)
+    assert [c for c in counted if c[0] == "training"] == [("training", 1), ("training", 2)]
+    assert len(run.submissions_file.read_text().splitlines()) == 2
+
+
+def test_a_server_killed_without_warning_leaves_nothing_and_the_next_takes_over(
+    tmp_path: Path,
+) -> None:
+    federation = ServedFederation(tmp_path, SITES)
+    port = federation.folder.settings().superlink_port
+    try:
+        first = federation.serve()
+        os.kill(first._process.pid, signal.SIGKILL)
+        until = time.monotonic() + 20
+        while port_answers(port):
+            assert time.monotonic() < until, "the SuperLink outlives its server"
+            time.sleep(0.1)
+        assert not is_served(federation.folder)
+        second = federation.serve()
+        refused = federation.lesionfed("serve")
+        assert refused.returncode == 2
+        assert "another `lesionfed serve` serves this federation" in refused.stderr
+        second.send(signal.SIGTERM)
+        assert second.group_ends_within(20)
+        assert second.exit_code() == 0
+    finally:
+        for service in federation.services:
+            service.send(signal.SIGKILL)
+            service.group_ends_within(20)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.recipe import load_recipe
+from server.cli import follow_run, main
+from server.events import Event, EventLog
+from server.federation_folder import FederationFolder
+from server.run_folder import RunFolder
+from server.serving import serve_lock, submission, watch
+from server.serving.submission import lay_out_run
+from tests.server.serving.made_federation import made_federation
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> FederationFolder:
+    return made_federation(tmp_path / "f")
+
+
+def new_run(folder: FederationFolder, name: str) -> RunFolder:
+    return lay_out_run(folder, recipe=load_recipe("default"), name=name)
+
+
+def begun(run: RunFolder) -> EventLog:
+    events = EventLog(run.events_file)
+    facts = {"run": run.path.name, "engine": "deployment", "recipe_name": "default"}
+    digests = {"recipe_sha256": "0", "code_digest": "0"}
+    events.record("run-started", **facts, **digests, sites=[{"name": "lyon", "role": "train"}])
+    return events
+
+
+def test_every_run_is_listed_with_how_it_stands(
+    folder: FederationFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun(new_run(folder, "cut-off"))
+    begun(new_run(folder, "done")).record("run-finished", status="completed", reason=None)
+    begun(new_run(folder, "failed")).record("run-finished", status="failed", reason="[no] disk")
+    new_run(folder, "new")
+    assert main(["runs", "--federation", str(folder.path), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["name"]: row["status"] for row in rows} == {
+        "cut-off": "interrupted",
+        "done": "completed",
+        "failed": "failed",
+        "new": "not-started",
+    }
+    assert main(["runs", "--federation", str(folder.path)]) == 0
+    assert "[no] disk" in capsys.readouterr().out
+
+
+def test_a_run_is_refused_while_nobody_serves(
+    folder: FederationFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--federation", str(folder.path), "--name", "one"]) == 1
+    assert "nobody serves this federation" in capsys.readouterr().err
+    assert not folder.run("one").path.exists()
+
+
+def test_a_name_that_would_leave_the_folder_is_refused(
+    folder: FederationFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--federation", str(folder.path), "--name", "../x"]) == 2
+    assert "want letters, digits" in capsys.readouterr().err
+
+
+def submitted(folder: FederationFolder, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
+    """Exit code of `lesionfed run` with a server, and a Flower that takes the run."""
+    answer: dict[str, Any] = {"success": True, "run-id": "9"}
+    monkeypatch.setattr(submission, "flwr", lambda *arguments: answer)
+    with serve_lock.serving(folder):
+        return main(["run", "--federation", str(folder.path), "--name", "one", *more])
+
+
+def test_a_detached_run_says_where_to_look(
+    folder: FederationFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert submitted(folder, monkeypatch, "--detach") == 0
+    told = capsys.readouterr()
+    assert f"`lesionfed stop one --federation {folder.path}`" in told.out
+    assert "3 planned sites; not enrolled yet: lyon, ghent" in told.err
+
+
+def test_to_stop_following_does_not_stop_the_run(
+    folder: FederationFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: object, **more: object) -> Event:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "watch", interrupted)
+    assert submitted(folder, monkeypatch, "--quiet") == 0
+    assert "the run goes on; nobody follows it" in capsys.readouterr().err
+    assert not folder.run("one").stop_file.exists()
+
+
+def test_a_run_that_fails_ends_the_command_with_its_reason(
+    folder: FederationFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end = {"event": "run-finished", "status": "failed", "reason": "too few sites"}
+    monkeypatch.setattr(watch, "watch", lambda *arguments, **more: end)
+    monkeypatch.setattr(follow_run, "show_result", lambda run: None)
+    assert submitted(folder, monkeypatch, "--quiet") == 1
+    assert "failed: too few sites" in capsys.readouterr().err
+
+
+def test_the_log_of_a_run_is_told_in_words(
+    folder: FederationFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun(new_run(folder, "one")).record("run-finished", status="stopped", reason="asked")
+    assert main(["logs", "one", "--federation", str(folder.path)]) == 0
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.endswith("run one of recipe default begins; training: lyon")
+    assert last.endswith("the run ends: stopped: asked")
+
+
+def test_the_end_of_the_superlinks_log_is_shown(
+    folder: FederationFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new_run(folder, "one")
+    (folder.logs / "superlink.log").write_text("a\nb\nc\n")
+    command = ["logs", "one", "--federation", str(folder.path), "--superlink", "--lines", "2"]
+    assert main(command) == 0
+    assert capsys.readouterr().out == "b\nc\n"
