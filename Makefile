@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/
 
-.PHONY: help galassi-table setup check format test test-slow federation demo crosscheck bench clean
+.PHONY: help galassi-table kills setup check format test test-slow federation demo crosscheck bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,11 +39,14 @@ galassi-table: $(READY) ## the four-row table of Galassi 2019 on phantoms, 3 see
 test: $(READY) ## the tests (under 10 minutes on 2 cores, no network, no GPU)
 	$(RUN)pytest -m "not slow and not federation and not gpu"
 
-test-slow: $(READY) ## the tests that take longer
-	$(RUN)pytest -m "slow and not federation and not gpu"
+test-slow: $(READY) ## the tests that take longer, with 20 kills in a consortium of five hosts (hours)
+	$(RUN)pytest -m "slow and not gpu"
 
-federation: $(READY) ## real Flower processes on loopback: TLS, node keys, 3 sites
-	$(RUN)pytest -m federation
+federation: $(READY) ## real Flower processes: TLS, node keys, sites on loopback and on hosts of their own
+	$(RUN)pytest -m "federation and not slow"
+
+kills: $(READY) ## two of the 20 kills (as root, with nginx and nftables)
+	LESIONFED_KILL_SEEDS=0,1 $(RUN)pytest tests/hosts/test_kills.py
 
 check: $(READY) ## format, lint and types
 	$(RUN)ruff format --check .

@@ -16,10 +16,12 @@ ROOMS = {"common": {"common"}, "client": {"client", "common"}, "server": {"serve
 SEAM = "server/inline.py"
 FLOWER_ROOMS = (
     "client/app.py",
+    "client/node/",
     "server/app.py",
     "server/conduct.py",
     "server/inline.py",
     "server/rounds/",
+    "common/preflight/node_key.py",
     "common/wire/",
 )
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
