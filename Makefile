@@ -37,7 +37,7 @@ galassi-table: $(READY) ## the four-row table of Galassi 2019 on phantoms, 3 see
 	  --out build/galassi/study
 
 test: $(READY) ## the tests (under 10 minutes on 2 cores, no network, no GPU)
-	$(RUN)pytest -m "not slow and not federation and not gpu"
+	OMP_NUM_THREADS=1 $(RUN)pytest --numprocesses 2 --dist loadfile -m "not slow and not federation and not gpu"
 
 test-slow: $(READY) ## the tests that take longer, with 20 kills in a consortium of five hosts (hours)
 	$(RUN)pytest -m "slow and not gpu"

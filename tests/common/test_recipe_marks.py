@@ -17,8 +17,12 @@ NOT_OF_THE_METHOD = {
     "seed",
     "compute.device",
     "compute.threads",
+    "federation.exclude_after",
+    "federation.exclude_rounds",
     "federation.quorum",
+    "federation.retries",
     "federation.round_deadline_s",
+    "federation.step_budget",
     "federation.wait_for_sites_s",
 }
 NONE_HERE = {
