@@ -39,7 +39,9 @@ def test_a_run_goes_on_after_the_coordinator_was_away(tmp_path: Path, database: 
         if database == "lost":
             for file in files:
                 file.unlink()
-        assert consortium.status("away").status == "interrupted"
+        consortium.await_that(  # the system takes a moment to clear away what was killed
+            lambda: consortium.status("away").status == "interrupted", what="cut", timeout_s=30
+        )
         consortium.start_coordinator()
         finished = consortium.finish("away", timeout_s=RUN_S)
     assert (finished.status, finished.n_resumes) == ("completed", 1)
@@ -48,6 +50,7 @@ def test_a_run_goes_on_after_the_coordinator_was_away(tmp_path: Path, database: 
 
 def test_a_full_disk_ends_the_run_with_its_reason_and_costs_no_checkpoint(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk, HostedConsortium(tmp_path) as consortium:
+        consortium.federation.runs.rmdir()
         consortium.federation.runs.symlink_to(disk)
         run = consortium.run("full")
         await_checkpoint(consortium, run, "training", 1)
