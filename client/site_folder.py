@@ -47,6 +47,11 @@ class SiteFolder:
         return self.path / "programs"
 
     @property
+    def standby_pipe(self) -> Path:
+        """Where the process that waits with everything imported takes work from `programs`."""
+        return self.programs / "standby"
+
+    @property
     def logs(self) -> Path:
         """supernode.log and the ClientApps' own."""
         return self.path / "logs"

@@ -1,6 +1,7 @@
 """The program that the SuperNode starts as `flwr-clientapp`, once for every message.
 
-It is Flower's own, with three parts replaced before it begins:
+The process on standby forks into it (standby.py); where there is none it is started as it is. It
+is Flower's own, with three parts replaced before it begins:
 
 the installer   Flower unpacks the coordinator's bundle into a folder and puts that folder first on
                 sys.path, so that a bundle with `client/app.py` would replace the package that the
@@ -21,6 +22,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from client.node.guard import inspect_bundle, package_folders, require_own_modules
@@ -35,6 +37,9 @@ from flwr.supernode.runtime import run_clientapp as runtime  # noqa: E402 - as a
 
 log = logging.getLogger(__name__)
 
+NAME_FILE = Path("/proc/self/comm")
+"""The process's name for `ps` and `top`; its command line may be that of the standby."""
+
 TOLD = re.compile(r"<class '(?:\w+\.)*(?P<error>\w{1,60})'>:<'(?P<code>[a-z0-9-]{1,60})'>")
 """What may leave of Flower's words for an exception: a class, and a text that is only a code."""
 
@@ -44,6 +49,7 @@ def main() -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
+    NAME_FILE.write_text("flwr-clientapp", encoding="ascii")
     replace_parts(runtime)
     flwr_clientapp()
     return 0

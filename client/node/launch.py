@@ -44,8 +44,8 @@ def supernode_command(folder: SiteFolder, *, superlink: str, health_port: int) -
         "--health-server-address": health,
     }
     pairs = [part for option in options.items() for part in option]
-    program = [sys.executable, "-P", "-m", "client.node.supernode_process", str(os.getpid())]
-    return [*program, *pairs]
+    program = [sys.executable, "-P", "-m", "client.node.supernode_process"]
+    return [*program, str(os.getpid()), str(folder.standby_pipe.resolve()), *pairs]
 
 
 def supernode_environment(folder: SiteFolder, environment: Mapping[str, str]) -> dict[str, str]:

@@ -6,6 +6,8 @@ import shlex
 import sys
 from pathlib import Path
 
+from client.node import ask_standby
+
 OURS = "flwr-clientapp"
 
 REFUSED = ("flwr-agentapp", "flwr-connector", "flwr-model", "flwr-serverapp", "flwr-simulation")
@@ -13,12 +15,17 @@ REFUSED = ("flwr-agentapp", "flwr-connector", "flwr-model", "flwr-serverapp", "f
 agent's would unpack the bundle and run the code in it, past our guard. A hospital runs none."""
 
 
-def write_programs(folder: Path) -> None:
-    """Writes the programs into `folder`, made if need be; each is a script of a few lines."""
+def write_programs(folder: Path, *, standby_pipe: Path) -> None:
+    """Writes the programs into `folder`, made if need be; each is a script of a few lines.
+
+    standby_pipe   where the process that waits with everything imported takes work
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # -P: the folder that the SuperNode was started in is not searched for modules
-    ours = f'exec {shlex.quote(sys.executable)} -P -m client.node.clientapp "$@"'
-    _write(folder / OURS, ours)
+    program = [sys.executable, "-P", "-m", "client.node.clientapp"]
+    ask = [sys.executable, "-I", "-S", str(Path(ask_standby.__file__).resolve())]
+    words = [*ask, str(standby_pipe.resolve()), str(len(program)), *program]
+    _write(folder / OURS, f'exec {shlex.join(words)} "$@"')
     for name in REFUSED:
         _write(folder / name, f'echo "{name}: refused; a site runs {OURS} only" >&2\nexit 1')
 

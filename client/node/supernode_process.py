@@ -1,6 +1,6 @@
-"""The process that Flower's SuperNode runs in: `python -m client.node.supernode_process PARENT ...`
+"""The process Flower's SuperNode runs in: `python -m client.node.supernode_process PARENT PIPE ...`
 
-Flower's program as it is, with three things around it:
+Flower's program as it is, with four things around it:
 
 it ends with its parent   `lesionfed-site run` may be killed without a chance to end what it
                           started: a SuperNode of another parent ends itself within 1 s
@@ -9,18 +9,25 @@ it ends when it is done   after an error in its loop (a torn TLS handshake is en
                           own runtime port: then the process is ended, and started anew
 no bundle is opened       Flower reads the bundle's run settings here, in memory and without a
                           bound; a site has no use for them
+a process waits for work  with everything imported (standby.py), so that a ClientApp begins at once.
+                          Not where there is an NVIDIA driver: a fork cannot use CUDA once its
+                          parent has looked for devices, as an import may do
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 from flwr.supernode import start_client_internal
 from flwr.supernode.cli.flower_supernode import flower_supernode
+
+from common.with_parent import with_parent
 
 LOST = 75
 """Exit code where Flower's loop ended by itself (EX_TEMPFAIL)."""
@@ -28,11 +35,18 @@ LOST = 75
 FORCE_S = 15.0
 """How long an orphan may take to sign off; Flower forces its own end after 5 s."""
 
+STANDBY_PAUSE_S = 60.0
+"""Before a process on standby that has died is started anew; meanwhile work starts its own."""
+
+NVIDIA = Path("/dev/nvidiactl")
+
 
 def main() -> int:
-    """Runs Flower's program with the arguments after the parent's process id."""
-    parent = int(sys.argv.pop(1))
+    """Runs Flower's program with the arguments after the parent's process id and the pipe."""
+    parent, pipe = int(sys.argv.pop(1)), sys.argv.pop(1)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if not NVIDIA.exists():
+        threading.Thread(target=_keep_standby, args=(pipe,), daemon=True).start()
     if not hasattr(start_client_internal, "get_fused_config_from_fab"):
         raise RuntimeError("another version of Flower: install the one that LesionFed names")
     start_client_internal.get_fused_config_from_fab = lambda *_: {}
@@ -40,6 +54,14 @@ def main() -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(LOST)  # its runtime port's thread would wait for ever
+
+
+def _keep_standby(pipe: str) -> None:
+    """Starts the process on standby, and starts it anew for as long as this one lives."""
+    command = with_parent([sys.executable, "-P", "-m", "client.node.standby", pipe])
+    while True:
+        subprocess.run(command, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - our own
+        time.sleep(STANDBY_PAUSE_S)
 
 
 def _end_with(parent: int) -> None:

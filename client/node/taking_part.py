@@ -33,7 +33,7 @@ def take_part(
     kit = joined_kit(folder)
     superlink = host_and_port(kit.address, kit.port)
     folder.flwr_home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_programs(folder.programs)
+    write_programs(folder.programs, standby_pipe=folder.standby_pipe)
 
     def command() -> list[str]:
         port = health_port or free_port()

@@ -7,7 +7,6 @@ import logging.handlers
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -16,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from server.serving import with_parent
+from common.with_parent import with_parent
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +76,8 @@ class Child:
         """
         self._end_group()
         self._last_words.clear()
-        wrapper = [sys.executable, "-I", "-S", with_parent.__file__, str(os.getpid())]
         self._process = subprocess.Popen(  # noqa: S603 - our own installation's programs, no shell
-            [*wrapper, *self.command],
+            with_parent(self.command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -66,10 +66,11 @@ PROCESSES = {
     "serve": (COORDINATOR, "/lesionfed serve "),
     "nginx": (COORDINATOR, "nginx: master process "),
     "supernode": ("site", "-m client.node.supernode_process "),
-    "clientapp": ("site", "-m client.node.clientapp "),
+    "standby": ("site", "-m client.node.standby "),
+    "clientapp": ("site", "flwr-clientapp: "),
     "site-run": ("site", "/lesionfed-site run "),
 }
-"""Kind of process -> where it runs, and what its command line holds."""
+"""Kind of process -> where it runs, and what its name and command line hold."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,11 +192,14 @@ class HostedConsortium:
             time.sleep(0.2)
         return time.monotonic() - started
 
+    def processes(self, kind: str, host: str) -> list[int]:
+        """The processes of that kind on the host, the oldest first."""
+        part = PROCESSES[kind][1]
+        return [pid for pid, line in self.hosts.processes(host).items() if part in f"{line} "]
+
     def process(self, kind: str, host: str) -> int | None:
         """The oldest process of that kind on the host; None where there is none now."""
-        part = PROCESSES[kind][1]
-        processes = self.hosts.processes(host).items()
-        return next((pid for pid, line in processes if part in f"{line} "), None)
+        return next(iter(self.processes(kind, host)), None)
 
     def send(self, kind: str, host: str, number: signal.Signals) -> int | None:
         """The process that got the signal; None where there was none."""

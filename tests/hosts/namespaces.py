@@ -118,7 +118,7 @@ class Hosts:
         )
 
     def processes(self, host: str) -> dict[int, str]:
-        """Process id -> command line, of all that runs on the host, the oldest first."""
+        """Process id -> `name: command line` of all that runs on the host, the oldest first."""
         found = {pid: _command_line(pid) for pid in _pids_in(self._namespace(host))}
         living = {pid: line for pid, line in found.items() if line}
         return dict(sorted(living.items(), key=lambda item: (_started(item[0]), item[0])))
@@ -216,12 +216,13 @@ def _pids_in(namespace: str) -> list[int]:
 
 
 def _command_line(pid: int) -> str:
-    """Empty for one that has ended."""
+    """Its name, a colon, and its command line; empty for one that has ended."""
     try:
-        content = Path(f"/proc/{pid}/cmdline").read_bytes()
+        name, content = (Path(f"/proc/{pid}/{file}").read_bytes() for file in ("comm", "cmdline"))
     except OSError:
         return ""
-    return content.replace(b"\0", b" ").decode("utf-8", errors="replace").strip()
+    line = content.replace(b"\0", b" ").decode("utf-8", errors="replace").strip()
+    return f"{name.decode('utf-8', errors='replace').strip()}: {line}" if line else ""
 
 
 def _started(pid: int) -> int:

@@ -27,8 +27,8 @@ pytestmark = [
 ]
 
 KINDS = (
-    *("serverapp", "supernode", "superlink", "clientapp"),
-    *("serve", "site-run", "superexec", "nginx"),
+    *("serverapp", "supernode", "superlink", "clientapp", "serve"),
+    *("site-run", "superexec", "nginx", "standby"),
 )
 SEEDS = [int(seed) for seed in os.environ.get("LESIONFED_KILL_SEEDS", "").split(",") if seed]
 N_EVENTS = 90

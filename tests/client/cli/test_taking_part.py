@@ -116,7 +116,7 @@ def test_the_node_is_told_who_it_is_whom_to_trust_and_to_stay_on_loopback(
     folder: SiteFolder,
 ) -> None:
     command = supernode_command(folder, superlink="fl.example.org:443", health_port=5)
-    options = dict(zip(command[5::2], command[6::2], strict=True))
+    options = dict(zip(command[6::2], command[7::2], strict=True))
     port = options.pop("--port")
     assert options == {
         "--superlink": "fl.example.org:443",
@@ -141,7 +141,7 @@ def test_our_programs_come_before_flowers_own(folder: SiteFolder) -> None:
 def test_a_site_starts_no_other_program_of_flowers_than_ours(tmp_path: Path) -> None:
     from flwr.supercore.constant import TASK_TYPE_TO_COMMAND
 
-    write_programs(tmp_path)
+    write_programs(tmp_path, standby_pipe=tmp_path / "pipe")
     assert {path.name for path in tmp_path.iterdir()} == set(TASK_TYPE_TO_COMMAND.values())
     for name in REFUSED:
         done = subprocess.run([tmp_path / name, "--token", "t"], capture_output=True, text=True)
@@ -155,7 +155,7 @@ def test_a_site_starts_no_other_program_of_flowers_than_ours(tmp_path: Path) -> 
 def test_our_program_is_found_from_any_folder_and_takes_its_arguments(tmp_path: Path) -> None:
     (tmp_path / "client").mkdir()
     (tmp_path / "client" / "__init__.py").write_text("raise SystemExit('foreign')", "utf-8")
-    write_programs(tmp_path)
+    write_programs(tmp_path, standby_pipe=tmp_path / "nobody-waits-here")
     done = subprocess.run(
         [tmp_path / "flwr-clientapp", "--help"], cwd=tmp_path, capture_output=True, text=True
     )

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from server.serving import with_parent
 from server.serving.child import Child
 
 SLEEP = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
@@ -62,33 +60,6 @@ def test_a_program_that_died_starts_again_after_the_delay_and_not_before(
     assert starts == [False, False, True]
     assert child.n_starts == 3
     child.end()
-
-
-def test_a_program_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    parent = (
-        "import subprocess, sys, os, time\n"
-        "c = subprocess.Popen([sys.executable, '-I', '-S', sys.argv[1], str(os.getpid()),"
-        " sys.executable, '-c', 'import time; print(1, flush=True); time.sleep(600)'],"
-        " stdout=subprocess.PIPE)\n"
-        "c.stdout.readline()\n"
-        "print(c.pid, flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    started = subprocess.Popen(
-        [sys.executable, "-c", parent, with_parent.__file__], stdout=subprocess.PIPE, text=True
-    )
-    assert started.stdout is not None
-    with started.stdout as said:
-        pid = int(said.readline())
-        os.kill(pid, 0)
-        started.send_signal(signal.SIGKILL)
-        started.wait(10)
-    until(lambda: not _lives(pid))
-
-
-def test_nothing_is_started_for_a_parent_that_is_gone() -> None:
-    command = [sys.executable, "-I", "-S", with_parent.__file__, "1", *BRIEF]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
 
 
 def _lives(pid: int) -> bool:

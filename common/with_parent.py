@@ -2,8 +2,8 @@
 
 Run as a file: `python -I -S with_parent.py PARENT PROGRAM ARGUMENT...`. The process asks for
 SIGTERM at its parent's death (prctl, PR_SET_PDEATHSIG), then becomes the program, which keeps that
-wish. So no SuperLink is left behind by a `lesionfed serve` that was killed without a chance to end
-what it had started. Imports nothing of ours: it is there before the program is.
+wish. So nothing is left behind by a `lesionfed serve` or a SuperNode that was killed without a
+chance to end what it had started. Imports nothing of ours: it is there before the program is.
 """
 
 from __future__ import annotations
@@ -12,8 +12,18 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1
+
+
+def with_parent(command: Sequence[str]) -> list[str]:
+    """The command that runs `command` for as long as the calling process lives.
+
+    The thread that starts it has to live as long: the kernel takes that one for the parent.
+    """
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
+
 
 if __name__ == "__main__":
     parent, program = int(sys.argv[1]), sys.argv[2:]

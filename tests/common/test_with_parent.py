@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from common import with_parent
+
+PARENT = """
+import subprocess, sys, time
+from common.with_parent import with_parent
+program = [sys.executable, "-c", "import time; print(1, flush=True); time.sleep(600)"]
+child = subprocess.Popen(with_parent(program), stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_program_ends_with_the_process_that_started_it() -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert started.stdout is not None
+    with started.stdout as said:
+        pid = int(said.readline())
+        os.kill(pid, 0)
+        started.send_signal(signal.SIGKILL)
+        started.wait(10)
+    end = time.monotonic() + 20
+    while lives(pid):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_nothing_is_started_for_a_parent_that_is_gone() -> None:
+    program = [sys.executable, "-c", "print('started')"]
+    command = [sys.executable, "-I", "-S", with_parent.__file__, "1", *program]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
+def lives(pid: int) -> bool:
+    """Whether the process is there and has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
