@@ -42,7 +42,7 @@ PORT = 8443
 START_S = 180.0
 """How long all processes together may take until every site is connected; 20 s when idle."""
 COMMAND_S = 90.0
-RESTART_S = {"serve": 5.0, **dict.fromkeys(SITES, 60.0)}
+SERVE_RESTART_S, SITE_RESTART_S = 5.0, 60.0
 """As RestartSec in the units of deploy/."""
 MOST_RESUMES = 6
 """More than any test calls for: a run that fails so often will not complete."""
@@ -92,17 +92,24 @@ class HostedConsortium:
     """The coordinator and its sites, enrolled and connected, alive inside a `with` block.
 
     folder    an empty folder: `federation`, one folder a site, `logs`
-    running   the sites whose node runs from the start; all are enrolled
+    sites     all that are enrolled
+    running   those whose node runs from the start; None: all
     delay_s   each way between sites and coordinator, by a relay on a host between them
     """
 
     def __init__(
-        self, folder: Path, *, running: Sequence[str] = SITES, delay_s: float = 0.0
+        self,
+        folder: Path,
+        *,
+        sites: Sequence[str] = SITES,
+        running: Sequence[str] | None = None,
+        delay_s: float = 0.0,
     ) -> None:
         self._folder = folder
-        self._running = tuple(running)
+        self._sites = tuple(sites)
+        self._running = self._sites if running is None else tuple(running)
         self._delay_s = delay_s
-        self.hosts = Hosts([COORDINATOR, *SITES, *([GATEWAY] if delay_s else [])])
+        self.hosts = Hosts([COORDINATOR, *self._sites, *([GATEWAY] if delay_s else [])])
         self.federation = FederationFolder(folder / "federation")
         self._logs = folder / "logs"
         self._wanted: dict[str, Callable[[], Service]] = {}
@@ -145,9 +152,9 @@ class HostedConsortium:
         """The files of one site."""
         return SiteFolder(self._folder / name)
 
-    def run(self, name: str, *settings: str) -> RunFolder:
+    def run(self, name: str, *settings: str, toy: Sequence[str] = TOY) -> RunFolder:
         """A new run of the toy recipe, handed to the server; `settings` as for --set."""
-        options = [part for setting in (*TOY, *settings) for part in ("--set", setting)]
+        options = [part for setting in (*toy, *settings) for part in ("--set", setting)]
         self.lesionfed("run", "--recipe", "default", "--name", name, "--detach", *options)
         return self.federation.run(name)
 
@@ -232,12 +239,13 @@ class HostedConsortium:
         self._want(name, lambda: self._new_site_run(name))
 
     def tend(self) -> None:
-        """Starts again what has ended, RESTART_S after it was found so."""
+        """Starts again what has ended, as long after it was found so as the units say."""
         now = time.monotonic()
         for name, make in self._wanted.items():
             if self._services[name].exit_code() is None:
                 continue
-            if now - self._ended_at.setdefault(name, now) >= RESTART_S[name]:
+            delay_s = SERVE_RESTART_S if name == "serve" else SITE_RESTART_S
+            if now - self._ended_at.setdefault(name, now) >= delay_s:
                 del self._ended_at[name]
                 self._services[name] = self._kept(make())
 
@@ -294,7 +302,7 @@ class HostedConsortium:
     def last_words(self) -> str:
         """The end of every log, for a failure message."""
         logs = [*self._logs.glob("*.log"), *self.federation.logs.glob("*.log")]
-        logs += [log for name in SITES for log in self.site(name).logs.glob("*.log")]
+        logs += [log for name in self._sites for log in self.site(name).logs.glob("*.log")]
         logs += self.federation.runs.glob("*/events.jsonl")
         logs += self.federation.proxy_file.parent.glob("*.log")
         parts = []
@@ -308,13 +316,13 @@ class HostedConsortium:
             "name": "toy",
             "address": self.address,
             "port": PORT,
-            "sites": [{"name": name} for name in SITES],
+            "sites": [{"name": name} for name in self._sites],
         }
         settings = self._folder / "toy.toml"
         settings.write_text(tomli_w.dumps(table), encoding="utf-8")
         out = ["lesionfed", "provision", str(settings), "--out", str(self.federation.path)]
         _printed(out, self.call(COORDINATOR, out))
-        for seed, name in enumerate(SITES):
+        for seed, name in enumerate(self._sites):
             write_site(self.site(name).path, name=name, seed=seed)
             self.enrol(name)
 
