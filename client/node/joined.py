@@ -7,6 +7,7 @@ from client.site_folder import SiteFolder
 from common.errors import ConfigError
 from common.membership.json_text import read_json
 from common.membership.kit import LARGEST_BYTES, Kit
+from common.membership.node_key import public_key_of
 
 
 def joined_kit(folder: SiteFolder) -> Kit:
@@ -34,5 +35,11 @@ def joined_kit(folder: SiteFolder) -> Kit:
         raise ConfigError(
             f"{folder.settings_file}: name = {site.name!r}, and the kit is for {kit.site!r}. Write "
             "the kit's name into site.toml, or join with this site's own kit."
+        )
+    if public_key_of(folder.key_file) != kit.public_key:
+        raise ConfigError(
+            f"{folder.kit_file} is for another key than {folder.key_file}: the coordinator's "
+            "server would not know this site, or take it for another one. Put the enrolled key "
+            "back, or enrol with this one."
         )
     return kit

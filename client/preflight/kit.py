@@ -7,7 +7,6 @@ from client.site_folder import SiteFolder
 from common.errors import ConfigError, WireError
 from common.membership.certificate import certificate_fingerprint
 from common.membership.kit import Kit
-from common.membership.node_key import public_key_of
 from common.preflight.check import Check, passed, problem
 
 NAME = "kit"
@@ -19,7 +18,6 @@ def kit(folder: SiteFolder) -> tuple[Check, Kit | None]:
     try:
         found = joined_kit(folder)
         authority = certificate_fingerprint(folder.authority_file.read_bytes())
-        public_key = public_key_of(folder.key_file)
     except (ConfigError, WireError) as error:
         return problem(NAME, str(error), again), None
     except OSError as error:
@@ -27,7 +25,4 @@ def kit(folder: SiteFolder) -> tuple[Check, Kit | None]:
     if authority != found.authority_fingerprint:
         text = f"{folder.authority_file} is not the authority that the kit names"
         return problem(NAME, text, again), found
-    if public_key != found.public_key:
-        text = f"the kit is for another key than {folder.key_file}"
-        return problem(NAME, text, "Put the enrolled key back, or enrol with this one."), found
     return passed(NAME, f"site {found.site} of {found.federation}, role {found.role}"), found

@@ -96,7 +96,8 @@ class Correspondence:
     records      what a checkpoint tells of the sites
     turn_s       how long one call of the grid may hold up the others; None: where a pull is the
                  site's work itself (see PatientGrid)
-    look_up      called at every poll; raises where the run is to end
+    look_up      called at every poll, also while the SuperLink is away; raises where the run is to
+                 end
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class Correspondence:
         turn_s: float | None = None,
         look_up: Callable[[], None] = lambda: None,
     ) -> None:
-        self._grid = PatientGrid(grid, turn_s=turn_s)
+        self._grid = PatientGrid(grid, turn_s=turn_s, look_up=look_up)
         self._roster = Roster(self._grid, consortium)
         self._consortium = consortium
         self._recipe = recipe

@@ -19,12 +19,16 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+LOOK_S = 1.0
+"""From one look up to the next while a message waits to be taken."""
+
 
 class PatientGrid:
     """Each call comes back by its deadline, whatever the SuperLink does meanwhile.
 
-    turn_s   how long one call may keep the others waiting; None: for ever, in the caller's own
-             thread, where a pull is the site's work itself (the inline engine)
+    turn_s    how long one call may keep the others waiting; None: for ever, in the caller's own
+              thread, where a pull is the site's work itself (the inline engine)
+    look_up   called again and again while a message waits to be taken; raises where it should not
 
     A stock pull can block 195 s, when the SuperLink is killed while a site uploads, and every call
     blocks as long as the SuperLink is away. So each runs in a thread of its own. One that keeps the
@@ -32,9 +36,12 @@ class PatientGrid:
     answer is in memory at a time, and beside it only those that took longer than that to come.
     """
 
-    def __init__(self, grid: Grid, *, turn_s: float | None) -> None:
+    def __init__(
+        self, grid: Grid, *, turn_s: float | None, look_up: Callable[[], None] = lambda: None
+    ) -> None:
         self._grid = grid
         self._turn_s = turn_s
+        self._look_up = look_up
         self._pulls: dict[str, _Call[list[Message]]] = {}
         self._listing: _Call[list[NodeInfo]] | None = None
 
@@ -50,7 +57,11 @@ class PatientGrid:
     def send(self, message: Message, *, until: float) -> str | None:
         """The message's id once it is at the SuperLink; None where it is not there in time."""
         call = _Call(lambda: list(self._grid.push_messages([message])), here=self._turn_s is None)
-        sent = call.result() if call.waited(_left(until, None)) else None
+        while not call.waited(_left(until, LOOK_S)):
+            self._look_up()
+            if time.monotonic() >= until:
+                return None
+        sent = call.result()
         return sent[0] if sent and sent[0] else None  # Flower's [None]: the node has just gone
 
     def fetch(self, message_id: str, *, until: float) -> Message | None:

@@ -149,13 +149,21 @@ def test_a_site_in_order_passes_the_preflight(
 
 def test_an_unregistered_key(consortium: HostedConsortium, site: SiteFolder) -> None:
     site.key_file.unlink()
-    new_node_key(site.key_file)
+    in_kit(site, public_key=new_node_key(site.key_file))
     check = preflight(consortium, site)["node key"]
     assert (check["status"], check["found"]) == (
         "problem",
         "the server does not know this key: not enrolled yet, suspended or removed",
     )
     assert "the coordinator's server does not know this site's key" in refusal(consortium, site)
+
+
+def test_the_key_of_another_site(consortium: HostedConsortium, site: SiteFolder) -> None:
+    shutil.copy(consortium.site("site-b").key_file, site.key_file)
+    check = preflight(consortium, site)["kit"]
+    assert check["status"] == "problem"
+    assert "is for another key than" in check["found"]
+    assert "is for another key than" in refusal(consortium, site, exit_code=2)
 
 
 def test_an_authority_that_is_not_the_federations(
@@ -181,8 +189,7 @@ def test_an_authority_that_is_not_the_federations(
 def test_a_server_certificate_that_does_not_hold(
     consortium: HostedConsortium, site: SiteFolder, fault: str, found: str
 ) -> None:
-    kit = json.loads(site.kit_file.read_bytes())
-    site.kit_file.write_text(json.dumps({**kit, "port": BAD_CERTIFICATES[fault]}), "utf-8")
+    in_kit(site, port=BAD_CERTIFICATES[fault])
     check = preflight(consortium, site)["TLS certificate"]
     assert check["status"] == "problem"
     assert re.match(found, check["found"]), check
@@ -222,11 +229,17 @@ def preflight(
     return {check["name"]: check for check in checks}
 
 
-def refusal(consortium: HostedConsortium, site: SiteFolder) -> str:
-    """What `lesionfed-site run` says as it ends; it must end by itself, with exit code 1."""
+def in_kit(site: SiteFolder, **changed: object) -> None:
+    """The folder's kit says so: from the day it joined, nobody compares it with its signature."""
+    kit = json.loads(site.kit_file.read_bytes())
+    site.kit_file.write_text(json.dumps({**kit, **changed}), "utf-8")
+
+
+def refusal(consortium: HostedConsortium, site: SiteFolder, *, exit_code: int = 1) -> str:
+    """What `lesionfed-site run` says as it ends; it must end by itself."""
     done = consortium.try_lesionfed_site(SITE, "run", folder=site, timeout_s=RUN_S)
     said = done.stdout + done.stderr
-    assert done.returncode == 1, said
+    assert done.returncode == exit_code, said
     assert "Traceback" not in said
     return said
 

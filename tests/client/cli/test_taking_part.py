@@ -14,23 +14,23 @@ from client.node.programs import REFUSED, write_programs
 from client.site_folder import SiteFolder
 from common.errors import ConfigError
 from common.membership.kit import Kit
+from common.membership.node_key import new_node_key
 
 SETTINGS = 'name = "lyon"\ndata = "bids"\nwork = "work"\n'
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> SiteFolder:
-    """A folder that has joined, with files in place of keys."""
+    """A folder that has joined, with an empty file for the authority's certificate."""
     folder = SiteFolder(tmp_path / "a site")
     folder.kit_file.parent.mkdir(parents=True)
     folder.settings_file.write_text(SETTINGS, "utf-8")
-    folder.key_file.touch()
     folder.authority_file.touch()
     kit = Kit(
         federation="ms",
         site="lyon",
         role="train",
-        public_key="ecdsa-sha2-nistp384 AAAA",
+        public_key=new_node_key(folder.key_file),
         address="fl.example.org",
         port=443,
         authority_fingerprint="SHA256:" + "A" * 43,
@@ -58,6 +58,13 @@ def test_the_kit_says_where_to_connect(folder: SiteFolder) -> None:
 def test_a_kit_of_another_site_is_refused(folder: SiteFolder) -> None:
     folder.settings_file.write_text(SETTINGS.replace("lyon", "paris"), "utf-8")
     with pytest.raises(ConfigError, match="name = 'paris', and the kit is for 'lyon'"):
+        joined_kit(folder)
+
+
+def test_the_key_of_another_site_is_refused(folder: SiteFolder) -> None:
+    folder.key_file.unlink()
+    new_node_key(folder.key_file)
+    with pytest.raises(ConfigError, match=r"is for another key than .*site\.key"):
         joined_kit(folder)
 
 

@@ -92,7 +92,7 @@ def test_a_kit_for_another_key_or_authority_is_told(site: SiteFolder) -> None:
     site.kit_file.write_text(json.dumps(table))
     site.key_file.unlink()
     new_node_key(site.key_file)
-    assert "the kit is for another key" in by_name(site)["kit"].found
+    assert "kit.json is for another key" in by_name(site)["kit"].found
 
 
 def test_a_node_that_listens_and_does_not_answer_is_a_problem(

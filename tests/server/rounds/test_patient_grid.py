@@ -98,3 +98,30 @@ def test_without_turns_a_pull_is_made_by_the_caller_itself() -> None:
 
     assert PatientGrid(Here({}), turn_s=None).fetch("m", until=soon(0)) is not None
     assert Here.thread == threading.get_ident()
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_message_that_the_superlink_does_not_take_can_be_given_up_before_its_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Away(HungGrid):
+        def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+            self.released.wait(10)
+            return super().push_messages(messages)
+
+    looks: list[float] = []
+
+    def look_up() -> None:
+        looks.append(time.monotonic())
+        if len(looks) == 3:
+            raise Stopped
+
+    monkeypatch.setattr("server.rounds.patient_grid.LOOK_S", 0.05)
+    started = time.monotonic()
+    with pytest.raises(Stopped):
+        PatientGrid(Away(), turn_s=5, look_up=look_up).send(message(), until=soon(60))
+    assert time.monotonic() - started < 5
+    assert PatientGrid(Away(), turn_s=5).send(message(), until=soon(0.2)) is None
