@@ -86,7 +86,7 @@ def submit(folder: FederationFolder, run: RunFolder) -> str:
     FlowerError where the SuperLink does not take it; the same folder may be submitted again.
     """
     settings = {"run-folder": str(run.path.resolve())}
-    with tempfile.TemporaryDirectory(dir=folder.flwr_home) as scratch:
+    with tempfile.TemporaryDirectory(dir=folder.flwr_home.resolve()) as scratch:
         overrides = Path(scratch) / "run-config.toml"
         overrides.write_text(tomli_w.dumps(settings), encoding="utf-8")
         bundle = str(bundle_folder())
