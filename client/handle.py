@@ -55,8 +55,8 @@ def _admitted(assignment: Assignment, site: Site) -> Recipe:
     """The recipe of a request that is for this site, is new to it, and that its hospital allows."""
     if assignment.site != site.name:
         raise WireError(
-            f"the request is for {assignment.site!r}, and this site is {site.name!r}. Compare the "
-            "name in site.toml with the one that the coordinator enrolled.",
+            f"the request is for {assignment.site!r:.200}, and this site is {site.name!r}. Compare "
+            "the name in site.toml with the one that the coordinator enrolled.",
             code="wrong-site",
         )
     Answered(site.work / "answered").begin(assignment.run, assignment.exchange_id)

@@ -27,9 +27,11 @@ def init(
     telephone, so that the coordinator knows that the request is yours.
     """
     from client.enrolment.new_site import new_site
+    from client.owner_alone import for_the_owner_alone
     from common.membership.node_key import fingerprint
 
-    made, request = new_site(folder, name)
+    with for_the_owner_alone():
+        made, request = new_site(folder, name)
     typer.echo(f"site {request.site}: key, request and settings in {made.path}")
     typer.echo(f"fingerprint: {fingerprint(request.public_key)}")
     typer.echo("next:")

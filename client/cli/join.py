@@ -31,12 +31,14 @@ def join(
     from datetime import UTC, datetime
 
     from client.enrolment.join import join as put_in_place
+    from client.owner_alone import for_the_owner_alone
     from client.site_folder import SiteFolder
     from common.membership.certificate import expiry_warning
     from common.wire.code_digest import code_digest
 
     site = SiteFolder(folder)
-    joined = put_in_place(site, kit, authority=authority)
+    with for_the_owner_alone():
+        joined = put_in_place(site, kit, authority=authority)
     typer.echo(
         f"site {joined.site} ({joined.role}) has joined {joined.federation} at "
         f"{joined.address}, port {joined.port}"

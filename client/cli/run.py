@@ -43,12 +43,13 @@ def run(
     cut line. Needs a folder that has joined. Only what the policy in site.toml allows leaves.
     """
     from client.node.taking_part import take_part  # pydantic and cryptography: kept from --help
+    from client.owner_alone import for_the_owner_alone
     from client.site_folder import SiteFolder
 
     site_folder = SiteFolder(folder.resolve())
     if site_folder.paused_file.exists():
         _say("paused: no work is taken until lesionfed-site unpause")
-    with _stopped_by_signals() as stop:
+    with for_the_owner_alone(), _stopped_by_signals() as stop:
         take_part(site_folder, tell=_say, stop=stop, health_port=health_port)
     _say("ended")
 

@@ -43,7 +43,7 @@ def new_site(path: Path, name: str) -> tuple[SiteFolder, EnrolmentRequest]:
             "letter or digit; the coordinator's federation.toml has it"
         )
     folder = SiteFolder(path)
-    path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.request_file.exists() or not folder.key_file.exists():
         new_node_key(folder.key_file)
     request = write_request(folder.request_file, site=name, key_file=folder.key_file)

@@ -40,14 +40,14 @@ class Answered:
             seen = file.read(LIMIT * LINE_BYTES).decode("ascii", errors="replace").split("\n")
             if exchange_id in seen:
                 raise WireError(
-                    f"run {run!r}: request {exchange_id} has come before. It is answered only "
+                    f"run {run!r:.200}: request {exchange_id} has come before. It is answered only "
                     "once: a message may have been recorded on its way and sent again.",
                     code="replayed",
                 )
             if len(seen) > LIMIT:
                 raise WireError(
-                    f"run {run!r}: the site has answered {LIMIT} requests, the most of one run. "
-                    "Ask the coordinator why there are so many."
+                    f"run {run!r:.200}: the site has answered {LIMIT} requests, the most of one "
+                    "run. Ask the coordinator why there are so many."
                 )
             if seen[-1]:  # a line that a crash cut short
                 file.write(b"\n")

@@ -7,7 +7,8 @@ the installer   Flower unpacks the coordinator's bundle into a folder and puts t
                 sys.path, so that a bundle with `client/app.py` would replace the package that the
                 hospital vetted. Here the bundle is inspected in memory (guard.py) and never
                 unpacked: sys.path stays as it is, and foreign code has no turn.
-the loader      the app is the installed package's `client.app:app`, whatever the bundle says.
+the loader      the app is the installed package's `client.app:app`, whatever the bundle says; work
+                that hangs is given up (bounded.py).
 the error       Flower sends the class and the text of an exception to the coordinator. Here it is
                 the class and a code; the text is written to the site's log.
 
@@ -25,6 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from client.node.bounded import BoundedApp
 from client.node.guard import inspect_bundle, package_folders, require_own_modules
 from common.errors import BundleRefused
 
@@ -87,28 +89,28 @@ def own_app_loader(**_: object) -> Callable[[str, str, str], object]:
     return _load_own_app
 
 
-def _load_own_app(fab_id: str, fab_version: str, fab_hash: str) -> object:
+def _load_own_app(fab_id: str, fab_version: str, fab_hash: str) -> BoundedApp:
     from client.app import app
 
     try:
         require_own_modules(FOLDERS)
     except BundleRefused as error:
         raise _by_code(error) from None
-    return app
+    return BoundedApp(app)
 
 
 def error_without_text(code: int, reason: str) -> Error:
     """In place of Flower's error: what the coordinator is told, a class and a code at most."""
     found = TOLD.fullmatch(reason)
     if found is None:
-        log.error("the coordinator is told of an internal error; here it is: %s", reason)
+        log.error("the coordinator is told of an internal error; here it is: %.2000s", reason)
     told = "InternalError: internal" if found is None else f"{found['error']}: {found['code']}"
     return Error(code=code, reason=told)
 
 
 def _by_code(error: BundleRefused) -> BundleRefused:
     """The same refusal with its code as the text; the text itself goes to the site's log."""
-    log.error("%s: %s", type(error).__name__, error)
+    log.error("%s: %.2000s", type(error).__name__, error)
     return BundleRefused(error.code, code=error.code)
 
 

@@ -110,7 +110,7 @@ def unpack(packed: Packed, expected: type[MessageT] | tuple[type[MessageT], ...]
     cls = _BY_NAME.get(str(header["message"]))
     if cls not in allowed:
         names = " or ".join(c.__name__ for c in allowed)
-        raise WireError(f"message: want {names}, got {header['message']!r}")
+        raise WireError(f"message: want {names}, got {header['message']!r:.200}")
     fields = dict(header["fields"])
     for field in dataclasses.fields(cls):
         if _holds_arrays(field):
@@ -119,7 +119,9 @@ def unpack(packed: Packed, expected: type[MessageT] | tuple[type[MessageT], ...]
             fields[field.name] = {}
     for field_name, name, array in _arrays(header["arrays"], packed.payload):
         if not isinstance(fields.get(field_name), dict) or name in fields[field_name]:
-            raise WireError(f"{cls.__name__}: array {field_name}[{name!r}] has no place there")
+            raise WireError(
+                f"{cls.__name__}: array {field_name:.200}[{name!r:.200}] has no place there"
+            )
         fields[field_name][name] = array
     return cast(MessageT, _checked(cls, fields))
 
@@ -159,7 +161,7 @@ def _arrays(table: list[Any], payload: bytes) -> list[tuple[str, str, np.ndarray
         n_values = math.prod(shape)
         stop = start + n_values * np.dtype(DTYPES[dtype]).itemsize
         if stop > len(payload):
-            raise WireError(f"payload: {len(payload)} bytes end inside array {name!r}")
+            raise WireError(f"payload: {len(payload)} bytes end inside array {name!r:.200}")
         flat = np.frombuffer(payload, DTYPES[dtype], count=n_values, offset=start)
         arrays.append((field_name, name, flat.reshape(shape).astype(dtype)))
         start = stop
@@ -183,8 +185,8 @@ def _checked(cls: type[Message], fields: Mapping[str, Any]) -> Message:
     try:
         return cls(**fields)
     except ValidationError as error:
-        first = error.errors()[0]
+        first, n_faults = error.errors()[0], error.error_count()
         place = ".".join(str(part) for part in first["loc"])
         raise WireError(
-            f"{cls.__name__}.{place}: {first['msg']} ({error.error_count()} faults in all)"
+            f"{cls.__name__}.{place:.200}: {first['msg']:.200} ({n_faults} faults in all)"
         ) from None

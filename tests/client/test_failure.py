@@ -64,3 +64,32 @@ def test_the_coordinator_is_told_the_class_and_the_code(
     error: Exception, told: SiteFailure
 ) -> None:
     assert failure_of(error) == told
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(SiteDataError("x" * 1_000_000), id="ours"),
+        pytest.param(SiteDataError("short", code="x" * 1_000_000), id="a code"),
+        pytest.param(KeyError("x" * 1_000_000), id="of the program"),
+        pytest.param(OSError(errno.ENAMETOOLONG, "too long", "x" * 1_000_000), id="a path"),
+    ],
+)
+def test_a_text_of_any_length_takes_little_of_the_log(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        failure_of(error)
+    assert len(caplog.text) < 3000
+    assert "xxx" in caplog.text
+
+
+def test_the_log_says_where_an_error_of_the_program_arose(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    try:
+        raise KeyError("sub-01")
+    except KeyError as error:
+        failure_of(error)
+    assert "please report it\nTraceback (most recent call last)" in caplog.text
+    assert 'raise KeyError("sub-01")' in caplog.text

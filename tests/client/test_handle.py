@@ -54,6 +54,14 @@ def test_a_request_for_another_site_is_refused_and_not_remembered(tmp_path: Path
     assert code_of(lyon(tmp_path)) == "no-cases"
 
 
+def test_a_long_name_of_another_site_is_cut_where_it_is_quoted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        assert code_of(lyon(tmp_path), site="p" * 10_000) == "wrong-site"
+    assert f"is for '{'p' * 199}, and this site is 'lyon'" in caplog.text
+
+
 def test_a_request_is_answered_once(tmp_path: Path) -> None:
     assert code_of(lyon(tmp_path)) == "no-cases"
     assert code_of(lyon(tmp_path)) == "replayed"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -96,3 +99,64 @@ def test_bash_takes_the_batch_job() -> None:
 
 def test_the_batch_job_binds_the_images_read_only() -> None:
     assert '--bind "$DATA:/data:ro"' in BATCH.read_text("utf-8")
+
+
+def batch_job(place: Path, *, node: str) -> subprocess.Popen[bytes]:
+    """The batch job with `node` in place of the site's, and Slurm's answers in `place`/queued."""
+    programs = place / "bin"
+    programs.mkdir()
+    for name, body in {"apptainer": node, "scontrol": f'echo "$@" >> {place}/queued'}.items():
+        (programs / name).write_text(f"#!/bin/bash\n{body}\n", "utf-8")
+        (programs / name).chmod(0o700)
+    environment = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "HOME": str(place),
+        "SLURM_JOB_ID": "42",
+    }
+    return subprocess.Popen(["bash", str(BATCH)], env=environment)
+
+
+def queued(place: Path) -> list[str]:
+    file = place / "queued"
+    return file.read_text("utf-8").splitlines() if file.exists() else []
+
+
+@pytest.mark.parametrize(
+    ("node", "code", "again"),
+    [
+        pytest.param("exit 0", 0, False, id="the site has left"),
+        pytest.param("exit 1", 1, False, id="another start would not help"),
+        pytest.param("exit 2", 2, False, id="the folder has not joined"),
+        pytest.param("exit 255", 255, False, id="apptainer itself failed"),
+        pytest.param("kill -KILL $$", 137, True, id="killed for memory"),
+        pytest.param("kill -SEGV $$", 139, True, id="crashed"),
+        pytest.param("exit 137", 137, True, id="killed inside the container"),
+    ],
+)
+def test_the_batch_job_queues_itself_again_where_the_node_was_killed_and_not_where_it_ended(
+    tmp_path: Path, node: str, code: int, again: bool
+) -> None:
+    assert batch_job(tmp_path, node=node).wait(30) == code
+    assert queued(tmp_path) == ["requeue 42"] * again
+
+
+@pytest.mark.parametrize("node_code", [0, 137])
+def test_the_batch_job_whose_time_is_up_signs_off_and_is_queued_once(
+    tmp_path: Path, node_code: int
+) -> None:
+    signs_off = (
+        f"trap 'echo signed-off >> {tmp_path}/queued; exit {node_code}' TERM\n"
+        f"sleep 0.5; touch {tmp_path}/ready; for _ in {{1..300}}; do sleep 0.1; done"
+    )
+    job = batch_job(tmp_path, node=signs_off)
+    end = time.monotonic() + 30
+    while not (tmp_path / "ready").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    job.send_signal(signal.SIGTERM)
+    assert job.wait(30) == 0
+    assert queued(tmp_path) == ["signed-off", "requeue 42"]
+
+
+def test_the_batch_job_shares_its_machine_with_nobody() -> None:
+    assert re.search(r"(?m)^#SBATCH --exclusive$", BATCH.read_text("utf-8"))

@@ -27,6 +27,13 @@ def test_each_run_has_a_ledger_of_its_own(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_long_name_of_a_run_is_cut_where_it_is_quoted(tmp_path: Path) -> None:
+    ledger = Answered(tmp_path)
+    ledger.begin("r" * 1_000_000, FIRST)
+    with pytest.raises(WireError, match=r"^run 'r{199}: request a{32} has come before"):
+        ledger.begin("r" * 1_000_000, FIRST)
+
+
 def test_a_run_asks_only_so_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answered, "LIMIT", 2)
     ledger = Answered(tmp_path)

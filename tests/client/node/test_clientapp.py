@@ -7,6 +7,7 @@ import pytest
 from flwr.supernode.runtime import run_clientapp
 
 from client.app import app
+from client.node.bounded import BoundedApp
 from client.node.clientapp import (
     error_without_text,
     inspect_only,
@@ -47,7 +48,9 @@ def test_the_text_of_a_refusal_is_its_code_and_the_details_are_in_the_log(
 
 def test_the_app_is_the_installed_one_whatever_the_bundle_names() -> None:
     load = own_app_loader(default_app_ref="evil:app", app_path=None, multi_app=True)
-    assert load("evil/evil", "6.6.6", "0") is app
+    loaded = load("evil/evil", "6.6.6", "0")
+    assert isinstance(loaded, BoundedApp)  # and work that hangs is given up
+    assert loaded.app is app
 
 
 @pytest.mark.parametrize(
@@ -72,3 +75,10 @@ def test_only_a_class_and_a_code_leave(
         error = error_without_text(0, reason)
     assert (error.code, error.reason) == (0, told)
     assert (reason in caplog.text) == (told == "InternalError: internal")
+
+
+def test_a_text_of_any_length_takes_little_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        error_without_text(0, f"<class 'ValueError'>:<'Invalid message type: {'x' * 1_000_000}'>")
+    assert "Invalid message type: xxx" in caplog.text
+    assert len(caplog.text) < 3000

@@ -9,6 +9,7 @@ from threading import Event, Thread
 
 import pytest
 
+from client.node import node_log
 from client.node.supernode import PATIENT_STARTS, Delays, Supervisor
 from client.site_folder import SiteFolder
 from common.errors import LesionFedError
@@ -189,6 +190,30 @@ def test_what_the_node_does_is_told_in_a_line_each(tmp_path: Path) -> None:
         "work begins",
         "work ends, the reply is sent",
     ]
+
+
+def test_the_log_of_a_node_that_stays_up_is_turned_over_and_written_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_log, "KEEP_BYTES", 1000)
+    program = """
+print("INFO : SuperNode ID: 7")
+for number in range(60):
+    print(f"line {number:02}".ljust(99))
+    time.sleep(0.02)
+subprocess.run(["echo", "of a child: Sent successfully"])
+work()
+"""
+    watched = Watched(tmp_path, [program])
+    watched.stop_at = "work ends"
+    watched.supervisor.run()
+    logs = sorted(watched.folder.logs.iterdir(), reverse=True)
+    assert [file.name for file in logs[-2:]] == ["supernode.log.1", "supernode.log"]
+    lines = "".join(file.read_text("utf-8") for file in logs).splitlines()
+    assert lines[-1] == "of a child: Sent successfully"
+    assert [line.split()[1] for line in lines[-11:-1]] == [str(n) for n in range(50, 60)]
+    assert logs[-1].stat().st_size < 1000
+    assert watched.told == ["connected", "work ends, the reply is sent"]
 
 
 def test_two_supervisors_do_not_share_a_folder(tmp_path: Path) -> None:

@@ -177,6 +177,30 @@ def test_a_header_that_was_tampered_with_is_refused(packed: Packed, words: str) 
         unpack(packed, SiteUpdate)
 
 
+LONG = "x" * 1_000_000
+ROW = ["change", LONG, "float32"]
+
+
+@pytest.mark.parametrize(
+    ("packed", "words"),
+    [
+        pytest.param(changed_header(message=LONG), "got 'xxx", id="class"),
+        pytest.param(
+            changed_header(fields=json.loads(pack(update()).header)["fields"] | {LONG: 1}),
+            "SiteUpdate.xxx",
+            id="field",
+        ),
+        pytest.param(changed_header(arrays=[[LONG, *ROW[1:], [2]]]), "has no place", id="place"),
+        pytest.param(changed_header(arrays=[[*ROW, [3]]]), "inside array 'xxx", id="array"),
+        pytest.param(changed_header(arrays=[[*ROW, [-1]]]), "header.arrays.*xxx", id="row"),
+    ],
+)
+def test_a_text_of_any_length_is_quoted_in_part(packed: Packed, words: str) -> None:
+    with pytest.raises(WireError, match=words) as refused:
+        unpack(packed, SiteUpdate)
+    assert len(str(refused.value)) < 600
+
+
 def test_a_field_that_is_not_in_the_class_is_refused() -> None:
     fields = json.loads(pack(update()).header)["fields"]
     with pytest.raises(WireError, match="subject_names"):
