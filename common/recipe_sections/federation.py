@@ -43,6 +43,9 @@ class Federation(Settings):
     """For sites that are not there: when a round begins, and before one is asked again in it."""
     round_deadline_s: Annotated[float, Field(gt=0)] = 7200.0
     """Wall time after which a round closes without the sites that have not answered."""
+    late_weight: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Factor on the weight of an update for each round that it comes late; 0: it is refused. Needs
+    aggregation = "weighted-mean", and no step_budget."""
     retries: Annotated[int, Field(ge=0)] = 1
     """How often a site is asked again in a round whose message was lost or whose process died."""
     exclude_after: Positive = 3
@@ -63,6 +66,20 @@ class Federation(Settings):
     """Share on which the decision threshold is chosen; 0: on those kept for validation."""
     site_test_share: KeptShare = 0.0
     """Share that is scored once, at the end: the site's own test."""
+
+    @model_validator(mode="after")
+    def _weights_count(self) -> Self:
+        if self.late_weight and self.aggregation != "weighted-mean":
+            raise ValueError(
+                f"late_weight = {self.late_weight:g} weighs updates, and aggregation = "
+                f"{self.aggregation!r} has no weights; want weighted-mean, or late_weight = 0"
+            )
+        if self.late_weight and self.step_budget is not None:
+            raise ValueError(
+                "late_weight lets slow sites come late, step_budget makes them come in time; want "
+                "one of the two"
+            )
+        return self
 
     @model_validator(mode="after")
     def _some_train(self) -> Self:

@@ -26,6 +26,11 @@ class TrainingPhase:
                         a run is resumed, and after each round in which a site did not train: one
                         that was absent when it first went out, or has lost it, can come back.
 
+    With `federation.late_weight` an update that comes after its round counts in the one that is
+    open, by that factor for each round between: its change was made from older parameters. Source:
+    Xie et al. 2019, arXiv:1903.03934 (a weight that falls with staleness); the power of one factor,
+    and the mean with the round's own updates, are chosen (docs/adr/0031).
+
     With `federation.step_budget` a slow site is asked for fewer steps (phases/step_budget.py), and
     its update counts by their share of the recipe's (chosen).
     """
@@ -89,12 +94,12 @@ class TrainingPhase:
             share = asked.get(site, all_steps) / all_steps
             aggregate.add(site, update.change, share * weight_of(update, weighting))
             trained[site] = update.wall_s
-            facts = {
-                field.name: getattr(update, field.name)
-                for field in dataclasses.fields(update)
-                if field.name != "change"
-            }
-            return facts | {"change_norm": norm(update.change)}
+            return facts_of(update)
+
+        def fold_late(site: str, update: SiteUpdate, n_rounds: int) -> Mapping[str, object]:
+            factor = self._recipe.federation.late_weight**n_rounds
+            aggregate.add(site, update.change, factor * weight_of(update, weighting))
+            return facts_of(update) | {"factor": factor}
 
         def request(assignment: Assignment) -> TrainRequest:
             site = assignment.site
@@ -112,9 +117,20 @@ class TrainingPhase:
             request=request,
             reply=SiteUpdate,
             fold=fold,
+            fold_late=fold_late,
             roles=("train",),
         )
         self._all_have_trained = len(trained) == self._n_sites
         shown = step_seconds_after(state.step_seconds, asked, trained, self._recipe)
         parameters = moved(state.parameters, aggregate.result())
         return dataclasses.replace(state, parameters=parameters, step_seconds=shown)
+
+
+def facts_of(update: SiteUpdate) -> dict[str, object]:
+    """What the event log tells of an update: all but the change, and the change's norm."""
+    facts = {
+        field.name: getattr(update, field.name)
+        for field in dataclasses.fields(update)
+        if field.name != "change"
+    }
+    return facts | {"change_norm": norm(update.change)}

@@ -25,6 +25,7 @@ from server.rounds.letter import (
     MAY_HEAL,
     UNDELIVERED,
     Fold,
+    FoldLate,
     Letter,
     fold_answer,
     is_gone,
@@ -39,8 +40,13 @@ from server.run_folder import Consortium, Role
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1
+LATE_SHARE, LATE_S = 0.25, 600.0
+"""How long a message outlives its round, so that a late answer is heard of: a share of the
+deadline, and this at most. Where late updates count, a whole deadline."""
 MESSAGE_TYPE = "query.lesionfed"
 """One Flower message type for all phases; what is asked is in the message itself."""
+PAUSED = "paused"
+"""The code of a site that takes no work for now: it has not failed."""
 SMALL_REPLY_BYTES = 1 << 20
 """What a reply may weigh beyond twice what was sent to the site."""
 
@@ -53,6 +59,8 @@ class Exchange:
     reply     the class of the answer
     fold      takes one site's answer in and returns facts for the event log; raises
               UpdateRejected for an answer that would spoil the aggregate
+    fold_late takes in an answer to the same phase's request of an earlier round, by so many
+              rounds late, where the recipe lets it count; None: refused
     roles     sites with which role are asked
     quorum    replies needed where it is not the run's own number: 0 where the run can go on
               without any
@@ -62,6 +70,7 @@ class Exchange:
     request: Callable[[Assignment], Request]
     reply: type[Any]
     fold: Fold
+    fold_late: FoldLate | None = None
     roles: tuple[Role, ...] = ("train", "statistics")
     quorum: int | None = None
     phase: str | None = None
@@ -138,7 +147,6 @@ class Correspondence:
         """
         settings = self._recipe.federation
         place = Place(phase=exchange.phase or phase, round=round_index)
-        self._hear_late_replies()
         named = self._roster.taking_part(exchange.roles)
         excluded = self._book.excluded(named)
         quorum = self._quorum(exchange, place, n_named=len(named), excluded=excluded)
@@ -149,6 +157,7 @@ class Correspondence:
         started = time.monotonic()
         held = _Held(exchange, place, started + settings.round_deadline_s)
         held.failures |= {site: ABSENT for site in sites if site not in node_ids}
+        self._hear_late_replies(held)
         for site, node_id in node_ids.items():
             self._ask(held, site, node_id)
         self._until_closed(held)
@@ -158,7 +167,8 @@ class Correspondence:
         self._close(held)
         if exchange.quorum != 0:  # where the run can go on without any, nobody is judged by it
             for site in node_ids:
-                self._book.judge(site, place, useful=site in held.answered)
+                if site not in held.failures or held.failures[site].code != PAUSED:
+                    self._book.judge(site, place, useful=site in held.answered)
             for site in excluded:
                 if site not in node_ids:
                     self._book.sat_out(site, place)
@@ -229,25 +239,26 @@ class Correspondence:
         return there
 
     def _ask(self, held: _Held, site: str, node_id: int) -> None:
-        """Sends the site its request, with what is left of the deadline as its time to live."""
+        """Sends the site its request; it lives a while longer than its round."""
         exchange_id = new_exchange_id()
         request = held.exchange.request(self._assignment(site, held.place, exchange_id))
-        packed = pack(request)
+        packed, now = pack(request), time.monotonic()
         message = Message(
             to_record(packed),
             node_id,
             MESSAGE_TYPE,
-            ttl=max(1.0, held.deadline - time.monotonic()),
+            ttl=max(1.0, held.deadline - now) + self._afterlife_s,
             group_id=str(held.place["round"]),
         )
         held.n_asked[site] += 1
-        sent_at = time.monotonic()
         message_id = self._grid.send(message, until=held.deadline)
         if message_id is None:
             self._failed(held, site, UNDELIVERED)
             return
         limit_bytes = 2 * packed.size_bytes + SMALL_REPLY_BYTES
-        held.pending[message_id] = Letter(site, exchange_id, limit_bytes, sent_at, held.place)
+        held.pending[message_id] = Letter(
+            site, exchange_id, limit_bytes, sent_at=now, closes_at=held.deadline, place=held.place
+        )
         self._book.note(site, "asked", held.place)
 
     def _until_closed(self, held: _Held) -> None:
@@ -257,7 +268,7 @@ class Correspondence:
                 self._look_up()
                 self._take_in(held, message_id)
             self._ask_again(held)
-            self._hear_late_replies()
+            self._hear_late_replies(held)
             if held.again or (held.pending and len(held.pending) == n_before):
                 time.sleep(POLL_S)
 
@@ -322,8 +333,11 @@ class Correspondence:
             facts = {"site": site, "error": failure.error, "code": failure.code}
             self._events.record("site-failed", **held.place, **facts)
 
-    def _hear_late_replies(self) -> None:
-        """Records and refuses answers to closed rounds: their aggregate is made."""
+    def _hear_late_replies(self, held: _Held) -> None:
+        """Records answers to closed rounds; they count only where the recipe and the phase say so.
+
+        held   the exchange that is open now, which may take them in
+        """
         for site, (message_id, letter) in list(self._late.items()):
             try:
                 message = self._grid.fetch(message_id, until=time.monotonic() + POLL_S)
@@ -333,10 +347,39 @@ class Correspondence:
             if message is None:
                 continue
             del self._late[site]
-            if not message.has_error():  # Flower's word that it has expired is no answer
-                self._events.record("late-reply", **letter.place, site=site)
-                if self._book.records[site].state == "late":
-                    self._book.note(site, "answered", letter.place)
+            if message.has_error():  # Flower's word that it has expired is no answer
+                continue
+            late_s = round(time.monotonic() - letter.closes_at, 1)
+            told = self._late_facts(held, letter, message)
+            self._events.record("late-reply", **letter.place, site=site, late_s=late_s, **told)
+            if self._book.records[site].state == "late":
+                self._book.note(site, "answered", letter.place)
+
+    def _late_facts(self, held: _Held, letter: Letter, message: Message) -> dict[str, object]:
+        """What became of a late answer: the round in which it counts, or None."""
+        now, then, fold_late = held.place, letter.place, held.exchange.fold_late
+        may_count = self._recipe.federation.late_weight > 0 and now["phase"] == then["phase"]
+        if fold_late is None or not may_count:
+            return {"counts_in": None}
+        n_rounds = now["round"] - then["round"]
+        told = fold_answer(
+            letter,
+            message,
+            reply=held.exchange.reply,
+            fold=lambda site, answer: fold_late(site, answer, n_rounds),
+        )
+        if isinstance(told, SiteFailure):
+            return {"counts_in": None, "error": told.error, "code": told.code}
+        self._book.judge(letter.site, now, useful=True)
+        return {"counts_in": now["round"], "n_rounds_late": n_rounds, **told}
+
+    @property
+    def _afterlife_s(self) -> float:
+        """How long a message outlives its round."""
+        settings = self._recipe.federation
+        if settings.late_weight:
+            return settings.round_deadline_s
+        return min(LATE_SHARE * settings.round_deadline_s, LATE_S)
 
     def _assignment(self, site: str, place: Place, exchange_id: str) -> Assignment:
         training = [s.name for s in self._consortium.sites if s.trains]

@@ -42,6 +42,8 @@ _TOLD = re.compile(r"(?P<error>[A-Za-z]{1,60}): (?P<code>[a-z0-9-]{1,60})")
 """What a site's own program for Flower gives as the reason: a class and a code."""
 
 Fold = Callable[[str, Any], Mapping[str, object]]
+FoldLate = Callable[[str, Any, int], Mapping[str, object]]
+"""As Fold, with the number of rounds by which the answer is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Letter:
     """A message on its way, until its answer is in.
 
     limit_bytes   a larger answer is refused before it is decoded
+    sent_at       on the monotonic clock, as closes_at
+    closes_at     when its round closes at the latest: an answer after that is late
     place         phase and round it belongs to
     """
 
@@ -57,6 +61,7 @@ class Letter:
     limit_bytes: int
     sent_at: float
     place: Place
+    closes_at: float
 
 
 def new_exchange_id() -> str:

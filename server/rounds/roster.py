@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from common.errors import ConfigError, QuorumNotMet
-from server.members import State, read_members
+from server.members import Members, State, read_members
 from server.rounds.patient_grid import PatientGrid
 from server.run_folder import Consortium, Role
 
@@ -45,7 +46,7 @@ class Roster:
     """The sites of a consortium as they stand now.
 
     Where the consortium has a members_file it is read at every question: a site that was enrolled,
-    suspended or removed since counts from then on.
+    suspended or removed since counts from then on. ConfigError where there is no such file.
     """
 
     def __init__(self, grid: PatientGrid, consortium: Consortium) -> None:
@@ -61,7 +62,7 @@ class Roster:
         named = [site.name for site in self._consortium.sites if site.role in roles]
         if self._consortium.members_file is None:
             return dict.fromkeys(named, "active")
-        members = read_members(self._consortium.members_file)
+        members = _members_in(self._consortium.members_file)
         entries = {name: members.of(name) for name in named}
         return {name: "active" if entry is None else entry.state for name, entry in entries.items()}
 
@@ -77,7 +78,7 @@ class Roster:
 
     def _keys(self) -> dict[str, str]:
         if self._consortium.members_file is not None:
-            keys = read_members(self._consortium.members_file).active_keys()
+            keys = _members_in(self._consortium.members_file).active_keys()
         else:
             keys = {s.name: s.public_key for s in self._consortium.sites if s.public_key}
         return {name: _without_comment(key) for name, key in keys.items()}
@@ -136,6 +137,17 @@ def gather(
         )
     log.warning("going on without %s after %g s", ", ".join(missing), wait_s)
     return present
+
+
+def _members_in(file: Path) -> Members:
+    """Who has enrolled; a run's members are somewhere, so that no such file is not nobody."""
+    if not file.exists():
+        raise ConfigError(
+            f"{file}: no such file, and the run's consortium.toml names it as members_file. If the "
+            "federation lies elsewhere now, `lesionfed resume` brings its place up to date; else "
+            "restore the file from its backup, then resume."
+        )
+    return read_members(file)
 
 
 def _registered_key(public_key: bytes) -> str:

@@ -30,7 +30,8 @@ def _told(event: Event) -> str:
         case {"event": "reply", "phase": phase, "round": index, "site": site}:
             return f"{phase}, round {index}: {site} has answered"
         case {"event": "late-reply", "phase": phase, "round": index, "site": site}:
-            return f"{phase}, round {index}: {site} answered too late; it does not count"
+            became = _became(event.get("counts_in"))
+            return f"{phase}, round {index}: {site} answered {event['late_s']:.0f} s late; {became}"
         case {"event": "retry", "phase": phase, "round": index, "site": site, "code": code}:
             return f"{phase}, round {index}: {site} failed ({code}) and is asked again"
         case {"event": "site-failed", "phase": phase, "round": index, "site": site, "code": code}:
@@ -53,3 +54,8 @@ def _told(event: Event) -> str:
         case _:
             facts = [f"{key} {event[key]}" for key in event if key not in ("time", "event")]
             return f"{event.get('event', '?')}: {', '.join(facts)}"[:300]
+
+
+def _became(round_index: int | None) -> str:
+    """What a late answer came to."""
+    return "it does not count" if round_index is None else f"it counts in round {round_index}"

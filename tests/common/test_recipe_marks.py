@@ -22,6 +22,7 @@ NOT_OF_THE_METHOD = {
     "federation.quorum",
     "federation.retries",
     "federation.round_deadline_s",
+    "federation.late_weight",
     "federation.step_budget",
     "federation.wait_for_sites_s",
 }

@@ -90,15 +90,46 @@ def test_a_round_closes_at_its_deadline_without_a_site_that_hangs(tmp_path: Path
         consortium.await_that(is_over, what="the round's end", timeout_s=2 * DEADLINE_S)
         for pid in stopped:
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGCONT)
         finished = consortium.finish("hangs", timeout_s=RUN_S)
     assert (finished.status, finished.n_resumes) == ("completed", 0)
-    (closed,) = events_of_round(run, "training", 1, "round-finished")
-    assert closed["n_replies"] == 3
-    assert DEADLINE_S <= closed["wall_s"] < DEADLINE_S + 15
-    (failed,) = events_of_round(run, "training", 1, "site-failed")
-    assert (failed["site"], failed["code"]) == ("site-b", "late")
+    require_closed_at_deadline(run, "training", without="site-b")
     require_each_round_once(run)
+    # it goes on where it stood, and its answer is heard, and refused: the aggregate is made
+    (late,) = events_of_round(run, "training", 1, "late-reply")
+    assert (late["site"], late["counts_in"]) == ("site-b", None)
+
+
+def test_a_site_whose_disk_hangs_is_back_without_a_hand(tmp_path: Path) -> None:
+    """An image that is never read to its end, while Flower's sign of life goes on beside it."""
+    with HostedConsortium(tmp_path) as consortium:
+        image = next(consortium.site("site-b").path.glob("bids/sub-01/anat/*_FLAIR.nii.gz"))
+        kept = image.read_bytes()
+        image.unlink()
+        os.mkfifo(image)
+        run = consortium.run("disk", f"federation.round_deadline_s={DEADLINE_S}")
+        consortium.await_that(
+            lambda: bool(events_of_round(run, "statistics", 1, "round-finished")),
+            what="the round's end",
+            timeout_s=RUN_S,
+        )
+        image.unlink()
+        image.write_bytes(kept)
+        finished = consortium.finish("disk", timeout_s=RUN_S)
+        log = (consortium.site("site-b").logs / "supernode.log").read_text("utf-8")
+    assert (finished.status, finished.n_resumes) == ("completed", 0)
+    require_closed_at_deadline(run, "statistics", without="site-b")
+    assert "longer than the coordinator waits" in log
+    assert "site-b" in {e["site"] for e in events_of_round(run, "training", 2, "reply")}
+
+
+def require_closed_at_deadline(run: RunFolder, phase: str, *, without: str) -> None:
+    """AssertionError unless the first round of the phase closed then, with all but one site."""
+    (closed,) = events_of_round(run, phase, 1, "round-finished")
+    assert closed["n_replies"] == len(SITES) - 1
+    assert DEADLINE_S <= closed["wall_s"] < DEADLINE_S + 15
+    (failed,) = events_of_round(run, phase, 1, "site-failed")
+    assert (failed["site"], failed["code"]) == (without, "deadline")
 
 
 def has_begun(run: RunFolder, phase: str, round_index: int) -> bool:

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from common.errors import ConfigError
 from common.learning.model import initial_parameters
 from common.recipe import Recipe, load_recipe
 from common.wire.messages import Arrays, Assignment, SiteUpdate, Stage, TrainRequest
@@ -116,6 +117,35 @@ def test_the_recipe_says_how_many_changes_become_one(aggregation: str, expected:
         next(round_)
     np.testing.assert_array_equal(ended.value.value.parameters["network.w"], [expected])
     np.testing.assert_array_equal(start["network.w"], [10.0])
+
+
+def test_a_change_that_comes_two_rounds_late_counts_a_quarter_where_the_factor_is_a_half() -> None:
+    """10 + (1 * 3 + 0.5 ** 2 * 4 * -1) / (1 + 0.5 ** 2 * 4) = 10 + (3 - 1) / 2."""
+    recipe = recipe_of("default", "federation.late_weight=0.5")
+    start: Arrays = {"network.w": np.array([10.0], np.float32)}
+    round_ = phase_of(recipe, "whole").round(RunState(parameters=start))
+    exchange = next(round_)
+    exchange.fold("a", update({"network.w": np.array([3.0], np.float32)}, 1))
+    assert exchange.fold_late is not None
+    late = update({"network.w": np.array([-1.0], np.float32)}, 4)
+    assert exchange.fold_late("b", late, 2)["factor"] == 0.25
+    with pytest.raises(StopIteration) as ended:
+        next(round_)
+    np.testing.assert_array_equal(ended.value.value.parameters["network.w"], [11.0])
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ("federation.aggregation='median'", "has no weights; want weighted-mean"),
+        ("federation.step_budget=0.5", "want one of the two"),
+    ],
+)
+def test_a_weight_for_late_updates_fits_neither_the_median_nor_a_budget(
+    other: str, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        recipe_of("default", "federation.late_weight=0.5", other)
 
 
 def test_sites_are_told_the_stage_and_which_lesion_metric_judges() -> None:

@@ -97,6 +97,7 @@ class Run:
         )
         self.round_index = 0
         self.folded: list[str] = []
+        self.folded_late: list[tuple[str, int]] = []
 
     def hold(self, *, quorum: int | None = None, phase: str | None = None) -> None:
         self.round_index += 1
@@ -105,10 +106,15 @@ class Run:
             self.folded.append(site)
             return {}
 
+        def fold_late(site: str, reply: MiningReply, n_rounds: int) -> dict[str, object]:
+            self.folded_late.append((site, n_rounds))
+            return {}
+
         exchange = Exchange(
             request=lambda assignment: StatisticsRequest(assignment=assignment),
             reply=MiningReply,
             fold=fold,
+            fold_late=fold_late,
             roles=("train",),
             quorum=quorum,
             phase=phase,
@@ -209,27 +215,90 @@ def test_a_round_closes_at_its_deadline_also_while_a_pull_hangs(tmp_path: Path) 
     assert (run.folded, run.failures()) == (["bonn"], [(1, "lyon", "deadline")])
 
 
-def test_a_message_lives_as_long_as_its_round(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("overrides", "ttl_s"),
+    [
+        pytest.param(["federation.round_deadline_s=40"], 50, id="a quarter more"),
+        pytest.param(["federation.round_deadline_s=7200"], 7800, id="10 minutes more at most"),
+        pytest.param(
+            ["federation.round_deadline_s=7200", "federation.late_weight=0.5"],
+            14400,
+            id="as long again where late answers count",
+        ),
+    ],
+)
+def test_a_message_outlives_its_round_for_a_while(
+    tmp_path: Path, overrides: list[str], ttl_s: float
+) -> None:
     grid = Sites(lyon=[says(USEFUL)])
-    Run(tmp_path, grid, "federation.round_deadline_s=40").hold()
-    assert 39 < grid.asked[0].metadata.ttl <= 40
+    Run(tmp_path, grid, *overrides).hold()
+    assert ttl_s - 1 < grid.asked[0].metadata.ttl <= ttl_s
 
 
-def test_a_late_reply_is_written_down_in_a_later_round_and_not_folded_in(tmp_path: Path) -> None:
-    began = time.monotonic()
+def late_by_a_second(began: float) -> Answer:
+    """An answer that is not there before a second has passed, then one at once."""
 
     def slow(message: Message) -> Message | None:
         return says(USEFUL)(message) if time.monotonic() - began > 1 else None
 
-    overrides = ["federation.quorum=1", "federation.round_deadline_s=0.5"]
-    run = Run(tmp_path, Sites(lyon=[slow], bonn=[says(USEFUL)]), *overrides, turn_s=0.2)
+    return slow
+
+
+QUICK = ("federation.quorum=1", "federation.round_deadline_s=0.5")
+
+
+def test_a_late_reply_is_written_down_in_a_later_round_and_not_folded_in(tmp_path: Path) -> None:
+    sites = Sites(lyon=[late_by_a_second(time.monotonic())], bonn=[says(USEFUL)])
+    run = Run(tmp_path, sites, *QUICK, turn_s=0.2)
     run.hold()
     time.sleep(1)
     run.hold()
     [late] = run.events("late-reply")
     assert (late["site"], late["phase"], late["round"]) == ("lyon", "training", 1)
+    assert late["counts_in"] is None
+    assert 0.4 < late["late_s"] < 5
     assert run.folded.count("lyon") == 1  # the second round's
+    assert run.folded_late == []
     assert run.states("lyon")[2:4] == ["late", "rejoined"]
+
+
+def test_a_late_reply_counts_in_the_round_it_comes_in_where_the_recipe_weighs_it(
+    tmp_path: Path,
+) -> None:
+    sites = Sites(lyon=[late_by_a_second(time.monotonic()), silent], bonn=[says(USEFUL)])
+    run = Run(tmp_path, sites, *QUICK, "federation.late_weight=0.5", turn_s=0.2)
+    run.hold()
+    time.sleep(1)
+    run.round_index += 1  # round 2 was another run's: lyon's answer is two rounds late
+    run.hold()
+    [late] = run.events("late-reply")
+    assert (late["round"], late["counts_in"], late["n_rounds_late"]) == (1, 3, 2)
+    assert run.folded_late == [("lyon", 2)]
+    assert run.folded == ["bonn", "bonn"]
+    # late in round 1, useful late, late again: one failure in a row, not two
+    assert run.correspondence.records["lyon"].n_failed == 1
+
+
+def test_a_late_reply_to_another_phase_does_not_count(tmp_path: Path) -> None:
+    sites = Sites(lyon=[late_by_a_second(time.monotonic())], bonn=[says(USEFUL)])
+    run = Run(tmp_path, sites, *QUICK, "federation.late_weight=0.5", turn_s=0.2)
+    run.hold(phase="statistics")
+    time.sleep(1)
+    run.hold()
+    [late] = run.events("late-reply")
+    assert (late["phase"], late["counts_in"]) == ("statistics", None)
+    assert run.folded_late == []
+
+
+def test_a_site_that_is_paused_has_not_failed(tmp_path: Path) -> None:
+    paused = says(SiteFailure(error="PolicyRefused", code="paused"))
+    sites = Sites(lyon=[paused, paused, paused, paused, says(USEFUL)], bonn=[says(USEFUL)])
+    run = Run(tmp_path, sites, "federation.quorum=1")
+    for _ in range(5):
+        run.hold()
+    assert [code for _, _, code in run.failures()] == ["paused"] * 4
+    assert "excluded" not in run.states("lyon")
+    assert run.folded.count("lyon") == 1
 
 
 def test_a_site_that_fails_three_rounds_is_left_out_of_the_next_two_and_told_so(

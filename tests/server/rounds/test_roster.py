@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flwr.proto.node_pb2 import NodeInfo
 
-from common.errors import QuorumNotMet
+from common.errors import ConfigError, QuorumNotMet
 from server.inline import InlineGrid, inline_key
 from server.members import Member, Members, write_members
 from server.rounds.patient_grid import PatientGrid
@@ -67,6 +67,7 @@ def test_who_is_enrolled_suspended_or_removed_meanwhile_counts_from_the_next_loo
     def there() -> set[str]:
         return set(roster.online(names, until=time.monotonic() + 1))
 
+    write_members(file, Members())
     assert roster.taking_part(TRAIN) == ["lyon", "ghent", "turin"]  # all may still enrol
     assert there() == set()
     write_members(file, Members(members=(member("lyon"), member("ghent"))))
@@ -74,6 +75,17 @@ def test_who_is_enrolled_suspended_or_removed_meanwhile_counts_from_the_next_loo
     write_members(file, Members(members=(member("lyon"), member("ghent", "suspended"))))
     assert there() == {"lyon"}
     assert roster.taking_part(TRAIN) == ["lyon", "turin"]
+
+
+def test_members_that_are_not_where_the_run_says_are_not_taken_for_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "members.json"
+    consortium = Consortium(run="r", sites=(EnrolledSite(name="lyon"),), members_file=file)
+    roster = Roster(PatientGrid(InlineGrid({"lyon": tmp_path}), turn_s=None), consortium)
+    wanted = r"members\.json: no such file, and the run's .*`lesionfed resume` brings its place"
+    with pytest.raises(ConfigError, match=wanted):
+        roster.taking_part(TRAIN)
+    with pytest.raises(ConfigError, match=wanted):
+        roster.online(["lyon"], until=time.monotonic() + 1)
 
 
 def test_it_is_told_once_whom_a_round_waits_for_until_when_and_how_many_are_needed(

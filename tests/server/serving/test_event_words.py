@@ -21,5 +21,13 @@ def test_one_reply_is_not_told_as_many() -> None:
     assert line == "training, round 1: closed with 1 reply"
 
 
+def test_a_late_answer_is_told_with_what_became_of_it() -> None:
+    late = {"event": "late-reply", "phase": "training", "round": 2, "site": "lyon", "late_s": 41.4}
+    assert told(**late, counts_in=None) == (
+        "training, round 2: lyon answered 41 s late; it does not count"
+    )
+    assert told(**late, counts_in=3).endswith("; it counts in round 3")
+
+
 def test_an_event_of_an_unknown_kind_is_told_by_its_facts() -> None:
     assert told(event="moon", phase="full", n=2) == "moon: phase full, n 2"
