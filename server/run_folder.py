@@ -180,8 +180,13 @@ class RunFolder:
         facts = json.dumps(environment(), indent=1, sort_keys=True)
         write_whole(self.environment_file, facts.encode())
         write_whole(self.lock_file, installed_lock().encode())
-        self.recipe_file.write_bytes(_as_toml(recipe.model_dump(mode="json")))
-        self.consortium_file.write_bytes(_as_toml(consortium.model_dump(mode="json")))
+        self.write_consortium(consortium)
+        # last: a folder with a recipe is a run, and all the rest of it is there
+        write_whole(self.recipe_file, _as_toml(recipe.model_dump(mode="json")))
+
+    def write_consortium(self, consortium: Consortium) -> None:
+        """Puts who takes part and who judges on disk, whole."""
+        write_whole(self.consortium_file, _as_toml(consortium.model_dump(mode="json")))
 
     @contextmanager
     def locked(self) -> Iterator[None]:

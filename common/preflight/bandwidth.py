@@ -50,7 +50,7 @@ def bandwidth(
         return problem(
             NAME,
             "the proxy refuses a body of 1 MB (413)",
-            "The coordinator sets client_max_body_size 2g in the proxy's configuration.",
+            "The coordinator raises the limit on a body in whatever stands before the proxy.",
         )
     if any(status not in REFUSED_AFTER_READING for status, _ in (*short, long)):
         return not_checked(NAME, f"the server answers {long[0]}: nothing there reads an upload")

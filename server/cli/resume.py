@@ -30,12 +30,12 @@ def resume(
     folder = FederationFolder(federation)
     existing = existing_run(folder, run)
     require_served(folder)
-    skip = existing.events_file.stat().st_size if existing.events_file.exists() else 0
+    resumed = resume_run(folder, existing)
     follow_run(
         folder,
         existing,
-        flower_run_id=resume_run(folder, existing),
-        skip=skip,
+        flower_run_id=resumed.flower_run_id,
+        skip=resumed.skip,
         detach=detach,
         quiet=quiet,
         as_json=as_json,

@@ -6,9 +6,11 @@ import dataclasses
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from common.errors import LesionFedError
 
 if TYPE_CHECKING:
     from server.run_folder import RunFolder
@@ -23,33 +25,52 @@ def runs(
         bool, typer.Option("--json", help="A list, a run each, times in ISO 8601.")
     ] = False,
 ) -> None:
-    """Lists all runs: recipe, phase and round, how each stands, when it began."""
+    """Lists all runs: recipe, phase and round, how each stands, when it began.
+
+    A run that cannot be read is listed as unreadable, with the reason.
+    """
     from rich.console import Console
     from rich.table import Table
 
     from server.federation_folder import FederationFolder
     from server.serving.run_control import all_runs
-    from server.status.run_status import run_status
 
     now = datetime.now(UTC)
-    found = [(run, run_status(run, now=now)) for run in all_runs(FederationFolder(federation))]
+    found = {run.path.name: _look(run, now) for run in all_runs(FederationFolder(federation))}
     if as_json:
-        rows = [
-            {"name": run.path.name, "recipe": run.recipe().name, **dataclasses.asdict(status)}
-            for run, status in found
-        ]
+        rows = [{"name": name, **_facts(look)} for name, look in found.items()]
         print(json.dumps(rows, default=datetime.isoformat))
         return
     if not found:
         print(f"no runs yet in {federation}")
         return
     table = Table("run", "recipe", "at", "status", "started")
-    for run, status in found:
-        table.add_row(*_row(run, status))
+    for name, look in found.items():
+        table.add_row(name, *_row(look))
     Console().print(table)
 
 
-def _row(run: RunFolder, status: RunStatus) -> tuple[str, ...]:
+def _look(run: RunFolder, now: datetime) -> tuple[str, RunStatus] | str:
+    """The recipe's name and how the run stands; of a run that cannot be read, the reason."""
+    from server.status.run_status import run_status
+
+    try:
+        return run.recipe().name, run_status(run, now=now)
+    except (LesionFedError, OSError) as error:
+        return str(error)
+
+
+def _facts(look: tuple[str, RunStatus] | str) -> dict[str, Any]:
+    if isinstance(look, str):
+        return {"recipe": None, "status": "unreadable", "reason": look}
+    recipe, status = look
+    return {"recipe": recipe, **dataclasses.asdict(status)}
+
+
+def _row(look: tuple[str, RunStatus] | str) -> tuple[str, ...]:
+    if isinstance(look, str):
+        return "-", "-", _plain(f"unreadable: {look}"), "-"
+    recipe, status = look
     at = "-" if status.phase is None else f"{status.phase} {status.round}/{status.n_rounds}"
     told: str = status.status
     if status.status == "failed" and status.reason is not None:
@@ -57,7 +78,7 @@ def _row(run: RunFolder, status: RunStatus) -> tuple[str, ...]:
     elif status.status == "interrupted":
         told = f"interrupted: {status.to_do}"
     started = "-" if status.started is None else f"{status.started.astimezone():%Y-%m-%d %H:%M}"
-    return run.path.name, run.recipe().name, at, _plain(told), started
+    return recipe, at, _plain(told), started
 
 
 def _plain(text: str) -> str:

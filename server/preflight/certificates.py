@@ -10,6 +10,7 @@ from common.preflight.check import Check, passed, problem, warning
 from common.preflight.coordinator import Coordinator, reason, unverified
 from common.preflight.tls import served_certificate
 from server.federation_folder import FederationFolder
+from server.provision.key_pair import require_pair
 
 NAME = "certificate files"
 SERVED = "certificate served"
@@ -34,6 +35,7 @@ def certificates(folder: FederationFolder, address: str) -> Check:
         if not is_for(server, address):
             text = f"the server's certificate is for {', '.join(names_of(server))}, not {address}"
             return problem(NAME, text, "Rotate it: lesionfed rotate.")
+        require_pair(folder)
     except OSError as error:
         text = f"{error.filename}: {error.strerror}"
         return problem(NAME, text, "Make it: lesionfed provision.")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import ipaddress
 
-from server.federation_folder import FederationSettings
+from common.whole_file import write_whole
+from server.federation_folder import FederationFolder, FederationSettings
 
-LARGEST_BODY = "2g"
-"""Largest request body; an update that is larger gets 413 and never reaches the SuperLink."""
+REQUESTS_AT_ONCE = 32
+"""Of one address; a hospital with several sites may have one. A SuperNode has a handful."""
 
 TEMPLATE = """\
-# Written by `lesionfed provision`. Run it, as any user that may read ../credentials, with
+# Written by `lesionfed provision`, and again by each `lesionfed serve`, from ../federation.toml:
+# change that. Run it, as any user that may read ../credentials, with
 #   nginx -e PROXY/error.log -c PROXY/nginx.conf -p PROXY
 # where PROXY is the absolute path of this file's folder. Without -e, nginx also tries to open
 # the log it was compiled with, and warns when it may not.
@@ -41,12 +43,16 @@ http {{
     }}
     access_log access.log combined if=$worth_a_line;
 
+    # the SuperLink reads a request before it knows who sent it: how much of that at a time
+    limit_conn_zone $binary_remote_addr zone=addresses:1m;
+
     server {{
         listen {listen} ssl;
         ssl_certificate ../credentials/server.pem;
         ssl_certificate_key ../credentials/server.key;
         ssl_protocols TLSv1.2 TLSv1.3;
-        client_max_body_size {largest_body};
+        client_max_body_size {largest_message_mb}m;
+        limit_conn addresses {requests_at_once};
 
         location / {{
             return 403;
@@ -92,8 +98,23 @@ def nginx_configuration(settings: FederationSettings) -> str:
     return TEMPLATE.format(
         listen=_listen(settings),
         superlink_port=settings.superlink_port,
-        largest_body=LARGEST_BODY,
+        largest_message_mb=settings.largest_message_mb,
+        requests_at_once=REQUESTS_AT_ONCE,
     )
+
+
+def bring_proxy_file(folder: FederationFolder) -> bool:
+    """Whether nginx.conf on disk was another than the settings ask for; then it is written anew.
+
+    What stood there is kept beside it as nginx.conf.before.
+    """
+    wanted, file = nginx_configuration(folder.settings()).encode(), folder.proxy_file
+    if file.is_file() and file.read_bytes() == wanted:
+        return False
+    if file.is_file():
+        write_whole(file.with_name(f"{file.name}.before"), file.read_bytes())
+    write_whole(file, wanted)
+    return True
 
 
 def _listen(settings: FederationSettings) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from common.errors import FlowerError, RunFolderError
@@ -15,6 +16,7 @@ from server.run_folder import RunFolder
 from server.serving.flower import flwr
 from server.serving.submission import flower_status, submissions, submit
 from server.status.conducted import is_conducted
+from server.status.run_so_far import read_run_so_far
 from server.status.run_status import RunStatus, run_status
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,18 @@ STOP_S = 90.0
 LAST_RESORT_S = 30.0
 """How long its process may take once Flower was told to end it."""
 POLL_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resumed:
+    """A run that was handed to Flower again.
+
+    flower_run_id   Flower's id of the new submission
+    skip            bytes of events.jsonl that are of earlier ones
+    """
+
+    flower_run_id: str
+    skip: int
 
 
 def existing_run(folder: FederationFolder, name: str) -> RunFolder:
@@ -43,10 +57,11 @@ def all_runs(folder: FederationFolder) -> list[RunFolder]:
     return [RunFolder(path) for path in places]
 
 
-def resume(folder: FederationFolder, run: RunFolder) -> str:
-    """Flower's id of the new submission; the run goes on from its last checkpoint.
+def resume(folder: FederationFolder, run: RunFolder) -> Resumed:
+    """The new submission; the run goes on from its last checkpoint.
 
-    RunFolderError where it is completed or still conducted.
+    Where the federation lies elsewhere than when the run began, the run is told where its members
+    are now. RunFolderError where it is completed or still conducted.
     """
     status = _status(run)
     if is_conducted(run.path):
@@ -60,10 +75,14 @@ def resume(folder: FederationFolder, run: RunFolder) -> str:
             "another with `lesionfed run`."
         )
     _end_at_flower(folder, run)
-    run.stop_file.unlink(missing_ok=True)
-    if status.status == "stopped" and status.started is None:  # all there is of it is its end
-        run.events_file.unlink()
-    return submit(folder, run)
+    with run.locked():
+        run.submissions_file.touch()  # who looks for fallen runs gives this one time to begin
+        run.stop_file.unlink(missing_ok=True)
+        if status.status == "stopped" and status.started is None:  # all there is of it is its end
+            run.events_file.unlink()
+        _bring_members_file(folder, run)
+        skip = run.events_file.stat().st_size if run.events_file.exists() else 0
+    return Resumed(flower_run_id=submit(folder, run), skip=skip)
 
 
 def stop(folder: FederationFolder, run: RunFolder, *, say: Callable[[str], None]) -> RunStatus:
@@ -91,9 +110,18 @@ def stop(folder: FederationFolder, run: RunFolder, *, say: Callable[[str], None]
     _end_at_flower(folder, run)
     if _status(run).status in ("interrupted", "not-started"):
         with run.locked():
-            reason = "stopped by the coordinator while nobody conducted it"
-            EventLog(run.events_file).record("run-finished", status="stopped", reason=reason)
+            if read_run_so_far(run.events_file).ended is None:
+                reason = "stopped by the coordinator while nobody conducted it"
+                EventLog(run.events_file).record("run-finished", status="stopped", reason=reason)
     return _status(run)
+
+
+def _bring_members_file(folder: FederationFolder, run: RunFolder) -> None:
+    """Writes into the run where the federation's members are, where that has changed."""
+    consortium, here = run.consortium(), folder.members_file.resolve()
+    if consortium.members_file not in (None, here):
+        log.warning("run %s: its members are in %s now", run.path.name, here)
+        run.write_consortium(consortium.model_copy(update={"members_file": here}))
 
 
 def _end_at_flower(folder: FederationFolder, run: RunFolder) -> None:

@@ -12,12 +12,16 @@ from pathlib import Path
 import tomli_w
 
 from common.errors import ConfigError, FlowerError, RunFolderError
+from common.preflight.update_size import update_size_bytes
 from common.recipe import Recipe
 from server.federation_folder import FederationFolder
 from server.provision.flower_nodes import CONNECTION
 from server.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
 from server.serving.flower import flwr
 from server.serving.serve_lock import is_served
+
+HEADROOM = 1.2
+"""A request holds an update and what Flower and the site head add to it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +49,7 @@ def planned_consortium(folder: FederationFolder, *, recipe: Recipe, name: str) -
     """
     settings = folder.settings()
     _require_enough(folder, recipe)
+    _require_fits(folder, recipe)
     keys = folder.members().active_keys()
     return Consortium(
         run=name,
@@ -64,6 +69,11 @@ def planned_consortium(folder: FederationFolder, *, recipe: Recipe, name: str) -
 def lay_out_run(folder: FederationFolder, *, recipe: Recipe, name: str) -> RunFolder:
     """The new run folder; ConfigError where the name or the recipe will not do."""
     run = folder.run(name)
+    if run.path.exists() and not run.recipe_file.exists():
+        raise ConfigError(
+            f"{run.path}: was begun to be laid out and cut off: it has no {run.recipe_file.name}, "
+            "and nothing has run in it. Remove the folder, or choose another --name."
+        )
     if run.path.exists():
         raise ConfigError(f"{run.path}: there is a run of this name. Choose another --name.")
     consortium = planned_consortium(folder, recipe=recipe, name=name)
@@ -136,6 +146,18 @@ def _require_enough(folder: FederationFolder, recipe: Recipe) -> None:
             f"{recipe.federation.quorum} training sites, and {folder.settings_file} plans "
             f"{n_train}. Plan more sites, or give --set federation.quorum={n_train}."
         ) from None
+
+
+def _require_fits(folder: FederationFolder, recipe: Recipe) -> None:
+    """Nothing, or ConfigError where the recipe's updates are larger than the proxy lets through."""
+    limit_mb = folder.settings().largest_message_mb
+    size_bytes = update_size_bytes(recipe)
+    if HEADROOM * size_bytes > limit_mb << 20:
+        raise ConfigError(
+            f"recipe {recipe.name!r} sends updates of {size_bytes / (1 << 20):.0f} MB, and "
+            f"largest_message_mb = {limit_mb} in {folder.settings_file}; want a fifth more than an "
+            f"update at least. Raise it, start `lesionfed serve` anew, and reload nginx."
+        )
 
 
 def _lesion_masks(folder: FederationFolder, recipe: Recipe) -> Path | None:

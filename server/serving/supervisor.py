@@ -8,12 +8,17 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from common.errors import ConfigError, FlowerError, LesionFedError
+from common.errors import ConfigError, FlowerError
 from common.membership.certificate import expiry_warning, require_valid, validity
 from common.preflight.health import grpc_health
 from server.federation_folder import FederationFolder
+from server.provision.key_pair import require_pair
+from server.provision.proxy import bring_proxy_file
 from server.serving.child import Child
+from server.serving.fallen_runs import FallenRuns
+from server.serving.fault_log import FaultLog
 from server.serving.flower import flower_environment
+from server.serving.proxy_logs import turn_over_proxy_logs
 from server.serving.serve_lock import end_left_behind, note_children, serving
 from server.serving.superlink import (
     free_port,
@@ -47,12 +52,17 @@ def serve(
     say          takes what the coordinator should read: warnings, and one line when all answer
 
     ConfigError where files or ports are missing; FlowerError where a program ends or does not
-    answer at the start. One that ends later is started again after a delay (server/serving/child).
+    answer at the start. One that ends later is started again after a delay (server/serving/child),
+    and whatever goes wrong in a look later is logged and tried again (server/serving/fault_log).
     """
     stopped = threading.Event() if stop is None else stop
     _require_credentials(folder)
     with serving(folder):
         end_left_behind(folder)
+        if bring_proxy_file(folder):
+            say(f"{folder.proxy_file} was written anew from {folder.settings_file.name}")
+            if not with_proxy:
+                say("warning: where nginx runs already, reload it")
         _Server(folder, with_proxy=with_proxy, say=say, stopped=stopped).run()
 
 
@@ -70,6 +80,9 @@ class _Server:
         self._superexec = self._child("superexec", executor)
         self._proxy = self._child("proxy", proxy_command(folder)) if with_proxy else None
         self._children = [c for c in (self._superlink, self._superexec, self._proxy) if c]
+        self._fallen = FallenRuns(folder)
+        self._faults = FaultLog()
+        self._noted: dict[int, tuple[str, ...]] = {}
         self._members_seen: int | None = None
         self._reconcile_after = 0.0
         self._certificates_after = 0.0
@@ -77,6 +90,7 @@ class _Server:
         self._authority = folder.authority_file.read_bytes()
         self._certificate = folder.certificate_file.read_bytes()
         self._told_of_rotation = False
+        self._pair_seen = self._pair_judged = (0, 0)
 
     def run(self) -> None:
         settings = self._settings
@@ -101,40 +115,47 @@ class _Server:
                 self._look()
         finally:
             for child in reversed(self._children):
-                child.end()
-            note_children(self._folder, {})
+                with self._faults.noted(f"ending {child.name}"):
+                    child.end()
+            self._note_children()
 
     def _look(self) -> None:
-        again = [child for child in self._children if child.look_after()]
-        if again:
-            self._note_children()
-        if self._superlink in again:
-            self._members_seen = None  # its database may be a new one
+        for child in self._children:
+            with self._faults.noted(f"the look at {child.name}"):
+                if child.look_after() and child is self._superlink:
+                    self._members_seen = None  # its database may be a new one
+        self._note_children()
         self._look_at_members()
-        self._look_at_certificates()
-        self._look_for_rotation()
+        for what, look in (
+            ("the look at the runs", self._fallen.look),
+            ("the look at the certificates", self._look_at_certificates),
+            ("the look for a new certificate", self._look_for_rotation),
+            ("the look at the server's key", self._look_at_pair),
+            ("turning the proxy's logs over", lambda: turn_over_proxy_logs(self._folder)),
+        ):
+            with self._faults.noted(what):
+                look()
 
     def _look_at_members(self) -> None:
         """Registers who is new, where members.json has changed since the last time."""
         from server.provision.flower_nodes import reconcile
 
         now = time.monotonic()
-        file = self._folder.members_file
-        changed = file.stat().st_mtime_ns if file.exists() else 0
-        if changed == self._members_seen or now < self._reconcile_after:
+        if now < self._reconcile_after:
             return
-        try:
-            done = reconcile(self._folder)
-        except LesionFedError as error:
-            log.warning("members are not registered yet: %s", error)
+        with self._faults.noted("registering the members"):
+            file = self._folder.members_file
+            changed = file.stat().st_mtime_ns if file.exists() else 0
+            if changed == self._members_seen:
+                return
             self._reconcile_after = now + RECONCILE_AGAIN_S
-            return
-        if not done.running:
+            done = reconcile(self._folder)
             self._reconcile_after = now + LOOK_S
-            return
-        self._members_seen = changed
-        for site in done.registered:
-            self._say(f"site {site} may come now")
+            if not done.running:
+                return
+            self._members_seen = changed
+            for site in done.registered:
+                self._say(f"site {site} may come now")
 
     def _look_at_certificates(self) -> None:
         if time.monotonic() < self._certificates_after:
@@ -156,6 +177,27 @@ class _Server:
             f"warning: {file} is new; it counts only after a reload of nginx and a restart of "
             "`lesionfed serve`"
         )
+
+    def _look_at_pair(self) -> None:
+        """Says once that key and certificate on disk do not fit, as after a rotation cut off.
+
+        Judged when they have lain still from one look to the next: a rotation may be under way.
+        """
+        now = self._stamps()
+        lay_still, self._pair_seen = now == self._pair_seen, now
+        if not lay_still or now == self._pair_judged:
+            return
+        try:
+            require_pair(self._folder)
+        except ConfigError as error:
+            self._say(f"warning: {error} Until then neither nginx nor the SuperLink starts anew.")
+        self._pair_judged = now
+
+    def _stamps(self) -> tuple[int, int]:
+        """When key and certificate were written, in ns."""
+        files = (self._folder.certificate_key_file, self._folder.certificate_file)
+        key, certificate = (file.stat().st_mtime_ns for file in files)
+        return key, certificate
 
     def _start(self, child: Child, answers: Callable[[], bool]) -> None:
         """Starts the program and waits until it answers, or the server is to stop."""
@@ -182,8 +224,13 @@ class _Server:
         return grpc_health("SuperExec", port=self._executor_port, fix="wait").good
 
     def _note_children(self) -> None:
+        """Notes what runs, where that is not noted yet; a note that fails is made later."""
         commands = {c.pid: c.command for c in self._children if c.pid is not None}
-        note_children(self._folder, commands)
+        if commands == self._noted:
+            return
+        with self._faults.noted("noting the programs in serve.json"):
+            note_children(self._folder, commands)
+            self._noted = commands
 
     def _ready(self) -> str:
         settings = self._settings
@@ -217,6 +264,7 @@ def _require_credentials(folder: FederationFolder) -> None:
         )
     now = datetime.now(UTC)
     require_valid(folder.authority_file.read_bytes(), what=str(folder.authority_file), now=now)
+    require_pair(folder)
     start, end = validity(folder.certificate_file.read_bytes())
     if not start <= now <= end:
         raise ConfigError(

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from client.site_folder import SiteFolder
 from common.membership.node_key import new_node_key
 from server.provision.authority import Credential, new_authority, new_server_certificate
+from server.provision.proxy import REQUESTS_AT_ONCE
 from tests.federation.processes import Service, stop_all
 from tests.hosts.consortium import COORDINATOR, PORT, HostedConsortium, plain_environment
 from tests.hosts.namespaces import why_not
@@ -58,6 +59,20 @@ for method, path, length in json.loads(questions):
 print(json.dumps(answers))
 """
 """Asks with the path as it is: most HTTP clients would tidy it up before they send it."""
+
+HOLD = """
+import http.client, ssl, sys
+address, port, n_held, authority = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+trust, held = ssl.create_default_context(cafile=authority), []
+for _ in range(n_held + 1):
+    connection = http.client.HTTPSConnection(address, port, timeout=20, context=trust)
+    connection.putrequest("POST", "/v1/fleet/activate-node")
+    connection.putheader("Content-Length", "1000000")
+    connection.endheaders()
+    held.append(connection)
+print(held[-1].getresponse().status)
+"""
+"""Holds so many requests open, asks once more, and prints what the last is told."""
 
 WAY = ("TCP connection", "clock", "TLS certificate", "control closed", "node key")
 """The steps of the preflight on which the refusals below show."""
@@ -133,9 +148,20 @@ def test_the_superlink_itself_is_out_of_a_sites_reach(consortium: HostedConsorti
 
 
 def test_a_body_above_the_limit_is_refused_before_it_is_sent(consortium: HostedConsortium) -> None:
-    limit = 2 << 30
+    limit = consortium.federation.settings().largest_message_mb << 20
     answers = ask(consortium, [("POST", "/v1/fleet/push-object", limit + 1)])
     assert answers == [413]
+
+
+def test_one_address_does_not_take_the_proxy_for_itself(consortium: HostedConsortium) -> None:
+    """Requests that promise a body and send none of it, one more than the proxy holds open."""
+    at = (consortium.hosts.address(COORDINATOR), str(PORT))
+    authority = str(consortium.site(SITE).authority_file)
+    many = (str(REQUESTS_AT_ONCE), authority)
+    done = consortium.call(SITE, [sys.executable, "-c", HOLD, *at, *many])
+    assert done.stdout.split() == ["503"], done.stderr
+    # its neighbours are served meanwhile, and it is itself once it has let go
+    assert ask(consortium, [("POST", "/v1/control", 0)]) == [403]
 
 
 def test_a_site_in_order_passes_the_preflight(

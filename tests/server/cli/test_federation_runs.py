@@ -11,7 +11,7 @@ from server.cli import follow_run, main
 from server.events import Event, EventLog
 from server.federation_folder import FederationFolder
 from server.run_folder import RunFolder
-from server.serving import serve_lock, submission, watch
+from server.serving import run_control, serve_lock, submission, watch
 from server.serving.submission import lay_out_run
 from tests.server.serving.made_federation import made_federation
 
@@ -50,6 +50,41 @@ def test_every_run_is_listed_with_how_it_stands(
     }
     assert main(["runs", "--federation", str(folder.path)]) == 0
     assert "[no] disk" in capsys.readouterr().out
+
+
+def test_a_run_that_cannot_be_read_is_listed_with_the_reason_and_hides_no_other(
+    folder: FederationFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    begun(new_run(folder, "good"))
+    new_run(folder, "odd").recipe_file.write_text("[[[", encoding="utf-8")
+    assert main(["runs", "--federation", str(folder.path), "--json"]) == 0
+    good, odd = json.loads(capsys.readouterr().out)
+    assert (good["name"], good["status"]) == ("good", "interrupted")
+    assert (odd["name"], odd["recipe"], odd["status"]) == ("odd", None, "unreadable")
+    assert "recipe.toml: not readable as TOML" in odd["reason"]
+    assert main(["runs", "--federation", str(folder.path)]) == 0
+    shown = capsys.readouterr().out
+    assert "good" in shown
+    assert "unreadable: " in shown
+
+
+def test_a_run_stopped_before_it_began_is_resumed_and_followed_to_its_end(
+    folder: FederationFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = new_run(folder, "one")
+    EventLog(run.events_file).record("run-finished", status="stopped", reason="asked")
+
+    def conducted_at_once(folder: FederationFolder, run: RunFolder) -> str:
+        with run.locked():
+            begun(run).record("run-finished", status="completed", reason=None)
+        return "9"
+
+    monkeypatch.setattr(run_control, "submit", conducted_at_once)
+    monkeypatch.setattr(follow_run, "show_result", lambda run: None)
+    with serve_lock.serving(folder):
+        assert main(["resume", "one", "--federation", str(folder.path), "--quiet"]) == 0
+    assert "stopped: asked" not in capsys.readouterr().err
 
 
 def test_a_run_is_refused_while_nobody_serves(

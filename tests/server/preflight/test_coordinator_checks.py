@@ -152,3 +152,12 @@ def test_the_command_answers_in_json_and_by_its_exit_code(
     assert main(asked) == 1
     assert "address: missing" in capsys.readouterr().out
     assert main(["preflight"]) == 2
+
+
+def test_a_key_of_another_certificate_is_a_problem(federation: FederationFolder) -> None:
+    certificate = federation.certificate_file.read_bytes()
+    Authority().server(federation.certificate_file.parent)
+    federation.certificate_file.write_bytes(certificate)
+    check = by_name(federation)["certificate files"]
+    assert check.status == "problem"
+    assert "do not belong together" in check.found

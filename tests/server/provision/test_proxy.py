@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from server.federation_folder import FederationFolder, FederationSettings
-from server.provision.proxy import nginx_configuration
+from server.provision.proxy import bring_proxy_file, nginx_configuration
 from tests.consortia import federation
 
 NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
@@ -107,11 +107,23 @@ def test_the_text_has_the_ports_and_bounds_of_the_federation() -> None:
     text = nginx_configuration(settings("fed.example.org"))
     for line in (
         "listen 8443 ssl;",
-        "client_max_body_size 2g;",
+        "client_max_body_size 256m;",
         "proxy_pass https://127.0.0.1:18000/v1/fleet/;",
         "proxy_ssl_verify on;",
     ):
         assert line in text
+
+
+def test_the_file_on_disk_follows_the_settings_and_what_stood_there_is_kept(tmp_path: Path) -> None:
+    made = federation(tmp_path, port=free_port())
+    assert not bring_proxy_file(made)
+    changed = f"largest_message_mb = 512\n{made.settings_file.read_text('utf-8')}"
+    made.settings_file.write_text(changed, "utf-8")
+    before = made.proxy_file.read_bytes()
+    assert bring_proxy_file(made)
+    assert b"client_max_body_size 512m;" in made.proxy_file.read_bytes()
+    assert made.proxy_file.with_name("nginx.conf.before").read_bytes() == before
+    assert not bring_proxy_file(made)
 
 
 def test_sites_that_come_by_ipv6_are_listened_for_there() -> None:

@@ -51,7 +51,7 @@ def test_a_run_that_nobody_conducts_is_submitted_again_and_its_old_messages_go(
     folder, run = new_run(tmp_path)
     started(run)
     run.stop_file.touch()
-    assert resume(folder, run) == "77"
+    assert resume(folder, run).flower_run_id == "77"
     assert told == [("stop", "5", "federation")]
     assert not run.stop_file.exists()  # or the run would stop again at once
 
@@ -116,8 +116,31 @@ def test_a_run_that_has_not_begun_is_stopped_and_can_begin_later(
     folder, run = new_run(tmp_path)
     assert stop(folder, run, say=lambda text: None).status == "stopped"
     assert told == [("stop", "5", "federation")]
-    assert resume(folder, run) == "77"
+    resumed = resume(folder, run)
+    assert (resumed.flower_run_id, resumed.skip) == ("77", 0)
     assert not run.events_file.exists()  # it begins, rather than goes on from nothing
+
+
+def test_a_run_of_a_federation_that_was_moved_is_told_where_its_members_are_now(
+    tmp_path: Path, told: list[tuple[str, ...]]
+) -> None:
+    folder, run = new_run(tmp_path)
+    started(run)
+    before = run.consortium()
+    folder.path.rename(tmp_path / "moved")
+    moved = FederationFolder(tmp_path / "moved")
+    resume(moved, moved.run("one"))
+    here = moved.members_file.resolve()
+    after = moved.run("one").consortium()
+    assert after == before.model_copy(update={"members_file": here})
+
+
+def test_the_events_of_a_resumed_run_are_read_from_where_the_earlier_ones_end(
+    tmp_path: Path, told: list[tuple[str, ...]]
+) -> None:
+    folder, run = new_run(tmp_path)
+    started(run)
+    assert resume(folder, run).skip == run.events_file.stat().st_size
 
 
 def test_a_run_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
