@@ -9,7 +9,7 @@ counted once, as PSS), and its open descriptors; the size of the SuperLink's dat
 logs, and of the sites' work folders.
 
 Ends with the growth after warm-up (see benchmarks/soak.py), and 0 where memory, descriptors and
-database grew by 5 % at most, 1 where not, 2 where there were too few lines to say.
+database grew by 5 % at most, 1 where not, 2 where the run did not complete or had too few lines.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Line = dict[str, float]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 flat, 1 grew, 2 too short to say."""
+    """0 flat, 1 grew, 2 not completed, or too short to say."""
     options = build_parser().parse_args(argv)
     reason = why_not()
     if reason is not None:
@@ -58,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True)
     with HostedConsortium(folder.resolve(), sites=SITES) as consortium:
         lines = soak(consortium, options.out / "soak.csv", options.rounds, 60 * options.minutes)
-    return show_growth(lines)
+        finished = consortium.status("soak").status == "completed"
+    code = show_growth(lines)
+    return code if finished else max(code, 2)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -157,9 +159,10 @@ def show_growth(lines: Sequence[Line]) -> int:
     grew = []
     for column in list(lines[0])[2:]:
         values = [line[column] for line in lines]
-        if not all(values):  # empty at some moment: nothing to compare with
-            continue
         judged = column.endswith("_open") or column.removesuffix("_mib") in (*KINDS, "database")
+        if not all(values):  # not there at some moment: nothing to compare with
+            grew += [f"{column} (not there at some moment)"] if judged else []
+            continue
         found = growth(values)
         print(f"{column:22} {values[0]:10.2f} {values[-1]:10.2f} {found:+8.1%}")
         if judged and found > LIMIT:

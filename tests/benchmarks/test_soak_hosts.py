@@ -26,6 +26,10 @@ def test_what_a_run_leaves_is_not_judged(capsys: pytest.CaptureFixture[str]) -> 
     assert "+114.3%" in capsys.readouterr().out  # (7 + 8) / (3 + 4) - 1
 
 
+def test_a_kind_of_process_that_was_not_there_is_no_flat_one() -> None:
+    assert show_growth(lines("serve_mib", [100.0] * 7 + [0.0])) == 1
+
+
 def test_too_few_lines_say_nothing() -> None:
     assert show_growth(lines("superlink_mib", [1.0] * 7)) == 2
 

@@ -3,14 +3,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tomli_w
 
 from common.recipe import load_recipe
+from common.wire.messages import Arrays
+from server.checkpoint import load_checkpoint
 from server.run_folder import RunFolder
 from server.serving.serve_lock import is_served
 from server.serving.superlink import port_answers
@@ -69,10 +73,17 @@ def pid_of_the_conductor(run: RunFolder) -> int:
     raise LookupError("nobody conducts the run")
 
 
-def test_a_run_goes_from_the_command_line_to_its_report(federation: ServedFederation) -> None:
-    done = federation.lesionfed("run", "--recipe", recipe_file(federation), "--name", "first")
-    assert done.returncode == 0, done.stderr
-    assert "completed; round" in done.stdout
+@pytest.fixture(scope="module")
+def first(federation: ServedFederation) -> subprocess.CompletedProcess[str]:
+    """How `lesionfed run` ended for a run that nobody disturbed."""
+    return federation.lesionfed("run", "--recipe", recipe_file(federation), "--name", "first")
+
+
+def test_a_run_goes_from_the_command_line_to_its_report(
+    federation: ServedFederation, first: subprocess.CompletedProcess[str]
+) -> None:
+    assert first.returncode == 0, first.stderr
+    assert "completed; round" in first.stdout
     run = federation.folder.run("first")
     assert (run.path / "report.html").is_file()
     assert [s["name"] for s in events_of(run)[0]["sites"]] == list(SITES)
@@ -81,9 +92,10 @@ def test_a_run_goes_from_the_command_line_to_its_report(federation: ServedFedera
     assert [(row["name"], row["status"]) for row in listed] == [("first", "completed")]
 
 
-def test_a_run_whose_process_was_killed_is_resumed_and_counts_each_round_once(
-    federation: ServedFederation,
+def test_a_run_whose_process_was_killed_ends_as_failed_and_resumed_learns_what_it_would_have(
+    federation: ServedFederation, first: subprocess.CompletedProcess[str]
 ) -> None:
+    assert first.returncode == 0, first.stderr
     run = federation.folder.run("second")
     started = federation.lesionfed(
         "run", "--recipe", recipe_file(federation), "--name", "second", "--detach"
@@ -92,16 +104,30 @@ def test_a_run_whose_process_was_killed_is_resumed_and_counts_each_round_once(
     [server, *_] = federation.services
     await_(lambda: ("training", 1) in rounds_finished(run), server, "a round is over", 100)
     os.kill(pid_of_the_conductor(run), signal.SIGKILL)
-    cut_off = json.loads(federation.lesionfed("runs", "--json").stdout)
-    assert {row["name"]: row["status"] for row in cut_off}["second"] == "interrupted"
+    await_(lambda: len(ends_of(run)) == 1, server, "the server writes the end down", 100)
+    [end] = ends_of(run)
+    assert (end["status"], "lesionfed resume second" in end["reason"]) == ("failed", True)
 
     done = federation.lesionfed("resume", "second")
     assert done.returncode == 0, done.stderr
-    ends = [e["status"] for e in events_of(run) if e["event"] == "run-finished"]
-    assert ends == ["completed"]
+    assert [end["status"] for end in ends_of(run)] == ["failed", "completed"]
     counted = rounds_finished(run)
     assert [c for c in counted if c[0] == "training"] == [("training", 1), ("training", 2)]
     assert len(run.submissions_file.read_text().splitlines()) == 2
+    learned, wanted = (last_parameters(federation.folder.run(n)) for n in ("second", "first"))
+    assert learned.keys() == wanted.keys()
+    for name, values in wanted.items():  # up to the order in which answers are folded in
+        np.testing.assert_allclose(learned[name], values, rtol=0, atol=1e-6, err_msg=name)
+
+
+def ends_of(run: RunFolder) -> list[dict[str, Any]]:
+    return [event for event in events_of(run) if event["event"] == "run-finished"]
+
+
+def last_parameters(run: RunFolder) -> Arrays:
+    state = load_checkpoint(run.checkpoints)
+    assert state is not None
+    return state.parameters
 
 
 def test_a_server_killed_without_warning_leaves_nothing_and_the_next_takes_over(

@@ -1,4 +1,4 @@
-"""kill -9 of every kind of process at random moments of a run.
+"""kill -9 of every kind of process at random moments; each run then learns what it would have.
 
 One run for each seed of LESIONFED_KILL_SEEDS, such as `0,1`; without it the seeds 0 to 19, in which
 every kind has its turn at least twice. The kind follows from the seed, the moment and the site are
@@ -14,8 +14,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
+from common.wire.messages import Arrays
+from server.checkpoint import load_checkpoint
+from server.run_folder import RunFolder
 from tests.hosts.consortium import COORDINATOR, PROCESSES, SITES, HostedConsortium, events_of
 from tests.hosts.history import require_each_round_once
 from tests.hosts.namespaces import why_not
@@ -70,6 +74,16 @@ def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostedConso
         yield hosted
 
 
+@pytest.fixture(scope="module")
+def undisturbed(consortium: HostedConsortium) -> Arrays:
+    """What a run learns in which nothing is killed."""
+    run = consortium.run("undisturbed")
+    finished = consortium.finish("undisturbed", timeout_s=RUN_S)
+    assert (finished.status, finished.n_resumes) == ("completed", 0)
+    require_each_round_once(run)
+    return parameters_of(run)
+
+
 def test_every_kind_of_process_is_killed_at_least_twice() -> None:
     kinds = [kill_of(seed).kind for seed in range(20)]
     assert set(kinds) == set(PROCESSES)
@@ -77,7 +91,9 @@ def test_every_kind_of_process_is_killed_at_least_twice() -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS or range(20), ids="seed-{}".format)
-def test_a_run_outlives_the_death_of_any_process(consortium: HostedConsortium, seed: int) -> None:
+def test_a_run_outlives_the_death_of_any_process(
+    consortium: HostedConsortium, undisturbed: Arrays, seed: int
+) -> None:
     kill = kill_of(seed)
     name = f"seed-{seed}"
     run = consortium.run(name)
@@ -93,10 +109,30 @@ def test_a_run_outlives_the_death_of_any_process(consortium: HostedConsortium, s
     finished = consortium.finish(name, timeout_s=RUN_S)
     assert finished.status == "completed", (kill, finished)
     require_each_round_once(run)
+    require_learned(run, undisturbed)
     if kill.kind not in ("serverapp", "clientapp"):  # these two live for a run, or for a message
         consortium.await_that(
             lambda: stays(consortium, kill), what=f"{kill} to be back", timeout_s=BACK_S
         )
+
+
+def parameters_of(run: RunFolder) -> Arrays:
+    state = load_checkpoint(run.checkpoints)
+    assert state is not None
+    return state.parameters
+
+
+def require_learned(run: RunFolder, wanted: Arrays) -> None:
+    """AssertionError unless the run learned the same, up to the order in which answers are folded.
+
+    A site that died for good in a round would make a difference: here all four come back in time.
+    """
+    rounds = [e for e in events_of(run) if e["event"] == "round-finished"]
+    assert {e["n_replies"] for e in rounds if e["phase"] == "training"} == {len(SITES)}
+    found = parameters_of(run)
+    assert found.keys() == wanted.keys()
+    for name, values in wanted.items():
+        np.testing.assert_allclose(found[name], values, rtol=0, atol=1e-6, err_msg=name)
 
 
 def stays(consortium: HostedConsortium, kill: Kill) -> bool:
