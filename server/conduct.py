@@ -16,6 +16,7 @@ from common.wire.code_digest import code_digest
 from server.checkpoint import load_checkpoint, save_checkpoint
 from server.events import Event, EventLog, first_event
 from server.judge import Judge
+from server.message_size import require_fits
 from server.phases.baseline import BaselinePhase
 from server.phases.lesion_metric import LesionMetricPhase
 from server.phases.mining import MiningPhase
@@ -118,6 +119,9 @@ def _go_on(
         events.record("run-resumed", **facts, **_goes_on_from(state))
     for path in damaged:
         events.record("checkpoint-damaged", file=path.name)
+
+    if consortium.largest_message_mb is not None:
+        require_fits(recipe, largest_message_mb=consortium.largest_message_mb)
 
     def require_not_stopped() -> None:
         if folder.stop_file.exists():

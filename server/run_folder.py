@@ -82,6 +82,8 @@ class Consortium(Settings):
     members_file: Path | None = None
     """A federation's members.json: the sites' keys, read anew before each exchange. A site may
     enrol, be suspended or be removed while the run goes on."""
+    largest_message_mb: int | None = None
+    """What the federation's proxy lets through, in MB of 1024^2 bytes; None where there is none."""
 
     @model_validator(mode="after")
     def _names_and_keys_differ(self) -> Self:

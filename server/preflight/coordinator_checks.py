@@ -20,6 +20,7 @@ from common.recipe import Recipe
 from server.federation_folder import FederationFolder, FederationSettings
 from server.preflight import certificates
 from server.preflight import members as members_check
+from server.preflight.message_size import message_size
 
 SETTINGS = "federation settings"
 
@@ -53,6 +54,8 @@ def coordinator_checks(folder: FederationFolder, *, recipe: Recipe | None) -> It
     yield members_check.members(settings, enrolled)
     yield certificates.certificates(folder, settings.address)
     yield from _machine(folder, settings, recipe)
+    if recipe is not None:
+        yield message_size(recipe, largest_message_mb=settings.largest_message_mb)
     yield grpc_health(
         "SuperLink", port=settings.health_port, fix="Start it: lesionfed serve; read superlink.log."
     )

@@ -12,16 +12,12 @@ from pathlib import Path
 import tomli_w
 
 from common.errors import ConfigError, FlowerError, RunFolderError
-from common.preflight.update_size import update_size_bytes
 from common.recipe import Recipe
 from server.federation_folder import FederationFolder
 from server.provision.flower_nodes import CONNECTION
 from server.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
 from server.serving.flower import flwr
 from server.serving.serve_lock import is_served
-
-HEADROOM = 1.2
-"""A request holds an update and what Flower and the site head add to it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +45,6 @@ def planned_consortium(folder: FederationFolder, *, recipe: Recipe, name: str) -
     """
     settings = folder.settings()
     _require_enough(folder, recipe)
-    _require_fits(folder, recipe)
     keys = folder.members().active_keys()
     return Consortium(
         run=name,
@@ -63,6 +58,7 @@ def planned_consortium(folder: FederationFolder, *, recipe: Recipe, name: str) -
         federation=settings.name,
         notify=settings.notify,
         members_file=folder.members_file.resolve(),
+        largest_message_mb=settings.largest_message_mb,
     )
 
 
@@ -146,18 +142,6 @@ def _require_enough(folder: FederationFolder, recipe: Recipe) -> None:
             f"{recipe.federation.quorum} training sites, and {folder.settings_file} plans "
             f"{n_train}. Plan more sites, or give --set federation.quorum={n_train}."
         ) from None
-
-
-def _require_fits(folder: FederationFolder, recipe: Recipe) -> None:
-    """Nothing, or ConfigError where the recipe's updates are larger than the proxy lets through."""
-    limit_mb = folder.settings().largest_message_mb
-    size_bytes = update_size_bytes(recipe)
-    if HEADROOM * size_bytes > limit_mb << 20:
-        raise ConfigError(
-            f"recipe {recipe.name!r} sends updates of {size_bytes / (1 << 20):.0f} MB, and "
-            f"largest_message_mb = {limit_mb} in {folder.settings_file}; want a fifth more than an "
-            f"update at least. Raise it, start `lesionfed serve` anew, and reload nginx."
-        )
 
 
 def _lesion_masks(folder: FederationFolder, recipe: Recipe) -> Path | None:

@@ -17,6 +17,7 @@ from grpc_health.v1.health_pb2_grpc import (  # type: ignore[import-untyped] # a
 )
 
 from common.preflight.check import Check
+from common.recipe import load_recipe
 from server.cli import main
 from server.federation_folder import FederationFolder, FederationSettings
 from server.members import Member, Members, write_members
@@ -161,3 +162,13 @@ def test_a_key_of_another_certificate_is_a_problem(federation: FederationFolder)
     check = by_name(federation)["certificate files"]
     assert check.status == "problem"
     assert "do not belong together" in check.found
+
+
+@pytest.mark.parametrize(("largest_mb", "status"), [(1, "problem"), (6, "passed")])
+def test_an_update_that_the_proxy_would_refuse_is_a_problem(
+    federation: FederationFolder, largest_mb: int, status: str
+) -> None:
+    text = federation.settings_file.read_text("utf-8")
+    federation.settings_file.write_text(f"largest_message_mb = {largest_mb}\n{text}", "utf-8")
+    checks = {c.name: c for c in coordinator_checks(federation, recipe=load_recipe("default"))}
+    assert checks["message size"].status == status
