@@ -187,9 +187,7 @@ class Hosts:
 def remove_leftovers() -> None:
     """Removes what tests left behind that were killed before they could."""
     owners = {name: NAMES.fullmatch(name) for name in _namespaces()}
-    dead = [
-        n for n, match in owners.items() if match and not Path(f"/proc/{match['pid']}").exists()
-    ]
+    dead = [n for n, match in owners.items() if match and not _lives(int(match["pid"]))]
     remove_namespaces(dead)
 
 
@@ -223,6 +221,15 @@ def _command_line(pid: int) -> str:
         return ""
     line = content.replace(b"\0", b" ").decode("utf-8", errors="replace").strip()
     return f"{name.decode('utf-8', errors='replace').strip()}: {line}" if line else ""
+
+
+def _lives(pid: int) -> bool:
+    """Whether the process is there and has not ended, cleared away or not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def _started(pid: int) -> int:

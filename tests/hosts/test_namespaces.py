@@ -151,7 +151,7 @@ def test_leaving_the_block_ends_what_ran_and_removes_the_hosts(tmp_path: Path) -
 
 def test_what_a_dead_test_left_behind_is_removed_and_nobody_elses(tmp_path: Path) -> None:
     ended = subprocess.Popen(["true"])
-    ended.wait()
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # it is there still, and has ended
     left, other = f"lesionfed-{ended.pid}-abcd-site", f"lesionfed-{os.getpid()}-abcd-site"
     try:
         for name in (left, other):
@@ -161,6 +161,7 @@ def test_what_a_dead_test_left_behind_is_removed_and_nobody_elses(tmp_path: Path
         assert left not in now
         assert other in now
     finally:
+        ended.wait()
         namespaces.remove_namespaces([n for n in (left, other) if n in namespaces_now()])
 
 
