@@ -1,6 +1,6 @@
 """The process Flower's SuperNode runs in: `python -m client.node.supernode_process PARENT PIPE ...`
 
-Flower's program as it is, with four things around it:
+Flower's program as it is, with five things around it:
 
 it ends with its parent   `lesionfed-site run` may be killed without a chance to end what it
                           started: a SuperNode of another parent ends itself within 1 s
@@ -9,6 +9,7 @@ it ends when it is done   after an error in its loop (a torn TLS handshake is en
                           own runtime port: then the process is ended, and started anew
 no bundle is opened       Flower reads the bundle's run settings here, in memory and without a
                           bound; a site has no use for them
+each answer in its turn   not one message late for ever after the server died (own_answer.py)
 a process waits for work  with everything imported (standby.py), so that a ClientApp begins at once.
                           Not where there is an NVIDIA driver: a fork cannot use CUDA once its
                           parent has looked for devices, as an import may do
@@ -23,10 +24,12 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from flwr.supernode import start_client_internal
 from flwr.supernode.cli.flower_supernode import flower_supernode
 
+from client.node.own_answer import until_answered
 from common.with_parent import with_parent
 
 LOST = 75
@@ -47,9 +50,11 @@ def main() -> int:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if not NVIDIA.exists():
         threading.Thread(target=_keep_standby, args=(pipe,), daemon=True).start()
-    if not hasattr(start_client_internal, "get_fused_config_from_fab"):
+    flower: Any = start_client_internal
+    if not {"get_fused_config_from_fab", "_push_messages"} <= vars(flower).keys():
         raise RuntimeError("another version of Flower: install the one that LesionFed names")
-    start_client_internal.get_fused_config_from_fab = lambda *_: {}
+    flower.get_fused_config_from_fab = lambda *_: {}
+    flower._push_messages = until_answered(flower._push_messages)
     flower_supernode()
     sys.stdout.flush()
     sys.stderr.flush()
