@@ -32,5 +32,19 @@ def test_a_log_past_the_bound_is_put_aside_and_goes_on_in_the_same_file(
     assert not small.with_name("error.log.1").exists()
 
 
+def test_a_log_stays_where_the_disk_has_little_room_for_its_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy_logs, "KEEP_BYTES", 10)
+    monkeypatch.setattr(proxy_logs, "ROOM", 1 << 60)  # more than any disk has
+    folder = made_federation(tmp_path / "f")
+    log = folder.proxy_file.with_name("access.log")
+    log.parent.mkdir(exist_ok=True)
+    log.write_text("eleven byte", "utf-8")
+    turn_over_proxy_logs(folder)
+    assert log.read_text("utf-8") == "eleven byte"
+    assert [path.name for path in log.parent.glob("*access*")] == ["access.log"]
+
+
 def test_without_a_log_there_is_nothing_to_do(tmp_path: Path) -> None:
     turn_over_proxy_logs(made_federation(tmp_path / "f"))
