@@ -25,16 +25,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from common.imaging.phantom.anatomy import individual, mni_anatomy
-from common.imaging.phantom.grid import anatomy_grid, common_grid
-from common.imaging.phantom.lesions import no_lesions
-from common.imaging.phantom.scanner import brain_mask, middle_scanner, scan
-from common.imaging.phantom.subject import subject_of
-from common.imaging.preprocessing.standardization import standardize
+from common.imaging.standardization.standardization import standardize
 from common.learning.cascade_segmentation import candidates
 from common.learning.exact_patches import VoxelArray, probabilities_at
 from common.learning.networks.cascade import PATCH_SIDE, PatchCNN, build_cascade
-from common.recipe import Cascade
+from common.phantom.anatomy import individual, mni_anatomy
+from common.phantom.grid import anatomy_grid, common_grid
+from common.phantom.lesions import no_lesions
+from common.phantom.scanner import brain_mask, middle_scanner, scan
+from common.phantom.subject import subject_of
+from common.recipe.recipe import Cascade
 
 N_SCATTERED = 100_000
 N_PATCH_BY_PATCH = 5_000

@@ -24,14 +24,14 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from common.imaging.phantom.grid import BRAIN_BOX_MM, covering, resampled
-from common.imaging.phantom.lesions import LesionHabit
-from common.imaging.phantom.scanner import brain_mask, lesion_mask, middle_scanner
-from common.imaging.phantom.sources import load_sources
-from common.imaging.phantom.tissue_signal import flair_signal
 from common.imaging.preprocessing import denoise
 from common.imaging.sitk_image import from_sitk, to_sitk
 from common.imaging.volume import Volume
+from common.phantom.grid import BRAIN_BOX_MM, covering, resampled
+from common.phantom.lesions import LesionHabit
+from common.phantom.scanner import brain_mask, lesion_mask, middle_scanner
+from common.phantom.sources import load_sources
+from common.phantom.tissue_signal import flair_signal
 from common.seeds import derived_seed
 
 Field = NDArray[np.float32]

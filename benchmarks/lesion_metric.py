@@ -29,7 +29,7 @@ from common.learning.lesion_wise.metric_figures import MetricFigures
 from common.learning.lesion_wise.train_metric_network import masks_wanted, train_metric_network
 from common.learning.losses.soft_dice import soft_dice_loss
 from common.learning.networks.unet import build_unet
-from common.recipe import LesionWise, UNet
+from common.recipe.recipe import LesionWise, UNet
 from common.seeds import derived_seed
 
 BoolArray = NDArray[np.bool_]

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.preparation import our_case
 from common.imaging.preprocessing.chain import prepare_working_case
 from common.imaging.volume import write_volume
-from common.recipe import load_recipe
+from common.recipe.recipe import load_recipe
 
 if __name__ == "__main__":
     t1w, flair = (Path(argument) for argument in sys.argv[1:3])

@@ -25,7 +25,7 @@ from common.imaging.grid import Grid
 from common.imaging.preprocessing.resampling import resampled
 from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import Volume, read_volume, write_volume
-from common.recipe import load_recipe
+from common.recipe.recipe import load_recipe
 
 N_RUNS = 3
 BOUND_S, BOUND_GB = 120.0, 2.5

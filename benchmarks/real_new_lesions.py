@@ -24,9 +24,9 @@ import numpy as np
 from common.imaging.preprocessing.resampling import common_grid, resampled
 from common.imaging.preprocessing.working_case import WorkingImage
 from common.imaging.volume import Volume, read_mask, read_volume, write_volume
-from common.recipe import load_recipe
-from server.report.run_record import read_run
-from server.run_folder import RunFolder
+from common.recipe.recipe import load_recipe
+from server.events.history import read_run
+from server.run.run_folder import RunFolder
 from server.simulate import lay_out, simulate
 
 SUBJECTS = ("LJLG01", "LJLG19")

@@ -24,11 +24,11 @@ from pathlib import Path
 
 import numpy as np
 
-from common.imaging.preprocessing.template import Template
+from common.imaging.standardization.template import Template
 from common.wire.codec import pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import Arrays, Assignment, SiteUpdate, TrainRequest
-from server.rounds.fold import WeightedMean
+from server.aggregation.weighted_mean import WeightedMean
 
 SIZES_MB = (1, 10, 60)
 """Of all parameters, as float32."""

@@ -24,9 +24,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import mean
 
-from common.recipe import Recipe, load_recipe
-from server.events import Event
-from server.run_folder import RunFolder
+from common.recipe.recipe import Recipe, load_recipe
+from server.events.event_log import Event
+from server.run.run_folder import RunFolder
 from server.simulate import lay_out, simulate
 from tests.toy_sites import write_site
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.soak import LIMIT, MIN_LINES, TINY, growth, size_mib
-from server.run_folder import RunFolder
+from server.run.run_folder import RunFolder
 from tests.hosts.consortium import COORDINATOR, HostedConsortium, events_of
 from tests.hosts.namespaces import why_not
 

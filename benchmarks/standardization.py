@@ -31,10 +31,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
-from common.imaging.phantom.anatomy import Anatomy, individual, mni_anatomy
-from common.imaging.phantom.grid import anatomy_grid, common_grid, resampled
-from common.imaging.phantom.lesions import no_lesions
-from common.imaging.phantom.scanner import (
+from common.imaging.standardization.brain_voxels import BrainMask, Image
+from common.imaging.standardization.standardization import N_LANDMARKS, standardize
+from common.imaging.standardization.template import TemplateSums, subject_sums
+from common.imaging.volume import Volume, read_mask, read_volume, write_volume
+from common.phantom.anatomy import Anatomy, individual, mni_anatomy
+from common.phantom.grid import anatomy_grid, common_grid, resampled
+from common.phantom.lesions import no_lesions
+from common.phantom.scanner import (
     Scanner,
     Sequence,
     brain_mask,
@@ -42,11 +46,7 @@ from common.imaging.phantom.scanner import (
     middle_scanner,
     scan,
 )
-from common.imaging.phantom.subject import subject_of
-from common.imaging.preprocessing.brain_voxels import BrainMask, Image
-from common.imaging.preprocessing.standardization import N_LANDMARKS, standardize
-from common.imaging.preprocessing.template import TemplateSums, subject_sums
-from common.imaging.volume import Volume, read_mask, read_volume, write_volume
+from common.phantom.subject import subject_of
 
 MODALITIES = ("FLAIR", "T1w")
 TISSUES = ("white", "cortex")

@@ -17,16 +17,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from common.imaging.phantom.consortium import make_consortium
-from common.imaging.prepared_site import PreparedSite, prepared_site
-from common.imaging.preprocessing.template import Template
+from common.imaging.dataset.prepared_site import PreparedSite, prepared_site
+from common.imaging.standardization.template import Template
 from common.learning.model import new_network, new_site_head
 from common.learning.sampling.registry import build_sampler
 from common.learning.segmentation import segment
 from common.learning.training import train_locally
 from common.metrics.case import score_case
 from common.metrics.presets import MSSEG2016
-from common.recipe import Recipe, load_recipe
+from common.phantom.consortium import make_consortium
+from common.recipe.recipe import Recipe, load_recipe
 
 TEMPLATE: Template = {"FLAIR": (0.6, 1.0, 1.3), "T1w": (0.6, 1.0, 1.3)}
 N_RUNS = 9

@@ -10,11 +10,11 @@ from flwr.clientapp import ClientApp
 
 from client.failure import failure_of
 from client.handle import handle
-from client.role import require_role
-from client.site import read_site
-from client.site_folder import SiteFolder
+from client.site.role import require_role
+from client.site.site import read_site
+from client.site.site_folder import SiteFolder
+from common.code_digest import code_digest
 from common.errors import CodeMismatch, ConfigError, PolicyRefused, WireError
-from common.wire.code_digest import code_digest
 from common.wire.codec import Packed, code_digest_in, exchange_id_in, pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import Reply, Request

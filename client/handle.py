@@ -6,16 +6,16 @@ import json
 from typing import assert_never
 
 from client.failure import failure_of
-from client.node.answered import Answered
 from client.phases.baseline import sum_baseline
 from client.phases.lesion_metric import keep_lesion_metric
 from client.phases.mining import mine
 from client.phases.statistics import describe_site
 from client.phases.threshold import sum_thresholds
 from client.phases.training import train
-from client.site import Site
+from client.site.answered import Answered
+from client.site.site import Site
 from common.errors import WireError
-from common.recipe import Recipe, recipe_from_table
+from common.recipe.recipe import Recipe, recipe_from_table
 from common.wire.messages import (
     Assignment,
     BaselineRequest,

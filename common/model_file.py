@@ -16,10 +16,10 @@ import safetensors.numpy
 from pydantic import TypeAdapter
 
 from common.errors import ConfigError, ModelFileError
-from common.imaging.preprocessing.template import Template
+from common.files import write_whole
+from common.imaging.standardization.template import Template
 from common.metrics.threshold_choice import ThresholdChoice
-from common.recipe import Recipe, recipe_from_table
-from common.whole_file import write_whole
+from common.recipe.recipe import Recipe, recipe_from_table
 
 FORMAT = "lesionfed-model-1"
 

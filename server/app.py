@@ -8,10 +8,10 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from common.errors import ConfigError
-from server.conduct import conduct
+from server.execute_run import conduct
 from server.notify.notifier import Notifier
-from server.notify.settings import Notify
-from server.run_folder import RunFolder
+from server.run.notify_settings import Notify
+from server.run.run_folder import RunFolder
 from server.status.run_status import quiet_limit_s
 
 RUN_FOLDER_KEY = "run-folder"

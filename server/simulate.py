@@ -9,12 +9,12 @@ from pathlib import Path
 import tomli_w
 
 from common.errors import ConfigError
-from common.recipe import Recipe
-from server.conduct import conduct
-from server.events import Event
+from common.recipe.recipe import Recipe
+from server.events.event_log import Event
+from server.execute_run import conduct
 from server.inline import InlineGrid, inline_key
-from server.run_folder import Consortium, Role, RunFolder
-from server.run_state import RunState
+from server.run.run_folder import Consortium, Role, RunFolder
+from server.run.run_state import RunState
 
 Folders = Mapping[str, Path]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from client.enrolment.new_site import new_site
-from client.site_folder import SiteFolder
+from client.site.new_site import new_site
+from client.site.site_folder import SiteFolder
 from common.membership.node_key import fingerprint, public_key_of
-from server.federation_folder import FederationFolder
-from server.provision.authority import new_authority
-from server.provision.enrolment import enrol
-from server.provision.federation import provision
+from server.federation.authority import new_authority
+from server.federation.enrolment import enrol
+from server.federation.federation_folder import FederationFolder
+from server.federation.provision import provision
 
 SETTINGS = """\
 name = "ms-north"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common.imaging.bids import CaseFiles
-from common.imaging.case_checks import OpenCase
-from common.imaging.findings import Finding
+from common.imaging.intake.bids import CaseFiles
+from common.imaging.intake.case_checks import OpenCase
+from common.imaging.intake.findings import Finding
 from common.imaging.volume import Volume
 
 

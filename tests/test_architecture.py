@@ -16,9 +16,9 @@ ROOMS = {"common": {"common"}, "client": {"client", "common"}, "server": {"serve
 SEAM = "server/inline.py"
 FLOWER_ROOMS = (
     "client/app.py",
-    "client/node/",
+    "client/flower/",
     "server/app.py",
-    "server/conduct.py",
+    "server/execute_run.py",
     "server/inline.py",
     "server/rounds/",
     "common/preflight/node_key.py",

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from common.imaging.case_facts import CaseFacts
-    from common.imaging.findings import Finding
-    from common.imaging.intake import Intake
-    from common.recipe import Task
+    from common.imaging.intake.case_facts import CaseFacts
+    from common.imaging.intake.findings import Finding
+    from common.imaging.intake.intake import Intake
+    from common.recipe.recipe import Task
 
 MENDED_BY_PREPARING = {"date-grid", "image-grid", "not-stripped"}
 STYLES = {"blocking": "bold red", "warning": "yellow", "note": "dim"}
@@ -121,7 +121,7 @@ def check(
 
 
 def _validated(folder: Path) -> tuple[Finding, ...]:
-    from client.bids_validator import validated
+    from client.check.bids_validator import validated
 
     return tuple(validated(folder))
 
@@ -129,7 +129,7 @@ def _validated(folder: Path) -> tuple[Finding, ...]:
 def _task(
     modalities: tuple[str, ...], target: Literal["lesions", "new-lesions"], raters: int
 ) -> Task:
-    from common.recipe import Task  # pydantic: kept from --help
+    from common.recipe.recipe import Task  # pydantic: kept from --help
 
     return Task(modalities=modalities, target=target, raters=raters)
 
@@ -146,7 +146,7 @@ def _survey(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from common.imaging.intake import survey  # numpy, nibabel and pybids: kept from --help
+    from common.imaging.intake.intake import survey  # numpy, nibabel and pybids: kept from --help
 
     columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -162,7 +162,7 @@ def _survey(
             on_case=lambda done, total: bar.update(examining, completed=done, total=total),
         )
         if html is not None:
-            from client.check_page import write_check_page
+            from client.check.check_page import write_check_page
 
             drawing = bar.add_task("drawing cases", total=None)
             write_check_page(

@@ -26,8 +26,8 @@ def init(
     The private key stays in the folder. What is sent is request.json; the fingerprint is told by
     telephone, so that the coordinator knows that the request is yours.
     """
-    from client.enrolment.new_site import new_site
-    from client.owner_alone import for_the_owner_alone
+    from client.site.new_site import new_site
+    from client.site.owner_alone import for_the_owner_alone
     from common.membership.node_key import fingerprint
 
     with for_the_owner_alone():

@@ -30,11 +30,11 @@ def join(
     import importlib.metadata
     from datetime import UTC, datetime
 
-    from client.enrolment.join import join as put_in_place
-    from client.owner_alone import for_the_owner_alone
-    from client.site_folder import SiteFolder
+    from client.site.join import join as put_in_place
+    from client.site.owner_alone import for_the_owner_alone
+    from client.site.site_folder import SiteFolder
+    from common.code_digest import code_digest
     from common.membership.certificate import expiry_warning
-    from common.wire.code_digest import code_digest
 
     site = SiteFolder(folder)
     with for_the_owner_alone():

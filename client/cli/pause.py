@@ -13,7 +13,7 @@ def pause(folder: FolderOption) -> None:
 
     The node stays connected and tells the coordinator that the site is paused.
     """
-    from client.site_folder import SiteFolder
+    from client.site.site_folder import SiteFolder
 
     site = SiteFolder(folder)
     if not site.settings_file.is_file():
@@ -27,7 +27,7 @@ def pause(folder: FolderOption) -> None:
 
 def unpause(folder: FolderOption) -> None:
     """Take work again."""
-    from client.site_folder import SiteFolder
+    from client.site.site_folder import SiteFolder
 
     SiteFolder(folder).paused_file.unlink(missing_ok=True)
     typer.echo("work is taken again, as soon as lesionfed-site run is running")

@@ -32,8 +32,8 @@ def preflight(
     for wrongly.
     """
     from client.preflight.site_checks import site_checks  # kept from --help
-    from client.site_folder import SiteFolder
-    from common.recipe import load_recipe
+    from client.site.site_folder import SiteFolder
+    from common.recipe.recipe import load_recipe
 
     chosen = None if recipe is None else load_recipe(recipe)
     checks = site_checks(SiteFolder(folder), recipe=chosen)

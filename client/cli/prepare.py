@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from client.prepare.plan import Plan
     from client.prepare.site_work import Prepared
     from client.prepare.workers import Outcome
-    from common.imaging.findings import Finding
-    from common.recipe import Recipe
+    from common.imaging.intake.findings import Finding
+    from common.recipe.recipe import Recipe
 
 STYLES = {
     "prepared": "green",
@@ -113,7 +113,7 @@ def prepare(
 
 
 def _recipe(source: str, changes: list[str]) -> Recipe:
-    from common.recipe import load_recipe  # pydantic: kept from --help
+    from common.recipe.recipe import load_recipe  # pydantic: kept from --help
 
     return load_recipe(source, overrides=changes)
 
@@ -129,7 +129,7 @@ def _plan(
     show_progress: bool,
 ) -> Plan:
     from client.prepare.plan import plan_site  # image libraries: kept from --help
-    from client.site import read_site
+    from client.site.site import read_site
 
     template = None
     if model is not None:
@@ -220,7 +220,7 @@ def _print_on_folder(findings: Sequence[Finding]) -> None:
 
 def _tell_plan(plan: Plan, folder: Path, out: Path, *, as_json: bool) -> None:
     from client.prepare.derivatives import require_ours
-    from client.prepare.left_out import stale_cases
+    from client.prepare.stale_cases import stale_cases
 
     require_ours(out, source=folder)
     stale = list(stale_cases(out, [case for job in plan.jobs for case in job.order.cases]))

@@ -42,9 +42,9 @@ def run(
     Connects to the coordinator, does the work that is sent, comes back after a crash (60 s) or a
     cut line. Needs a folder that has joined. Only what the policy in site.toml allows leaves.
     """
-    from client.node.taking_part import take_part  # pydantic and cryptography: kept from --help
-    from client.owner_alone import for_the_owner_alone
-    from client.site_folder import SiteFolder
+    from client.flower.run_node import take_part  # pydantic and cryptography: kept from --help
+    from client.site.owner_alone import for_the_owner_alone
+    from client.site.site_folder import SiteFolder
 
     site_folder = SiteFolder(folder.resolve())
     if site_folder.paused_file.exists():

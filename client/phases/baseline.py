@@ -6,12 +6,12 @@ import logging
 
 import numpy as np
 
-from client.site import Site
-from client.site_cases import own_cases
-from common.imaging.prepared import baseline_intensity
-from common.imaging.split import PARTS, Part, Split, part_facts
+from client.phases.site_cases import own_cases
+from client.site.site import Site
+from common.imaging.dataset.prepared import baseline_intensity
+from common.imaging.dataset.split import PARTS, Part, Split, part_facts
 from common.metrics.intensity_sweep import dice_by_threshold
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
 from common.wire.messages import BaselineRequest, BaselineSums, PartFacts
 
 log = logging.getLogger(__name__)

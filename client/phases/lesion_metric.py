@@ -10,13 +10,13 @@ from typing import Any
 import numpy.typing as npt
 import safetensors.numpy
 
-from client.newest_files import remove_older_than
-from client.site import Site
+from client.phases.newest_files import remove_older_than
+from client.site.site import Site
 from common.errors import SiteDataError
+from common.files import write_whole
 from common.learning.lesion_wise.lesion_wise_loss import frozen_metric_network
 from common.learning.lesion_wise.metric_network import MetricNetwork
-from common.recipe import Recipe
-from common.whole_file import write_whole
+from common.recipe.recipe import Recipe
 from common.wire.messages import LesionMetricKept, LesionMetricRequest
 
 

@@ -13,18 +13,18 @@ import safetensors.numpy
 import torch
 from torch import nn
 
-from client.newest_files import remove_older_than
-from client.site import Site
-from client.site_cases import own_cases
+from client.phases.newest_files import remove_older_than
+from client.phases.site_cases import own_cases
+from client.site.site import Site
 from common.errors import ConfigError
-from common.imaging.prepared import PreparedCase
+from common.files import write_whole
+from common.imaging.dataset.prepared import PreparedCase
 from common.learning.hard_negatives import hard_negatives
 from common.learning.model import NETWORK, available_device, new_network, part
 from common.learning.networks.cascade import Cascade
 from common.learning.parameters import load_parameters, parameters_of
-from common.recipe import Cascade as CascadeSettings
-from common.recipe import Recipe
-from common.whole_file import write_whole
+from common.recipe.recipe import Cascade as CascadeSettings
+from common.recipe.recipe import Recipe
 from common.wire.messages import MiningReply, MiningRequest
 
 log = logging.getLogger(__name__)

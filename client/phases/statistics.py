@@ -8,16 +8,16 @@ import operator
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from client.findings_file import tell
-from client.site import Site
+from client.site.findings_file import tell
+from client.site.site import Site
 from common.errors import SiteDataError
-from common.imaging.case_images import CaseImages, read_case
-from common.imaging.intake import examine
-from common.imaging.preprocessing.standardization import Method
-from common.imaging.preprocessing.template import TemplateSums, subject_sums
-from common.imaging.usable_case import UsableCase
+from common.imaging.dataset.case_images import CaseImages, read_case
+from common.imaging.intake.intake import examine
+from common.imaging.intake.usable_case import UsableCase
+from common.imaging.standardization.standardization import Method
+from common.imaging.standardization.template import TemplateSums, subject_sums
 from common.imaging.volume import Volume
-from common.recipe import Recipe, Task
+from common.recipe.recipe import Recipe, Task
 from common.wire.messages import SiteStatistics
 
 log = logging.getLogger(__name__)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import torch
 
-from client.site import Site
-from client.site_cases import labelled_cases, own_cases
-from common.imaging.prepared import PreparedCase
+from client.phases.site_cases import labelled_cases, own_cases
+from client.site.site import Site
+from common.imaging.dataset.prepared import PreparedCase
 from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network
 from common.learning.parameters import load_parameters
 from common.metrics.threshold_choice import sum_cases
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
 from common.wire.messages import ThresholdReply, ThresholdRequest
 
 log = logging.getLogger(__name__)

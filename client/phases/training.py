@@ -12,10 +12,10 @@ from torch import nn
 
 from client.phases.lesion_metric import kept_lesion_metric
 from client.phases.mining import kept_hard_negatives
-from client.site import Site
-from client.site_cases import own_cases
+from client.phases.site_cases import own_cases
+from client.site.site import Site
 from common.errors import ConfigError, SiteDataError, WireError
-from common.imaging.prepared import PreparedCase
+from common.imaging.dataset.prepared import PreparedCase
 from common.learning.hard_negatives import random_negatives
 from common.learning.lesion_wise.metric_network import MetricNetwork
 from common.learning.model import (
@@ -34,8 +34,8 @@ from common.learning.sampling.registry import build_sampler
 from common.learning.segmentation import found_lesions, segment
 from common.learning.training import train_locally
 from common.metrics.voxel import count_voxels
-from common.recipe import Cascade as CascadeSettings
-from common.recipe import Recipe
+from common.recipe.recipe import Cascade as CascadeSettings
+from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.messages import SiteUpdate, Stage, TrainRequest
 

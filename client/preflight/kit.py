@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from client.node.joined import joined_kit
-from client.site_folder import SiteFolder
+from client.site.joined import joined_kit
+from client.site.site_folder import SiteFolder
 from common.errors import ConfigError, WireError
 from common.membership.certificate import certificate_fingerprint
 from common.membership.kit import Kit

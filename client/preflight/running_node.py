@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from client.site_folder import SiteFolder
+from client.site.site_folder import SiteFolder
 from common.preflight.check import Check, not_checked
 from common.preflight.health import TIMEOUT_S, grpc_health
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from client.site import Site, read_site
+from client.site.site import Site, read_site
 from common.errors import ConfigError
 from common.preflight.check import Check, passed, problem
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from client.preflight import kit as kit_check
 from client.preflight import settings as settings_check
 from client.preflight.running_node import running_node
-from client.site import Site
-from client.site_folder import SiteFolder
+from client.site.site import Site
+from client.site.site_folder import SiteFolder
 from common.membership.kit import Kit
 from common.preflight import bandwidth, node_key
 from common.preflight.check import Check, not_checked
@@ -22,7 +22,7 @@ from common.preflight.secret_files import secret_files
 from common.preflight.steps import Step, taken
 from common.preflight.update_size import update_size_bytes
 from common.preflight.versions import versions
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
 
 GROWTH = 6
 """Prepared images are float32 and not compressed; a folder of .nii.gz grows about so much."""

@@ -28,11 +28,11 @@ from typing import Any
 
 import numpy as np
 
-from client.prepare.order import CaseSource, WorkOrder, file_digest
+from client.prepare.job import CaseSource, WorkOrder, file_digest
 from common.errors import ConfigError, SiteDataError
+from common.files import write_whole
 from common.imaging.preprocessing.chain import PreparedVolumes
 from common.imaging.volume import Volume, read_mask, read_volume, write_volume
-from common.whole_file import write_whole
 
 BIDS_VERSION = "1.10.0"
 RECORD = "LesionFed"

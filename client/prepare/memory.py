@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from client.prepare.order import WorkOrder
+from client.prepare.job import WorkOrder
 from common.errors import ConfigError, SiteDataError
 from common.imaging.volume import read_grid
 

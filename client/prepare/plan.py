@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 from client.prepare.derivatives import is_written
+from client.prepare.job import CaseSource, WorkOrder, file_digest
 from client.prepare.memory import needed_bytes
-from client.prepare.order import CaseSource, WorkOrder, file_digest
 from client.prepare.qc_page import is_drawn
 from common.errors import ConfigError
-from common.imaging.bids import REFERENCE
-from common.imaging.intake import Intake, survey
-from common.imaging.preprocessing.template import Template
-from common.imaging.usable_case import UsableCase
-from common.recipe import Recipe, Task
+from common.imaging.intake.bids import REFERENCE
+from common.imaging.intake.intake import Intake, survey
+from common.imaging.intake.usable_case import UsableCase
+from common.imaging.standardization.template import Template
+from common.recipe.recipe import Recipe, Task
 
 State = Literal["prepare", "draw", "done"]
 """prepare: the volumes have to be made; draw: their quality pages alone; done: nothing to do."""

@@ -38,12 +38,14 @@ def _end_with_parent() -> None:
 
 
 def _answer(text: str) -> dict[str, Any]:
-    from client.prepare.order import WorkOrder
+    from client.prepare.job import WorkOrder
     from common.errors import LesionFedError
 
     order = WorkOrder.model_validate_json(text)
     _use_threads(order.threads)
-    from client.prepare.carry_out import carry_out  # after the threads: libraries count at import
+    from client.prepare.prepare_subject import (
+        carry_out,  # after the threads: libraries count at import
+    )
 
     try:
         return {"notes": carry_out(order)}

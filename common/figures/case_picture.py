@@ -9,9 +9,9 @@ import numpy.typing as npt
 from nibabel.orientations import apply_orientation, io_orientation
 
 from common.figures.mosaic import lesion_mosaic
-from common.imaging.prepared import PreparedCase
-from common.recipe import Task
-from common.task_words import lesions_name, picture_labels
+from common.imaging.dataset.prepared import PreparedCase
+from common.recipe.recipe import Task
+from common.recipe.task_labels import lesions_name, picture_labels
 
 Array = npt.NDArray[Any]
 

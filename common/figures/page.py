@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from common.whole_file import write_whole
+from common.files import write_whole
 
 UNDEFINED = "\N{EN DASH}"
 """How a value that does not exist is shown; the page's footnotes say so."""

@@ -27,12 +27,12 @@ from common.figures.mosaic import (
     WINDOW_PERCENTILES,
     Mark,
 )
-from common.imaging.prepared import PreparedCase
+from common.imaging.dataset.prepared import PreparedCase
 from common.metrics.components import Lesions, find_lesions, voxel_volume_mm3
 from common.metrics.detection import detected, overlaps_of
 from common.metrics.presets import LesionDefinition
-from common.recipe import Task
-from common.task_words import picture_labels
+from common.recipe.recipe import Task
+from common.recipe.task_labels import picture_labels
 
 Array = NDArray[Any]
 BoolArray = NDArray[np.bool_]

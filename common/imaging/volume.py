@@ -17,7 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from common.errors import GeometryError, SiteDataError
-from common.whole_file import write_whole
+from common.files import write_whole
 
 FloatArray = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from common.learning.exact_patches import probabilities_at
 from common.learning.networks.cascade import Cascade, Stage
-from common.recipe import Cascade as CascadeSettings
+from common.recipe.recipe import Cascade as CascadeSettings
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from torch import nn
 
-from common.imaging.prepared import PreparedCase
+from common.imaging.dataset.prepared import PreparedCase
 from common.learning.segmentation import segment
 from common.metrics.presets import preset
 from common.metrics.threshold_sweep import THRESHOLDS, ThresholdCounts, sweep_thresholds
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
 
 
 def sweep_case(

@@ -14,7 +14,7 @@ from common.learning.networks.cascade import Cascade
 from common.learning.networks.registry import build_network
 from common.learning.networks.site_head import build_site_head
 from common.learning.parameters import parameters_of
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.messages import Stage
 

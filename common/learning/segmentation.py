@@ -7,14 +7,14 @@ import numpy.typing as npt
 from torch import nn
 
 from common.errors import ModelFileError
-from common.imaging.prepared import PreparedCase
+from common.imaging.dataset.prepared import PreparedCase
 from common.learning.cascade_segmentation import cascade_probability
 from common.learning.inference import lesion_probability
 from common.learning.model import available_device
 from common.learning.networks.cascade import Cascade
 from common.metrics.small_lesions import without_small_lesions
-from common.recipe import Cascade as CascadeSettings
-from common.recipe import Recipe
+from common.recipe.recipe import Cascade as CascadeSettings
+from common.recipe.recipe import Recipe
 
 
 def segment(network: nn.Module, case: PreparedCase, recipe: Recipe) -> npt.NDArray[np.float32]:

@@ -16,7 +16,7 @@ from common.learning.lesion_wise.metric_network import MetricNetwork
 from common.learning.losses.registry import segmentation_loss
 from common.learning.losses.site_loss import head_spread, site_loss
 from common.learning.sampling.registry import Sampler
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 
 N_SPREAD_PATCHES = 8

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import Field
 
 from common.errors import ConfigError, WireError
+from common.files import write_whole
 from common.membership.certificate import (
     certificate_fingerprint,
     load_certificate,
@@ -30,7 +31,6 @@ from common.membership.json_text import read_json
 from common.membership.request import SITE_NAME_PATTERN
 from common.membership.signature import is_signed, sign
 from common.settings import Settings
-from common.whole_file import write_whole
 
 PURPOSE = "site kit"
 MEMBERS = ("ca.pem", "kit.json", "kit.sig")

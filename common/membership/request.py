@@ -9,13 +9,13 @@ from typing import Annotated
 
 from pydantic import Field
 
+from common.code_digest import code_digest
 from common.errors import ConfigError, WireError
+from common.files import write_whole
 from common.membership.json_text import read_json
 from common.membership.node_key import public_line, read_node_key, read_public_key
 from common.membership.signature import is_signed, sign
 from common.settings import Settings
-from common.whole_file import write_whole
-from common.wire.code_digest import code_digest
 
 SITE_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 PURPOSE = "enrolment request"

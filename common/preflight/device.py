@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from common.preflight.check import Check, passed, problem, warning
-from common.recipe import Compute
+from common.recipe.recipe import Compute
 
 NAME = "device"
 

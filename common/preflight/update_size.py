@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
 
 
 def update_size_bytes(recipe: Recipe) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 
+from common.code_digest import code_digest
 from common.preflight.check import Check, passed, problem
-from common.wire.code_digest import code_digest
 
 NAME = "LesionFed's version"
 

@@ -8,9 +8,9 @@ import numpy.typing as npt
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from common.imaging.findings import Level
-from common.imaging.preprocessing.template import FewNumbers, Template
-from common.imaging.split import Part
+from common.imaging.dataset.split import Part
+from common.imaging.intake.findings import Level
+from common.imaging.standardization.template import FewNumbers, Template
 
 Arrays = dict[str, npt.NDArray[Any]]
 """Name -> array; float32, float64 or int64 (see codec.py)."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from common.errors import UpdateRejected
 from common.wire.messages import Arrays
-from server.rounds.fold import kinds_of, refuse_unlike
+from server.aggregation.weighted_mean import kinds_of, refuse_unlike
 
 
 class Median:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from common.wire.messages import Arrays
 from server.aggregation.median import Median
-from server.rounds.fold import WeightedMean
+from server.aggregation.weighted_mean import WeightedMean
 
 
 class Aggregate(Protocol):

@@ -10,7 +10,7 @@ import typer
 
 from common.errors import ConfigError
 from server.cli.paper_table import show_paper_table
-from server.compare.published import Paper
+from server.papers.published import Paper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from server.compare.cases import SharedCases
     from server.compare.paired import Comparison, PairedMetric
-    from server.compare.paper_table import PaperTable
+    from server.papers.paper_table import PaperTable
 
 
 def compare(
@@ -67,12 +67,12 @@ def compare(
     RUN is the folder of a run, a folder that holds cases.csv, or such a table; the first is what
     the others are compared against. Different sets of cases are refused without --common-cases.
     """
-    from common.whole_file import write_whole
-    from server.case_row import as_csv
+    from common.files import write_whole
     from server.compare.cases import read_runs, shared_cases
     from server.compare.paired import compare as compare_runs
-    from server.compare.paper_table import as_dict as paper_as_dict
     from server.compare.table import as_dict, as_rows
+    from server.evaluation.case_row import as_csv
+    from server.papers.paper_table import as_dict as paper_as_dict
 
     if out is not None and paper is None:
         raise ConfigError("--out holds a paper's table and figures: say which with --paper")
@@ -102,10 +102,10 @@ def _as_in(
     paper: Paper, shared: SharedCases, runs: Sequence[Path], out: Path | None
 ) -> tuple[PaperTable, list[Path]]:
     """The paper's table of the shared cases, and the files written to `out`."""
-    from server.compare.judged_run import judged_runs
-    from server.compare.paper_figures import paper_figures
     from server.compare.paper_results import write_paper
-    from server.compare.paper_table import paper_table
+    from server.papers.judged_run import judged_runs
+    from server.papers.paper_figures import paper_figures
+    from server.papers.paper_table import paper_table
 
     judged = judged_runs(shared.runs, runs)
     table = paper_table(paper, judged)

@@ -35,9 +35,9 @@ def enrol(
     learns of the site at once.
     """
     from common.membership.certificate import certificate_fingerprint
-    from server.federation_folder import FederationFolder
-    from server.provision.enrolment import enrol as take_in
-    from server.provision.flower_nodes import reconcile
+    from server.federation.enrolment import enrol as take_in
+    from server.federation.federation_folder import FederationFolder
+    from server.flower.flower_nodes import reconcile
 
     if fingerprint is None:
         if not sys.stdin.isatty():

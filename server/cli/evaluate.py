@@ -17,8 +17,8 @@ from common.errors import ConfigError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from server.case_row import CaseRow
-    from server.site_summary import SiteSummary
+    from server.evaluation.case_row import CaseRow
+    from server.evaluation.site_summary import SiteSummary
 
 
 def evaluate(
@@ -46,9 +46,9 @@ def evaluate(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from common.model_file import read_model
-    from server.evaluate import evaluate as evaluate_sites
-    from server.parts_in_run import parts_in_run
-    from server.site_summary import summarize_sites, worst_site
+    from server.evaluation.evaluate import evaluate as evaluate_sites
+    from server.evaluation.site_summary import summarize_sites, worst_site
+    from server.run.participation import parts_in_run
 
     sites = named_folders(held_out, option="--held-out")
     if not sites:

@@ -10,8 +10,8 @@ import typer
 from server.cli.run_result import run_result, show_result
 
 if TYPE_CHECKING:
-    from server.federation_folder import FederationFolder
-    from server.run_folder import RunFolder
+    from server.federation.federation_folder import FederationFolder
+    from server.run.run_folder import RunFolder
 
 
 def follow_run(
@@ -31,7 +31,7 @@ def follow_run(
     detach          says only where to look, and returns at once
     """
     from server.cli.run_progress import RunProgress
-    from server.serving.watch import watch
+    from server.flower.watch import watch
 
     if detach:
         print(json.dumps({"run": str(run.path)}) if as_json else _where_to_look(folder, run))

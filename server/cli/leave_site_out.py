@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from common.cli.named_folders import named_folders
-from server.cli.beside_resume import refuse_settings_beside_resume
+from server.cli.resume_options import refuse_settings_beside_resume
 
 if TYPE_CHECKING:
-    from server.leave_site_out.study_folder import StudyFolder
+    from server.studies.leave_site_out.study_folder import StudyFolder
 
 
 def leave_site_out(
@@ -52,15 +52,15 @@ def leave_site_out(
     Three networks a site, each with the same number of optimizer steps. What is finished is kept:
     after a cut, --resume goes on.
     """
-    from server.leave_site_out.study_folder import StudyFolder
+    from server.studies.leave_site_out.study_folder import StudyFolder
 
     if resume is not None:
         refuse_settings_beside_resume()
         folder = StudyFolder(resume)
     else:
-        from common.imaging.intake import examine
-        from common.recipe import load_recipe
-        from server.leave_site_out.plan import make_plan
+        from common.imaging.intake.intake import examine
+        from common.recipe.recipe import load_recipe
+        from server.studies.leave_site_out.plan import make_plan
 
         overrides = list(set_ or [])
         overrides += [f"federation.rounds={rounds}"] if rounds is not None else []
@@ -82,8 +82,8 @@ def leave_site_out(
 
 def _conduct(folder: StudyFolder, *, images: bool, quiet: bool) -> None:
     from server.cli.study_progress import StudyProgress
-    from server.leave_site_out.results import write_results
-    from server.leave_site_out.run import conduct_study
+    from server.studies.leave_site_out.results import write_results
+    from server.studies.leave_site_out.run import conduct_study
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # recorded as stopped, as Ctrl-C is
     progress = StudyProgress(folder.path, folder.plan().runs(), quiet=quiet)
@@ -93,10 +93,10 @@ def _conduct(folder: StudyFolder, *, images: bool, quiet: bool) -> None:
 
 def _result(folder: StudyFolder) -> dict[str, Any]:
     """The study's end, for scripts; undefined figures are null."""
-    from server.leave_site_out.cells import read_cells
-    from server.leave_site_out.matrix import matrix_rows
-    from server.leave_site_out.run import outcome_of
-    from server.leave_site_out.table import table_rows
+    from server.studies.leave_site_out.cells import read_cells
+    from server.studies.leave_site_out.matrix import matrix_rows
+    from server.studies.leave_site_out.run import outcome_of
+    from server.studies.leave_site_out.table import table_rows
 
     cells = read_cells(folder)
     return {
@@ -123,7 +123,7 @@ def _show(folder: StudyFolder, result: dict[str, Any]) -> None:
     from rich.table import Table
 
     from server.cli.run_progress import shown
-    from server.leave_site_out.verdict import method_names
+    from server.studies.leave_site_out.verdict import method_names
 
     figures = {(row["method"], row["metric"]): row for row in result["table"]}
     table = Table(

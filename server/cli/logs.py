@@ -12,8 +12,8 @@ import typer
 from common.errors import ConfigError
 
 if TYPE_CHECKING:
-    from server.federation_folder import FederationFolder
-    from server.run_folder import RunFolder
+    from server.federation.federation_folder import FederationFolder
+    from server.run.run_folder import RunFolder
 
 POLL_S = 0.5
 
@@ -39,8 +39,8 @@ def logs(
     lines: Annotated[int, typer.Option(help="How much of the end of a log.", min=1)] = 100,
 ) -> None:
     """Tells what has happened in a run, a line an event."""
-    from server.federation_folder import FederationFolder
-    from server.serving.run_control import existing_run
+    from server.federation.federation_folder import FederationFolder
+    from server.flower.run_control import existing_run
 
     if superlink + superexec + serverapp + follow > 1:
         raise ConfigError("want at most one of --follow, --superlink, --superexec and --serverapp")
@@ -63,9 +63,9 @@ def _show_end(path: Path, n_lines: int) -> None:
 
 
 def _show_serverapp(folder: FederationFolder, run: RunFolder, n_lines: int) -> None:
-    from server.provision.flower_nodes import CONNECTION
-    from server.serving.flower import flwr_text
-    from server.serving.submission import require_served, submissions
+    from server.flower.flower import flwr_text
+    from server.flower.flower_nodes import CONNECTION
+    from server.flower.submission import require_served, submissions
 
     require_served(folder)
     for submission in submissions(run):
@@ -76,8 +76,8 @@ def _show_serverapp(folder: FederationFolder, run: RunFolder, n_lines: int) -> N
 
 
 def _show_events(run: RunFolder, *, follow: bool) -> None:
-    from server.serving.event_words import in_words
-    from server.serving.watch import EventTail
+    from server.events.event_text import in_words
+    from server.flower.watch import EventTail
 
     tail, ended = EventTail(run.events_file), False
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from server.compare.paper_table import PaperTable
+    from server.papers.paper_table import PaperTable
 
 
 def show_paper_table(table: PaperTable) -> None:
@@ -14,7 +14,7 @@ def show_paper_table(table: PaperTable) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from server.compare.paper_table import all_notes, as_grid
+    from server.papers.paper_table import all_notes, as_grid
 
     console = Console()
     header, rows = as_grid(table)

@@ -65,8 +65,8 @@ def phantom(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from common.imaging.phantom.recipe_phantoms import make_phantoms
-    from common.recipe import load_recipe
+    from common.phantom.recipe_phantoms import make_phantoms
+    from common.recipe.recipe import load_recipe
 
     wanted = load_recipe(recipe)
 

@@ -47,9 +47,9 @@ def predict(
 
     from common.imaging.volume import write_volume
     from common.model_file import read_model
-    from common.task_words import task_words
-    from server.predict import predict as predict_prepared
-    from server.predict import predict_raw
+    from common.recipe.task_labels import task_words
+    from server.evaluation.predict import predict as predict_prepared
+    from server.evaluation.predict import predict_raw
 
     files: dict[str, Path] = {}
     for text in image:

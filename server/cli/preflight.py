@@ -35,9 +35,9 @@ def preflight(
     Nothing is changed. Start `serve` and the proxy first. Exit code 0: no problem (warnings
     allowed); 1: a problem; 2: asked for wrongly.
     """
-    from common.recipe import load_recipe  # kept from --help
-    from server.federation_folder import FederationFolder
-    from server.preflight.coordinator_checks import coordinator_checks
+    from common.recipe.recipe import load_recipe  # kept from --help
+    from server.federation.federation_folder import FederationFolder
+    from server.federation.preflight.coordinator_checks import coordinator_checks
 
     chosen = None if recipe is None else load_recipe(recipe)
     checks = coordinator_checks(FederationFolder(federation), recipe=chosen)

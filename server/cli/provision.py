@@ -25,7 +25,7 @@ def provision(
     key no site can enrol, and every site has to enrol again with a new one.
     """
     from common.membership.certificate import certificate_fingerprint, names_of, validity
-    from server.provision.federation import provision as make
+    from server.federation.provision import provision as make
 
     folder = make(file, out)
     settings = folder.settings()

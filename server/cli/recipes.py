@@ -29,7 +29,7 @@ def _list_without_a_command(as_json: AsJson = False) -> None:
 @recipes.command("list")
 def list_recipes(as_json: AsJson = False) -> None:
     """Lists the recipes that come with LesionFed."""
-    from common.recipe import load_recipe, shipped_recipes
+    from common.recipe.recipe import load_recipe, shipped_recipes
 
     loaded = {name: load_recipe(name) for name in shipped_recipes()}
     if as_json:
@@ -55,7 +55,7 @@ def show(
 
     Below it the methods that `lesionfed study` compares, and what `--scale small` changes.
     """
-    from common.recipe import recipe_file
+    from common.recipe.recipe import recipe_file
 
     path = recipe_file(name)
     if toml:
@@ -70,8 +70,8 @@ def show(
 
 def _facts(name: str, path: Path) -> dict[str, Any]:
     """The recipe, its variants and its small scale, each value with its mark, ready for JSON."""
-    from common.recipe import load_recipe, variants_of
-    from common.recipe_marks import leaves, marks
+    from common.recipe.provenance import leaves, marks
+    from common.recipe.recipe import load_recipe, variants_of
     from common.settings import read_toml
 
     recipe, table = load_recipe(name), read_toml(path)

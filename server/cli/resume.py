@@ -22,10 +22,10 @@ def resume(
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
 ) -> None:
     """Goes on with a run that was stopped, failed or cut off, with the settings it began with."""
-    from server.federation_folder import FederationFolder
-    from server.serving.run_control import existing_run
-    from server.serving.run_control import resume as resume_run
-    from server.serving.submission import require_served
+    from server.federation.federation_folder import FederationFolder
+    from server.flower.run_control import existing_run
+    from server.flower.run_control import resume as resume_run
+    from server.flower.submission import require_served
 
     folder = FederationFolder(federation)
     existing = existing_run(folder, run)

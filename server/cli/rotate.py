@@ -18,8 +18,8 @@ def rotate(
     The certificate is for the address that federation.toml has now.
     """
     from common.membership.certificate import names_of
-    from server.federation_folder import FederationFolder
-    from server.provision.federation import rotate_certificate
+    from server.federation.federation_folder import FederationFolder
+    from server.federation.provision import rotate_certificate
 
     folder = FederationFolder(federation)
     end = rotate_certificate(folder)

@@ -13,7 +13,7 @@ from common.errors import ConfigError
 from server.cli.follow_run import follow_run
 
 if TYPE_CHECKING:
-    from server.federation_folder import FederationFolder
+    from server.federation.federation_folder import FederationFolder
 
 
 def run(
@@ -51,9 +51,9 @@ def run(
 
     Follows the run to its end; Ctrl-C only stops following. Exit code 0 when it is completed.
     """
-    from common.recipe import load_recipe
-    from server.federation_folder import FederationFolder
-    from server.serving.submission import lay_out_run, require_served, submit
+    from common.recipe.recipe import load_recipe
+    from server.federation.federation_folder import FederationFolder
+    from server.flower.submission import lay_out_run, require_served, submit
 
     folder = FederationFolder(federation)
     folder.settings()
@@ -80,7 +80,7 @@ def run(
 
 
 def _require_name(name: str) -> None:
-    from server.run_folder import NAME_PATTERN
+    from server.run.run_folder import NAME_PATTERN
 
     if re.fullmatch(NAME_PATTERN, name) is None:
         raise ConfigError(

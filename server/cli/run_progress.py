@@ -16,8 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from server.events import Event
-from server.report.run_record import TRAINING_PHASES
+from server.events.event_log import Event
+from server.events.history import TRAINING_PHASES
 
 
 class RunProgress:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from server.run_folder import RunFolder
+    from server.run.run_folder import RunFolder
 
 
 def run_result(folder: RunFolder) -> dict[str, Any]:
     """The run's end, for scripts; undefined figures are null."""
-    from server.report.run_record import read_run
+    from server.events.history import read_run
     from server.report.verdict import site_verdict
 
     record = read_run(folder.events_file)

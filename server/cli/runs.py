@@ -13,7 +13,7 @@ import typer
 from common.errors import LesionFedError
 
 if TYPE_CHECKING:
-    from server.run_folder import RunFolder
+    from server.run.run_folder import RunFolder
     from server.status.run_status import RunStatus
 
 
@@ -32,8 +32,8 @@ def runs(
     from rich.console import Console
     from rich.table import Table
 
-    from server.federation_folder import FederationFolder
-    from server.serving.run_control import all_runs
+    from server.federation.federation_folder import FederationFolder
+    from server.flower.run_control import all_runs
 
     now = datetime.now(UTC)
     found = {run.path.name: _look(run, now) for run in all_runs(FederationFolder(federation))}

@@ -17,8 +17,8 @@ from common.metrics.presets import ISBI2015, MSSEG2016, PRESETS, LesionDefinitio
 
 if TYPE_CHECKING:
     from common.metrics.case import CaseScore
-    from server.score_folders import ScoredPair, Scoring
-    from server.site_summary import SiteSummary
+    from server.evaluation.score_folders import ScoredPair, Scoring
+    from server.evaluation.site_summary import SiteSummary
 
 
 def score(
@@ -85,7 +85,7 @@ def score(
     In folders, files of one relative path belong together, else those whose names share sub- and
     ses-. A case that cannot be scored is a row with its reason, and the exit code is 1.
     """
-    from server.score_folders import Scoring  # numpy and nibabel: kept from --help
+    from server.evaluation.score_folders import Scoring  # numpy and nibabel: kept from --help
 
     if threshold is not None and not 0 <= threshold <= 1:
         raise ConfigError(f"--threshold: want a probability from 0 to 1, got {threshold:g}")
@@ -126,8 +126,8 @@ def _are_folders(reference: Path, prediction: Path) -> bool:
 
 
 def _score_one(reference: Path, prediction: Path, scoring: Scoring, *, as_json: bool) -> ScoredPair:
-    from server.score_folders import score_pair
-    from server.score_pairs import Pair, without_suffix
+    from server.evaluation.score_folders import score_pair
+    from server.evaluation.score_pairs import Pair, without_suffix
 
     pair = Pair(case=without_suffix(reference.name), reference=reference, prediction=prediction)
     scored = score_pair(pair, scoring)
@@ -153,8 +153,8 @@ def _score_all(
         TimeRemainingColumn,
     )
 
-    from server.score_folders import score_pairs
-    from server.score_pairs import find_pairs
+    from server.evaluation.score_folders import score_pairs
+    from server.evaluation.score_pairs import find_pairs
 
     found = find_pairs(references, predictions)
     for path in found.left_over:
@@ -180,7 +180,7 @@ def _score_all(
 
 def _show_all(scored: Sequence[ScoredPair], scoring: Scoring, *, as_json: bool) -> None:
     """The summary on stdout; each failure and each note on stderr."""
-    from server.score_folders import summary
+    from server.evaluation.score_folders import summary
 
     for case in scored:
         if case.failed is not None:
@@ -256,9 +256,9 @@ def _print_summary(total: SiteSummary, definition: LesionDefinition) -> None:
 def _write(
     scored: Sequence[ScoredPair], *, out: Path | None, lesions: Path | None, say: bool
 ) -> None:
-    from common.whole_file import write_whole
-    from server.case_row import as_csv
-    from server.score_folders import COLUMNS, LESION_COLUMNS
+    from common.files import write_whole
+    from server.evaluation.case_row import as_csv
+    from server.evaluation.score_folders import COLUMNS, LESION_COLUMNS
 
     if out is not None:
         write_whole(out, as_csv([case.as_dict() for case in scored], columns=COLUMNS))

@@ -29,8 +29,8 @@ def serve(
     A program that dies is started again, after 2 s at first and at most 60 s. Who enrols while this
     runs may come at once.
     """
-    from server.federation_folder import FederationFolder
-    from server.serving.supervisor import serve as serve_federation
+    from server.federation.federation_folder import FederationFolder
+    from server.flower.supervisor import serve as serve_federation
 
     logging.getLogger("server").setLevel(logging.INFO)
     stop = threading.Event()

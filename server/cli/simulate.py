@@ -11,11 +11,11 @@ import typer
 
 from common.cli.named_folders import named_folders
 from common.errors import ConfigError
-from server.cli.beside_resume import refuse_settings_beside_resume
+from server.cli.resume_options import refuse_settings_beside_resume
 from server.cli.run_result import run_result, show_result
 
 if TYPE_CHECKING:
-    from server.run_folder import RunFolder
+    from server.run.run_folder import RunFolder
 
 
 def simulate(
@@ -78,14 +78,14 @@ def simulate(
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
 ) -> None:
     """Trains over several sites on this machine and judges the result on unseen ones."""
-    from server.run_folder import RunFolder
+    from server.run.run_folder import RunFolder
     from server.simulate import lay_out
 
     if resume is not None:
         refuse_settings_beside_resume()
         folder = RunFolder(resume)
     else:
-        from common.recipe import load_recipe
+        from common.recipe.recipe import load_recipe
 
         overrides = list(set_ or [])
         overrides += [f"federation.rounds={rounds}"] if rounds is not None else []

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from server.federation_folder import FederationFolder
-    from server.provision.site_list import ListedSite
+    from server.federation.federation_folder import FederationFolder
+    from server.federation.site_list import ListedSite
 
 
 def sites(
@@ -32,8 +32,8 @@ def sites(
     """List the sites of a federation, or suspend, restore or remove one; no restart is needed."""
     import dataclasses
 
-    from server.federation_folder import FederationFolder
-    from server.provision.site_list import expiry_warnings, site_list
+    from server.federation.federation_folder import FederationFolder
+    from server.federation.site_list import expiry_warnings, site_list
 
     folder = FederationFolder(federation)
     if (name is None) != (action == "list"):
@@ -51,8 +51,8 @@ def sites(
 
 
 def _change(folder: FederationFolder, action: str, name: str) -> None:
-    from server.provision.enrolment import remove, restore, suspend
-    from server.provision.flower_nodes import reconcile
+    from server.federation.enrolment import remove, restore, suspend
+    from server.flower.flower_nodes import reconcile
 
     {"suspend": suspend, "restore": restore, "remove": remove}[action](folder, name)
     reconcile(folder)

@@ -14,7 +14,7 @@ import typer
 from common.errors import ConfigError
 
 if TYPE_CHECKING:
-    from server.run_folder import RunFolder
+    from server.run.run_folder import RunFolder
     from server.status.federation_status import FederationStatus
     from server.status.run_status import RunStatus
 
@@ -63,7 +63,7 @@ def _run_folder(
     run: str | None, federation: Path | None, run_path: Path | None
 ) -> RunFolder | None:
     """The run that is asked for; None where it is the federation."""
-    from server.run_folder import RunFolder
+    from server.run.run_folder import RunFolder
 
     if run_path is not None:
         if run is not None or federation is not None:
@@ -73,7 +73,7 @@ def _run_folder(
         raise ConfigError("want --federation FOLDER, or --run PATH for one run folder")
     if run is None:
         return None
-    from server.federation_folder import FederationFolder
+    from server.federation.federation_folder import FederationFolder
 
     return FederationFolder(federation).run(run)
 
@@ -85,7 +85,7 @@ def _look(
         from server.status.run_status import run_status
 
         return run_status(folder, now=now)
-    from server.federation_folder import FederationFolder
+    from server.federation.federation_folder import FederationFolder
     from server.status.federation_status import federation_status
 
     assert federation is not None, "one of the two is given"

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from common.figures.page import data_size, wall_time
+from server.events.progress import Failure, SiteSoFar
 from server.status.federation_status import FederationStatus
-from server.status.run_so_far import Failure, SiteSoFar
 from server.status.run_status import RunStatus
 
 STYLES = {

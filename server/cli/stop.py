@@ -15,9 +15,9 @@ def stop(
     ],
 ) -> None:
     """Ends a run; what its last checkpoint holds is kept, and `resume` goes on from there."""
-    from server.federation_folder import FederationFolder
-    from server.serving.run_control import existing_run
-    from server.serving.run_control import stop as stop_run
+    from server.federation.federation_folder import FederationFolder
+    from server.flower.run_control import existing_run
+    from server.flower.run_control import stop as stop_run
 
     folder = FederationFolder(federation)
     status = stop_run(

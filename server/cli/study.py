@@ -11,13 +11,13 @@ import typer
 
 from common.cli.named_folders import named_folders
 from common.errors import ConfigError
-from server.cli.beside_resume import HEEDED, refuse_settings_beside_resume
-from server.compare.published import Paper
+from server.cli.resume_options import HEEDED, refuse_settings_beside_resume
+from server.papers.published import Paper
 
 if TYPE_CHECKING:
-    from common.recipe import Recipe
-    from server.compare.paper_table import PaperTable
-    from server.study.study_folder import StudyFolder
+    from common.recipe.recipe import Recipe
+    from server.papers.paper_table import PaperTable
+    from server.studies.study_folder import StudyFolder
 
 
 def study(
@@ -93,14 +93,14 @@ def study(
     One ordinary run for each method, seed and fold. What is finished is kept: after a cut, --resume
     goes on.
     """
-    from server.study.study_folder import StudyFolder
+    from server.studies.study_folder import StudyFolder
 
     if resume is not None:
         refuse_settings_beside_resume(HEEDED | {"paper"})
         folder = StudyFolder(resume)
     else:
-        from common.imaging.intake import examine
-        from server.study.plan import make_plan
+        from common.imaging.intake.intake import examine
+        from server.studies.plan import make_plan
 
         overrides = list(set_ or [])
         overrides += [f"federation.rounds={rounds}"] if rounds is not None else []
@@ -133,7 +133,7 @@ def _recipes(
     source: str, names: list[str], *, scale: Literal["full", "small"], overrides: list[str]
 ) -> dict[str, Recipe]:
     """Method -> its recipe: the variants named, else all of them, else the recipe itself."""
-    from common.recipe import load_recipe, variants_of
+    from common.recipe.recipe import load_recipe, variants_of
 
     names = names or list(variants_of(source))
     if not names:
@@ -153,8 +153,8 @@ def _numbers(text: str) -> list[int]:
 
 def _conduct(folder: StudyFolder, *, paper: Paper | None, images: bool, quiet: bool) -> PaperTable:
     from server.cli.study_progress import StudyProgress
-    from server.study.results import write_results
-    from server.study.run import conduct_study
+    from server.studies.results import write_results
+    from server.studies.run import conduct_study
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # recorded as stopped, as Ctrl-C is
     progress = StudyProgress(folder.path, folder.plan().runs(), quiet=quiet)
@@ -164,8 +164,8 @@ def _conduct(folder: StudyFolder, *, paper: Paper | None, images: bool, quiet: b
 
 def _result(folder: StudyFolder, table: PaperTable) -> dict[str, Any]:
     """The study's end, for scripts; undefined figures are null."""
-    from server.compare.paper_table import as_dict
-    from server.study.many_runs import outcome_at
+    from server.papers.paper_table import as_dict
+    from server.studies.many_runs import outcome_at
 
     return {
         "study": str(folder.path),

@@ -11,8 +11,8 @@ import typer
 
 from common.figures.page import wall_time
 from server.cli.run_progress import RunProgress
-from server.run_folder import RunFolder
-from server.study.many_runs import Listener, OneRun, outcome_at
+from server.run.run_folder import RunFolder
+from server.studies.many_runs import Listener, OneRun, outcome_at
 
 
 class StudyProgress:

@@ -50,7 +50,7 @@ def threshold(
     from rich.console import Console
 
     from common.model_file import read_model, write_model
-    from server.threshold import choose_threshold, require_a_choice_is_fair
+    from server.evaluation.threshold import choose_threshold, require_a_choice_is_fair
 
     sites = named_folders(on, option="--on")
     if not sites:
@@ -111,8 +111,8 @@ def _show(choice: ThresholdChoice) -> None:
 def _write_sweep(choice: ThresholdChoice, out: Path) -> None:
     """thresholds.csv and thresholds.svg."""
     from common.figures.threshold_chart import ThresholdChart, ThresholdLine
-    from common.whole_file import write_whole
-    from server.case_row import as_csv
+    from common.files import write_whole
+    from server.evaluation.case_row import as_csv
 
     rows = [
         {

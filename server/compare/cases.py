@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import ConfigError, RunFolderError
-from common.imaging.findings import few
-from server.case_row import CaseRow, read_cases
+from common.imaging.intake.findings import few
+from server.evaluation.case_row import CaseRow, read_cases
 
 Key = tuple[str, str, str | None]
 """Site, subject, session: the same case in every run."""

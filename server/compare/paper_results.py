@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.whole_file import write_whole
-from server.compare.paper_figures import PaperFigure
-from server.compare.paper_table import PaperTable, as_markdown, as_text
+from common.files import write_whole
+from server.papers.paper_figures import PaperFigure
+from server.papers.paper_table import PaperTable, as_markdown, as_text
 
 
 def write_paper(folder: Path, table: PaperTable, figures: Sequence[PaperFigure]) -> list[Path]:

@@ -7,8 +7,8 @@ from typing import Protocol
 from server.notify.command import CommandChannel
 from server.notify.mail import MailChannel
 from server.notify.notice import Notice
-from server.notify.settings import Notify
 from server.notify.webhook import WebhookChannel
+from server.run.notify_settings import Notify
 
 
 class Channel(Protocol):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from server.advice import advice
-from server.events import Event
+from server.events.event_log import Event
+from server.events.failure_advice import advice
 
 What = Literal["run-finished", "site-dropped", "site-excluded", "waiting", "stalled"]
 

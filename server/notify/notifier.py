@@ -13,11 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from server.events import Event
+from server.events.event_log import Event
 from server.notify.channel import channels_of
 from server.notify.notice import Notice, Notices
 from server.notify.record import record_notice
-from server.notify.settings import Notify
+from server.run.notify_settings import Notify
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import UpdateRejected
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
 from common.wire.messages import BaselineRequest, BaselineSums
-from server.events import EventLog
+from server.events.event_log import EventLog
 from server.rounds.exchange import Exchange
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(51))
 """0 to 5 in steps of 0.1, standardized units, on the recipe's first modality."""

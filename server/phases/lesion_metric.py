@@ -13,15 +13,15 @@ import safetensors.numpy
 import torch
 
 from common.errors import UpdateRejected
+from common.files import write_whole
 from common.learning.lesion_wise.lesion_masks import masks_from_folder
 from common.learning.lesion_wise.train_metric_network import masks_wanted, train_metric_network
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
-from common.whole_file import write_whole
 from common.wire.messages import Arrays, LesionMetricKept, LesionMetricRequest
-from server.events import EventLog
+from server.events.event_log import EventLog
 from server.rounds.exchange import Exchange
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from common.learning.model import NETWORK
 from common.wire.messages import MiningReply, MiningRequest
 from server.rounds.exchange import Exchange
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 
 class MiningPhase:

@@ -6,10 +6,10 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from common.wire.messages import ThresholdReply, ThresholdRequest
-from server.events import EventLog
+from server.events.event_log import EventLog
 from server.phases.threshold import model_threshold, selected_model, sums_of
 from server.rounds.exchange import Exchange
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 
 class SiteEvaluationPhase:

@@ -10,12 +10,12 @@ from collections.abc import Generator, Mapping
 import numpy as np
 
 from common.errors import UpdateRejected
-from common.imaging.preprocessing.template import TemplateSums, refuse_implausible
-from common.recipe import Recipe, Standardization
+from common.imaging.standardization.template import TemplateSums, refuse_implausible
+from common.recipe.recipe import Recipe, Standardization
 from common.wire.messages import SiteStatistics, StatisticsRequest
-from server.events import EventLog
+from server.events.event_log import EventLog
 from server.rounds.exchange import Exchange
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 
 class StatisticsPhase:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
 
 
 def steps_within(step_seconds: float | None, recipe: Recipe) -> int:

@@ -12,11 +12,11 @@ from common.errors import RunFolderError, UpdateRejected
 from common.metrics.threshold_choice import ThresholdSums, choose
 from common.metrics.threshold_sweep import THRESHOLDS
 from common.model_file import Model, read_model
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
 from common.wire.messages import ThresholdReply, ThresholdRequest
-from server.events import EventLog
+from server.events.event_log import EventLog
 from server.rounds.exchange import Exchange
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 SPLIT = "cases that the training sites keep from training"
 

@@ -7,14 +7,14 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from common.learning.model import initial_parameters
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
 from common.wire.messages import Assignment, SiteUpdate, Stage, TrainRequest
 from server.aggregation.federated_averaging import moved, norm, weight_of
 from server.aggregation.registry import AGGREGATIONS
 from server.phases.lesion_metric import given_again
 from server.phases.step_budget import step_seconds_after, steps_within
 from server.rounds.exchange import Exchange
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 
 class TrainingPhase:

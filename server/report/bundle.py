@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from common.whole_file import write_whole
+from common.files import write_whole
 
 TABLES = ("cases", "baseline", "lesions", "thresholds", "probabilities", "sites")
 """CSV files of an evaluation, where there are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from common.figures.curves import Chart, Curve
-from server.report.run_record import RunRecord
+from server.events.history import RunRecord
 from server.report.verdict import SiteVerdict, summarize
 
 

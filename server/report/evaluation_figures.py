@@ -29,13 +29,13 @@ from common.metrics.size_classes import SizeClass, by_size
 from common.metrics.threshold_choice import ThresholdChoice, sum_cases
 from common.metrics.threshold_sweep import ThresholdCounts
 from common.metrics.volume_agreement import volume_agreement
-from common.task_words import TaskWords
-from server.case_row import CaseRow
+from common.recipe.task_labels import TaskWords
 from server.compare.bca import LEVEL
 from server.compare.cases import RunCases, shared_cases
 from server.compare.paired import Comparison, compare
-from server.evaluation_folder import Case, EvaluationFolder
-from server.site_summary import summarize_sites, worst_site
+from server.evaluation.case_row import CaseRow
+from server.evaluation.evaluation_folder import Case, EvaluationFolder
+from server.evaluation.site_summary import summarize_sites, worst_site
 
 T = TypeVar("T")
 ALL = "all unseen sites"

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from common.figures.gallery import gallery
 from common.figures.page import png_uri
 from common.figures.viewer import viewer_html
-from server.case_row import CaseRow
-from server.evaluation_folder import EvaluationFolder
+from server.evaluation.case_row import CaseRow
+from server.evaluation.evaluation_folder import EvaluationFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,12 +15,14 @@ from common.figures.page import rendered_page, svg_uri, write_page
 from common.figures.viewer import script_digest
 from common.metrics.presets import LesionDefinition, preset
 from common.metrics.threshold_choice import ThresholdChoice
-from common.recipe import Preprocessing, Task
+from common.recipe.recipe import Preprocessing, Task
+from common.recipe.task_labels import UNKNOWN, TaskWords, task_words
 from common.settings import read_toml
-from common.task_words import UNKNOWN, TaskWords, task_words
-from server.case_row import as_csv
 from server.compare.paired import Comparison
-from server.evaluation_folder import EvaluationFolder
+from server.evaluation.case_row import as_csv
+from server.evaluation.evaluation_folder import EvaluationFolder
+from server.evaluation.site_summary import summarize_sites, worst_site
+from server.events.history import RunRecord, ThresholdChosen, read_run
 from server.report.bundle import TABLES, write_bundle
 from server.report.charts import run_charts
 from server.report.evaluation_figures import (
@@ -32,10 +34,8 @@ from server.report.evaluation_figures import (
     where_tested,
 )
 from server.report.pictures import Pictures, pictures_of
-from server.report.run_record import RunRecord, ThresholdChosen, read_run
 from server.report.verdict import site_verdict
-from server.run_folder import RunFolder
-from server.site_summary import summarize_sites, worst_site
+from server.run.run_folder import RunFolder
 
 COLLAPSED_SPREAD = 1e-3
 """A head whose answer spreads less than this says the same of every image (chosen)."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server.case_row import CaseRow, Value
-from server.report.run_record import Evaluated, RunRecord
-from server.site_summary import SiteSummary, summarize_site
+from server.evaluation.case_row import CaseRow, Value
+from server.evaluation.site_summary import SiteSummary, summarize_site
+from server.events.history import Evaluated, RunRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

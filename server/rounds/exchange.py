@@ -12,14 +12,15 @@ from typing import Any
 from flwr.app import Message
 from flwr.serverapp import Grid
 
+from common.code_digest import code_digest
 from common.errors import QuorumNotMet, WireError
-from common.recipe import Recipe
-from common.wire.code_digest import code_digest
+from common.recipe.recipe import Recipe
 from common.wire.codec import pack
 from common.wire.flower_record import to_record
 from common.wire.messages import Assignment, Request, SiteFailure
-from server.events import EventLog, Place
-from server.rounds.letter import (
+from server.events.event_log import EventLog, Place
+from server.rounds.deadline_grid import PatientGrid
+from server.rounds.pending_request import (
     ABSENT,
     LATE,
     MAY_HEAL,
@@ -31,11 +32,10 @@ from server.rounds.letter import (
     is_gone,
     new_exchange_id,
 )
-from server.rounds.patient_grid import PatientGrid
 from server.rounds.roster import Roster, gather, quorum_of
-from server.rounds.site_book import SiteBook
-from server.rounds.site_states import SiteRecord
-from server.run_folder import Consortium, Role
+from server.rounds.site_tracker import SiteBook
+from server.run.run_folder import Consortium, Role
+from server.run.site_state import SiteRecord
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 from server.rounds.exchange import Exchange
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 
 class Phase(Protocol):

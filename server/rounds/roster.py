@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from common.errors import ConfigError, QuorumNotMet
-from server.members import Members, State, read_members
-from server.rounds.patient_grid import PatientGrid
-from server.run_folder import Consortium, Role
+from server.federation.members import Members, State, read_members
+from server.rounds.deadline_grid import PatientGrid
+from server.run.run_folder import Consortium, Role
 
 log = logging.getLogger(__name__)
 

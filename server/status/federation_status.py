@@ -11,7 +11,7 @@ from common.errors import ConfigError, RunFolderError
 from common.membership.certificate import days_left, expiry_warning
 from common.preflight.check import Check
 from common.preflight.health import grpc_health
-from server.federation_folder import FederationFolder
+from server.federation.federation_folder import FederationFolder
 from server.status.run_status import RunStatus, run_status
 
 N_RUNS = 5

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
+from server.events.history import TRAINING_PHASES
+from server.events.progress import CheckpointSoFar, RunSoFar, SiteSoFar, read_run_so_far
 from server.notify.record import n_undelivered
-from server.report.run_record import TRAINING_PHASES
-from server.run_folder import RunFolder
-from server.status.conducted import is_conducted
-from server.status.run_so_far import CheckpointSoFar, RunSoFar, SiteSoFar, read_run_so_far
+from server.run.conducted import is_conducted
+from server.run.run_folder import RunFolder
 
 Verdict = Literal[
     "not-started",

@@ -10,8 +10,8 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from client.app import app
-from common.recipe import load_recipe
-from common.wire.code_digest import code_digest
+from common.code_digest import code_digest
+from common.recipe.recipe import load_recipe
 from common.wire.codec import Packed, answered_by, pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import Assignment, SiteFailure, StatisticsRequest

@@ -8,10 +8,10 @@ import pytest
 
 from client import handle as handle_module
 from client.handle import handle
-from client.policy import Policy
-from client.site import Site
+from client.site.policy import Policy
+from client.site.site import Site
 from common.errors import PolicyRefused, SiteDataError
-from common.recipe import load_recipe
+from common.recipe.recipe import load_recipe
 from common.wire.messages import Assignment, SiteFailure, StatisticsRequest
 
 RECIPE = load_recipe("default")

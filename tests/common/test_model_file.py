@@ -12,7 +12,7 @@ import safetensors.numpy
 from common.errors import ModelFileError
 from common.metrics.threshold_choice import ThresholdChoice
 from common.model_file import FORMAT, Model, read_model, write_model
-from common.recipe import load_recipe
+from common.recipe.recipe import load_recipe
 
 CHOICE = ThresholdChoice(
     threshold=0.35,

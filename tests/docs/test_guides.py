@@ -12,10 +12,10 @@ import typer
 
 import client.cli
 import server.cli
-from client.enrolment.new_site import SETTINGS
-from client.site import Site
+from client.site.new_site import SETTINGS
+from client.site.site import Site
 from common.settings import read_toml
-from server.federation_folder import FederationSettings
+from server.federation.federation_folder import FederationSettings
 
 ROOT = Path(__file__).parents[2]
 PAGES = {

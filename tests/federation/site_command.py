@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tomli_w
 
-from client.site_folder import SiteFolder
+from client.site.site_folder import SiteFolder
 from common.membership.kit import Kit
 from tests.federation.consortium import CONNECTION, LoopbackConsortium
 from tests.federation.credentials import NodeKey

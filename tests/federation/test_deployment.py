@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Arrays
-from server.checkpoint import load_checkpoint
-from server.conduct import conduct
+from server.execute_run import conduct
 from server.inline import InlineGrid, inline_key
-from server.run_folder import Consortium, EnrolledSite, RunFolder
+from server.run.checkpoint import load_checkpoint
+from server.run.run_folder import Consortium, EnrolledSite, RunFolder
 from tests.federation.consortium import LoopbackConsortium
 from tests.toy_sites import write_site
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from server.run_folder import RunFolder
+from server.run.run_folder import RunFolder
 from tests.federation.processes import Service, stop_all
 from tests.federation.served import free_port
 from tests.hosts.consortium import TOY, events_of

@@ -17,8 +17,8 @@ from common.preflight.coordinator import Coordinator
 from common.preflight.node_key import node_key_accepted
 from common.preflight.steps import taken
 from common.preflight.tcp import tcp
-from server.federation_folder import FederationSettings
-from server.provision.proxy import nginx_configuration
+from server.federation.federation_folder import FederationSettings
+from server.federation.proxy import nginx_configuration
 from tests.federation.consortium import LoopbackConsortium
 from tests.preflight_servers import closed_port
 from tests.toy_sites import write_site

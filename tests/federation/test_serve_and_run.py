@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import tomli_w
 
-from common.recipe import load_recipe
+from common.recipe.recipe import load_recipe
 from common.wire.messages import Arrays
-from server.checkpoint import load_checkpoint
-from server.run_folder import RunFolder
-from server.serving.serve_lock import is_served
-from server.serving.superlink import port_answers
+from server.flower.serve_lock import is_served
+from server.flower.superlink import port_answers
+from server.run.checkpoint import load_checkpoint
+from server.run.run_folder import RunFolder
 from tests.federation.served import ServedFederation, await_, served
 
 pytestmark = pytest.mark.federation

@@ -25,9 +25,9 @@ from typing import Any, Self
 
 import tomli_w
 
-from client.site_folder import SiteFolder
-from server.federation_folder import FederationFolder
-from server.run_folder import RunFolder
+from client.site.site_folder import SiteFolder
+from server.federation.federation_folder import FederationFolder
+from server.run.run_folder import RunFolder
 from server.status.run_status import RunStatus, run_status
 from tests.federation.processes import Service, stop_all
 from tests.hosts import relay
@@ -65,8 +65,8 @@ PROCESSES = {
     "serverapp": (COORDINATOR, "/flwr-serverapp "),
     "serve": (COORDINATOR, "/lesionfed serve "),
     "nginx": (COORDINATOR, "nginx: master process "),
-    "supernode": ("site", "-m client.node.supernode_process "),
-    "standby": ("site", "-m client.node.standby "),
+    "supernode": ("site", "-m client.flower.supernode_process "),
+    "standby": ("site", "-m client.flower.standby "),
     "clientapp": ("site", "flwr-clientapp: "),
     "site-run": ("site", "/lesionfed-site run "),
 }

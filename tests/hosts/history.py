@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.checkpoint import load_checkpoint
-from server.run_folder import RunFolder
+from server.run.checkpoint import load_checkpoint
+from server.run.run_folder import RunFolder
 from tests.hosts.consortium import events_of
 
 Where = tuple[str, int]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from server.checkpoint import load_checkpoint
-from server.run_folder import RunFolder
+from server.run.checkpoint import load_checkpoint
+from server.run.run_folder import RunFolder
 from tests.hosts.consortium import HostedConsortium, events_of
 from tests.hosts.history import require_each_round_once
 from tests.hosts.namespaces import why_not

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from common.wire.messages import Arrays
-from server.checkpoint import load_checkpoint
-from server.run_folder import RunFolder
+from server.run.checkpoint import load_checkpoint
+from server.run.run_folder import RunFolder
 from tests.hosts.consortium import COORDINATOR, PROCESSES, SITES, HostedConsortium, events_of
 from tests.hosts.history import require_each_round_once
 from tests.hosts.namespaces import why_not

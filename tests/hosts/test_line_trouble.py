@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from server.run_folder import RunFolder
+from server.run.run_folder import RunFolder
 from tests.hosts.consortium import COORDINATOR, SITES, HostedConsortium, events_of
 from tests.hosts.history import require_each_round_once
 from tests.hosts.namespaces import why_not

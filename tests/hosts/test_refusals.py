@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from client.site_folder import SiteFolder
+from client.site.site_folder import SiteFolder
 from common.membership.node_key import new_node_key
-from server.provision.authority import Credential, new_authority, new_server_certificate
-from server.provision.proxy import REQUESTS_AT_ONCE
+from server.federation.authority import Credential, new_authority, new_server_certificate
+from server.federation.proxy import REQUESTS_AT_ONCE
 from tests.federation.processes import Service, stop_all
 from tests.hosts.consortium import COORDINATOR, PORT, HostedConsortium, plain_environment
 from tests.hosts.namespaces import why_not

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from client.site_folder import SiteFolder
-from server.advice import advice
+from client.site.site_folder import SiteFolder
+from server.events.failure_advice import advice
 from tests.federation.processes import Service, stop_all
 from tests.hosts.consortium import PROGRAMS, HostedConsortium, events_of, plain_environment
 from tests.hosts.namespaces import why_not

@@ -7,11 +7,11 @@ import pytest
 from flwr.app import Context, RecordDict
 
 from common.errors import ConfigError, QuorumNotMet
-from common.recipe import load_recipe
+from common.recipe.recipe import load_recipe
 from server.app import app
 from server.inline import InlineGrid
-from server.notify.settings import Notify
-from server.run_folder import Consortium, EnrolledSite, RunFolder
+from server.run.notify_settings import Notify
+from server.run.run_folder import Consortium, EnrolledSite, RunFolder
 from tests.server.notify.receivers import program
 
 

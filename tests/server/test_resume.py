@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from common.errors import CheckpointError, RunFolderError, RunStopped
-from common.recipe import load_recipe
-from server.checkpoint import load_checkpoint
-from server.events import Event
-from server.report.run_record import read_run
-from server.run_folder import RunFolder
+from common.recipe.recipe import load_recipe
+from server.events.event_log import Event
+from server.events.history import read_run
+from server.run.checkpoint import load_checkpoint
+from server.run.run_folder import RunFolder
 from server.simulate import lay_out, simulate
 from tests.toy_sites import write_site
 
@@ -43,7 +43,7 @@ ROUNDS = [("statistics", 1), ("baseline", 1), *(("training", i) for i in (1, 2, 
 KILL = """
 import os, sys
 from pathlib import Path
-from server.run_folder import RunFolder
+from server.run.run_folder import RunFolder
 from server.simulate import simulate
 n = 0
 def listen(event):

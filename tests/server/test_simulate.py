@@ -15,15 +15,15 @@ from flwr.app import Message
 
 from common.errors import ConfigError, QuorumNotMet, RunFolderError
 from common.imaging.volume import Volume, read_volume, write_volume
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from common.wire.codec import answered_by, pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import SiteUpdate
-from server.checkpoint import load_checkpoint
-from server.conduct import conduct
-from server.events import Event
+from server.events.event_log import Event
+from server.execute_run import conduct
 from server.inline import InlineGrid
-from server.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
+from server.run.checkpoint import load_checkpoint
+from server.run.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
 from server.simulate import lay_out, simulate
 from tests.toy_sites import write_site
 

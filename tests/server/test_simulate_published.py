@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from common.imaging.phantom.cord_consortium import make_cord_consortium
 from common.model_file import read_model
-from common.recipe import Recipe, load_recipe
-from server.checkpoint import load_checkpoint
-from server.events import Event
-from server.predict import predict
-from server.report.run_record import read_run
-from server.run_folder import RunFolder
-from server.run_state import RunState
+from common.phantom.cord_consortium import make_cord_consortium
+from common.recipe.recipe import Recipe, load_recipe
+from server.evaluation.predict import predict
+from server.events.event_log import Event
+from server.events.history import read_run
+from server.run.checkpoint import load_checkpoint
+from server.run.run_folder import RunFolder
+from server.run.run_state import RunState
 from server.simulate import lay_out, simulate
 from tests.toy_sites import longitudinal_site, write_site
 

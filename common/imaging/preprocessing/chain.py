@@ -35,7 +35,7 @@ from common.imaging.preprocessing.template_brain_mask import template_brain_mask
 from common.imaging.preprocessing.working_case import FloatArray, WorkingCase, WorkingImage
 from common.imaging.volume import Volume, same_grid
 from common.metrics.components import BoolArray
-from common.recipe import Preprocessing, Step
+from common.recipe.recipe import Preprocessing, Step
 
 BRAIN_COMMAND_TIMEOUT_S = 1800.0
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from common.learning.lesion_wise.lesion_f1 import true_lesion_f1
 from common.learning.lesion_wise.metric_network import MetricNetwork, build_metric_network
 from common.learning.parameters import load_parameters
-from common.recipe import LesionWise
+from common.recipe.recipe import LesionWise
 
 
 def frozen_metric_network(

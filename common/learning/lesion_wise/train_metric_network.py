@@ -22,7 +22,7 @@ from common.learning.lesion_wise.metric_network import (
 )
 from common.learning.lesion_wise.pair_generator import FULL, LesionPairs, generate_pairs
 from common.learning.parameters import parameters_of
-from common.recipe import LesionWise
+from common.recipe.recipe import LesionWise
 from common.seeds import derived_seed
 
 BoolArray = NDArray[np.bool_]

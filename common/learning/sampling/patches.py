@@ -11,7 +11,7 @@ from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
 from common.learning.sampling.cutting import Shape, cut, cut_each
 from common.learning.sampling.labelled_case import BoolArray, FloatArray, LabelledCase
-from common.recipe import Augmentation
+from common.recipe.recipe import Augmentation
 
 
 class Patches:

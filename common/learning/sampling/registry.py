@@ -12,7 +12,7 @@ from common.learning.sampling.centreline_patches import CentrelinePatches
 from common.learning.sampling.labelled_case import BoolArray, FloatArray, LabelledCase
 from common.learning.sampling.lesion_voxels import LesionVoxels
 from common.learning.sampling.patches import Patches
-from common.recipe import Recipe
+from common.recipe.recipe import Recipe
 
 FlatVoxels = npt.NDArray[np.intp]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from client.cli import main
-from client.site_folder import SiteFolder
+from client.site.site_folder import SiteFolder
 from common.membership.certificate import certificate_fingerprint
-from server.federation_folder import FederationFolder
+from server.federation.federation_folder import FederationFolder
 from tests.consortia import enrolled, federation, site
 
 

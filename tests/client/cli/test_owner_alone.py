@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from client.cli import main
-from client.node import taking_part
-from client.node.supernode import Supervisor
-from client.site_folder import SiteFolder
-from server.federation_folder import FederationFolder
+from client.flower import run_node as taking_part
+from client.flower.supernode import Supervisor
+from client.site.site_folder import SiteFolder
+from server.federation.federation_folder import FederationFolder
 from tests.consortia import enrolled, federation
 
 WRITES = """
 import sys
 from pathlib import Path
-from client.findings_file import tell
-from client.site import read_site
+from client.site.findings_file import tell
+from client.site.site import read_site
 
 site = read_site(Path(sys.argv[1]))
 tell(site, [], n_left_out=0)

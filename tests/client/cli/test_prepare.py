@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from client.cli import main
 from client.cli.prepare import prepare
 from client.prepare import site_work
-from common.imaging.intake import examine, survey
-from common.recipe import Task
-from tests.client.prepare.orders import FAST, files_under, toy_site
+from common.imaging.intake.intake import examine, survey
+from common.recipe.recipe import Task
+from tests.client.prepare.jobs import FAST, files_under, toy_site
 from tests.volumes import image_path
 
 ROOT = Path(__file__).parents[3]

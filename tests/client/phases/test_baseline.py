@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from client.phases.baseline import sum_baseline
-from client.policy import Policy
-from client.site import Site, read_site
-from common.imaging.prepared_site import prepared_site
+from client.site.policy import Policy
+from client.site.site import Site, read_site
+from common.imaging.dataset.prepared_site import prepared_site
 from common.imaging.volume import Volume, read_volume, write_volume
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Assignment, BaselineRequest
 from tests.toy_sites import longitudinal_site, write_site
 

@@ -9,11 +9,11 @@ import safetensors.numpy
 import torch
 
 from client.phases.lesion_metric import keep_lesion_metric, kept_lesion_metric
-from client.site import Site
+from client.site.site import Site
 from common.errors import ModelFileError, SiteDataError
 from common.learning.lesion_wise.metric_network import build_metric_network
 from common.learning.parameters import parameters_of
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Arrays, Assignment, LesionMetricRequest
 
 ASSIGNMENT = Assignment(

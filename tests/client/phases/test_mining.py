@@ -10,16 +10,16 @@ import torch
 from torch import nn
 
 from client.phases.mining import kept_hard_negatives, mine
-from client.site import Site, read_site
-from client.site_cases import own_cases
+from client.phases.site_cases import own_cases
+from client.site.site import Site, read_site
 from common.errors import ConfigError
-from common.imaging.prepared import PreparedCase
+from common.imaging.dataset.prepared import PreparedCase
 from common.learning.exact_patches import probabilities_at
 from common.learning.hard_negatives import random_negatives
 from common.learning.model import NETWORK, new_network
 from common.learning.networks.cascade import Cascade
 from common.learning.parameters import parameters_of
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Assignment, MiningRequest
 from tests.toy_sites import write_site
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from client.phases.statistics import describe_site
-from client.policy import Policy
-from client.site import Site, read_site
+from client.site.policy import Policy
+from client.site.site import Site, read_site
 from common.errors import PolicyRefused
-from common.imaging.preprocessing.standardization import N_LANDMARKS
-from common.imaging.preprocessing.template import LEARNED_FROM
+from common.imaging.standardization.standardization import N_LANDMARKS
+from common.imaging.standardization.template import LEARNED_FROM
 from common.imaging.volume import read_volume
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from common.wire.codec import pack, unpack
 from common.wire.messages import SiteStatistics
 from tests.toy_sites import write_site

@@ -6,17 +6,17 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from client.phases.site_cases import own_cases
 from client.phases.threshold import sum_thresholds
-from client.policy import Policy
-from client.site import Site, read_site
-from client.site_cases import own_cases
-from common.imaging.preprocessing.template import Template
+from client.site.policy import Policy
+from client.site.site import Site, read_site
+from common.imaging.standardization.template import Template
 from common.imaging.volume import Volume, read_volume, write_volume
 from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network
 from common.learning.parameters import parameters_of
 from common.metrics.threshold_choice import sum_cases
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Assignment, ThresholdReply, ThresholdRequest
 from tests.toy_sites import write_site
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from client.phases.lesion_metric import keep_lesion_metric
+from client.phases.site_cases import own_cases
 from client.phases.training import mean_dice, train
-from client.policy import Policy
-from client.site import Site, read_site
-from client.site_cases import own_cases
+from client.site.policy import Policy
+from client.site.site import Site, read_site
 from common.errors import SiteDataError
 from common.learning.hard_negatives import hard_negatives, random_negatives
 from common.learning.lesion_wise.metric_network import build_metric_network
 from common.learning.model import initial_parameters, new_network
 from common.learning.networks.cascade import Cascade
 from common.learning.parameters import parameters_of
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Assignment, LesionMetricRequest, Stage, TrainRequest
 from tests.toy_sites import write_site
 

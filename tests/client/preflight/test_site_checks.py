@@ -17,13 +17,13 @@ import tomli_w
 from client.cli import main
 from client.preflight.running_node import running_node
 from client.preflight.site_checks import site_checks
-from client.site_folder import SiteFolder
+from client.site.site_folder import SiteFolder
+from common.code_digest import code_digest
 from common.membership.certificate import certificate_fingerprint
 from common.membership.kit import Kit
 from common.membership.node_key import new_node_key
 from common.preflight.check import Check
-from common.recipe import load_recipe
-from common.wire.code_digest import code_digest
+from common.recipe.recipe import load_recipe
 from tests.preflight_servers import Authority, https_server
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.prepare import carry_out as carry_out_module
 from client.prepare import derivatives
-from client.prepare.carry_out import carry_out
+from client.prepare import prepare_subject as carry_out_module
 from client.prepare.derivatives import (
     case_folder,
     is_written,
@@ -20,11 +19,12 @@ from client.prepare.derivatives import (
     sweep,
     write_case,
 )
+from client.prepare.prepare_subject import carry_out
 from common.errors import ConfigError, SiteDataError
-from common.imaging.intake import examine
+from common.imaging.intake.intake import examine
 from common.imaging.volume import read_volume
-from common.recipe import Task
-from tests.client.prepare.orders import files_under, toy_order, toy_plan, toy_site
+from common.recipe.recipe import Task
+from tests.client.prepare.jobs import files_under, toy_order, toy_plan, toy_site
 from tests.volumes import image_path
 
 

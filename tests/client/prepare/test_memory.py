@@ -10,7 +10,7 @@ import pytest
 from client.prepare import memory
 from client.prepare.memory import MemoryBudget, available_bytes, needed_bytes
 from common.errors import ConfigError, SiteDataError
-from tests.client.prepare.orders import toy_order
+from tests.client.prepare.jobs import toy_order
 from tests.volumes import image_path
 
 

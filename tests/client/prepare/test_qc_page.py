@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from client.prepare.carry_out import carry_out
+from client.prepare.prepare_subject import carry_out
 from client.prepare.qc_page import is_drawn, page_path
 from client.prepare.qc_planes import STEP_MM, Cut, Window, checkerboard, plane_of, window_on
 from common.imaging.volume import Volume
-from tests.client.prepare.orders import toy_order
+from tests.client.prepare.jobs import toy_order
 
 
 def page_of(tmp_path: Path, **keys: object) -> str:

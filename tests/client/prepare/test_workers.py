@@ -9,7 +9,7 @@ import pytest
 
 from client.prepare.plan import Job
 from client.prepare.workers import Outcome, run_jobs
-from tests.client.prepare.orders import toy_plan
+from tests.client.prepare.jobs import toy_plan
 
 GIGABYTE = 10**9
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from common.figures.case_picture import case_picture
-from common.imaging.prepared import PreparedCase
-from common.recipe import Task
+from common.imaging.dataset.prepared import PreparedCase
+from common.recipe.recipe import Task
 
 LESIONS = Task(modalities=("FLAIR",))
 SHAPE = (20, 24, 12)

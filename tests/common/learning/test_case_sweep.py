@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from common.imaging.prepared import PreparedCase
+from common.imaging.dataset.prepared import PreparedCase
 from common.learning.case_sweep import sweep_case
 from common.metrics.threshold_sweep import THRESHOLDS
-from common.recipe import load_recipe
+from common.recipe.recipe import load_recipe
 
 GRID = (24, 20, 22)
 CROP_START = (3, 2, 4)

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from common.learning.hard_negatives import hard_negatives, random_negatives
-from common.recipe import Cascade as CascadeSettings
+from common.recipe.recipe import Cascade as CascadeSettings
 from tests.patch_networks import BrainCase, sees_bright_voxels
 
 SHAPE = (2, 3, 40)

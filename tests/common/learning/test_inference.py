@@ -11,7 +11,7 @@ from torch import nn
 
 from common.learning.inference import lesion_probability
 from common.learning.networks.unet import build_unet
-from common.recipe import UNet
+from common.recipe.recipe import UNet
 
 Blend = Literal["gaussian", "mean"]
 

@@ -21,7 +21,7 @@ from common.learning.model import (
 )
 from common.learning.networks.cascade import Cascade
 from common.learning.networks.site_head import SiteHead
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 
 UNIFORM = ('loss.site={name = "uniform", weight = 0.3}',)
 

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from common.errors import ModelFileError
-from common.imaging.prepared import PreparedCase
+from common.imaging.dataset.prepared import PreparedCase
 from common.learning.inference import lesion_probability
 from common.learning.networks.cascade import Cascade
 from common.learning.segmentation import found_lesions, segment
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from tests.patch_networks import sees_bright_voxels
 
 AFFINE = np.array(

@@ -19,7 +19,7 @@ from common.learning.networks.site_head import SiteHead, build_site_head
 from common.learning.parameters import parameters_of
 from common.learning.sampling.registry import Sampler, build_sampler
 from common.learning.training import TrainingOutcome, train_locally
-from common.recipe import Recipe, recipe_from_table
+from common.recipe.recipe import Recipe, recipe_from_table
 from tests.patch_networks import BrainCase
 
 N_SITES = 3

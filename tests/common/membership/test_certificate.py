@@ -19,7 +19,7 @@ from common.membership.certificate import (
     require_valid,
     validity,
 )
-from server.provision.authority import new_authority, new_server_certificate
+from server.federation.authority import new_authority, new_server_certificate
 
 MADE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

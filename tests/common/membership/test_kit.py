@@ -15,7 +15,7 @@ from common.errors import ConfigError, WireError
 from common.membership.certificate import certificate_fingerprint
 from common.membership.kit import Kit, read_kit, write_kit
 from common.membership.node_key import new_node_key
-from server.provision.authority import new_authority
+from server.federation.authority import new_authority
 
 NOW = datetime.now(UTC)
 

@@ -10,7 +10,7 @@ import pytest
 from common.errors import ConfigError, WireError
 from common.membership.node_key import new_node_key
 from common.membership.request import SITE_NAME_PATTERN, read_request, write_request
-from server.run_folder import NAME_PATTERN
+from server.run.run_folder import NAME_PATTERN
 
 
 @pytest.fixture

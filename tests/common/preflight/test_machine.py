@@ -12,7 +12,7 @@ from common.preflight.disk import disk, folder_size_bytes
 from common.preflight.memory import memory
 from common.preflight.proxy_variables import proxy_variables
 from common.preflight.secret_files import secret_files
-from common.recipe import Compute
+from common.recipe.recipe import Compute
 
 GB = 1_000_000_000
 

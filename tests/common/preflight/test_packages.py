@@ -7,11 +7,11 @@ import importlib.metadata
 import pytest
 from packaging.requirements import Requirement
 
+from common.code_digest import code_digest
 from common.preflight.packages import lock_digest, packages, unmet
 from common.preflight.update_size import update_size_bytes
 from common.preflight.versions import versions
-from common.recipe import load_recipe
-from common.wire.code_digest import code_digest
+from common.recipe.recipe import load_recipe
 
 
 def test_what_is_installed_here_fits() -> None:

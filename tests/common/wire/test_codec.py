@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import WireError
-from common.imaging.preprocessing.template import Template
+from common.imaging.standardization.template import Template
 from common.wire.codec import Packed, pack, unpack
 from common.wire.messages import (
     Arrays,

@@ -4,7 +4,7 @@ import typing
 
 import numpy as np
 
-from common.recipe import Federation
+from common.recipe.recipe import Federation
 from common.wire.messages import Arrays
 from server.aggregation.registry import AGGREGATIONS
 

@@ -8,8 +8,8 @@ import pytest
 import typer
 
 from common.cli.run import run
-from server.case_row import CaseRow, Value
 from server.cli.evaluate import evaluate
+from server.evaluation.case_row import CaseRow, Value
 
 app = typer.Typer()
 app.command()(evaluate)
@@ -64,7 +64,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> None:
         return {site: ROWS[site] for site in sites}
 
     monkeypatch.setattr("common.model_file.read_model", lambda _: None)
-    monkeypatch.setattr("server.evaluate.evaluate", rows)
+    monkeypatch.setattr("server.evaluation.evaluate.evaluate", rows)
     monkeypatch.setenv("COLUMNS", "200")
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from common.recipe import load_recipe
+from common.recipe.recipe import load_recipe
 from server.cli import follow_run, main
-from server.events import Event, EventLog
-from server.federation_folder import FederationFolder
-from server.run_folder import RunFolder
-from server.serving import run_control, serve_lock, submission, watch
-from server.serving.submission import lay_out_run
-from tests.server.serving.made_federation import made_federation
+from server.events.event_log import Event, EventLog
+from server.federation.federation_folder import FederationFolder
+from server.flower import run_control, serve_lock, submission, watch
+from server.flower.submission import lay_out_run
+from server.run.run_folder import RunFolder
+from tests.server.federation.made_federation import made_federation
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import typer
 
 from common.cli.run import run
 from server.cli.leave_site_out import leave_site_out
-from tests.server.leave_site_out.made_study import report_of_one_line
+from tests.server.studies.leave_site_out.made_study import report_of_one_line
 from tests.toy_sites import write_site
 
 TINY = [
@@ -41,7 +41,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.fixture
 def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports of one line: most of a toy run's time would be its charts."""
-    monkeypatch.setattr("server.conduct.write_report", report_of_one_line)
+    monkeypatch.setattr("server.execute_run.write_report", report_of_one_line)
 
 
 @pytest.mark.usefixtures("no_charts")

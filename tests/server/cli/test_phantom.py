@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from common.imaging.phantom.cord_consortium import SPACING_MM as CORD_SPACING_MM
-from common.imaging.phantom.recipe_phantoms import BRAIN_SPACING_MM
-from common.recipe import shipped_recipes
+from common.phantom.cord_consortium import SPACING_MM as CORD_SPACING_MM
+from common.phantom.recipe_phantoms import BRAIN_SPACING_MM
+from common.recipe.recipe import shipped_recipes
 from server.cli import main
 
 

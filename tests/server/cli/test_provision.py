@@ -8,7 +8,7 @@ import pytest
 
 from common.membership.certificate import certificate_fingerprint
 from server.cli import main
-from server.federation_folder import FederationFolder
+from server.federation.federation_folder import FederationFolder
 from tests.consortia import SETTINGS
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from common.recipe import shipped_recipes
+from common.recipe.recipe import shipped_recipes
 from server.cli import main
 
 

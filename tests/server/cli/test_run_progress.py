@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from server.cli.run_progress import RunProgress
-from server.events import Event
+from server.events.event_log import Event
 
 
 def shown_after(

@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import ConfigError
 from server.cli import main
-from server.run_folder import RunFolder
+from server.run.run_folder import RunFolder
 from tests.toy_sites import write_site
 
 TINY = [

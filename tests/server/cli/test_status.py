@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.advice import advice
 from server.cli import main
+from server.events.failure_advice import advice
 from tests.server.status.made_run import (
     checkpoint,
     failed,

@@ -7,8 +7,8 @@ import pytest
 
 from common.errors import SiteDataError
 from server.cli import main
-from server.run_folder import RunFolder
-from tests.server.leave_site_out.made_study import report_of_one_line
+from server.run.run_folder import RunFolder
+from tests.server.studies.leave_site_out.made_study import report_of_one_line
 from tests.toy_sites import write_site
 
 RECIPE = """
@@ -59,7 +59,7 @@ def test_all_methods_of_a_recipe_are_compared_and_what_is_finished_is_kept(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("server.conduct.write_report", report_of_one_line)
+    monkeypatch.setattr("server.execute_run.write_report", report_of_one_line)
     out = tmp_path / "study"
     assert main(["study", "--recipe", recipe, *sites, *TINY, "--out", str(out)]) == 0
     shown = capsys.readouterr()
@@ -118,7 +118,7 @@ def test_a_study_with_a_failed_run_ends_with_1_and_counts_its_cases_as_planned(
     def fails(_folder: RunFolder, **_options: object) -> None:
         raise SiteDataError("lyon: no lesion in it")
 
-    monkeypatch.setattr("server.study.many_runs.simulate", fails)
+    monkeypatch.setattr("server.studies.many_runs.simulate", fails)
     out = tmp_path / "study"
     options = ["--recipe", recipe, "--variant", "b", "--seeds", "3,4", *sites, *TINY, "--quiet"]
     assert main(["study", *options, "--out", str(out)]) == 1

@@ -13,15 +13,15 @@ from torch import nn
 
 from common.cli.run import run
 from common.errors import ModelFileError
-from common.imaging.prepared import PreparedCase, crop_slices
+from common.imaging.dataset.prepared import PreparedCase, crop_slices
 from common.learning.model import new_network
 from common.learning.parameters import parameters_of
 from common.model_file import Model, read_model, write_model
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from server.cli.threshold import threshold
-from server.evaluate import evaluate
-from server.predict import predict
-from server.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
+from server.evaluation.evaluate import evaluate
+from server.evaluation.predict import predict
+from server.run.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
 from tests.volumes import SHAPE, brain_voxels, image_path, write_site
 
 RECIPE = load_recipe(
@@ -80,7 +80,7 @@ def likely(network: nn.Module, case: PreparedCase, recipe: Recipe) -> Probabilit
 @pytest.fixture
 def made_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.learning.case_sweep.segment", likely)
-    monkeypatch.setattr("server.evaluate.segment", likely)
+    monkeypatch.setattr("server.evaluation.evaluate.segment", likely)
 
 
 # threshold      sub-01: Dice, lesion F1              sub-02: Dice, lesion F1

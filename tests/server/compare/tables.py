@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from server.case_row import CaseRow, Value, write_cases
+from server.evaluation.case_row import CaseRow, Value, write_cases
 
 
 def row(site: str, subject: str, session: str | None = None, **metrics: Value) -> CaseRow:

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from common.errors import ConfigError
-from server.case_row import CaseRow
 from server.compare.cases import RunCases, SharedCases, shared_cases
 from server.compare.paired import DEFAULT_METRICS, compare
 from server.compare.table import as_dict, as_rows
+from server.evaluation.case_row import CaseRow
 from tests.server.compare.tables import failed, row
 
 

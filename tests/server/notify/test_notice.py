@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from server.advice import advice
-from server.events import Event
+from server.events.event_log import Event
+from server.events.failure_advice import advice
 from server.notify.notice import Notice, Notices
 
 TIME = "2026-03-02T08:00:00.000+00:00"

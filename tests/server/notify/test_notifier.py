@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from common.errors import ConfigError
-from server.events import Event
+from server.events.event_log import Event
 from server.notify import notifier as notifier_file
 from server.notify.command import CommandChannel
 from server.notify.notice import Notice
 from server.notify.notifier import Notifier
 from server.notify.record import n_undelivered
-from server.notify.settings import Notify
+from server.run.notify_settings import Notify
 from tests.server.notify.receivers import mail_server, program, web_server
 
 TIME = "2026-03-02T08:00:00.000+00:00"

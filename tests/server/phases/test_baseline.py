@@ -9,12 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 from common.errors import UpdateRejected
-from common.recipe import load_recipe
+from common.recipe.recipe import load_recipe
 from common.wire.messages import BaselineSums, PartFacts, SiteUpdate
-from server.events import EventLog
+from server.events.event_log import EventLog
 from server.phases.baseline import THRESHOLDS, BaselinePhase
 from server.rounds.exchange import Exchange
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 
 def sums(n_cases: int, **at: float) -> BaselineSums:

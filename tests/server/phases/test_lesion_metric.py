@@ -12,12 +12,12 @@ import safetensors.numpy
 
 from common.errors import UpdateRejected
 from common.imaging.volume import Volume, write_volume
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Assignment, LesionMetricKept, LesionMetricRequest, SiteUpdate
-from server.events import EventLog
+from server.events.event_log import EventLog
 from server.phases.lesion_metric import LesionMetricPhase
 from server.phases.training import TrainingPhase
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 ASSIGNMENT = Assignment(
     run="r",

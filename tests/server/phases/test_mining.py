@@ -5,7 +5,7 @@ import pytest
 
 from common.wire.messages import Assignment, MiningReply, MiningRequest
 from server.phases.mining import MiningPhase
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 ASSIGNMENT = Assignment(
     run="r",

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from common.errors import ConfigError
-from common.recipe import load_recipe
-from server.run_folder import Consortium, RunFolder
+from common.recipe.recipe import load_recipe
+from server.run.run_folder import Consortium, RunFolder
 from server.simulate import lay_out, simulate
 from tests.toy_sites import write_site
 

@@ -11,12 +11,12 @@ import pytest
 from common.errors import RunFolderError, UpdateRejected
 from common.metrics.threshold_choice import ThresholdChoice
 from common.model_file import Model, write_model
-from common.recipe import load_recipe
+from common.recipe.recipe import load_recipe
 from common.wire.messages import Assignment, ThresholdReply, ThresholdRequest
-from server.events import EventLog
+from server.events.event_log import EventLog
+from server.events.history import read_run
 from server.phases.site_test import SiteTestPhase
-from server.report.run_record import read_run
-from server.run_state import RunState, Selected
+from server.run.run_state import RunState, Selected
 from tests.server.report.made_run import started
 
 SELECTED = RunState(selected=Selected(round_index=3, by="the last round", score=None))

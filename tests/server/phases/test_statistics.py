@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import UpdateRejected, WireError
-from common.recipe import load_recipe
+from common.recipe.recipe import load_recipe
 from common.wire.codec import Packed, pack, unpack
 from common.wire.messages import SiteStatistics
-from server.events import EventLog
+from server.events.event_log import EventLog
 from server.phases.statistics import StatisticsPhase
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 N_LANDMARKS = {"two-step": 3, "nyul": 13}
 GOOD = {"two-step": [0.5, 1.0, 1.5], "nyul": [0.0, *(float(x) for x in range(20, 31)), 100.0]}

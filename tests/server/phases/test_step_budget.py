@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from server.phases.step_budget import step_seconds_after, steps_within
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client.site import read_site
-from client.site_cases import own_cases
+from client.phases.site_cases import own_cases
+from client.site.site import read_site
 from common.errors import RunFolderError, UpdateRejected
 from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network
@@ -17,15 +17,15 @@ from common.learning.parameters import load_parameters
 from common.metrics.threshold_choice import choose, sum_cases
 from common.metrics.threshold_sweep import THRESHOLDS
 from common.model_file import Model, read_model, write_model
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import ThresholdReply
-from server.checkpoint import load_checkpoint, save_checkpoint
-from server.events import Event, EventLog
+from server.events.event_log import Event, EventLog
+from server.events.history import ThresholdChosen, ThresholdKept, read_run
 from server.phases.threshold import ThresholdPhase
-from server.report.run_record import ThresholdChosen, ThresholdKept, read_run
 from server.rounds.exchange import Exchange
-from server.run_folder import RunFolder
-from server.run_state import RunState, Selected
+from server.run.checkpoint import load_checkpoint, save_checkpoint
+from server.run.run_folder import RunFolder
+from server.run.run_state import RunState, Selected
 from server.simulate import lay_out, simulate
 from tests.server.report.made_run import started
 from tests.toy_sites import write_site

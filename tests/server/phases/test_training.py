@@ -7,10 +7,10 @@ import pytest
 
 from common.errors import ConfigError
 from common.learning.model import initial_parameters
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Arrays, Assignment, SiteUpdate, Stage, TrainRequest
 from server.phases.training import TrainingPhase
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 ASSIGNMENT = Assignment(
     run="r",

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from server.evaluation_folder import EvaluationFolder
-from tests.server.made_evaluation import DEFINITION, baseline, failed, scored
+from server.evaluation.evaluation_folder import EvaluationFolder
+from tests.server.evaluation.made_evaluation import DEFINITION, baseline, failed, scored
 
 Line = dict[str, Any]
 
@@ -187,7 +187,7 @@ def written(
 ) -> Path:
     """A run folder with these events, a recipe, an environment and `pictures` ("east/sub-A").
 
-    verdict   with the tables of `tests/server/made_evaluation.py`, as a finished run has them
+    verdict   with the tables of tests/server/evaluation/made_evaluation.py: a run that finished
     """
     folder.mkdir(parents=True, exist_ok=True)
     stamped = (

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.figures.curves import Chart
+from server.events.history import read_run
 from server.report.charts import run_charts
-from server.report.run_record import read_run
 from server.report.verdict import site_verdict
 from tests.server.report.made_run import Line, reply, started, whole_run, written
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from common.task_words import TaskWords
-from server.evaluation_folder import EvaluationFolder
+from common.recipe.task_labels import TaskWords
+from server.evaluation.evaluation_folder import EvaluationFolder
 from server.report.evaluation_figures import (
     Evaluation,
     evaluation_drawings,
     read_evaluation,
     where_tested,
 )
-from tests.server.made_evaluation import DEFINITION, baseline, failed, scored
+from tests.server.evaluation.made_evaluation import DEFINITION, baseline, failed, scored
 
 WORDS = TaskWords(threshold="T2w threshold", lesions="lesions", images="T2w", region="cord region")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from server.report.run_record import RunRecord, read_run
+from server.events.history import RunRecord, read_run
 from server.report.verdict import final_round, site_verdict
 from tests.server.report.made_run import (
     Line,

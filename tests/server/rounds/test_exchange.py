@@ -11,16 +11,16 @@ from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
 
 from common.errors import QuorumNotMet, RunStopped
-from common.recipe import load_recipe
+from common.recipe.recipe import load_recipe
 from common.wire.codec import exchange_id_in, pack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import MiningReply, SiteFailure, StatisticsRequest
-from server.events import EventLog
+from server.events.event_log import EventLog
+from server.federation.members import Member, Members, write_members
 from server.inline import InlineGrid, inline_key
-from server.members import Member, Members, write_members
 from server.rounds.exchange import Correspondence, Exchange
-from server.rounds.site_states import SiteRecord
-from server.run_folder import Consortium, EnrolledSite
+from server.run.run_folder import Consortium, EnrolledSite
+from server.run.site_state import SiteRecord
 
 Answer = Callable[[Message], Message | None]
 USEFUL = MiningReply(n_cases=1, n_negatives=2)

@@ -8,7 +8,7 @@ import pytest
 from common.wire.messages import SiteStatistics, StatisticsRequest
 from server.rounds.exchange import Exchange
 from server.rounds.loop import Phase, run_phases
-from server.run_state import RunState
+from server.run.run_state import RunState
 
 EXCHANGE = Exchange(
     request=lambda assignment: StatisticsRequest(assignment=assignment),

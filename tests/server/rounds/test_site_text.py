@@ -7,8 +7,8 @@ from flwr.app import Error, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from common.wire.messages import SiteFailure, SiteStatistics
-from server.events import Place
-from server.rounds.letter import Letter, fold_answer
+from server.events.event_log import Place
+from server.rounds.pending_request import Letter, fold_answer
 
 PATH = "/srv/neurology/sub-Duvalier1961/ses-02"
 

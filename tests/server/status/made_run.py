@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from common.recipe import load_recipe
-from server.run_folder import Consortium, EnrolledSite, RunFolder
+from common.recipe.recipe import load_recipe
+from server.run.run_folder import Consortium, EnrolledSite, RunFolder
 
 START = datetime(2026, 3, 2, 8, 0, 0, tzinfo=UTC)
 DEADLINE_S = 600.0

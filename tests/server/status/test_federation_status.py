@@ -16,9 +16,9 @@ from grpc_health.v1 import (  # type: ignore[import-untyped] # as above
 )
 
 from common.errors import ConfigError
-from server.federation_folder import FederationFolder
-from server.members import Member, Members, write_members
-from server.provision.authority import new_authority
+from server.federation.authority import new_authority
+from server.federation.federation_folder import FederationFolder
+from server.federation.members import Member, Members, write_members
 from server.status.federation_status import N_RUNS, federation_status
 from tests.server.status.made_run import made_run, started
 

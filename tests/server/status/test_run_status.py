@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from common.errors import RunFolderError
-from server.advice import advice
-from server.run_folder import RunFolder
-from server.status.conducted import is_conducted
+from server.events.failure_advice import advice
+from server.run.conducted import is_conducted
+from server.run.run_folder import RunFolder
 from server.status.run_status import RunStatus, run_status
 from tests.server.status.made_run import (
     at,

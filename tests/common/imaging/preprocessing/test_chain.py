@@ -18,7 +18,7 @@ from common.imaging.preprocessing.chain import prepare_sessions, prepare_working
 from common.imaging.preprocessing.rigid_registration import RigidMove
 from common.imaging.preprocessing.working_case import FloatArray, WorkingCase, WorkingImage
 from common.imaging.volume import Volume, same_grid
-from common.recipe import Preprocessing
+from common.recipe.recipe import Preprocessing
 from tests.volumes import (
     SHAPE,
     brain_voxels,

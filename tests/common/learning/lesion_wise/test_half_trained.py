@@ -10,7 +10,7 @@ from common.errors import GeometryError
 from common.learning.lesion_wise.half_trained import figures_on
 from common.learning.lesion_wise.metric_figures import figures_of
 from common.learning.lesion_wise.metric_network import build_metric_network
-from common.recipe import LesionWise
+from common.recipe.recipe import LesionWise
 
 SETTINGS = LesionWise(
     weight=0.2, widths=(4, 6), n_pairs=20, steps=2, batch_size=4, learning_rate=0.01

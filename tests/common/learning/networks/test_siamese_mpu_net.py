@@ -7,7 +7,7 @@ from torch import nn
 
 from common.errors import ConfigError
 from common.learning.networks.siamese_mpu_net import SiameseMPUNet, build_siamese_mpu_net
-from common.recipe import SiameseMPUNet as Settings
+from common.recipe.recipe import SiameseMPUNet as Settings
 
 
 def network(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
 from common.learning.sampling.patches import Patches
-from common.recipe import Augmentation
+from common.recipe.recipe import Augmentation
 
 Shape = tuple[int, int, int]
 

@@ -10,7 +10,7 @@ from common.learning.sampling.centreline_patches import CentrelinePatches
 from common.learning.sampling.lesion_voxels import LesionVoxels
 from common.learning.sampling.patches import Patches
 from common.learning.sampling.registry import build_sampler
-from common.recipe import Recipe, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
 from tests.patch_networks import BrainCase
 
 

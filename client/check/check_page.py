@@ -1,0 +1,69 @@
+"""The page on a site's cases: every finding, what the files hold, and a picture of each case."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common.figures.intake_mosaic import intake_mosaic
+from common.figures.page import png_uri, rendered_page, write_page
+from common.imaging.intake.case_facts import CaseFacts
+from common.imaging.intake.intake import Intake
+from common.imaging.volume import Volume, VolumeFault, read_labels, read_volume
+
+OnCase = Callable[[int, int], None]
+
+
+def write_check_page(
+    path: Path,
+    intake: Intake,
+    *,
+    root: Path,
+    modalities: tuple[str, ...],
+    raw: bool,
+    on_case: OnCase | None = None,
+) -> None:
+    """Writes the page on a thorough survey of `root` to `path`, whole or not at all.
+
+    It holds pictures of patients and says so: it stays at the site. Cases are read again, one at a
+    time; `on_case` is told the number drawn and the number of cases.
+    """
+    cases: list[dict[str, Any]] = []
+    for done, facts in enumerate(intake.facts, start=1):
+        cases.append(
+            {
+                "facts": facts,
+                "left_out": facts.name in intake.quarantined,
+                "picture": _picture(root, facts),
+            }
+        )
+        if on_case is not None:
+            on_case(done, len(intake.facts))
+    values = {
+        "folder": str(root),
+        "purpose": "lesionfed-site prepare" if raw else "training",
+        "modalities": ", ".join(modalities),
+        "n_usable": len(intake.usable),
+        "n_left_out": len(intake.quarantined),
+        "version": f"LesionFed {importlib.metadata.version('lesionfed')}",
+        "urgent": [finding for finding in intake.findings if finding.level != "note"],
+        "notes": [finding for finding in intake.findings if finding.level == "note"],
+        "cases": cases,
+    }
+    write_page(path, rendered_page("check_page.html.j2", package="client.check", values=values))
+
+
+def _picture(root: Path, facts: CaseFacts) -> str:
+    """The mosaic of one case, or an empty text where nothing can be read any more."""
+    images: dict[str, Volume] = {}
+    lesions: Volume | None = None
+    try:
+        for image in facts.images:
+            images[image.modality] = read_volume(root / image.file)
+        if facts.lesions is not None:
+            lesions = read_labels(root / facts.lesions.file)
+    except VolumeFault:
+        return ""  # read a moment ago: gone since
+    return png_uri(intake_mosaic(images, lesions)) if images else ""

@@ -1,0 +1,63 @@
+"""The site's own cases, prepared and split, as every phase sees them."""
+
+from __future__ import annotations
+
+import logging
+
+from client.site.findings_file import tell
+from client.site.site import Site
+from common.errors import SiteDataError
+from common.imaging.dataset.prepared import PreparedCase
+from common.imaging.dataset.prepared_site import PreparedSite, prepared_site
+from common.imaging.dataset.split import Shares, Split, split_cases
+from common.imaging.standardization.template import Template
+from common.recipe.recipe import Recipe
+from common.seeds import derived_seed
+
+log = logging.getLogger(__name__)
+
+
+def site_cases(site: Site, recipe: Recipe, template: Template) -> PreparedSite:
+    """Everything usable at the site, prepared with the consortium's template."""
+    store = site.work / "prepared"
+    prepared = prepared_site(site.data, recipe=recipe, template=template, store=store)
+    tell(site, prepared.findings, n_left_out=len(prepared.quarantined))
+    return prepared
+
+
+def labelled_cases(site: Site, recipe: Recipe, template: Template) -> list[PreparedCase]:
+    """Every case with a reference, lesions or not: what a site scores that never trains."""
+    prepared = site_cases(site, recipe, template).cases
+    return [case for case in prepared if case.lesions is not None]
+
+
+def own_cases(site: Site, recipe: Recipe, template: Template) -> Split:
+    """The labelled cases that train, and those the site keeps for its choices and its test.
+
+    Cases without a lesion are among them where the recipe samples such cases.
+    SiteDataError where no case has a lesion: such a site may join the statistics, not train.
+    """
+    prepared = site_cases(site, recipe, template).cases
+    if not any(case.trainable for case in prepared):
+        raise SiteDataError(
+            f"site {site.name}: asked to train, and no case under {site.data} has a lesion in its "
+            "reference. Add lesion masks (desc-lesion_mask), or ask the coordinator to enrol this "
+            "site for the statistics only.",
+            code="no-lesions",
+        )
+    with_lesion_free = recipe.sampling.lesion_share < 1
+    settings = recipe.federation
+    return split_cases(
+        [
+            case
+            for case in prepared
+            if case.trainable or (with_lesion_free and case.lesions is not None)
+        ],
+        shares=Shares(
+            validation=settings.site_validation_share,
+            threshold=settings.site_threshold_share,
+            test=settings.site_test_share,
+        ),
+        method=settings.split,
+        seed=derived_seed(recipe.seed, "site-validation", site.name),
+    )

@@ -1,0 +1,50 @@
+"""Cases that a prepared folder does not hold any more, out of the sight of training.
+
+OUT/.left-out/sub-01[_ses-01]/anat    what an earlier run made of other files, or by other steps
+
+Intake does not look into hidden folders.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from client.prepare.derivatives import LEFT_OUT, case_folder, written_to
+from client.prepare.job import CaseSource
+
+
+def stale_cases(out: Path, kept: Iterable[CaseSource]) -> dict[str, Path]:
+    """Name -> folder of each case under `out` that is none of `kept`, by name."""
+    wanted = {case_folder(out, case) for case in kept}
+    there = [path for pattern in ("sub-*/anat", "sub-*/ses-*/anat") for path in out.glob(pattern)]
+    stale = {"_".join(path.relative_to(out).parts[:-1]): path for path in set(there) - wanted}
+    return dict(sorted(stale.items()))
+
+
+def put_aside(out: Path, *, kept: Iterable[CaseSource]) -> tuple[str, ...]:
+    """Names of the cases under `out` that are none of `kept`: moved to the hidden folder.
+
+    One that was moved there earlier goes. SiteDataError where the disk refuses.
+    """
+    stale = stale_cases(out, kept)
+    for name, folder in stale.items():
+        aside = out / LEFT_OUT / name
+        with written_to(folder):
+            forget_aside(out, name)
+            aside.mkdir(parents=True)
+            folder.rename(aside / folder.name)
+        for parent in folder.parents[: len(folder.relative_to(out).parts) - 1]:
+            with contextlib.suppress(OSError):  # it still holds another session
+                parent.rmdir()
+    return tuple(stale)
+
+
+def forget_aside(out: Path, name: str) -> None:
+    """Removes what was moved aside of a case, since it has been made anew."""
+    if (aside := out / LEFT_OUT / name).exists():
+        shutil.rmtree(aside)
+    with contextlib.suppress(OSError):  # it still holds another case, or is not there
+        aside.parent.rmdir()

@@ -1,0 +1,160 @@
+"""One case ready for the network: masked, standardized, cropped to its brain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from common.errors import SiteDataError
+from common.imaging.dataset.case_images import CaseImages
+from common.imaging.intake.bids import rater_labels
+from common.imaging.intake.findings import case_name
+from common.imaging.standardization.standardization import standardize
+from common.imaging.standardization.template import Template
+from common.imaging.volume import Volume
+from common.recipe.recipe import Standardization, Task
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedCase:
+    """One case on the crop that holds its brain and its references; of two dates, the later's name.
+
+    control      the participant is healthy
+    image        (C, i, j, k) float32, standardized, 0 outside the brain; may be mapped from disk
+    brain        (i, j, k) bool
+    lesions      (i, j, k) bool, or None without a reference: what is scored, the consensus
+    raters       (n, i, j, k) bool, what the output of each rater of the task learns, in order:
+                 that rater's own mask, or for one who is missing another's; None without any
+    crop_start   the crop's first voxel in the file's grid
+    grid_shape   the file's grid
+    affine       (4, 4), voxel of the file's grid -> RAS+ world, mm
+    """
+
+    subject: str
+    session: str | None
+    control: bool
+    image: npt.NDArray[np.float32]
+    brain: BoolArray
+    lesions: BoolArray | None
+    crop_start: tuple[int, int, int]
+    grid_shape: tuple[int, int, int]
+    affine: npt.NDArray[np.float64]
+    raters: BoolArray | None = None
+
+    @property
+    def name(self) -> str:
+        """Subject and session as in file names: `sub-01_ses-02`, or `sub-01`."""
+        return case_name(self.subject, self.session)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the reference holds at least one lesion voxel."""
+        return self.lesions is not None and bool(self.lesions.any())
+
+    @property
+    def lesion_volume_ml(self) -> float:
+        """Volume of the reference, mL; 0 without one."""
+        if self.lesions is None:
+            return 0.0
+        return int(self.lesions.sum()) * Volume(self.brain, self.affine).voxel_volume_mm3 / 1000
+
+    def references(self, n_outputs: int) -> tuple[BoolArray, ...]:
+        """What each output of the network is to learn, (i, j, k) each: the consensus last.
+
+        The raters in order before it. Where more are wanted than there are, output r learns from
+        rater r modulo their number; without any, from the consensus (chosen). Masks that are
+        mapped from disk stay there. SiteDataError for a case without a reference.
+        """
+        if self.lesions is None:
+            raise SiteDataError(
+                f"{self.name}: want a reference to learn from, found none. Add its mask, or leave "
+                "the case to the statistics."
+            )
+        own = [self.lesions] if self.raters is None else list(self.raters)
+        return (*(own[output % len(own)] for output in range(n_outputs - 1)), self.lesions)
+
+    def on_file_grid(self, cropped: npt.NDArray[np.generic]) -> Volume:
+        """An array of the crop, (i, j, k), back on the file's grid, 0 around it."""
+        whole = np.zeros(self.grid_shape, cropped.dtype)
+        whole[crop_slices(self.crop_start, self.brain.shape)] = cropped
+        return Volume(whole, self.affine)
+
+
+def prepare_case(
+    case: CaseImages,
+    *,
+    subject: str,
+    session: str | None,
+    control: bool,
+    task: Task,
+    settings: Standardization,
+    template: Template,
+) -> tuple[PreparedCase, list[str]]:
+    """The case, and for each channel whose first step was left out the reason in words.
+
+    template   modality -> landmarks, for the methods that have a template; both dates share them
+    Chosen     a rater who is missing is stood in for: in slot r, counted from 0, by the one who is
+               number r modulo how many there are among those present
+    """
+    brain, lesions = case.brain.data, None if case.lesions is None else case.lesions.data
+    raters = _in_slots({rater: mask.data for rater, mask in case.raters.items()}, task)
+    shown = np.any([brain, *([] if lesions is None else [lesions]), *raters], axis=0)
+    box = ndimage.find_objects(shown.astype(np.uint8), max_label=1)[0]
+    channels, left_out = [], []
+    for channel in task.channels:
+        image, modality = case.images[channel], task.modality_of(channel)
+        standardized = standardize(
+            image.data,
+            brain,
+            method=settings.method,
+            map=settings.map,
+            template_landmarks=np.array(template[modality]) if modality in template else None,
+        )
+        channels.append(standardized.image[box])
+        if standardized.fallback is not None:
+            left_out.append(f"{channel}: {standardized.fallback}")
+    first, second, third = brain.shape
+    prepared = PreparedCase(
+        subject=subject,
+        session=session,
+        control=control,
+        image=np.stack(channels),
+        brain=brain[box],
+        lesions=None if lesions is None else lesions[box],
+        raters=np.stack([mask[box] for mask in raters]) if raters else None,
+        crop_start=(box[0].start, box[1].start, box[2].start),
+        grid_shape=(first, second, third),
+        affine=case.brain.affine,
+    )
+    return prepared, left_out
+
+
+def _in_slots(masks: Mapping[str, BoolArray], task: Task) -> list[BoolArray]:
+    """One mask for each rater of the task, in order; none where nobody is there."""
+    present = [masks[rater] for rater in rater_labels(task) if rater in masks]
+    if not present:
+        return []
+    slots = enumerate(rater_labels(task))
+    return [masks.get(rater, present[slot % len(present)]) for slot, rater in slots]
+
+
+def baseline_intensity(case: PreparedCase, task: Task) -> npt.NDArray[np.float32]:
+    """What the single threshold of the baseline is put on, (i, j, k), standardized units.
+
+    The first modality; for new lesions its change from the earlier date to the later one.
+    """
+    intensity: npt.NDArray[np.float32] = case.image[0]
+    if task.dates == 2:
+        intensity = case.image[len(task.modalities)] - case.image[0]
+    return intensity
+
+
+def crop_slices(start: Sequence[int], shape: Sequence[int]) -> tuple[slice, ...]:
+    """The slices of a crop in the file's grid."""
+    return tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))

@@ -1,0 +1,210 @@
+"""A whole site ready for the network, kept on its disk between messages.
+
+A SuperNode starts a new process for every message: what is not on disk is computed again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from common.code_digest import code_digest
+from common.errors import SiteDataError
+from common.imaging.dataset.case_images import read_case
+from common.imaging.dataset.prepared import PreparedCase, prepare_case
+from common.imaging.intake.bids_names import files_below
+from common.imaging.intake.findings import Finding, Level, as_text
+from common.imaging.intake.intake import examine
+from common.imaging.intake.usable_case import UsableCase
+from common.imaging.standardization.template import Template
+from common.recipe.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSite:
+    """The usable cases of one site, prepared, and everything intake and preparation found."""
+
+    cases: tuple[PreparedCase, ...]
+    findings: tuple[Finding, ...]
+    quarantined: tuple[str, ...]
+
+
+def prepared_site(
+    root: Path,
+    *,
+    recipe: Recipe,
+    template: Template,
+    store: Path,
+    on_case: Callable[[str], None] | None = None,
+) -> PreparedSite:
+    """The site under `root`, from `store` where nothing has changed, else prepared anew.
+
+    store      a folder of the site's own; arrays in it are mapped, not read whole
+    on_case    called with each case's name as it is prepared
+    The key is made of our code, the recipe's task and standardization, the template, and name,
+    size and time of change of every file under `root`. A part-written entry is never seen: it is
+    renamed into place when whole. SiteDataError when no case is usable.
+    """
+    folder = store / _key(root, recipe, template)
+    if not folder.is_dir():
+        partial = store / f".{folder.name}.{secrets.token_hex(4)}.partial"
+        try:
+            _prepare_into(partial, root, recipe, template, on_case)
+            _move_into_place(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return _read(folder)
+
+
+def _key(root: Path, recipe: Recipe, template: Template) -> str:
+    facts = {
+        "code": code_digest(),
+        "task": recipe.task.model_dump(mode="json"),
+        "standardization": recipe.standardization.model_dump(mode="json"),
+        "template": template,
+        "files": list(_listing(root)),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _listing(root: Path) -> Iterator[list[Any]]:
+    """Name, size and time of change of every file that intake may read; links are followed."""
+    paths, _ = files_below(root)
+    for path in paths:
+        stat = path.stat() if path.exists() else path.lstat()  # a link may point nowhere
+        yield [path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns]
+
+
+def _prepare_into(
+    folder: Path,
+    root: Path,
+    recipe: Recipe,
+    template: Template,
+    on_case: Callable[[str], None] | None,
+) -> None:
+    folder.mkdir(parents=True)
+    intake = examine(root, task=recipe.task)
+    findings = list(intake.findings)
+    quarantined = list(intake.quarantined)
+    entries: list[dict[str, Any]] = []
+    for usable in intake.usable:
+        if on_case is not None:
+            on_case(usable.name)
+        try:
+            case, left_out = _prepare(usable, recipe, template)
+        except SiteDataError as error:
+            findings.append(
+                _finding(usable, "blocking", "standardization", str(error), "Look at the image.")
+            )
+            quarantined.append(usable.name)
+            continue
+        for reason in left_out:
+            fix = "Look at the image: the z-score alone was used for it."
+            findings.append(_finding(usable, "warning", "standardization-left-out", reason, fix))
+        entries.append(_write_case(case, folder / f"{len(entries):05d}"))
+    if not entries:
+        raise SiteDataError(
+            f"{root}: no case is left after standardization. What was found:\n{as_text(findings)}"
+        )
+    index = {
+        "cases": entries,
+        "findings": [dataclasses.asdict(finding) for finding in findings],
+        "quarantined": quarantined,
+    }
+    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def _prepare(
+    usable: UsableCase, recipe: Recipe, template: Template
+) -> tuple[PreparedCase, list[str]]:
+    return prepare_case(
+        read_case(usable),
+        subject=usable.subject,
+        session=usable.session,
+        control=usable.control,
+        task=recipe.task,
+        settings=recipe.standardization,
+        template=template,
+    )
+
+
+def _finding(usable: UsableCase, level: Level, code: str, text: str, fix: str) -> Finding:
+    return Finding(
+        level=level,
+        code=code,
+        subject=usable.subject,
+        session=usable.session,
+        text=text,
+        fix=fix,
+    )
+
+
+def _write_case(case: PreparedCase, folder: Path) -> dict[str, Any]:
+    """Writes the arrays a file each and returns the rest, which is JSON."""
+    folder.mkdir()
+    np.save(folder / "image.npy", case.image)
+    np.save(folder / "brain.npy", case.brain)
+    if case.lesions is not None:
+        np.save(folder / "lesions.npy", case.lesions)
+    if case.raters is not None:
+        np.save(folder / "raters.npy", case.raters)
+    return {
+        "folder": folder.name,
+        "subject": case.subject,
+        "session": case.session,
+        "control": case.control,
+        "crop_start": case.crop_start,
+        "grid_shape": case.grid_shape,
+        "affine": case.affine.tolist(),
+    }
+
+
+def _move_into_place(partial: Path, folder: Path) -> None:
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # another process prepared the same site first: its entry is equal
+            raise
+
+
+def _read(folder: Path) -> PreparedSite:
+    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    return PreparedSite(
+        cases=tuple(_read_case(folder / entry.pop("folder"), entry) for entry in index["cases"]),
+        findings=tuple(Finding(**finding) for finding in index["findings"]),
+        quarantined=tuple(index["quarantined"]),
+    )
+
+
+def _read_case(folder: Path, entry: dict[str, Any]) -> PreparedCase:
+    lesions, raters = folder / "lesions.npy", folder / "raters.npy"
+    return PreparedCase(
+        subject=entry["subject"],
+        session=entry["session"],
+        control=entry["control"],
+        image=_mapped(folder / "image.npy"),
+        brain=_mapped(folder / "brain.npy"),
+        lesions=_mapped(lesions) if lesions.exists() else None,
+        raters=_mapped(raters) if raters.exists() else None,
+        crop_start=tuple(entry["crop_start"]),
+        grid_shape=tuple(entry["grid_shape"]),
+        affine=np.array(entry["affine"]),
+    )
+
+
+def _mapped(path: Path) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array

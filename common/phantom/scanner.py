@@ -1,0 +1,243 @@
+"""Scanners that differ, and what one of them makes of a subject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.imaging.volume import FloatArray, Volume
+from common.phantom.grid import (
+    BRAIN_BOX_MM,
+    Field,
+    Grid,
+    covering,
+    resampled,
+    smooth_noise,
+)
+from common.phantom.subject import Subject
+from common.phantom.tissue_signal import Contrast, flair_signal, t1w_signal
+from common.seeds import derived_seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sequence:
+    """One pulse sequence of one scanner, from the tissues' signal to stored numbers.
+
+    stored = offset + gain * signal ** gamma, with bias field and noise in the signal
+
+    bias_field     strength of the smooth multiplicative field, standard deviation of its logarithm
+    noise          standard deviation of both noise channels (Rician), in units of the signal
+    in_plane_mm    voxel size along the two axes of a slice
+    slice_mm       slice thickness and distance
+    slice_axis     0 sagittal, 1 coronal, 2 axial slices
+    """
+
+    contrast: Contrast
+    gamma: float
+    gain: float
+    offset: float
+    bias_field: float
+    noise: float
+    in_plane_mm: float
+    slice_mm: float
+    slice_axis: int
+
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Size of an acquired voxel along i, j and k."""
+        sizes = [self.in_plane_mm] * 3
+        sizes[self.slice_axis] = self.slice_mm
+        return sizes[0], sizes[1], sizes[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanner:
+    """What one site scans with."""
+
+    flair: Sequence
+    t1w: Sequence
+
+
+def drawn_scanners(n: int, seed: int) -> list[Scanner]:
+    """`n` different scanners from one distribution; the same seed draws the same ones.
+
+    Each parameter's range is cut in `n` equal parts and every scanner gets another part (Latin
+    hypercube), so that few scanners span the ranges and no scanner lies outside them.
+    """
+    flairs = _drawn_sequences(
+        _FLAIR_RANGES,
+        white=_FLAIR_WHITE,
+        slice_axes=(0, 2, 2),
+        n=n,
+        seed=derived_seed(seed, "scanners", "FLAIR"),
+    )
+    t1ws = _drawn_sequences(
+        _T1W_RANGES,
+        white=_T1W_WHITE,
+        slice_axes=(0, 1, 2),
+        n=n,
+        seed=derived_seed(seed, "scanners", "T1w"),
+    )
+    return [Scanner(flair=f, t1w=t) for f, t in zip(flairs, t1ws, strict=True)]
+
+
+def middle_scanner() -> Scanner:
+    """The scanner with every parameter in the middle of its range, and axial slices."""
+    flair, t1w = (
+        _sequence(
+            {name: (low + high) / 2 for name, (low, high) in ranges.items()},
+            white=white,
+            slice_axis=2,
+        )
+        for ranges, white in ((_FLAIR_RANGES, _FLAIR_WHITE), (_T1W_RANGES, _T1W_WHITE))
+    )
+    return Scanner(flair=flair, t1w=t1w)
+
+
+def scan(subject: Subject, scanner: Scanner, *, grid: Grid, seed: int) -> dict[str, Volume]:
+    """FLAIR and T1w of one subject on `grid`, brain only, int16, 0 outside the brain.
+
+    Noise, bias field and slice position come from `seed` alone: scanners that differ only in
+    gain, offset and gamma make images that differ only so.
+    """
+    brain = brain_mask(subject, grid)
+    images = {}
+    for suffix, sequence, signal in (
+        ("FLAIR", scanner.flair, flair_signal(subject, scanner.flair.contrast)),
+        ("T1w", scanner.t1w, t1w_signal(subject, scanner.t1w.contrast)),
+    ):
+        rng = np.random.default_rng(derived_seed(seed, "scan", suffix))
+        seen = _acquired(signal, subject.anatomy.grid, sequence, grid, rng)
+        images[suffix] = Volume(_stored(seen, brain, sequence), grid.affine)
+    return images
+
+
+def brain_mask(subject: Subject, grid: Grid) -> NDArray[np.bool_]:
+    """Where at least half of a voxel of `grid` is brain."""
+    return resampled(subject.anatomy.brain, subject.anatomy.grid, grid) > 0.5
+
+
+def lesion_mask(subject: Subject, grid: Grid) -> NDArray[np.bool_]:
+    """The reference: where more than half of a voxel of `grid` is lesion."""
+    lesion = resampled(subject.lesions.fraction, subject.anatomy.grid, grid) > 0.5
+    return lesion & brain_mask(subject, grid)
+
+
+def _acquired(
+    signal: Field, grid: Grid, sequence: Sequence, target: Grid, rng: np.random.Generator
+) -> Field:
+    """`signal` through one acquisition, on `target`: bias field, slices, noise, resampling."""
+    bias = np.exp(sequence.bias_field * smooth_noise(rng, grid, scale_mm=70.0))
+    spacing = sequence.spacing_mm()
+    low, high = BRAIN_BOX_MM
+    shift = rng.uniform(-0.5, 0.5, size=3) * spacing
+    slices = covering(
+        (
+            (low[0] + shift[0], low[1] + shift[1], low[2] + shift[2]),
+            (high[0] + shift[0], high[1] + shift[1], high[2] + shift[2]),
+        ),
+        spacing,
+    )
+    received = resampled(signal * bias, grid, slices)
+    real = received + sequence.noise * rng.standard_normal(slices.shape, dtype=np.float32)
+    imaginary = sequence.noise * rng.standard_normal(slices.shape, dtype=np.float32)
+    return resampled(np.hypot(real, imaginary), slices, target)
+
+
+def _stored(seen: Field, brain: NDArray[np.bool_], sequence: Sequence) -> NDArray[np.int16]:
+    value = sequence.offset + sequence.gain * np.power(np.maximum(seen, 0.0), sequence.gamma)
+    return np.where(brain, np.clip(np.rint(value), 1, 32_000), 0).astype(np.int16)
+
+
+_FLAIR_WHITE = 0.55
+_FLAIR_RANGES = {
+    "csf": (0.06, 0.25),
+    "cortex": (1.12, 1.38),
+    "deep_grey": (0.98, 1.22),
+    "lesion": (1.44, 1.53),
+    "texture": (1.25, 1.6),
+    "glow": (1.05, 1.4),
+    "flow": (0.1, 1.0),
+    "gamma": (0.7, 1.4),
+    "gain": (400.0, 3000.0),
+    "offset": (0.0, 120.0),
+    "bias_field": (0.08, 0.14),
+    "noise": (0.02, 0.07),
+    "in_plane_mm": (0.9, 1.4),
+    "slice_mm": (1.0, 3.6),
+}
+_T1W_WHITE = 0.8
+_T1W_RANGES = {
+    "csf": (0.1, 0.28),
+    "cortex": (0.62, 0.8),
+    "deep_grey": (0.74, 0.88),
+    "lesion": (0.7, 1.02),
+    "texture": (0.3, 0.8),
+    "glow": (0.0, 0.0),
+    "flow": (0.0, 0.0),
+    "gamma": (0.75, 1.35),
+    "gain": (300.0, 2000.0),
+    "offset": (0.0, 80.0),
+    "bias_field": (0.03, 0.12),
+    "noise": (0.02, 0.08),
+    "in_plane_mm": (0.9, 1.3),
+    "slice_mm": (1.0, 2.5),
+}
+"""Lowest and highest value a scanner may have. `cortex` and `deep_grey` are shares of white matter,
+`lesion` of cortex. All chosen, by eye beside real images, so that no single FLAIR threshold finds
+the lesions and a network of one site does worse on another."""
+
+
+def _drawn_sequences(
+    ranges: dict[str, tuple[float, float]],
+    *,
+    white: float,
+    slice_axes: tuple[int, ...],
+    n: int,
+    seed: int,
+) -> list[Sequence]:
+    drawn = {
+        name: np.round(low + (high - low) * _strata(n, derived_seed(seed, name)), 4).tolist()
+        for name, (low, high) in ranges.items()
+    }
+    axes = (_strata(n, derived_seed(seed, "slice_axis")) * len(slice_axes)).astype(int)
+    return [
+        _sequence(
+            {name: float(values[i]) for name, values in drawn.items()},
+            white=white,
+            slice_axis=slice_axes[axes[i]],
+        )
+        for i in range(n)
+    ]
+
+
+def _sequence(value: dict[str, float], *, white: float, slice_axis: int) -> Sequence:
+    contrast = Contrast(
+        csf=value["csf"],
+        cortex=round(white * value["cortex"], 4),
+        deep_grey=round(white * value["deep_grey"], 4),
+        white=white,
+        lesion=round(white * value["cortex"] * value["lesion"], 4),
+        texture=value["texture"],
+        glow=value["glow"],
+        flow=value["flow"],
+    )
+    return Sequence(
+        contrast=contrast,
+        gamma=value["gamma"],
+        gain=value["gain"],
+        offset=value["offset"],
+        bias_field=value["bias_field"],
+        noise=value["noise"],
+        in_plane_mm=value["in_plane_mm"],
+        slice_mm=value["slice_mm"],
+        slice_axis=slice_axis,
+    )
+
+
+def _strata(n: int, seed: int) -> FloatArray:
+    """(n,), one random point of each n-th of [0, 1), in random order."""
+    rng = np.random.default_rng(seed)
+    points: FloatArray = (rng.permutation(n) + rng.random(n)) / n
+    return points

@@ -1,0 +1,149 @@
+"""The brains and lesions that phantoms are made from: bundled and drawn, or real ones."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from common.errors import SiteDataError
+from common.imaging.volume import NIFTI_SUFFIXES, read_labels
+from common.phantom.anatomy import Anatomy, individual, label_map_anatomy, mni_anatomy
+from common.phantom.grid import FIELD_OF_VIEW_MM, Field, Grid, covering, resampled
+from common.phantom.lesions import (
+    LesionHabit,
+    Lesions,
+    drawn_lesions,
+    masked_lesions,
+    no_lesions,
+)
+from common.phantom.subject import Subject, subject_of
+from common.seeds import derived_seed
+
+log = logging.getLogger(__name__)
+
+MNI_1MM = covering(FIELD_OF_VIEW_MM, (1.0, 1.0, 1.0))
+"""The grid of the MNI152 images at 1 mm; files may run from left to right or from right to left."""
+LEAST_LOAD_ML = 2.0
+"""Masks with less lesion are passed over: on a 2 mm grid next to nothing would be left of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What subjects are made from, loaded once.
+
+    anatomies      one or more brains, all on one grid
+    lesion_masks   files of `mni_lesion_masks`; none where lesions are drawn
+    """
+
+    anatomies: tuple[Anatomy, ...]
+    lesion_masks: tuple[Path, ...] = ()
+
+    def subject(self, number: int, *, habit: LesionHabit, seed: int, healthy: bool) -> Subject:
+        """Subject `number` of a consortium; brains and masks are dealt in turn.
+
+        The second time round a mask is mirrored; a healthy subject has no lesions.
+        """
+        rng = np.random.default_rng(derived_seed(seed, "subject", number))
+        average = self.anatomies[number % len(self.anatomies)]
+        anatomy, deformation = individual(average, rng)
+        lesions: Lesions
+        if healthy:
+            lesions = no_lesions(anatomy.grid)
+        elif self.lesion_masks:
+            turn, place = divmod(number, len(self.lesion_masks))
+            share = lesion_share(self.lesion_masks[place], anatomy.grid, mirrored=turn % 2 == 1)
+            lesions = masked_lesions(deformation.carried(share[None])[0], anatomy, habit, rng)
+        else:
+            lesions = drawn_lesions(anatomy, habit, rng)
+        return subject_of(anatomy, lesions, rng)
+
+
+def load_sources(
+    grid: Grid, *, anatomies: Path | None, lesion_masks: Path | None, n_subjects: int, seed: int
+) -> Sources:
+    """Brains and lesions for `n_subjects` subjects, in an order drawn from `seed`.
+
+    anatomies      folder of FreeSurfer label maps; None: the MNI template
+    lesion_masks   folder of lesion masks in MNI space; None: lesions are drawn
+    """
+    if anatomies is None:
+        brains = [mni_anatomy(grid)]
+    else:
+        chosen = _shuffled(nifti_files(anatomies), derived_seed(seed, "anatomies"))[:n_subjects]
+        brains = [label_map_anatomy(path, grid) for path in chosen]
+    masks = [] if lesion_masks is None else mni_lesion_masks(lesion_masks)
+    return Sources(
+        anatomies=tuple(brains),
+        lesion_masks=tuple(_shuffled(masks, derived_seed(seed, "lesion masks"))),
+    )
+
+
+def nifti_files(folder: Path) -> list[Path]:
+    """The NIfTI files in `folder` and below, by path; SiteDataError when there is none."""
+    files = sorted(p for p in folder.rglob("*") if p.name.endswith(NIFTI_SUFFIXES))
+    if not files:
+        raise SiteDataError(
+            f"{folder}: want NIfTI files ({' or '.join(NIFTI_SUFFIXES)}), found none. "
+            "Check the path."
+        )
+    return files
+
+
+def mni_lesion_masks(folder: Path) -> list[Path]:
+    """Files in `folder` and below that are lesion masks on the MNI152 1 mm grid.
+
+    Other grids, other values than 0 and 1 and masks under LEAST_LOAD_ML are passed over.
+    """
+    files = nifti_files(folder)
+    masks = [path for path in files if _on_mni_grid(path) and _is_lesion_mask(path)]
+    if not masks:
+        raise SiteDataError(
+            f"{folder}: want lesion masks (0 and 1, at least {LEAST_LOAD_ML:g} mL) on the MNI152 "
+            f"grid of {MNI_1MM.shape} voxels of 1 mm, found none among {len(files)} NIfTI files. "
+            "Register the masks to MNI152 and resample them with nearest neighbour."
+        )
+    log.info(
+        "lesion masks", extra={"n_masks": len(masks), "n_passed_over": len(files) - len(masks)}
+    )
+    return masks
+
+
+def lesion_share(path: Path, grid: Grid, *, mirrored: bool) -> Field:
+    """The share of each voxel of `grid` that the mask in `path`, on the MNI grid, calls lesion.
+
+    mirrored   with left and right exchanged
+    """
+    volume = read_labels(path)
+    data = (volume.data > 0).astype(np.float32)
+    from_right_to_left = bool(volume.affine[0, 0] < 0)
+    if from_right_to_left != mirrored:
+        data = data[::-1]
+    return resampled(data, MNI_1MM, grid)
+
+
+def _shuffled(files: list[Path], seed: int) -> list[Path]:
+    order = np.random.default_rng(seed).permutation(len(files))
+    return [files[place] for place in order]
+
+
+def _on_mni_grid(path: Path) -> bool:
+    image: Any = nib.load(path)  # Any, for nibabel's own types leave the affine out
+    affine = np.asarray(image.affine)
+    if tuple(image.shape[:3]) != MNI_1MM.shape or affine[1, 1] < 0 or affine[2, 2] < 0:
+        return False
+    middle = (np.array(MNI_1MM.shape) - 1) / 2
+    apart = (affine[:3, :3] - np.diag(np.diag(affine[:3, :3]))) @ middle
+    centre = affine[:3, :3] @ middle + affine[:3, 3]
+    own = MNI_1MM.affine[:3, :3] @ middle + MNI_1MM.affine[:3, 3]
+    # FSL's grid and its mirror differ by one voxel about x = 0
+    return bool(np.abs(apart).max() < 1.0 and np.abs(centre - own).max() < 1.01)
+
+
+def _is_lesion_mask(path: Path) -> bool:
+    labels = read_labels(path).data
+    return int(labels.max()) == 1 and int(np.count_nonzero(labels)) >= 1000.0 * LEAST_LOAD_ML

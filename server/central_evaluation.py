@@ -1,0 +1,132 @@
+"""Choices by the validation sites, the verdict by the unseen ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+
+from common.learning.model import NETWORK, new_network, part, set_stage
+from common.learning.parameters import load_parameters
+from common.model_file import Model, read_model, write_model
+from common.recipe.recipe import Recipe
+from server.evaluation.case_row import CaseRow
+from server.evaluation.evaluate import evaluate
+from server.evaluation.evaluation_folder import EvaluationFolder
+from server.evaluation.held_out_site import (
+    Segment,
+    UnseenSite,
+    by_intensity,
+    by_network,
+    mean_dice,
+    open_unseen_site,
+)
+from server.events.event_log import EventLog
+from server.run.run_folder import Consortium, RunFolder
+from server.run.run_state import RunState, Selected
+
+
+class Judge:
+    """Scores the held-out sites, selects a round, writes the model and the verdict.
+
+    The validation sites choose. The unseen sites are scored along the way for the curves, and no
+    figure of theirs is read by any choice.
+    """
+
+    def __init__(
+        self, folder: RunFolder, *, recipe: Recipe, consortium: Consortium, events: EventLog
+    ) -> None:
+        self._folder = folder
+        self._recipe = recipe
+        self._consortium = consortium
+        self._events = events
+        self._opened: dict[str, UnseenSite] = {}
+
+    def after_round(self, state: RunState) -> RunState:
+        """The state with the round selected so far; the model file is written when it changes.
+
+        Of a cascade only rounds with both networks are selected.
+        """
+        torch.set_num_threads(self._recipe.compute.threads)
+        network = new_network(self._recipe)
+        load_parameters(network, part(state.parameters, NETWORK))
+        first_of_two = state.phase == "training-first"
+        set_stage(network, "first" if first_of_two else "second")
+        threshold = self._recipe.inference.threshold
+        choosing = self._score("network", by_network(network, self._recipe, threshold), state)
+        if state.training_round > 0:
+            return state if first_of_two else self._select(state, choosing)
+        if state.baseline_threshold is not None:
+            self._score("baseline", by_intensity(state.baseline_threshold, self._recipe), state)
+        return state
+
+    def verdict(self, state: RunState, *, images: bool) -> None:
+        """Scores the model file on the unseen sites, draws their cases, writes the tables."""
+        model = read_model(self._folder.model_file)
+        rows = evaluate(
+            model,
+            {site.name: site.data for site in self._consortium.unseen},
+            out=self._folder.evaluation,
+            store=self._folder.prepared,
+            images=images,
+        )
+        for site, of_site in rows.items():
+            self._record(site, "unseen", "network", of_site, model.round_index)
+        if state.baseline_threshold is not None:
+            by_threshold = by_intensity(state.baseline_threshold, self._recipe)
+            sites = [self._open(site.name, state) for site in self._consortium.unseen]
+            EvaluationFolder(self._folder.evaluation).write_baseline(
+                [row for site in sites for row in site.score(by_threshold, recipe=self._recipe)]
+            )
+
+    def _score(self, method: str, segment_case: Segment, state: RunState) -> list[CaseRow]:
+        """Scores every held-out site and returns the rows of those that choose."""
+        choosing: list[CaseRow] = []
+        for site in self._consortium.validation:
+            rows = self._open(site.name, state).score(segment_case, recipe=self._recipe)
+            self._record(site.name, "validation", method, rows, state.training_round)
+            choosing += rows
+        for site in self._consortium.unseen:
+            rows = self._open(site.name, state).score(segment_case, recipe=self._recipe)
+            self._record(site.name, "unseen", method, rows, state.training_round)
+        return choosing
+
+    def _select(self, state: RunState, choosing: Sequence[CaseRow]) -> RunState:
+        score = mean_dice(choosing)
+        best = state.selected
+        if best is not None and best.score is not None and (score is None or score <= best.score):
+            return state
+        by = "the last round" if score is None else "mean Dice on the validation sites"
+        model = Model(
+            recipe=self._recipe,
+            template=state.template,
+            threshold=self._recipe.inference.threshold,
+            round_index=state.training_round,
+            run=self._consortium.run,
+            parameters=part(state.parameters, NETWORK),
+        )
+        write_model(model, self._folder.model_file)
+        self._events.record("selected", round=state.training_round, by=by, score=score)
+        selected = Selected(round_index=state.training_round, by=by, score=score)
+        return dataclasses.replace(state, selected=selected)
+
+    def _record(
+        self, site: str, role: str, method: str, rows: Sequence[CaseRow], round_index: int
+    ) -> None:
+        cases = [row.as_dict() for row in rows]
+        facts = {"site": site, "role": role, "method": method, "round": round_index}
+        self._events.record("evaluated", **facts, cases=cases)
+
+    def _open(self, name: str, state: RunState) -> UnseenSite:
+        if name not in self._opened:
+            held_out = (*self._consortium.validation, *self._consortium.unseen)
+            [data] = [site.data for site in held_out if site.name == name]
+            self._opened[name] = open_unseen_site(
+                name,
+                data,
+                recipe=self._recipe,
+                template=state.template,
+                store=self._folder.prepared,
+            )
+        return self._opened[name]

@@ -1,0 +1,115 @@
+"""One row a planned case: what evaluation writes, and report, compare and summaries read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common.errors import RunFolderError
+from common.files import write_whole
+from common.imaging.intake.findings import case_name
+
+Value = float | int | None
+"""A metric; None is undefined."""
+
+PLACE = ("site", "subject", "session", "failed")
+"""The columns before the metrics."""
+
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+LARGEST = 1e12
+"""No count of voxels and no volume in mm3 comes near it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseRow:
+    """One planned case of a held-out site, scored or failed.
+
+    failed    why the case has no score, or None; it counts among the planned ones all the same
+    metrics   name -> value, None where undefined; empty where failed
+    """
+
+    site: str
+    subject: str
+    session: str | None = None
+    failed: str | None = None
+    metrics: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Subject and session as in file names."""
+        return case_name(self.subject, self.session)
+
+    def metric(self, name: str) -> Value:
+        """The metric called `name`; None where it is undefined or the case failed."""
+        return self.metrics.get(name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """One flat row: the place, then every metric."""
+        return {column: getattr(self, column) for column in PLACE} | dict(self.metrics)
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> CaseRow:
+        """The row that `as_dict` made; ValueError where a metric is no number."""
+        metrics = {name: _value(name, row[name]) for name in row if name not in PLACE}
+        return cls(
+            site=str(row["site"]),
+            subject=str(row["subject"]),
+            session=None if row.get("session") is None else str(row["session"]),
+            failed=None if row.get("failed") is None else str(row["failed"]),
+            metrics={} if row.get("failed") is not None else metrics,
+        )
+
+
+def write_cases(path: Path, rows: Iterable[CaseRow]) -> None:
+    """Writes one line a case, whole or not at all; an undefined value is an empty field."""
+    write_whole(path, as_csv([row.as_dict() for row in rows], columns=PLACE))
+
+
+def as_csv(rows: Iterable[Mapping[str, Any]], *, columns: Iterable[str] = ()) -> bytes:
+    """The rows as CSV: `columns` first, then the others in the order they come; None is empty."""
+    table = list(rows)
+    names = dict.fromkeys([*columns, *(name for row in table for name in row)])
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(names), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return text.getvalue().encode()
+
+
+def read_cases(path: Path) -> list[CaseRow]:
+    """The rows of a `cases.csv`; RunFolderError where it is no such table."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFolderError(
+            f"{path}: want a table of cases, but it cannot be read ({type(error).__name__}). "
+            "Give the folder of a finished run, or one that `lesionfed evaluate --out` made."
+        ) from None
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    rows = []
+    try:
+        if missing := [column for column in PLACE[:2] if column not in (reader.fieldnames or [])]:
+            raise ValueError(f"want the columns site and subject, {', '.join(missing)} is missing")
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(f"line {reader.line_num} has not as many fields as the header")
+            rows.append(CaseRow.from_dict({k: v if v != "" else None for k, v in row.items()}))
+    except (ValueError, csv.Error) as error:
+        raise RunFolderError(f"{path}: {error}. Make the table again.") from None
+    return rows
+
+
+def _value(name: str, value: Any) -> Value:
+    """The number as a table or an event holds it; ValueError for anything else."""
+    if value is None:
+        return None
+    if isinstance(value, str) and len(value) < 40 and NUMBER.fullmatch(value):
+        value = int(value) if value.lstrip("-").isdigit() else float(value)
+    if not isinstance(value, int | float) or not abs(value) <= LARGEST:  # NaN fails as well
+        raise ValueError(f"{name}: want a number up to {LARGEST:g} or nothing, got {value!r:.40}")
+    return value

@@ -1,0 +1,153 @@
+"""A model file on unseen sites: a row, its lesions, its curves and a picture for every case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from common.errors import LesionFedError, SiteDataError
+from common.figures.case_picture import case_picture
+from common.figures.viewer import viewer_volume
+from common.files import write_whole
+from common.imaging.dataset.prepared import PreparedCase
+from common.learning.model import new_network
+from common.learning.parameters import load_parameters
+from common.learning.segmentation import found_lesions, segment
+from common.metrics.lesion_table import lesion_rows
+from common.metrics.presets import preset
+from common.metrics.probability_counts import count_probabilities
+from common.metrics.threshold_sweep import sweep_thresholds
+from common.model_file import Model
+from server.evaluation.case_row import CaseRow
+from server.evaluation.evaluation_folder import EvaluationFolder, ScoredCase
+from server.evaluation.held_out_site import (
+    UnseenSite,
+    failed_row,
+    open_unseen_site,
+    score_prepared,
+    unusable_site,
+)
+
+Probability = npt.NDArray[np.float32]
+
+
+def evaluate(
+    model: Model,
+    sites: Mapping[str, Path],
+    *,
+    out: Path,
+    store: Path,
+    images: bool,
+    on_case: Callable[[str, int, int], None] | None = None,
+) -> dict[str, list[CaseRow]]:
+    """Site -> a row for every planned case; every table of an evaluation is written under `out`.
+
+    sites     name -> BIDS folder
+    store     where prepared cases are kept between calls
+    images    whether each case is drawn and kept for the viewer, under `out`/SITE
+    on_case   called before each case with its name, its number from 1, and how many there are
+
+    All sites are opened before the first case is scored: a folder without a case is known at once
+    (SiteDataError). A case that cannot be scored is a row with its reason, and so is every case of
+    a site none of whose cases can be used.
+    """
+    torch.set_num_threads(model.recipe.compute.threads)
+    network = new_network(model.recipe)
+    load_parameters(network, model.parameters)
+    opened: list[UnseenSite] = []
+    failed: list[CaseRow] = []
+    for name, data in sites.items():
+        try:
+            opened.append(
+                open_unseen_site(
+                    name, data, recipe=model.recipe, template=model.template, store=store
+                )
+            )
+        except SiteDataError:
+            failed += unusable_site(name, data, recipe=model.recipe)
+    n_cases = sum(len(site.cases) for site in opened)
+    folder = EvaluationFolder(out)
+    scored: list[ScoredCase] = []
+    number = 0
+    for site in opened:
+        failed += site.failed
+        for case in site.cases:
+            number += 1
+            if on_case is not None:
+                on_case(f"{site.name} {case.name}", number, n_cases)
+            try:
+                probability = segment(network, case, model.recipe)
+                scored.append(score_fully(site.name, case, probability, model))
+            except LesionFedError as error:
+                failed.append(failed_row(site.name, case, error))
+                continue
+            if images:
+                mask = found_lesions(probability, model.threshold, model.recipe)
+                _draw(folder, scored[-1].row, case, mask, model)
+    folder.write(scored, failed, definition=_definition(model))
+    rows = [*(case.row for case in scored), *failed]
+    return {name: [row for row in rows if row.site == name] for name in sites}
+
+
+def score_fully(
+    site: str, case: PreparedCase, probability: Probability, model: Model
+) -> ScoredCase:
+    """The case's row, its lesions, and its counts by threshold and by probability.
+
+    probability   (i, j, k) on the case's crop, 0 outside the brain
+    """
+    assert case.lesions is not None, "only cases with a reference are scored"
+    definition = preset(model.recipe.evaluation.preset)
+    reference = case.on_file_grid(np.asarray(case.lesions))
+    whole = case.on_file_grid(probability).data
+    mask = found_lesions(probability, model.threshold, model.recipe)
+    return ScoredCase(
+        row=score_prepared(case, mask, site=site, recipe=model.recipe),
+        lesions=lesion_rows(
+            reference.data, case.on_file_grid(mask).data, affine=case.affine, definition=definition
+        ),
+        sweep=sweep_thresholds(
+            whole,
+            reference.data,
+            spacing_mm=reference.spacing_mm,
+            definition=definition,
+            min_voxels=model.recipe.inference.min_lesion_voxels,
+        ),
+        probabilities=count_probabilities(
+            probability, np.asarray(case.lesions), np.asarray(case.brain)
+        ),
+    )
+
+
+def _draw(
+    folder: EvaluationFolder,
+    row: CaseRow,
+    case: PreparedCase,
+    mask: npt.NDArray[np.bool_],
+    model: Model,
+) -> None:
+    dice = row.metric("dice")
+    shown = "undefined" if dice is None else f"{dice:.3f}"
+    title = f"{row.site}, {case.name}, Dice {shown}"
+    picture = folder.picture_file(row.site, case.name)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(picture, case_picture(case, mask, title=title, task=model.recipe.task))
+    definition = preset(model.recipe.evaluation.preset)
+    volume = viewer_volume(case, mask, title=title, definition=definition, task=model.recipe.task)
+    write_whole(folder.viewer_file(row.site, case.name), volume)
+
+
+def _definition(model: Model) -> dict[str, object]:
+    """What was judged, and by which definition."""
+    return {
+        "lesion": preset(model.recipe.evaluation.preset).as_dict(),
+        "run": model.run,
+        "round": model.round_index,
+        "threshold": model.threshold,
+        "recipe": model.recipe.name,
+        "recipe_sha256": model.recipe.sha256(),
+    }

@@ -1,0 +1,187 @@
+"""One case through a model file to a lesion mask on the images' own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from common.errors import ModelFileError, SiteDataError
+from common.imaging.dataset.case_images import CaseImages, brain_of_dates
+from common.imaging.dataset.prepared import PreparedCase, prepare_case
+from common.imaging.grid import Grid
+from common.imaging.preprocessing.back_to_scanner import back_to_scanner
+from common.imaging.preprocessing.chain import PreparedVolumes, prepare_sessions
+from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
+from common.imaging.volume import (
+    Volume,
+    grid_text,
+    read_mask,
+    read_volume,
+    require_finite,
+    require_same_grid,
+    same_grid,
+)
+from common.learning.model import new_network
+from common.learning.parameters import load_parameters
+from common.learning.segmentation import found_lesions, segment
+from common.model_file import Model
+from common.recipe.recipe import Recipe, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Both on the grid of the model's first modality, of two dates the later one, as it was given.
+
+    mask          bool, lesion
+    probability   float32, 0 outside the brain
+    notes         what the preparation had to say, such as a k-means step that was left out
+    """
+
+    mask: Volume
+    probability: Volume
+    notes: tuple[str, ...]
+
+
+def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -> Prediction:
+    """The lesions of one prepared case, with the template and the threshold the model carries.
+
+    images       channel -> NIfTI file: co-registered, one grid; all that the model was trained on.
+                 A channel is a modality, with two dates FLAIR-1 for the earlier and FLAIR-2
+    brain_mask   on that grid, of both dates where there are two; None where the images are stripped
+    """
+    task = model.recipe.task
+    volumes = _read(model, images)
+    first = task.channels[0]
+    for channel, volume in volumes.items():
+        require_same_grid(
+            volumes[first], volume, a_name=str(images[first]), b_name=str(images[channel])
+        )
+    own_mask = None if brain_mask is None else read_mask(brain_mask)
+    brain = brain_of_dates(list(volumes.values()), [own_mask] * task.dates)
+    case, probability, notes = _segmented(model, CaseImages(volumes, brain, None))
+    return Prediction(
+        mask=case.on_file_grid(found_lesions(probability, model.threshold, model.recipe)),
+        probability=case.on_file_grid(probability),
+        notes=notes,
+    )
+
+
+def predict_raw(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -> Prediction:
+    """The lesions of one case as the scanner gave it: first the recipe's preprocessing, then as
+    above, on the first modality's own grid, of two dates the later one's.
+
+    images       channel -> NIfTI file, each on a grid of its own
+    brain_mask   drawn on one of these grids; None: found as the recipe's `brain` step finds it.
+                 The other one of two dates has its brain found in any case
+
+    The probability is taken to that grid, linear between the prepared voxels, and the mask is made
+    there: above the threshold, without lesions of too few of the grid's voxels.
+    ModelFileError where the recipe has no preprocessing.
+    Source       Fenneteau et al. 2021: resampled to the original grid, then the threshold.
+    """
+    recipe = model.recipe
+    if not recipe.preprocessing.steps:
+        raise ModelFileError(
+            f"the model's recipe {recipe.name!r} has no preprocessing steps, so raw images "
+            "cannot be prepared as its training images were. Prepare them by the means used there, "
+            "and predict without --raw."
+        )
+    volumes = _read(model, images)
+    own_mask = None if brain_mask is None else read_mask(brain_mask)
+    dates = prepare_sessions(_working_cases(volumes, own_mask, recipe), recipe.preprocessing)
+    case, probability, notes = _segmented(model, _joined(dates, recipe.task))
+    modality = recipe.task.modalities[0]
+    scanner = Grid.of(_date(volumes, recipe.task, recipe.task.dates - 1)[modality])
+    move = dates[-1].moves[modality]
+    likely = back_to_scanner(case.on_file_grid(probability), move, scanner, interpolation="linear")
+    mask = Volume(found_lesions(likely.data, model.threshold, recipe), likely.affine)
+    said = dict.fromkeys(note for date in dates for note in date.notes)  # of both dates once
+    return Prediction(mask=mask, probability=likely, notes=(*said, *notes))
+
+
+def _working_cases(
+    volumes: Mapping[str, Volume], own_mask: Volume | None, recipe: Recipe
+) -> list[WorkingCase]:
+    """Each date before the first step; the brain mask belongs to one of them."""
+    here = np.eye(4)
+    dates = [_date(volumes, recipe.task, number) for number in range(recipe.task.dates)]
+    owner = None if own_mask is None else _drawn_on(own_mask, dates)
+    return [
+        WorkingCase(
+            images={name: WorkingImage(volume=v, to_common=here) for name, v in images.items()},
+            reference=recipe.preprocessing.reference_of(recipe.task.modalities),
+            brain=WorkingImage(volume=own_mask, to_common=here)
+            if own_mask is not None and number == owner
+            else None,
+        )
+        for number, images in enumerate(dates)
+    ]
+
+
+def _drawn_on(brain_mask: Volume, dates: Sequence[Mapping[str, Volume]]) -> int:
+    """Which date the mask was drawn on: the only one, or the first on one of whose grids it lies.
+
+    SiteDataError where it lies on none of two dates' grids.
+    """
+    if len(dates) == 1:
+        return 0
+    for number, images in enumerate(dates):
+        if any(same_grid(brain_mask, image) for image in images.values()):
+            return number
+    raise SiteDataError(
+        f"the brain mask lies on the grid of no image, so its date is unknown; it has "
+        f"{grid_text(brain_mask)}. Give one that was drawn on one of the images, or none."
+    )
+
+
+def _date(volumes: Mapping[str, Volume], task: Task, date: int) -> dict[str, Volume]:
+    """Modality -> image of one date, counted from 0."""
+    n = len(task.modalities)
+    channels = task.channels[date * n : (date + 1) * n]
+    return {task.modality_of(channel): volumes[channel] for channel in channels}
+
+
+def _joined(dates: list[PreparedVolumes], task: Task) -> CaseImages:
+    """The dates, which the chain has put on one grid with one brain, as one case."""
+    images = [date.images[modality] for date in dates for modality in task.modalities]
+    return CaseImages(dict(zip(task.channels, images, strict=True)), dates[-1].brain, None)
+
+
+def _read(model: Model, images: Mapping[str, Path]) -> dict[str, Volume]:
+    """Channel -> image, in the model's order."""
+    wanted = model.recipe.task.channels
+    if set(images) != set(wanted):
+        dates = " (1: the earlier date, 2: the later)" if model.recipe.task.dates == 2 else ""
+        raise ModelFileError(
+            f"the model reads {', '.join(wanted)}{dates}; given were "
+            f"{', '.join(sorted(images)) or 'none'}. Give one --image MODALITY=FILE for each."
+        )
+    volumes = {channel: read_volume(images[channel]) for channel in wanted}
+    for channel, volume in volumes.items():
+        require_finite(volume, images[channel])
+    return volumes
+
+
+def _segmented(
+    model: Model, images: CaseImages
+) -> tuple[PreparedCase, npt.NDArray[np.float32], tuple[str, ...]]:
+    """The standardized case, each voxel's probability on its crop, and what was left out, why."""
+    case, left_out = prepare_case(
+        images,
+        subject="sub-predicted",
+        session=None,
+        control=False,
+        task=model.recipe.task,
+        settings=model.recipe.standardization,
+        template=model.template,
+    )
+    torch.set_num_threads(model.recipe.compute.threads)
+    network = new_network(model.recipe)
+    load_parameters(network, model.parameters)
+    reasons = tuple(f"z-score alone was used for {reason}" for reason in left_out)
+    return case, segment(network, case, model.recipe), reasons

@@ -1,0 +1,88 @@
+"""The decision threshold of a model, chosen at the coordinator on sites named for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from common.errors import ConfigError, LesionFedError, SiteDataError
+from common.learning.case_sweep import sweep_case
+from common.learning.model import new_network
+from common.learning.parameters import load_parameters
+from common.metrics.threshold_choice import By, ThresholdChoice, choose, sum_cases
+from common.model_file import Model
+from server.evaluation.held_out_site import open_unseen_site
+from server.run.participation import parts_in_run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SiteSweep:
+    """What sites named for the choice have to say.
+
+    failed   case, with its site -> why it could not be swept
+    """
+
+    choice: ThresholdChoice
+    failed: Mapping[str, str]
+
+
+def require_a_choice_is_fair(model_file: Path, sites: Mapping[str, Path]) -> None:
+    """Nothing, or ConfigError where a site judges the run beside `model_file`, or trained it."""
+    parts = parts_in_run(model_file, sites)
+    for name, part in parts.items():
+        if part == "unseen":
+            raise ConfigError(
+                f"--on {name}={sites[name]}: this site judges this run. A threshold chosen on it "
+                "would void the verdict: name a validation site."
+            )
+        if part == "train":
+            raise ConfigError(
+                f"--on {name}={sites[name]}: this site trained this network, which is surer there "
+                "than anywhere else: name a validation site."
+            )
+
+
+def choose_threshold(
+    model: Model,
+    sites: Mapping[str, Path],
+    *,
+    by: By,
+    store: Path,
+    on_case: Callable[[str, int, int], None] | None = None,
+) -> SiteSweep:
+    """The model's best threshold over all cases of these sites that have a lesion.
+
+    sites     name -> BIDS folder
+    store     where prepared cases are kept between calls
+    on_case   called before each case with its name, its number from 1, and how many there are
+
+    SiteDataError where no case can be swept.
+    """
+    torch.set_num_threads(model.recipe.compute.threads)
+    network = new_network(model.recipe)
+    load_parameters(network, model.parameters)
+    opened = [
+        open_unseen_site(name, data, recipe=model.recipe, template=model.template, store=store)
+        for name, data in sites.items()
+    ]
+    failed = {f"{site.name} {row.name}": str(row.failed) for site in opened for row in site.failed}
+    cases = [(f"{site.name} {case.name}", case) for site in opened for case in site.cases]
+    sweeps = []
+    for number, (name, case) in enumerate(cases, start=1):
+        if on_case is not None:
+            on_case(name, number, len(cases))
+        try:
+            sweeps.append(sweep_case(network, case, model.recipe))
+        except LesionFedError as error:
+            failed[name] = str(error)
+    choice = choose(sum_cases(sweeps), by=by, split=f"sites {', '.join(sites)}")
+    if choice is None:
+        reasons = "; ".join(f"{name}: {why}" for name, why in failed.items()) or "no lesion in any"
+        raise SiteDataError(
+            f"no case of {', '.join(sites)} can be used to choose a threshold: {reasons}. "
+            "Name a site with lesion masks."
+        )
+    return SiteSweep(choice=choice, failed=failed)

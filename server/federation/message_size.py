@@ -1,0 +1,28 @@
+"""Whether a recipe's updates get through the federation's proxy."""
+
+from __future__ import annotations
+
+from common.errors import ConfigError
+from common.preflight.update_size import update_size_bytes
+from common.recipe.recipe import Recipe
+
+HEADROOM = 1.2
+"""A request holds an update and what Flower and the site head add to it."""
+
+
+def require_fits(recipe: Recipe, *, largest_message_mb: int) -> None:
+    """Nothing, or ConfigError where the updates are larger than what the proxy lets through.
+
+    largest_message_mb   the federation's setting, in MB of 1024^2 bytes
+
+    Above it a site's upload gets 413 from nginx, Flower drops the answer, and the round would wait
+    for its deadline without a word.
+    """
+    size_bytes = update_size_bytes(recipe)
+    if HEADROOM * size_bytes > largest_message_mb << 20:
+        raise ConfigError(
+            f"recipe {recipe.name!r} sends updates of {size_bytes / (1 << 20):.1f} MB, and the "
+            f"proxy lets largest_message_mb = {largest_message_mb} through; want a fifth more than "
+            "an update at least. Raise it in federation.toml, start `lesionfed serve` anew, reload "
+            "nginx, and start a new run."
+        )

@@ -1,0 +1,126 @@
+"""The nginx in front of the SuperLink: sites reach /v1/fleet/ by POST, and nothing else.
+
+Whoever reaches the SuperLink's /v1/control can enrol nodes and start runs, so it listens on
+loopback and this is the only door. Paths in the text are relative to its own folder.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from common.files import write_whole
+from server.federation.federation_folder import FederationFolder, FederationSettings
+
+REQUESTS_AT_ONCE = 32
+"""Of one address; a hospital with several sites may have one. A SuperNode has a handful."""
+
+TEMPLATE = """\
+# Written by `lesionfed provision`, and again by each `lesionfed serve`, from ../federation.toml:
+# change that. Run it, as any user that may read ../credentials, with
+#   nginx -e PROXY/error.log -c PROXY/nginx.conf -p PROXY
+# where PROXY is the absolute path of this file's folder. Without -e, nginx also tries to open
+# the log it was compiled with, and warns when it may not.
+worker_processes auto;
+pid nginx.pid;
+error_log error.log warn;
+
+events {{
+    worker_connections 1024;
+}}
+
+http {{
+    server_tokens off;
+    client_body_temp_path client_body;
+    proxy_temp_path proxy_temp;
+    fastcgi_temp_path fastcgi_temp;
+    uwsgi_temp_path uwsgi_temp;
+    scgi_temp_path scgi_temp;
+
+    # sites ask every few seconds: only what was refused or failed is logged
+    map $status $worth_a_line {{
+        ~^[23] 0;
+        default 1;
+    }}
+    access_log access.log combined if=$worth_a_line;
+
+    # the SuperLink reads a request before it knows who sent it: how much of that at a time
+    limit_conn_zone $binary_remote_addr zone=addresses:1m;
+
+    server {{
+        listen {listen} ssl;
+        ssl_certificate ../credentials/server.pem;
+        ssl_certificate_key ../credentials/server.key;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        client_max_body_size {largest_message_mb}m;
+        limit_conn addresses {requests_at_once};
+
+        location / {{
+            return 403;
+        }}
+
+        # else nginx answers with a redirect of its own
+        location = /v1/fleet {{
+            return 403;
+        }}
+
+        # nodes are registered by the coordinator, on loopback
+        location ^~ /v1/fleet/register-node {{
+            return 403;
+        }}
+        location ^~ /v1/fleet/unregister-node {{
+            return 403;
+        }}
+
+        location ^~ /v1/fleet/ {{
+            limit_except POST {{
+                deny all;
+            }}
+            # with its path here, nginx passes on the path it has judged, not the one it was sent
+            proxy_pass https://127.0.0.1:{superlink_port}/v1/fleet/;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_request_buffering off;
+            proxy_buffering off;
+            proxy_read_timeout 300s;
+            proxy_send_timeout 300s;
+            proxy_ssl_verify on;
+            proxy_ssl_trusted_certificate ../credentials/ca.pem;
+            proxy_ssl_name localhost;
+            proxy_ssl_server_name on;
+        }}
+    }}
+}}
+"""
+
+
+def nginx_configuration(settings: FederationSettings) -> str:
+    """A whole nginx.conf for one federation, for the folder `proxy` beside `credentials`."""
+    return TEMPLATE.format(
+        listen=_listen(settings),
+        superlink_port=settings.superlink_port,
+        largest_message_mb=settings.largest_message_mb,
+        requests_at_once=REQUESTS_AT_ONCE,
+    )
+
+
+def bring_proxy_file(folder: FederationFolder) -> bool:
+    """Whether nginx.conf on disk was another than the settings ask for; then it is written anew.
+
+    What stood there is kept beside it as nginx.conf.before.
+    """
+    wanted, file = nginx_configuration(folder.settings()).encode(), folder.proxy_file
+    if file.is_file() and file.read_bytes() == wanted:
+        return False
+    if file.is_file():
+        write_whole(file.with_name(f"{file.name}.before"), file.read_bytes())
+    write_whole(file, wanted)
+    return True
+
+
+def _listen(settings: FederationSettings) -> str:
+    """The port on every IPv4 address, or on every IPv6 address where sites come by IPv6."""
+    try:
+        version = ipaddress.ip_address(settings.address).version
+    except ValueError:
+        version = 4
+    return f"[::]:{settings.port}" if version == 6 else str(settings.port)

@@ -1,0 +1,149 @@
+"""Going on with a run, and ending one before its time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from common.errors import FlowerError, RunFolderError
+from server.events.event_log import EventLog
+from server.events.progress import read_run_so_far
+from server.federation.federation_folder import FederationFolder
+from server.flower.flower import flwr
+from server.flower.flower_nodes import CONNECTION
+from server.flower.submission import flower_status, submissions, submit
+from server.run.conducted import is_conducted
+from server.run.run_folder import RunFolder
+from server.status.run_status import RunStatus, run_status
+
+log = logging.getLogger(__name__)
+
+STOP_S = 90.0
+"""How long a run may take to end by itself once it was asked to: it looks between messages."""
+LAST_RESORT_S = 30.0
+"""How long its process may take once Flower was told to end it."""
+POLL_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resumed:
+    """A run that was handed to Flower again.
+
+    flower_run_id   Flower's id of the new submission
+    skip            bytes of events.jsonl that are of earlier ones
+    """
+
+    flower_run_id: str
+    skip: int
+
+
+def existing_run(folder: FederationFolder, name: str) -> RunFolder:
+    """The folder of a run of this name; RunFolderError, with the names there are, without one."""
+    run = folder.run(name)
+    if not run.recipe_file.is_file():
+        there = ", ".join(run.path.name for run in all_runs(folder)) or "none yet"
+        raise RunFolderError(f"no run {name!r} in {folder.runs}. Runs there: {there}.")
+    return run
+
+
+def all_runs(folder: FederationFolder) -> list[RunFolder]:
+    """Every run of the federation, by name."""
+    if not folder.runs.is_dir():
+        return []
+    places = sorted(path for path in folder.runs.iterdir() if (path / "recipe.toml").is_file())
+    return [RunFolder(path) for path in places]
+
+
+def resume(folder: FederationFolder, run: RunFolder) -> Resumed:
+    """The new submission; the run goes on from its last checkpoint.
+
+    Where the federation lies elsewhere than when the run began, the run is told where its members
+    are now. RunFolderError where it is completed or still conducted.
+    """
+    status = _status(run)
+    if is_conducted(run.path):
+        raise RunFolderError(
+            f"run {run.path.name} is still running. Look with `lesionfed status {run.path.name}`, "
+            f"or end it first with `lesionfed stop {run.path.name}`."
+        )
+    if status.status == "completed":
+        raise RunFolderError(
+            f"run {run.path.name} is completed: its report is {run.path / 'report.html'}. Start "
+            "another with `lesionfed run`."
+        )
+    _end_at_flower(folder, run)
+    with run.locked():
+        run.submissions_file.touch()  # who looks for fallen runs gives this one time to begin
+        run.stop_file.unlink(missing_ok=True)
+        if status.status == "stopped" and status.started is None:  # all there is of it is its end
+            run.events_file.unlink()
+        _bring_members_file(folder, run)
+        skip = run.events_file.stat().st_size if run.events_file.exists() else 0
+    return Resumed(flower_run_id=submit(folder, run), skip=skip)
+
+
+def stop(folder: FederationFolder, run: RunFolder, *, say: Callable[[str], None]) -> RunStatus:
+    """How the run stands once nobody conducts it any more.
+
+    say   takes what is being waited for
+
+    RunFolderError where the run has ended already; FlowerError where it will not end.
+    """
+    status = _status(run)
+    if status.status in ("completed", "stopped", "failed"):
+        raise RunFolderError(f"run {run.path.name} has ended already: it is {status.status}.")
+    run.stop_file.touch()
+    if is_conducted(run.path):
+        say(f"asked run {run.path.name} to stop; it ends at its next look, within {STOP_S:g} s")
+        if not _ends_within(run, STOP_S):
+            say("it has not heard; Flower is told to end it")
+            _end_at_flower(folder, run)
+            _ends_within(run, LAST_RESORT_S)
+        if is_conducted(run.path):
+            raise FlowerError(
+                f"run {run.path.name}: its process will not end. End `lesionfed serve` and start "
+                "it again; the run can then be resumed."
+            )
+    _end_at_flower(folder, run)
+    if _status(run).status in ("interrupted", "not-started"):
+        with run.locked():
+            if read_run_so_far(run.events_file).ended is None:
+                reason = "stopped by the coordinator while nobody conducted it"
+                EventLog(run.events_file).record("run-finished", status="stopped", reason=reason)
+    return _status(run)
+
+
+def _bring_members_file(folder: FederationFolder, run: RunFolder) -> None:
+    """Writes into the run where the federation's members are, where that has changed."""
+    consortium, here = run.consortium(), folder.members_file.resolve()
+    if consortium.members_file not in (None, here):
+        log.warning("run %s: its members are in %s now", run.path.name, here)
+        run.write_consortium(consortium.model_copy(update={"members_file": here}))
+
+
+def _end_at_flower(folder: FederationFolder, run: RunFolder) -> None:
+    """Takes the last submission from Flower, so that no site works on messages of the past."""
+    for last in submissions(run)[-1:]:
+        status = flower_status(folder, last.flower_run_id)
+        if not status or status.startswith("finished"):
+            continue
+        try:
+            flwr(folder, "stop", last.flower_run_id, CONNECTION)
+        except FlowerError as error:  # it may have ended since
+            log.warning("%s", error)
+
+
+def _status(run: RunFolder) -> RunStatus:
+    return run_status(run, now=datetime.now(UTC))
+
+
+def _ends_within(run: RunFolder, wait_s: float) -> bool:
+    until = time.monotonic() + wait_s
+    while is_conducted(run.path):
+        if time.monotonic() > until:
+            return False
+        time.sleep(POLL_S)
+    return True

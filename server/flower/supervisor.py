@@ -1,0 +1,282 @@
+"""`lesionfed serve`: SuperLink and SuperExec, alive, with the members registered."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from common.errors import ConfigError, FlowerError
+from common.membership.certificate import expiry_warning, require_valid, validity
+from common.preflight.health import grpc_health
+from server.federation.federation_folder import FederationFolder
+from server.federation.key_pair import require_pair
+from server.federation.proxy import bring_proxy_file
+from server.flower.child import Child
+from server.flower.fallen_runs import FallenRuns
+from server.flower.fault_log import FaultLog
+from server.flower.flower import flower_environment
+from server.flower.proxy_logs import turn_over_proxy_logs
+from server.flower.serve_lock import end_left_behind, note_children, serving
+from server.flower.superlink import (
+    free_port,
+    port_answers,
+    proxy_command,
+    superexec_command,
+    superlink_answers,
+    superlink_command,
+)
+from server.status.federation_status import RENEWAL
+
+log = logging.getLogger(__name__)
+
+START_S = 90.0
+"""How long one program may take until it answers; 5 s on an idle machine."""
+LOOK_S = 0.5
+"""From one look at the programs and the members to the next."""
+RECONCILE_AGAIN_S = 5.0
+"""After members could not be registered, until it is tried again."""
+CERTIFICATE_LOOK_S = 24 * 3600.0
+
+Say = Callable[[str], None]
+
+
+def serve(
+    folder: FederationFolder, *, with_proxy: bool, say: Say, stop: threading.Event | None = None
+) -> None:
+    """Nothing, once `stop` is set: SuperLink and SuperExec have run until then.
+
+    with_proxy   nginx is kept alive as well, with the federation's own configuration
+    say          takes what the coordinator should read: warnings, and one line when all answer
+
+    ConfigError where files or ports are missing; FlowerError where a program ends or does not
+    answer at the start. One that ends later is started again after a delay (server/flower/child),
+    and whatever goes wrong in a look later is logged and tried again (server/flower/fault_log).
+    """
+    stopped = threading.Event() if stop is None else stop
+    _require_credentials(folder)
+    with serving(folder):
+        end_left_behind(folder)
+        if bring_proxy_file(folder):
+            say(f"{folder.proxy_file} was written anew from {folder.settings_file.name}")
+            if not with_proxy:
+                say("warning: where nginx runs already, reload it")
+        _Server(folder, with_proxy=with_proxy, say=say, stopped=stopped).run()
+
+
+class _Server:
+    def __init__(
+        self, folder: FederationFolder, *, with_proxy: bool, say: Say, stopped: threading.Event
+    ) -> None:
+        self._folder = folder
+        self._settings = folder.settings()
+        self._say = say
+        self._stopped = stopped
+        self._executor_port = free_port()
+        self._superlink = self._child("superlink", superlink_command(folder))
+        executor = superexec_command(folder, health_port=self._executor_port)
+        self._superexec = self._child("superexec", executor)
+        self._proxy = self._child("proxy", proxy_command(folder)) if with_proxy else None
+        self._children = [c for c in (self._superlink, self._superexec, self._proxy) if c]
+        self._fallen = FallenRuns(folder)
+        self._faults = FaultLog()
+        self._noted: dict[int, tuple[str, ...]] = {}
+        self._members_seen: int | None = None
+        self._reconcile_after = 0.0
+        self._certificates_after = 0.0
+        # what the programs have in memory until they are started again
+        self._authority = folder.authority_file.read_bytes()
+        self._certificate = folder.certificate_file.read_bytes()
+        self._told_of_rotation = False
+        self._pair_seen = self._pair_judged = (0, 0)
+
+    def run(self) -> None:
+        settings = self._settings
+        ports = [settings.superlink_port, settings.health_port]
+        ports += [settings.port] if self._proxy is not None else []
+        for port in ports:
+            _require_free(port, self._folder)
+        self._folder.logs.mkdir(parents=True, exist_ok=True)
+        try:
+            self._look_at_certificates()
+            self._start(self._superlink, lambda: superlink_answers(self._folder))
+            self._start(self._superexec, self._superexec_answers)
+            if self._stopped.is_set():
+                return
+            self._look_at_members()  # before the door opens: a site that is not known gives up
+            if self._proxy is not None:
+                self._start(self._proxy, lambda: port_answers(settings.port))
+            if self._stopped.is_set():
+                return
+            self._say(self._ready())
+            while not self._stopped.wait(LOOK_S):
+                self._look()
+        finally:
+            for child in reversed(self._children):
+                with self._faults.noted(f"ending {child.name}"):
+                    child.end()
+            self._note_children()
+
+    def _look(self) -> None:
+        for child in self._children:
+            with self._faults.noted(f"the look at {child.name}"):
+                if child.look_after() and child is self._superlink:
+                    self._members_seen = None  # its database may be a new one
+        self._note_children()
+        self._look_at_members()
+        for what, look in (
+            ("the look at the runs", self._fallen.look),
+            ("the look at the certificates", self._look_at_certificates),
+            ("the look for a new certificate", self._look_for_rotation),
+            ("the look at the server's key", self._look_at_pair),
+            ("turning the proxy's logs over", lambda: turn_over_proxy_logs(self._folder)),
+        ):
+            with self._faults.noted(what):
+                look()
+
+    def _look_at_members(self) -> None:
+        """Registers who is new, where members.json has changed since the last time."""
+        from server.flower.flower_nodes import reconcile
+
+        now = time.monotonic()
+        if now < self._reconcile_after:
+            return
+        with self._faults.noted("registering the members"):
+            file = self._folder.members_file
+            changed = file.stat().st_mtime_ns if file.exists() else 0
+            if changed == self._members_seen:
+                return
+            self._reconcile_after = now + RECONCILE_AGAIN_S
+            done = reconcile(self._folder)
+            self._reconcile_after = now + LOOK_S
+            if not done.running:
+                return
+            self._members_seen = changed
+            for site in done.registered:
+                self._say(f"site {site} may come now")
+
+    def _look_at_certificates(self) -> None:
+        if time.monotonic() < self._certificates_after:
+            return
+        self._certificates_after = time.monotonic() + CERTIFICATE_LOOK_S
+        now = datetime.now(UTC)
+        for what, pem in (("server", self._certificate), ("authority", self._authority)):
+            warning = expiry_warning(pem, what=f"the {what}'s certificate", now=now)
+            if warning is not None:
+                self._say(f"warning: {warning}; {RENEWAL[what]}")
+
+    def _look_for_rotation(self) -> None:
+        """Says once that the certificate on disk is not the one in use."""
+        file = self._folder.certificate_file
+        if self._told_of_rotation or not file.is_file() or file.read_bytes() == self._certificate:
+            return
+        self._told_of_rotation = True
+        self._say(
+            f"warning: {file} is new; it counts only after a reload of nginx and a restart of "
+            "`lesionfed serve`"
+        )
+
+    def _look_at_pair(self) -> None:
+        """Says once that key and certificate on disk do not fit, as after a rotation cut off.
+
+        Judged when they have lain still from one look to the next: a rotation may be under way.
+        """
+        now = self._stamps()
+        lay_still, self._pair_seen = now == self._pair_seen, now
+        if not lay_still or now == self._pair_judged:
+            return
+        try:
+            require_pair(self._folder)
+        except ConfigError as error:
+            self._say(f"warning: {error} Until then neither nginx nor the SuperLink starts anew.")
+        self._pair_judged = now
+
+    def _stamps(self) -> tuple[int, int]:
+        """When key and certificate were written, in ns."""
+        files = (self._folder.certificate_key_file, self._folder.certificate_file)
+        key, certificate = (file.stat().st_mtime_ns for file in files)
+        return key, certificate
+
+    def _start(self, child: Child, answers: Callable[[], bool]) -> None:
+        """Starts the program and waits until it answers, or the server is to stop."""
+        if self._stopped.is_set():
+            return
+        child.start()
+        self._note_children()
+        until = time.monotonic() + START_S
+        while not answers():
+            if not child.is_alive:
+                time.sleep(0.2)  # its last words may still be on their way
+                raise FlowerError(
+                    f"{child.name} ended as soon as it was started. See {child.log_file}, which "
+                    f"ends with\n{child.last_words}"
+                )
+            if time.monotonic() > until:
+                raise FlowerError(
+                    f"{child.name} has not answered within {START_S:g} s. See {child.log_file}."
+                )
+            if self._stopped.wait(0.1):
+                return
+
+    def _superexec_answers(self) -> bool:
+        return grpc_health("SuperExec", port=self._executor_port, fix="wait").good
+
+    def _note_children(self) -> None:
+        """Notes what runs, where that is not noted yet; a note that fails is made later."""
+        commands = {c.pid: c.command for c in self._children if c.pid is not None}
+        if commands == self._noted:
+            return
+        with self._faults.noted("noting the programs in serve.json"):
+            note_children(self._folder, commands)
+            self._noted = commands
+
+    def _ready(self) -> str:
+        settings = self._settings
+        n_active = len(self._folder.members().active_keys())
+        members = f"{n_active} of {len(settings.sites)} sites have enrolled"
+        if self._proxy is not None:
+            return f"ready: sites reach {settings.address}:{settings.port}; {members}"
+        return (
+            f"ready on 127.0.0.1:{settings.superlink_port}; {members}. Sites reach it only through "
+            f"a proxy in front, such as nginx with {self._folder.proxy_file}"
+        )
+
+    def _child(self, name: str, command: list[str]) -> Child:
+        environment = flower_environment(self._folder)
+        return Child(name, command, environment=environment, logs=self._folder.logs)
+
+
+def _require_credentials(folder: FederationFolder) -> None:
+    """Nothing, or ConfigError where the folder is none of a federation or a certificate is over."""
+    folder.settings()
+    files = (
+        folder.authority_file,
+        folder.certificate_file,
+        folder.certificate_key_file,
+        folder.executor_secret_file,
+    )
+    if missing := [str(file) for file in files if not file.is_file()]:
+        raise ConfigError(
+            f"{folder.path}: {', '.join(missing)} missing. Restore them, or provision a new "
+            "federation with `lesionfed provision`."
+        )
+    now = datetime.now(UTC)
+    require_valid(folder.authority_file.read_bytes(), what=str(folder.authority_file), now=now)
+    require_pair(folder)
+    start, end = validity(folder.certificate_file.read_bytes())
+    if not start <= now <= end:
+        raise ConfigError(
+            f"{folder.certificate_file} holds from {start.isoformat()} to {end.isoformat()} and it "
+            f"is {now.isoformat(timespec='seconds')}. Check the clock, or run `lesionfed rotate`."
+        )
+
+
+def _require_free(port: int, folder: FederationFolder) -> None:
+    """Nothing, or ConfigError where something on this machine uses the port already."""
+    if port_answers(port):
+        raise ConfigError(
+            f"port {port} is taken by another program. End that one, or name another port in "
+            f"{folder.settings_file}."
+        )

@@ -1,0 +1,111 @@
+"""One request on its way to a site, and what its answer comes to."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
+
+from common.errors import WireError
+from common.wire.codec import answered_by, unpack
+from common.wire.flower_record import from_record
+from common.wire.messages import SiteFailure
+from server.events.event_log import Place
+
+log = logging.getLogger(__name__)
+
+ABSENT = SiteFailure(error="NotThere", code="absent")
+LATE = SiteFailure(error="DeadlinePassed", code="deadline")
+UNDELIVERED = SiteFailure(error="NotDelivered", code="transport")
+
+_UNAVAILABLE = f"flower-{ErrorCode.NODE_UNAVAILABLE}"
+_LOST = (
+    ErrorCode.UNKNOWN,
+    ErrorCode.CLIENT_APP_RAISED_EXCEPTION,
+    ErrorCode.MESSAGE_UNAVAILABLE,
+    ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+    ErrorCode.NODE_UNAVAILABLE,
+    ErrorCode.CLIENT_APP_CRASHED,
+)
+MAY_HEAL = frozenset({UNDELIVERED.code, *(f"flower-{code}" for code in _LOST)})
+"""Codes of a lost message or a killed process: the same request may succeed the next time. What a
+site says itself (policy, other code, no lesions) stays as it is until somebody changes it."""
+
+_TOLD = re.compile(r"(?P<error>[A-Za-z]{1,60}): (?P<code>[a-z0-9-]{1,60})")
+"""What a site's own program for Flower gives as the reason: a class and a code."""
+
+Fold = Callable[[str, Any], Mapping[str, object]]
+FoldLate = Callable[[str, Any, int], Mapping[str, object]]
+"""As Fold, with the number of rounds by which the answer is late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message on its way, until its answer is in.
+
+    limit_bytes   a larger answer is refused before it is decoded
+    sent_at       on the monotonic clock, as closes_at
+    closes_at     when its round closes at the latest: an answer after that is late
+    place         phase and round it belongs to
+    """
+
+    site: str
+    exchange_id: str
+    limit_bytes: int
+    sent_at: float
+    place: Place
+    closes_at: float
+
+
+def new_exchange_id() -> str:
+    """32 hexadecimal digits that nobody can foresee; nothing else depends on them."""
+    return secrets.token_hex(16)
+
+
+def is_gone(failure: SiteFailure) -> bool:
+    """Whether the failure says that the site's SuperNode is not there."""
+    return failure.code in (ABSENT.code, _UNAVAILABLE)
+
+
+def fold_answer(
+    letter: Letter, message: Message, *, reply: type[Any], fold: Fold
+) -> dict[str, object] | SiteFailure:
+    """Facts for the event log once the answer is folded in, or why it could not be."""
+    if message.has_error():
+        failure = _told_by_flower(message.error)
+        log.warning("site %s: %s (%s)", letter.site, failure.error, failure.code)
+        return failure
+    try:
+        packed = from_record(message.content, limit_bytes=letter.limit_bytes)
+        answer = unpack(packed, (reply, SiteFailure))
+        # a site that could not read the request cannot say which it was
+        unread = isinstance(answer, SiteFailure) and answered_by(packed) is None
+        if answered_by(packed) != letter.exchange_id and not unread:
+            raise WireError(
+                f"want the answer to {letter.exchange_id}, got one to {answered_by(packed)}: an "
+                "old answer came again",
+                code="replayed",
+            )
+        if isinstance(answer, SiteFailure):
+            return answer
+        facts = fold(letter.site, answer)
+    except WireError as error:
+        log.warning("site %s: answer left out: %s", letter.site, error.code)
+        return SiteFailure(error=type(error).__name__, code=error.code)
+    wall_s = round(time.monotonic() - letter.sent_at, 3)
+    return {"wall_s": wall_s, "size_bytes": packed.size_bytes, "facts": dict(facts)}
+
+
+def _told_by_flower(error: Error) -> SiteFailure:
+    """Class and code; any other words, which may hold a site's paths, are dropped unread."""
+    told = _TOLD.fullmatch(error.reason or "")
+    if told is not None and told["code"] != "internal":
+        return SiteFailure(error=told["error"], code=told["code"])
+    return SiteFailure(error="FlowerError", code=f"flower-{error.code}")

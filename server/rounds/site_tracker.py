@@ -1,0 +1,62 @@
+"""Keeps every site's record during a run, and tells each change of state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from common.recipe.recipe import Federation
+from server.events.event_log import EventLog, Place
+from server.run.site_state import Happening, SiteRecord
+
+
+class SiteBook:
+    """The records of all sites; the event `site-state` is recorded on a change, and only then.
+
+    records   those of a checkpoint; empty when a run begins
+    """
+
+    def __init__(
+        self, records: Mapping[str, SiteRecord], *, federation: Federation, events: EventLog
+    ) -> None:
+        self._records = dict(records)
+        self._federation = federation
+        self._events = events
+
+    @property
+    def records(self) -> dict[str, SiteRecord]:
+        """Site -> its record now."""
+        return dict(self._records)
+
+    def excluded(self, sites: Sequence[str]) -> list[str]:
+        """Those of `sites` that are not to be asked now."""
+        return [site for site in sites if self._of(site).state == "excluded"]
+
+    def note(self, site: str, happening: Happening, place: Place) -> None:
+        """Takes in what happened to a site."""
+        self._put(site, self._of(site).moved(happening), place)
+
+    def judge(self, site: str, place: Place, *, useful: bool) -> None:
+        """Takes in how a round ended for a site that was asked in it."""
+        record = self._of(site).judged(
+            useful=useful,
+            exclude_after=self._federation.exclude_after,
+            exclude_rounds=self._federation.exclude_rounds,
+        )
+        self._put(site, record, place)
+
+    def sat_out(self, site: str, place: Place) -> None:
+        """Takes in that a round ended without an excluded site."""
+        self._put(site, self._of(site).sat_out(), place)
+
+    def let_in(self, site: str, place: Place) -> None:
+        """Takes in that an excluded site is asked before its time."""
+        self._put(site, self._of(site).let_in(), place)
+
+    def _of(self, site: str) -> SiteRecord:
+        return self._records.get(site, SiteRecord())
+
+    def _put(self, site: str, record: SiteRecord, place: Place) -> None:
+        changed = record.state != self._of(site).state
+        self._records[site] = record
+        if changed:
+            self._events.record("site-state", **place, site=site, state=record.state)

@@ -1,0 +1,129 @@
+"""A run's state on disk: whole or not at all, and checked before it is believed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import safetensors
+import safetensors.numpy
+from pydantic import ValidationError
+
+from common.errors import CheckpointError
+from common.files import write_whole
+from server.run.run_state import RunState
+
+log = logging.getLogger(__name__)
+
+KEPT = 2
+"""Checkpoints kept: the last, and the one before it in case the last is damaged."""
+
+DAMAGED = ".damaged"
+"""Ends the name of a checkpoint that was passed over: it counts as none any more."""
+
+_NAME = re.compile(r"(?P<number>\d{6})-(?P<sha256>[0-9a-f]{64})\.safetensors")
+
+
+def save_checkpoint(folder: Path, state: RunState) -> Path:
+    """The file written: parameters as tensors, all else as JSON in the file's header.
+
+    The file's name holds its number and the SHA-256 of its content, so that one rename makes the
+    checkpoint and a damaged one shows. All but the last two are removed. CheckpointError where the
+    disk does not take it; those before stay.
+    """
+    earlier = _checkpoints(folder)
+    facts = json.dumps(_facts(state), sort_keys=True, allow_nan=False)
+    content = safetensors.numpy.save(state.parameters, metadata={"state": facts})
+    number = 1 + (_number(earlier[-1]) if earlier else 0)
+    path = folder / f"{number:06d}-{hashlib.sha256(content).hexdigest()}.safetensors"
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: {len(content)} bytes could not be written: {error.strerror}. Free space "
+            "there, then resume the run: it goes on from the checkpoint before."
+        ) from None
+    for old in [*earlier, path][:-KEPT]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load_checkpoint(
+    folder: Path, *, on_damaged: Callable[[Path], None] | None = None
+) -> RunState | None:
+    """The newest undamaged state in `folder`, or None where no round was ever finished.
+
+    A damaged checkpoint is passed over with a warning, and set aside once an older one is found
+    whole; CheckpointError, and all stay where they are, when all are damaged. What a kill left
+    half written is removed, so only the run's one conductor may call this.
+
+    on_damaged   called with each that is passed over
+    """
+    for partial in folder.glob(".*.partial"):
+        partial.unlink(missing_ok=True)
+    paths = _checkpoints(folder)
+    damaged: list[Path] = []
+    for path in reversed(paths):
+        try:
+            state = _read(path)
+        except CheckpointError as error:
+            log.warning("%s The one before it is tried.", error)
+            damaged.append(path)
+            if on_damaged is not None:
+                on_damaged(path)
+        else:
+            _set_aside(damaged)
+            return state
+    if paths:
+        raise CheckpointError(
+            f"{folder}: none of the {len(paths)} checkpoints there is whole. "
+            "Start the run anew in another folder."
+        )
+    return None
+
+
+def _facts(state: RunState) -> dict[str, object]:
+    facts = dataclasses.asdict(dataclasses.replace(state, parameters={}))
+    return {name: value for name, value in facts.items() if name != "parameters"}
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.safetensors") if _NAME.fullmatch(path.name))
+
+
+def _set_aside(damaged: list[Path]) -> None:
+    """Renames the newest, which comes first, and removes the others and those of earlier times."""
+    if not damaged:
+        return
+    newest, *others = damaged
+    for old in [*newest.parent.glob(f"*{DAMAGED}"), *others]:
+        old.unlink(missing_ok=True)
+    newest.rename(newest.with_name(newest.name + DAMAGED))
+
+
+def _number(path: Path) -> int:
+    return int(path.name.partition("-")[0])
+
+
+def _read(path: Path) -> RunState:
+    try:
+        return _read_whole(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}.") from None
+
+
+def _read_whole(path: Path) -> RunState:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() not in path.name:
+        raise CheckpointError(f"{path}: its content does not match the digest in its name.")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            facts = json.loads(file.metadata()["state"])
+        return RunState(**facts, parameters=safetensors.numpy.load(content))
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
+        raise CheckpointError(f"{path}: not a checkpoint of this version: {error}.") from None

@@ -1,0 +1,64 @@
+"""What a run knows after a round: all that it needs to go on."""
+
+from __future__ import annotations
+
+from dataclasses import field
+
+from pydantic.dataclasses import dataclass
+
+from common.imaging.standardization.template import Template
+from common.metrics.threshold_choice import ThresholdChoice
+from common.wire.messages import CHECKED, Arrays
+from server.run.site_state import SiteRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class Selected:
+    """The training round chosen so far, and why.
+
+    score   mean Dice on the validation sites; None where the last round is the result
+    """
+
+    round_index: int
+    by: str
+    score: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class RunState:
+    """Everything the next round starts from.
+
+    No random numbers are kept: every seed is derived from the recipe, the site and the round. Nor
+    does an optimizer live on: the coordinator has none, and the sites' start afresh each round.
+
+    phase                the phase that is under way
+    round_index          rounds finished in it; 0 before its first
+    rounds_before        training rounds of the phases before, in a run that trains more than once
+    judged               whether central evaluation has scored this round
+    template             the consortium's landmarks; empty until the statistics are in
+    baseline_threshold   the intensity threshold tuned on the training sites, standardized units
+    lesion_metric        digest of the lesion metric's network that the sites keep, if there is one
+    threshold_choice     the decision threshold chosen on the training sites' kept cases, if it was
+    step_seconds         site -> seconds that one optimizer step is taken to cost there; with
+                         `federation.step_budget` alone
+    sites                site -> where it stands
+    parameters           `network.*` and `head.*`; empty before training
+    """
+
+    phase: str = ""
+    round_index: int = 0
+    rounds_before: int = 0
+    judged: bool = False
+    template: Template = field(default_factory=dict)
+    baseline_threshold: float | None = None
+    selected: Selected | None = None
+    lesion_metric: str | None = None
+    threshold_choice: ThresholdChoice | None = None
+    step_seconds: dict[str, float] = field(default_factory=dict)
+    sites: dict[str, SiteRecord] = field(default_factory=dict)
+    parameters: Arrays = field(default_factory=dict)
+
+    @property
+    def training_round(self) -> int:
+        """Training rounds finished in the whole run: what curves and the model file count."""
+        return self.rounds_before + self.round_index

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import logging
+import types
+
+import pytest
+from flwr.supernode.runtime import run_clientapp
+
+from client.app import app
+from client.flower.clientapp import (
+    error_without_text,
+    inspect_only,
+    own_app_loader,
+    replace_parts,
+)
+from client.flower.time_limit import BoundedApp
+from common.errors import BundleRefused
+
+PARTS = ("install_from_fab", "get_load_client_app_fn", "Error")
+
+
+def test_flower_has_the_parts_that_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PARTS:
+        monkeypatch.setattr(run_clientapp, name, getattr(run_clientapp, name))
+    replace_parts(run_clientapp)
+    parts = vars(run_clientapp)
+    assert [parts[name] for name in PARTS] == [inspect_only, own_app_loader, error_without_text]
+
+
+@pytest.mark.parametrize("missing", PARTS)
+def test_nothing_begins_where_flower_names_a_part_otherwise(missing: str) -> None:
+    module = types.ModuleType("flwr.other")
+    for name in PARTS:
+        if name != missing:
+            setattr(module, name, None)
+    with pytest.raises(BundleRefused, match=f"flwr.other has no {missing}: this is another"):
+        replace_parts(module)
+
+
+def test_the_text_of_a_refusal_is_its_code_and_the_details_are_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(BundleRefused, match=r"^bundle-not-ours$") as refused:
+        inspect_only(b"no zip", skip_prompt=True)
+    assert refused.value.__suppress_context__
+    assert "not a zip file" in caplog.text
+
+
+def test_the_app_is_the_installed_one_whatever_the_bundle_names() -> None:
+    load = own_app_loader(default_app_ref="evil:app", app_path=None, multi_app=True)
+    loaded = load("evil/evil", "6.6.6", "0")
+    assert isinstance(loaded, BoundedApp)  # and work that hangs is given up
+    assert loaded.app is app
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (
+            "<class 'common.errors.BundleRefused'>:<'bundle-has-code'>",
+            "BundleRefused: bundle-has-code",
+        ),
+        (
+            "<class 'FileNotFoundError'>:<'[Errno 2] No such file: '/data/sub-01'>",
+            "InternalError: internal",
+        ),
+        ("<class 'KeyError'>:<''sub-01''>", "InternalError: internal"),
+        ("An exception was raised when attempting to load `ClientApp`", "InternalError: internal"),
+    ],
+)
+def test_only_a_class_and_a_code_leave(
+    reason: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        error = error_without_text(0, reason)
+    assert (error.code, error.reason) == (0, told)
+    assert (reason in caplog.text) == (told == "InternalError: internal")
+
+
+def test_a_text_of_any_length_takes_little_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        error_without_text(0, f"<class 'ValueError'>:<'Invalid message type: {'x' * 1_000_000}'>")
+    assert "Invalid message type: xxx" in caplog.text
+    assert len(caplog.text) < 3000

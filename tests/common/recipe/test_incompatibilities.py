@@ -1,0 +1,242 @@
+"""Each rule by what it refuses, with its reason, and by what lies just beside it and is fine."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.errors import ConfigError
+from common.recipe.incompatibilities import misfits
+from common.recipe.recipe import load_recipe
+
+TWO_DATES = ("task.target=new-lesions", "preprocessing.space=halfway")
+LESION_WISE = "loss.lesion_wise={n_pairs = 9, steps = 2, batch_size = 3, learning_rate = 0.01"
+NO_STEPS = "preprocessing.steps=[]"
+
+
+@pytest.mark.parametrize(
+    ("source", "overrides", "words"),
+    [
+        pytest.param(
+            "galassi2019",
+            ["sampling.patch_shape=[11, 11, 13]"],
+            r"patch_shape must be \(11, 11, 11\) with network 'cascade', .* got \(11, 11, 13\)",
+            id="a cascade has one size",
+        ),
+        pytest.param(
+            "default",
+            ["sampling.patch_shape=[64, 64, 48]"],
+            r"multiples of 32 \(each halving .* with network 'unet', got \(64, 64, 48\)",
+            id="four halvings after a stride of 2",
+        ),
+        pytest.param(
+            "fenneteau2021",
+            ["sampling.patch_shape=[56, 56, 60]"],
+            r"multiples of 8 .* with network 'siamese-mpu-net', got \(56, 56, 60\)",
+            id="three halvings",
+        ),
+        pytest.param(
+            "default",
+            ["sampling.patch_shape=[32, 32, 32]"],
+            r"leaves one voxel at the bottleneck.*enlarge it, or set network.norm to group",
+            id="instance norm over one voxel",
+        ),
+        *[
+            pytest.param(
+                "galassi2019",
+                [f"loss.segmentation={{name = '{name}'}}"],
+                f"loss.segmentation '{name}' compares the voxels of a patch, .* choose generalized",
+                id=f"{name} of one voxel",
+            )
+            for name in ("dice", "tversky", "focal-tversky")
+        ],
+        pytest.param(
+            "galassi2019",
+            [LESION_WISE + "}"],
+            r"loss.lesion_wise looks at whole lesions, and network 'cascade' .*; leave it out",
+            id="whole lesions in one voxel",
+        ),
+        pytest.param(
+            "fenneteau2021",
+            [LESION_WISE + ", widths = [2, 2, 2, 2]}"],
+            r"multiples of 16 with the 4 widths of loss.lesion_wise, .* got \(56, 56, 56\)",
+            id="56 halves three times, the metric network four",
+        ),
+        pytest.param(
+            "kamraoui2021",
+            ["federation.rounds=20"],
+            r"from_round 21 is never reached: federation.rounds is 20\. Lower it, or raise feder",
+            id="a lesion metric after the last round",
+        ),
+        pytest.param(
+            "galassi2019",
+            ["task.modalities=['T1w', 'FLAIR']"],
+            r"the first modality, which must be FLAIR; .* \('T1w', 'FLAIR'\)\. Put FLAIR first",
+            id="bright voxels of a T1w",
+        ),
+        pytest.param(
+            "galassi2019",
+            [*TWO_DATES],
+            "network 'cascade' looks at one date, and task.target 'new-lesions' has two; set",
+            id="two dates for a cascade",
+        ),
+        pytest.param(
+            "galassi2019",
+            ["standardization={method = 'none'}"],
+            "are z-scores, and standardization.method 'none' leaves .*; choose two-step or z-score",
+            id="z-scores of scanner units",
+        ),
+        pytest.param(
+            "galassi2019",
+            ["sampling.name=patches", "sampling.augment=[]"],
+            "sampling.name 'patches' does not go with network 'cascade': 'voxels' and 'cascade'",
+            id="patches for a cascade",
+        ),
+        pytest.param(
+            "default",
+            ["sampling.name=voxels", "sampling.augment=[]"],
+            "sampling.name 'voxels' does not go with network 'unet'",
+            id="voxels for a map",
+        ),
+        pytest.param(
+            "galassi2019",
+            ["sampling.lesion_share=0.5"],
+            "lesion_share is for patches; 'voxels' takes one half, got 0.5. Leave it out",
+            id="another share of voxels",
+        ),
+        pytest.param(
+            "galassi2019",
+            ["sampling.augment=['half-turn', 'mirror']"],
+            r"sampling.augment \['mirror'\] do not go with .* 'voxels'; it has \['half-turn'\]",
+            id="mirrored voxels",
+        ),
+        pytest.param(
+            "default",
+            ["sampling.augment=['half-turn']"],
+            r"sampling.augment \['half-turn'\] do not go with sampling.name 'patches'",
+            id="half turns of patches",
+        ),
+        pytest.param(
+            "default",
+            ["sampling.augment=['quarter-turns']", "sampling.patch_shape=[32, 64, 96]"],
+            r"'quarter-turns' turns a plane with two equal sides, and .*\(32, 64, 96\) has none",
+            id="no square to turn",
+        ),
+        pytest.param(
+            "fenneteau2021",
+            ["task.target=lesions", "preprocessing.space=own"],
+            "network 'siamese-mpu-net' compares two dates, and task.target 'lesions' has one; set",
+            id="two dates out of one",
+        ),
+        pytest.param(
+            "galassi2019",
+            ["task.raters=2"],
+            "task.raters 2: network 'cascade' has one output, the consensus; set task.raters to 0",
+            id="raters for a cascade",
+        ),
+        pytest.param(
+            "default",
+            ["preprocessing.reference=T2w"],
+            r"preprocessing.reference must be one of task.modalities .*, got 'T2w'",
+            id="a reference the task lacks",
+        ),
+        pytest.param(
+            "default",
+            ["task.target=new-lesions"],
+            r"two sessions on one grid, which preprocessing.space 'own' does not give; choose 'ha",
+            id="two dates on two grids",
+        ),
+        pytest.param(
+            "default",
+            ["federation.site_validation_share=0"],
+            r"inference.threshold_from = 'sites' chooses .* keeps none. Raise the share",
+            id="a threshold from cases that no site keeps",
+        ),
+        pytest.param(
+            "hussein2023",
+            ["preprocessing.steps=['brain', 'resample']"],
+            r"'centreline' follows the spinal cord, .* put 'cord' in place of 'brain', or choose",
+            id="a centreline in the brain",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_reason(
+    source: str, overrides: list[str], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_recipe(source, overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ("source", "overrides"),
+    [
+        pytest.param(
+            "default",
+            ["sampling.patch_shape=[32, 64, 48]", "network.first_stride=1"],
+            id="four halvings of 48",
+        ),
+        pytest.param(
+            "fenneteau2021", ["sampling.patch_shape=[8, 24, 16]"], id="three halvings of 24"
+        ),
+        pytest.param(
+            "default",
+            ["sampling.patch_shape=[32, 32, 32]", "network.norm=group"],
+            id="group norm over one voxel",
+        ),
+        pytest.param(
+            "default", ["sampling.patch_shape=[32, 32, 64]"], id="instance norm over two voxels"
+        ),
+        *[
+            pytest.param("galassi2019", [f"loss.segmentation={{name = '{name}'}}"], id=name)
+            for name in ("generalized-dice", "bce", "batch-dice")
+        ],
+        pytest.param(
+            "fenneteau2021",
+            [LESION_WISE + ", widths = [2, 2, 2]}"],
+            id="56 halves as often as the metric network",
+        ),
+        pytest.param(
+            "kamraoui2021", ["federation.rounds=21"], id="a lesion metric in the last round"
+        ),
+        pytest.param("galassi2019", ["task.modalities=['FLAIR']"], id="a cascade of FLAIR alone"),
+        pytest.param(
+            "galassi2019", ["standardization.method=z-score"], id="z-scores without classes"
+        ),
+        pytest.param("galassi2019", ["sampling.augment=[]"], id="voxels as they are"),
+        pytest.param("default", ["sampling.lesion_share=0.5"], id="half of the patches"),
+        pytest.param(
+            "default",
+            ["sampling.augment=['mirror', 'quarter-turns', 'image-quality']"],
+            id="each augmentation of patches; two sides of 32, 64, 64 are equal",
+        ),
+        pytest.param("default", [*TWO_DATES], id="a U-Net reads two dates as channels"),
+        pytest.param(
+            "default", ["task.target=new-lesions", NO_STEPS], id="a folder that was prepared before"
+        ),
+        pytest.param("default", ["task.raters=3"], id="raters for a map"),
+        pytest.param("default", ["preprocessing.reference=FLAIR"], id="a reference of the task"),
+        pytest.param(
+            "default",
+            ["federation.site_validation_share=0", "inference.threshold_from=fixed"],
+            id="a fixed threshold needs no case",
+        ),
+        pytest.param(
+            "default",
+            ["federation.site_validation_share=0", "federation.site_threshold_share=0.2"],
+            id="cases kept for the threshold alone",
+        ),
+        pytest.param("hussein2023", [NO_STEPS], id="a cord that was prepared before"),
+        pytest.param(
+            "hussein2023", ["sampling.name=patches"], id="patches near the cord without its line"
+        ),
+    ],
+)
+def test_what_lies_beside_it_is_fine(source: str, overrides: list[str]) -> None:
+    assert list(misfits(load_recipe(source, overrides=overrides))) == []
+
+
+def test_every_misfit_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_recipe("galassi2019", overrides=["sampling.patch_shape=[9, 9, 9]", "task.raters=1"])
+    text = str(caught.value)
+    assert "must be (11, 11, 11)" in text
+    assert "task.raters 1" in text

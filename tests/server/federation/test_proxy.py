@@ -1,0 +1,196 @@
+"""nginx lets a site POST to /v1/fleet/ and refuses everything else, tried with a real nginx."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from server.federation.federation_folder import FederationFolder, FederationSettings
+from server.federation.proxy import bring_proxy_file, nginx_configuration
+from tests.consortia import federation
+
+NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+
+
+def settings(address: str) -> FederationSettings:
+    table = {"name": "ms-north", "address": address, "port": 8443, "sites": [{"name": "alpha"}]}
+    return FederationSettings.from_table(table, where="test")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Stands for the SuperLink: answers with the path it was asked for."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.path)))
+        self.end_headers()
+        self.wfile.write(self.path.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture(scope="module")
+def joint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FederationFolder]:
+    """A federation whose nginx runs in front of an echo with the server's certificate."""
+    made = federation(tmp_path_factory.mktemp("p"), port=free_port(), superlink_port=free_port())
+    behind = ThreadingHTTPServer(("127.0.0.1", made.settings().superlink_port), Echo)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(made.certificate_file, made.certificate_key_file)
+    behind.socket = tls.wrap_socket(behind.socket, server_side=True)
+    thread = threading.Thread(target=behind.serve_forever, daemon=True)
+    thread.start()
+    nginx = subprocess.Popen([*command(made), "-g", "daemon off;"])
+    try:
+        wait_for(made.settings().port)
+        yield made
+    finally:
+        nginx.terminate()
+        nginx.wait(timeout=10)
+        behind.shutdown()
+        behind.server_close()
+        thread.join(timeout=10)
+
+
+def command(made: FederationFolder) -> list[str]:
+    proxy = made.proxy_file.parent.resolve()
+    return [str(NGINX), "-e", f"{proxy}/error.log", "-c", f"{proxy}/nginx.conf", "-p", str(proxy)]
+
+
+def wait_for(port: int) -> None:
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise TimeoutError(f"nginx does not listen on port {port}")
+
+
+def ask(made: FederationFolder, path: str, method: str = "POST") -> tuple[int, str]:
+    """Status and text of one request, its path sent exactly as written."""
+    trust = ssl.create_default_context(cafile=made.authority_file)
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", made.settings().port, context=trust, timeout=10
+    )
+    try:
+        connection.request(method, path, body=b"x" if method == "POST" else None)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_the_text_has_the_ports_and_bounds_of_the_federation() -> None:
+    text = nginx_configuration(settings("fed.example.org"))
+    for line in (
+        "listen 8443 ssl;",
+        "client_max_body_size 256m;",
+        "proxy_pass https://127.0.0.1:18000/v1/fleet/;",
+        "proxy_ssl_verify on;",
+    ):
+        assert line in text
+
+
+def test_the_file_on_disk_follows_the_settings_and_what_stood_there_is_kept(tmp_path: Path) -> None:
+    made = federation(tmp_path, port=free_port())
+    assert not bring_proxy_file(made)
+    changed = f"largest_message_mb = 512\n{made.settings_file.read_text('utf-8')}"
+    made.settings_file.write_text(changed, "utf-8")
+    before = made.proxy_file.read_bytes()
+    assert bring_proxy_file(made)
+    assert b"client_max_body_size 512m;" in made.proxy_file.read_bytes()
+    assert made.proxy_file.with_name("nginx.conf.before").read_bytes() == before
+    assert not bring_proxy_file(made)
+
+
+def test_sites_that_come_by_ipv6_are_listened_for_there() -> None:
+    assert "listen [::]:8443 ssl;" in nginx_configuration(settings("2001:db8::1"))
+
+
+@needs_nginx
+def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
+    made = federation(tmp_path, port=free_port())
+    done = subprocess.run(
+        [*command(made), "-t"], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "emerg" not in done.stderr
+
+
+@needs_nginx
+@pytest.mark.parametrize("path", ["/v1/fleet/pull-messages", "/v1/fleet/push-object"])
+def test_a_site_reaches_the_fleet(joint: FederationFolder, path: str) -> None:
+    assert ask(joint, path) == (200, path)
+
+
+@needs_nginx
+def test_the_superlink_is_asked_for_the_path_that_was_judged(joint: FederationFolder) -> None:
+    assert ask(joint, "/v1/control/../fleet//pull-messages") == (200, "/v1/fleet/pull-messages")
+
+
+@needs_nginx
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/health",
+        "/docs",
+        "/openapi.json",
+        "/v1/fleet",
+        "/v1/control/register-node",
+        "/v1/runtime/pull",
+        "/v1/fleet/register-node",
+        "/v1/fleet//register-node",
+        "/v1/fleet/register-node/",
+        "/v1/fleet/%72egister-node",
+        "/v1/fleet/unregister-node",
+        "/v1/fleet/../control/start-run",
+        "/v1/fleet/%2e%2e/control/start-run",
+        "/v1/fleet/..%2fcontrol/start-run",
+        "//v1/control/start-run",
+        "/V1/control/start-run",
+    ],
+)
+def test_nothing_else_is_reached(joint: FederationFolder, path: str) -> None:
+    assert ask(joint, path)[0] == 403
+
+
+@needs_nginx
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
+def test_the_fleet_is_reached_by_post_only(joint: FederationFolder, method: str) -> None:
+    assert ask(joint, "/v1/fleet/pull-messages", method)[0] == 403
+
+
+@needs_nginx
+def test_what_was_refused_is_logged_and_the_rest_is_not(joint: FederationFolder) -> None:
+    ask(joint, "/v1/fleet/a-poll")
+    ask(joint, "/v1/control/an-attack")
+    log = joint.proxy_file.parent / "access.log"
+    end = time.monotonic() + 5
+    while "an-attack" not in log.read_text("utf-8") and time.monotonic() < end:
+        time.sleep(0.05)
+    assert "an-attack" in log.read_text("utf-8")
+    assert "a-poll" not in log.read_text("utf-8")

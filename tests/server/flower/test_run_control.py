@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from common.errors import RunFolderError
+from common.recipe.recipe import load_recipe
+from server.events.event_log import EventLog
+from server.federation.federation_folder import FederationFolder
+from server.flower import run_control
+from server.flower.run_control import existing_run, resume, stop
+from server.flower.submission import lay_out_run
+from server.run.run_folder import RunFolder
+from tests.server.federation.made_federation import made_federation
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What Flower was told; it calls every run running."""
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr(run_control, "flwr", lambda folder, *arguments: told.append(arguments))
+    monkeypatch.setattr(run_control, "flower_status", lambda folder, run_id: "running")
+    monkeypatch.setattr(run_control, "submit", lambda folder, run: "77")
+    monkeypatch.setattr(run_control, "POLL_S", 0.02)
+    return told
+
+
+def new_run(tmp_path: Path, *, submitted: bool = True) -> tuple[FederationFolder, RunFolder]:
+    folder = made_federation(tmp_path / "f")
+    run = lay_out_run(folder, recipe=load_recipe("default"), name="one")
+    if submitted:
+        run.submissions_file.write_text(json.dumps({"time": "t", "flower_run_id": "5"}) + "\n")
+    return folder, run
+
+
+def started(run: RunFolder) -> EventLog:
+    events = EventLog(run.events_file)
+    facts = {"run": "one", "engine": "deployment", "recipe_name": "default"}
+    digests = {"recipe_sha256": "0", "code_digest": "0"}
+    events.record("run-started", **facts, **digests, sites=[{"name": "lyon", "role": "train"}])
+    return events
+
+
+def test_a_run_that_nobody_conducts_is_submitted_again_and_its_old_messages_go(
+    tmp_path: Path, told: list[tuple[str, ...]]
+) -> None:
+    folder, run = new_run(tmp_path)
+    started(run)
+    run.stop_file.touch()
+    assert resume(folder, run).flower_run_id == "77"
+    assert told == [("stop", "5", "federation")]
+    assert not run.stop_file.exists()  # or the run would stop again at once
+
+
+def test_a_completed_run_is_not_resumed(tmp_path: Path, told: list[tuple[str, ...]]) -> None:
+    folder, run = new_run(tmp_path)
+    started(run).record("run-finished", status="completed", reason=None)
+    with pytest.raises(RunFolderError, match=r"is completed: its report is"):
+        resume(folder, run)
+    assert told == []
+
+
+def test_a_run_that_is_conducted_is_not_resumed(
+    tmp_path: Path, told: list[tuple[str, ...]]
+) -> None:
+    folder, run = new_run(tmp_path)
+    with run.locked(), pytest.raises(RunFolderError, match=r"is still running"):
+        resume(folder, run)
+
+
+def test_a_conducted_run_ends_itself_when_it_is_asked_to(
+    tmp_path: Path, told: list[tuple[str, ...]]
+) -> None:
+    folder, run = new_run(tmp_path, submitted=False)
+    begun = threading.Event()
+
+    def conducts() -> None:
+        with run.locked():
+            events = started(run)
+            begun.set()
+            while not run.stop_file.exists():
+                time.sleep(0.02)
+            events.record("run-finished", status="stopped", reason="asked")
+
+    conductor = threading.Thread(target=conducts)
+    conductor.start()
+    assert begun.wait(10)
+    said: list[str] = []
+    status = stop(folder, run, say=said.append)
+    conductor.join()
+    assert (status.status, status.reason) == ("stopped", "asked")
+    assert "asked run one to stop" in said[0]
+    assert told == []
+
+
+def test_the_end_of_a_run_that_nobody_conducts_is_recorded_for_it(
+    tmp_path: Path, told: list[tuple[str, ...]]
+) -> None:
+    folder, run = new_run(tmp_path)
+    started(run)
+    status = stop(folder, run, say=lambda text: None)
+    assert status.status == "stopped"
+    assert status.reason == "stopped by the coordinator while nobody conducted it"
+    assert told == [("stop", "5", "federation")]
+    with pytest.raises(RunFolderError, match=r"has ended already: it is stopped"):
+        stop(folder, run, say=lambda text: None)
+
+
+def test_a_run_that_has_not_begun_is_stopped_and_can_begin_later(
+    tmp_path: Path, told: list[tuple[str, ...]]
+) -> None:
+    folder, run = new_run(tmp_path)
+    assert stop(folder, run, say=lambda text: None).status == "stopped"
+    assert told == [("stop", "5", "federation")]
+    resumed = resume(folder, run)
+    assert (resumed.flower_run_id, resumed.skip) == ("77", 0)
+    assert not run.events_file.exists()  # it begins, rather than goes on from nothing
+
+
+def test_a_run_of_a_federation_that_was_moved_is_told_where_its_members_are_now(
+    tmp_path: Path, told: list[tuple[str, ...]]
+) -> None:
+    folder, run = new_run(tmp_path)
+    started(run)
+    before = run.consortium()
+    folder.path.rename(tmp_path / "moved")
+    moved = FederationFolder(tmp_path / "moved")
+    resume(moved, moved.run("one"))
+    here = moved.members_file.resolve()
+    after = moved.run("one").consortium()
+    assert after == before.model_copy(update={"members_file": here})
+
+
+def test_the_events_of_a_resumed_run_are_read_from_where_the_earlier_ones_end(
+    tmp_path: Path, told: list[tuple[str, ...]]
+) -> None:
+    folder, run = new_run(tmp_path)
+    started(run)
+    assert resume(folder, run).skip == run.events_file.stat().st_size
+
+
+def test_a_run_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    folder, _ = new_run(tmp_path)
+    with pytest.raises(RunFolderError, match=r"no run 'two' in .*Runs there: one\."):
+        existing_run(folder, "two")

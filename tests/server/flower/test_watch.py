@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from common.errors import FlowerError
+from common.recipe.recipe import load_recipe
+from server.events.event_log import Event, EventLog
+from server.federation.federation_folder import FederationFolder
+from server.flower import watch as watch_module
+from server.flower.submission import lay_out_run
+from server.flower.watch import EventTail, watch
+from server.run.run_folder import RunFolder
+from tests.server.federation.made_federation import made_federation
+
+
+@pytest.fixture(autouse=True)
+def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("POLL_S", 0.02), ("GONE_S", 0.2), ("ASK_FLOWER_S", 0.05)):
+        monkeypatch.setattr(watch_module, name, value)
+
+
+def new_run(tmp_path: Path) -> tuple[FederationFolder, RunFolder]:
+    folder = made_federation(tmp_path / "f")
+    return folder, lay_out_run(folder, recipe=load_recipe("default"), name="one")
+
+
+def test_an_event_is_given_once_and_only_when_it_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    tail = EventTail(file)
+    assert list(tail.new()) == []
+    file.write_text('{"event": "a"}\n{"event": ')
+    assert [event["event"] for event in tail.new()] == ["a"]
+    with file.open("a") as more:
+        more.write('"b"}\n')
+    assert [event["event"] for event in tail.new()] == ["b"]
+    assert list(tail.new()) == []
+
+
+def test_a_run_is_followed_to_its_end_and_its_report(tmp_path: Path) -> None:
+    folder, run = new_run(tmp_path)
+    released: list[float] = []
+
+    def conducts() -> None:
+        with run.locked():
+            events = EventLog(run.events_file)
+            events.record("run-started")
+            time.sleep(0.1)
+            events.record("run-finished", status="completed", reason=None)
+            time.sleep(0.2)  # the report
+            released.append(time.monotonic())
+
+    conductor = threading.Thread(target=conducts)
+    conductor.start()
+    seen: list[Event] = []
+    end = watch(folder, run, flower_run_id="1", skip=0, listener=seen.append)
+    assert time.monotonic() >= released[0]
+    conductor.join()
+    assert end["status"] == "completed"
+    assert [event["event"] for event in seen] == ["run-started", "run-finished"]
+
+
+def test_a_conductor_that_dies_is_missed_and_the_way_on_is_told(tmp_path: Path) -> None:
+    folder, run = new_run(tmp_path)
+    EventLog(run.events_file).record("run-started")  # and no lock is held: it has died
+    with pytest.raises(FlowerError, match=r"died without a word.*`lesionfed resume one --fed"):
+        watch(folder, run, flower_run_id="1", skip=0, listener=lambda event: None)
+
+
+def test_a_run_that_flower_ended_before_it_began_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "flower_status", lambda folder, run_id: "finished:failed")
+    folder, run = new_run(tmp_path)
+    with pytest.raises(FlowerError, match=r"ended before it began \(finished:failed\)"):
+        watch(folder, run, flower_run_id="1", skip=0, listener=lambda event: None)
+
+
+def test_events_of_earlier_submissions_do_not_end_a_resumed_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, run = new_run(tmp_path)
+    EventLog(run.events_file).record("run-finished", status="stopped", reason="x")
+    skip = run.events_file.stat().st_size
+    monkeypatch.setattr(watch_module, "flower_status", lambda folder, run_id: "running")
+    monkeypatch.setattr(watch_module, "BEGIN_S", 0.2)
+    with pytest.raises(FlowerError, match=r"has not begun within 0 s; Flower calls it running"):
+        watch(folder, run, flower_run_id="1", skip=skip, listener=lambda event: None)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from common.errors import ConfigError, RunFolderError
+from common.recipe.recipe import load_recipe
+from server.run.run_folder import RunFolder
+from server.studies.plan import Plan, make_plan, read_plan
+from server.studies.plan_file import as_json
+from server.studies.run import _lay_out as lay_out_run
+from server.studies.study_folder import StudyFolder
+
+RECIPES = {
+    "BM": load_recipe("default", overrides=["loss.site.name=none"]),
+    "uniform": load_recipe("default"),
+}
+SITES = {name: Path("/data") / name for name in ("lyon", "ghent", "turin")}
+UNSEEN = {"oslo": Path("/data/oslo")}
+
+
+def plan_of(*seeds: int) -> Plan:
+    return make_plan(RECIPES, seeds=seeds, sites=SITES, unseen=UNSEEN)
+
+
+def test_every_method_has_a_run_for_each_seed_and_all_methods_come_before_the_next_seed() -> None:
+    assert [run.place.as_posix() for run in plan_of(0, 3).runs()] == [
+        "BM/seed-0", "uniform/seed-0", "BM/seed-3", "uniform/seed-3",
+    ]  # fmt: skip
+
+
+def test_a_run_has_its_methods_recipe_its_own_seed_and_every_site_in_every_round() -> None:
+    plan = plan_of(0, 3)
+    run = plan.runs()[2]
+    recipe = plan.recipe_of(run)
+    assert (recipe.loss.site.name, recipe.seed, recipe.federation.quorum) == ("none", 3, 3)
+    assert recipe.optimizer == RECIPES["BM"].optimizer
+    assert run.parts.train == ("lyon", "ghent", "turin")
+    assert run.parts.unseen == ("oslo",)
+    assert run.in_words == "BM, seed 3"
+
+
+def test_in_folds_every_site_is_unseen_once_by_each_method() -> None:
+    plan = make_plan(RECIPES, seeds=[0], sites=SITES, n_folds=3)
+    runs = plan.runs()
+    assert [run.place.as_posix() for run in runs[:3]] == [
+        "BM/fold-1-seed-0", "uniform/fold-1-seed-0", "BM/fold-2-seed-0",
+    ]  # fmt: skip
+    for method in RECIPES:
+        unseen = [site for run in runs if run.method == method for site in run.parts.unseen]
+        assert sorted(unseen) == sorted(SITES)
+    assert runs[0].in_words == "BM, fold 1, seed 0"
+
+
+def test_controls_and_lesion_masks_reach_the_runs_that_can_use_them(tmp_path: Path) -> None:
+    recipes = {"wise": load_recipe("kamraoui2021"), "plain": load_recipe("fenneteau2021")}
+    plan = make_plan(
+        recipes, seeds=[0], sites=SITES, unseen=UNSEEN,
+        controls={"bern": Path("/data/bern")}, lesion_masks=tmp_path / "masks",
+    )  # fmt: skip
+    folder = StudyFolder(tmp_path / "study")
+    folder.begin(plan)
+    assert folder.plan() == plan
+    for run in plan.runs():
+        new = RunFolder(tmp_path / run.method)
+        lay_out_run(plan, new, run)
+        consortium = new.consortium()
+        assert [(s.name, s.trains) for s in consortium.sites][-1] == ("bern", False)
+        expected = (tmp_path / "masks").resolve() if run.method == "wise" else None
+        assert consortium.lesion_masks == expected
+
+
+def test_lesion_masks_that_no_method_learns_from_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"no method has loss\.lesion_wise"):
+        make_plan(RECIPES, seeds=[0], sites=SITES, unseen=UNSEEN, lesion_masks=Path("/masks"))
+
+
+def test_what_makes_no_study_is_refused() -> None:
+    with pytest.raises(ConfigError, match="want --held-out NAME=PATH"):
+        make_plan(RECIPES, seeds=[0], sites=SITES)
+    with pytest.raises(ConfigError, match="leave out --held-out and --validation"):
+        make_plan(RECIPES, seeds=[0], sites=SITES, unseen=UNSEEN, n_folds=3)
+    with pytest.raises(ConfigError, match="seed 1 is named twice"):
+        plan_of(1, 1)
+    with pytest.raises(ConfigError, match="site 'lyon' is named twice"):
+        make_plan(RECIPES, seeds=[0], sites=SITES, unseen={"lyon": Path("/data/lyon")})
+    with pytest.raises(ConfigError, match=r"methods\.0\.name"):
+        make_plan({"../a": RECIPES["BM"]}, seeds=[0], sites=SITES, unseen=UNSEEN)
+
+
+def test_a_study_goes_on_under_its_own_plan_alone(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "study")
+    folder.begin(plan_of(0))
+    folder.begin(plan_of(0))
+    assert folder.plan() == plan_of(0)
+    with pytest.raises(RunFolderError, match=r"another plan \(the seeds differ"):
+        folder.begin(plan_of(0, 1))
+
+
+def test_a_plan_whose_recipe_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
+    table = json.loads(as_json(plan_of(0)))
+    table["methods"][1]["recipe"]["optimizer"]["steps"] += 1
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(table), encoding="utf-8")
+    with pytest.raises(RunFolderError, match="its recipe is not the one that the study began with"):
+        read_plan(path)
+
+
+def test_a_folder_without_a_plan_is_no_study(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="is no study of methods"):
+        read_plan(tmp_path / "plan.json")

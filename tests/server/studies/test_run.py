@@ -1,0 +1,149 @@
+"""Whole studies of toy hospitals: two methods, the real rounds and files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from common.errors import RunFolderError
+from common.recipe.recipe import Recipe, load_recipe
+from server.events.event_log import Event
+from server.events.history import read_run
+from server.studies.many_runs import Listener, outcome_at
+from server.studies.plan import Plan, PlannedRun, make_plan
+from server.studies.results import write_results
+from server.studies.run import conduct_study
+from server.studies.study_folder import StudyFolder
+from tests.server.studies.leave_site_out.made_study import report_of_one_line
+from tests.toy_sites import write_site
+
+NAMES = ("lyon", "ghent", "turin")
+TABLES = ("table.csv", "summary.csv", "paper-table.md", "paper-table.txt", "validation-dice.svg")
+
+
+def tiny(*more: str) -> Recipe:
+    overrides = (
+        "network.widths=[4, 4, 8, 8, 8]",
+        "network.first_stride=1",
+        "sampling.patch_shape=[32, 32, 32]",
+        "optimizer.steps=1",
+        "federation.rounds=1",
+        "compute.threads=1",
+    )
+    return load_recipe("default", overrides=[*overrides, *more])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_charts() -> Iterator[None]:
+    """Reports of one line: most of a toy run's time would be its charts."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("server.execute_run", "server.studies.many_runs"):
+            patch.setattr(f"{module}.write_report", report_of_one_line)
+        yield
+
+
+@pytest.fixture(scope="module")
+def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Name -> BIDS folder of three toy hospitals; not to be changed."""
+    base = tmp_path_factory.mktemp("hospitals")
+    return {
+        name: write_site(base / name, name=name, seed=seed, n_subjects=1).parent / "bids"
+        for seed, name in enumerate(NAMES)
+    }
+
+
+def plan_of(hospitals: dict[str, Path]) -> Plan:
+    recipes = {"uniform": tiny(), "none": tiny("loss.site.name=none")}
+    return make_plan(recipes, seeds=[0], sites=hospitals, n_folds=3)
+
+
+@pytest.fixture(scope="module")
+def finished(hospitals: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+    """Three folds of two methods, never cut off."""
+    study = StudyFolder(tmp_path_factory.mktemp("studies") / "finished")
+    study.begin(plan_of(hospitals))
+    conduct_study(study)
+    write_results(study)
+    return study
+
+
+def table_of(study: StudyFolder) -> list[dict[str, str]]:
+    return list(csv.DictReader(study.table_file.read_text(encoding="utf-8").splitlines()))
+
+
+def bytes_of(study: StudyFolder) -> dict[str, bytes]:
+    return {name: (study.path / name).read_bytes() for name in TABLES}
+
+
+def test_every_case_is_in_the_table_once_a_method_judged_where_its_site_was_unseen(
+    finished: StudyFolder,
+) -> None:
+    rows = table_of(finished)
+    found = sorted((row["variant"], row["seed"], row["site"], row["subject"]) for row in rows)
+    assert found == sorted((m, "0", name, "sub-01") for m in ("uniform", "none") for name in NAMES)
+    assert all(row["failed"] == "" and row["dice"] != "" for row in rows)
+    for run in finished.plan().runs():
+        record = read_run(finished.run_folder(run).events_file)
+        assert record.sites("unseen") == list(run.parts.unseen)
+        assert record.sites("validation") == list(run.parts.validation)
+        assert record.sites("train") == list(run.parts.train)
+
+
+def test_a_finished_study_trains_nothing_when_it_goes_on(finished: StudyFolder) -> None:
+    before = bytes_of(finished)
+
+    def never(run: PlannedRun) -> None:
+        raise AssertionError(f"{run.in_words} was run again")
+
+    conduct_study(finished, watch=never)  # type: ignore[arg-type] # it must not be called
+    write_results(finished)
+    assert bytes_of(finished) == before
+
+
+def test_the_page_stands_alone_and_says_in_what_the_methods_differ(finished: StudyFolder) -> None:
+    page = finished.page_file.read_text(encoding="utf-8")
+    assert "loss.site.name" in page
+    assert "optimizer.steps</code></th>" not in page
+    assert "<script" not in page
+    assert "uniform, fold 3, seed 0" in page
+
+
+@contextmanager
+def cut_in_the_first_round(_run: PlannedRun) -> Iterator[Listener]:
+    """Ends the study as Ctrl-C does."""
+
+    def listen(event: Event) -> None:
+        if event["event"] == "round-started" and event["phase"] == "training":
+            raise KeyboardInterrupt
+
+    yield listen
+
+
+def test_a_study_that_was_cut_goes_on_to_the_same_tables(
+    finished: StudyFolder, hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    study = StudyFolder(tmp_path / "cut")
+    study.begin(plan_of(hospitals))
+    with pytest.raises(KeyboardInterrupt):
+        conduct_study(study, watch=cut_in_the_first_round)
+    ended = [outcome_at(study.path / run.place).failed for run in study.plan().runs()]
+    assert ended == ["stopped: interrupted at the coordinator", *["not run yet"] * 5]
+    write_results(study)
+    assert {row["failed"] for row in table_of(study)} == {"the run failed"}
+    conduct_study(study)
+    write_results(study)
+    assert bytes_of(study) == bytes_of(finished)
+
+
+def test_other_code_does_not_go_on_with_a_study(
+    hospitals: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = StudyFolder(tmp_path / "study")
+    study.begin(plan_of(hospitals))
+    monkeypatch.setattr("server.studies.many_runs.code_digest", lambda: "0" * 64)
+    with pytest.raises(RunFolderError, match="code has changed since this study began, and 6 net"):
+        conduct_study(study)
