@@ -22,9 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from common.arrays import BoolArray, Float32Array
 from common.imaging.standardization.standardization import standardize
 from common.learning.cascade_segmentation import candidates
 from common.learning.exact_patches import VoxelArray, probabilities_at
@@ -41,8 +41,8 @@ N_PATCH_BY_PATCH = 5_000
 BATCH_SIZE = 128
 N_RUNS = 3
 
-Image = npt.NDArray[np.float32]
-Found = npt.NDArray[np.float32]
+Image = Float32Array
+Found = Float32Array
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def main() -> None:
     )
 
 
-def phantom() -> tuple[Image, npt.NDArray[np.bool_]]:
+def phantom() -> tuple[Image, BoolArray]:
     """FLAIR and T1w as z-scores, (2, i, j, k), and the brain of a healthy subject at 1 mm."""
     random = np.random.default_rng(0)
     grid = common_grid(1.0)

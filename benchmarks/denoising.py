@@ -21,9 +21,9 @@ from collections.abc import Callable, Sequence
 import cc3d
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from common.arrays import BoolArray, Float32Array
 from common.imaging.preprocessing import denoise
 from common.imaging.sitk_image import from_sitk, to_sitk
 from common.imaging.volume import Volume
@@ -34,8 +34,8 @@ from common.phantom.sources import load_sources
 from common.phantom.tissue_signal import flair_signal
 from common.seeds import derived_seed
 
-Field = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+Field = Float32Array
+Mask = BoolArray
 Way = Callable[[Volume, Volume], Volume]
 
 LEVELS = (0.03, 0.06, 0.09)

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from common.arrays import BoolArray, Float32Array
 from common.learning.lesion_wise.half_trained import figures_on
 from common.learning.lesion_wise.lesion_masks import masks_from_folder, synthetic_masks
 from common.learning.lesion_wise.lesion_wise_loss import frozen_metric_network
@@ -31,9 +31,6 @@ from common.learning.losses.soft_dice import soft_dice_loss
 from common.learning.networks.unet import build_unet
 from common.recipe.recipe import LesionWise, UNet
 from common.seeds import derived_seed
-
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float32]
 
 LOOKS = (25, 50, 100, 200, 300)
 N_JUDGED = 60
@@ -113,7 +110,7 @@ def show(name: str, figures: MetricFigures) -> None:
 
 def half_trained_answers(
     shape: tuple[int, int, int], *, seed: int
-) -> dict[int, tuple[BoolArray, FloatArray]]:
+) -> dict[int, tuple[BoolArray, Float32Array]]:
     """Steps -> references and probabilities of a U-Net on its way, (n, i, j, k) each."""
     random = np.random.default_rng(derived_seed(seed, "images"))
     ours = synthetic_masks(200, patch_shape=shape, seed=derived_seed(seed, "segmenter's masks"))
@@ -142,7 +139,7 @@ def half_trained_answers(
     return answers
 
 
-def image_of(mask: BoolArray, random: np.random.Generator) -> FloatArray:
+def image_of(mask: BoolArray, random: np.random.Generator) -> Float32Array:
     """A brighter image where the mask is true, behind clouds and noise; (i, j, k)."""
     clouds = ndimage.gaussian_filter(random.standard_normal(mask.shape, dtype=np.float32), 2)
     image = ndimage.gaussian_filter(mask.astype(np.float32), 0.7)

@@ -17,14 +17,13 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray, FloatArray
 from common.imaging.volume import read_mask, read_volume
 from common.metrics.lesion import count_lesions
 from common.metrics.presets import KAMRAOUI
 from common.metrics.voxel import count_voxels
 
-BoolArray = NDArray[np.bool_]
 THRESHOLDS = np.arange(0.2, 5.0, 0.1)
 
 
@@ -36,7 +35,7 @@ class Pair:
     volume_ml    of one voxel
     """
 
-    difference: NDArray[np.float64]
+    difference: FloatArray
     earlier_lesions: BoolArray
     later_lesions: BoolArray
     new: BoolArray

@@ -22,12 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
+from common.arrays import FloatArray
 from common.imaging.grid import Grid
 from common.imaging.mutual_information import normalized_mutual_information
 from common.imaging.preprocessing.halfway_space import halfway
 from common.imaging.preprocessing.resampling import resampled
 from common.imaging.preprocessing.rigid_registration import RigidMove, rigid_inverse, rigid_move
-from common.imaging.preprocessing.working_case import FloatArray, WorkingImage
+from common.imaging.preprocessing.working_case import WorkingImage
 from common.imaging.volume import Volume, read_mask, read_volume
 
 SUBJECTS = ("LJLG01", "LJLG19")

@@ -17,8 +17,8 @@ import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray, FloatArray
 from common.metrics.case import score_case
 from common.metrics.lesion import count_lesions
 from common.metrics.lesion_table import lesion_rows
@@ -26,7 +26,6 @@ from common.metrics.mask import lesion_mask
 from common.metrics.presets import MSSEG2016
 from common.metrics.voxel import count_voxels
 
-BoolArray = NDArray[np.bool_]
 SHAPE = (182, 218, 182)
 SPACING_MM = (1.0, 1.0, 1.0)
 N_RUNS = 15
@@ -69,7 +68,7 @@ def a_pair() -> tuple[BoolArray, BoolArray]:
     return reference, prediction
 
 
-def draw_ball(mask: BoolArray, centre: NDArray[np.float64], radius: float) -> None:
+def draw_ball(mask: BoolArray, centre: FloatArray, radius: float) -> None:
     """Sets the voxels whose centres lie within `radius` of `centre`, both in voxels."""
     start = np.floor(centre - radius).astype(int)
     end = np.ceil(centre + radius).astype(int) + 1

@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
+from common.arrays import FloatArray
 from common.imaging.standardization.brain_voxels import BrainMask, Image
 from common.imaging.standardization.standardization import N_LANDMARKS, standardize
 from common.imaging.standardization.template import TemplateSums, subject_sums
@@ -209,7 +210,7 @@ def show_cost() -> None:
                 def act(
                     suffix: str = suffix,
                     settings: dict[str, Any] = settings,
-                    landmarks: npt.NDArray[np.float64] | None = landmarks,
+                    landmarks: FloatArray | None = landmarks,
                 ) -> None:
                     read = read_volume(base / f"image{suffix}")
                     brain = read_mask(base / f"brain{suffix}").data

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-BoolArray = NDArray[np.bool_]
+from common.arrays import BoolArray
+
 Box = tuple[slice, slice, slice]
 
 SPACING_MM = (1.0, 0.5, 2.0)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray, FloatArray
 from common.imaging.volume import Volume
 
 SHAPE = (50, 60, 56)
@@ -41,12 +41,12 @@ def head(
 
 
 def _ball(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    z: NDArray[np.float64],
+    x: FloatArray,
+    y: FloatArray,
+    z: FloatArray,
     *,
     at: tuple[float, float, float],
     radius: float,
-) -> NDArray[np.bool_]:
+) -> BoolArray:
     away = (x - at[0]) ** 2 + (y - at[1]) ** 2 + (z - at[2]) ** 2
     return np.asarray(away <= radius**2)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
+from common.arrays import BoolArray, Float32Array
 from common.learning.networks.cascade import PatchCNN
 from common.learning.networks.initialization import draw_gaussian
 
@@ -16,11 +15,11 @@ from common.learning.networks.initialization import draw_gaussian
 class BrainCase:
     """A case for samplers: image (C, i, j, k), brain and lesions (i, j, k)."""
 
-    image: npt.NDArray[np.float32]
-    brain: npt.NDArray[np.bool_]
-    lesions: npt.NDArray[np.bool_] | None
+    image: Float32Array
+    brain: BoolArray
+    lesions: BoolArray | None
 
-    def references(self, n_outputs: int) -> tuple[npt.NDArray[np.bool_], ...]:
+    def references(self, n_outputs: int) -> tuple[BoolArray, ...]:
         """The lesions, once an output."""
         assert self.lesions is not None
         return (self.lesions,) * n_outputs

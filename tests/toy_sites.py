@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tomli_w
 
+from common.arrays import BoolArray, Float32Array, FloatArray
 from common.imaging.volume import Volume, read_mask, read_volume, write_volume
 
 SHAPE = (44, 40, 36)
@@ -80,7 +81,7 @@ def moved_dates(folder: Path, *, seed: int) -> Path:
     return root
 
 
-def scanner_affine(date: int) -> npt.NDArray[np.float64]:
+def scanner_affine(date: int) -> FloatArray:
     """The toys' grid without its shear, 10 degrees about k; at date 2 the patient has moved."""
     affine = _turned(10) @ np.diag([1.2, 1.2, 1.5, 1.0])
     affine[:3, 3] = (-28.0, -20.0, -30.0)
@@ -91,7 +92,7 @@ def scanner_affine(date: int) -> npt.NDArray[np.float64]:
     return np.asarray(move @ affine)
 
 
-def _turned(degrees: float) -> npt.NDArray[np.float64]:
+def _turned(degrees: float) -> FloatArray:
     """A turn about k, (4, 4)."""
     turn = np.eye(4)
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
@@ -122,28 +123,28 @@ def _write_subject(bids: Path, subject: str, generator: np.random.Generator, gai
     _write_mask(bids, subject, f"{subject}_desc-lesion_mask", lesions)
 
 
-def _write_mask(bids: Path, subject: str, name: str, mask: npt.NDArray[np.bool_]) -> None:
+def _write_mask(bids: Path, subject: str, name: str, mask: BoolArray) -> None:
     file = bids / "derivatives" / "manual" / subject / "anat" / f"{name}.nii.gz"
     file.parent.mkdir(parents=True, exist_ok=True)
     write_volume(Volume(mask, AFFINE), file)
 
 
-def _lesion(centre: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+def _lesion(centre: npt.ArrayLike) -> BoolArray:
     """The voxels at most 2 from the centre along each axis."""
     offsets = np.indices(SHAPE) - np.asarray(centre)[:, None, None, None]
     return np.asarray(np.abs(offsets).max(axis=0) <= 2)
 
 
-def _moved(mask: npt.NDArray[np.bool_], n_voxels: int) -> npt.NDArray[np.bool_]:
+def _moved(mask: BoolArray, n_voxels: int) -> BoolArray:
     return np.roll(mask, n_voxels, axis=1)
 
 
 def _image(
-    lesions: npt.NDArray[np.bool_],
+    lesions: BoolArray,
     levels: tuple[float, ...],
     generator: np.random.Generator,
     gain: float,
-) -> npt.NDArray[np.float32]:
+) -> Float32Array:
     """A stripped brain of three tissues with lesions, in noise."""
     radius = _radius()
     csf, grey, white = radius < 1.0, radius < 0.85, radius < 0.65
@@ -154,10 +155,10 @@ def _image(
     return image.astype(np.float32)
 
 
-def _radius() -> npt.NDArray[np.float64]:
+def _radius() -> FloatArray:
     """Distance from the grid's centre, 1 on an ellipsoid two voxels inside its faces."""
     half = (np.array(SHAPE) - 1) / 2
     offsets = np.indices(SHAPE) - half[:, None, None, None]
     scaled = offsets / (half - 2)[:, None, None, None]
-    radius: npt.NDArray[np.float64] = np.sqrt(np.sum(np.square(scaled), axis=0))
+    radius: FloatArray = np.sqrt(np.sum(np.square(scaled), axis=0))
     return radius

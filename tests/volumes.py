@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray, FloatArray
 from common.imaging.volume import Volume, write_volume
 
 SPACING_MM = (1.0, 1.25, 3.0)
 SHAPE = (12, 14, 8)
 
 
-def oblique_affine(spacing_mm: tuple[float, float, float] = SPACING_MM) -> NDArray[np.float64]:
+def oblique_affine(spacing_mm: tuple[float, float, float] = SPACING_MM) -> FloatArray:
     """A grid turned by 30 degrees about k, then by 20 about i, away from the origin."""
     a, b = np.deg2rad(30), np.deg2rad(20)
     about_k = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
@@ -25,7 +25,7 @@ def oblique_affine(spacing_mm: tuple[float, float, float] = SPACING_MM) -> NDArr
     return affine
 
 
-def brain_voxels(shape: tuple[int, int, int] = SHAPE) -> NDArray[np.bool_]:
+def brain_voxels(shape: tuple[int, int, int] = SHAPE) -> BoolArray:
     """An ellipsoid that leaves every border voxel of the grid empty."""
     away = [(np.arange(n) - (n - 1) / 2) / ((n - 2) / 2) for n in shape]
     i, j, k = np.meshgrid(*away, indexing="ij")

@@ -18,12 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.crosscheck.our_figures import Figures, our_figures
-
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
+from common.arrays import BoolArray, FloatArray
 
 AGREE = 1e-6
 """Figures closer than this, or than this share of the larger one, are one figure: MONAI's distances

@@ -5,21 +5,19 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.crosscheck.their_definitions import (
     contour_distances,
     matched_one_to_one,
     mean_dice,
 )
+from common.arrays import BoolArray, FloatArray
 from common.metrics.case import score_case
 from common.metrics.components import find_lesions
 from common.metrics.detection import overlaps_of
 from common.metrics.lesion import count_lesions
 from common.metrics.presets import ISBI2015
 
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
 Figures = dict[str, float | int | None]
 
 BY_FACES = dataclasses.replace(ISBI2015, name="any overlap, 6", connectivity=6)

@@ -13,13 +13,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from common.arrays import BoolArray, FloatArray
 from common.seeds import derived_seed
-
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
 
 N_PAIRS = 200
 SHAPE = (40, 48, 32)

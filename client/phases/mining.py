@@ -8,7 +8,6 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import safetensors.numpy
 import torch
 from torch import nn
@@ -16,6 +15,7 @@ from torch import nn
 from client.phases.newest_files import remove_older_than
 from client.phases.site_cases import own_cases
 from client.site.site import Site
+from common.arrays import IntArray
 from common.errors import ConfigError
 from common.files import write_whole
 from common.imaging.dataset.prepared import PreparedCase
@@ -29,7 +29,7 @@ from common.wire.messages import MiningReply, MiningRequest
 
 log = logging.getLogger(__name__)
 
-FlatVoxels = npt.NDArray[np.int64]
+FlatVoxels = IntArray
 
 
 def mine(request: MiningRequest, recipe: Recipe, site: Site) -> MiningReply:

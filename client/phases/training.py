@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -14,6 +13,7 @@ from client.phases.lesion_metric import kept_lesion_metric
 from client.phases.mining import kept_hard_negatives
 from client.phases.site_cases import own_cases
 from client.site.site import Site
+from common.arrays import IndexArray
 from common.errors import ConfigError, SiteDataError, WireError
 from common.imaging.dataset.prepared import PreparedCase
 from common.learning.hard_negatives import random_negatives
@@ -100,7 +100,7 @@ def _with_steps(recipe: Recipe, steps: int | None) -> Recipe:
 
 def _negatives(
     network: nn.Module, cases: Sequence[PreparedCase], recipe: Recipe, site: Site, *, stage: Stage
-) -> list[npt.NDArray[np.intp]]:
+) -> list[IndexArray]:
     """For a cascade the voxels of each case that are no lesion; nothing for other networks."""
     if not isinstance(recipe.network, CascadeSettings):
         return []

@@ -13,9 +13,9 @@ from client.prepare.derivatives import written_to
 from client.prepare.job import CaseSource, WorkOrder
 from client.prepare.qc_pictures import Row, histograms, intensities, picture
 from client.prepare.qc_planes import Plane, Window, checkerboard, plane_of, window_on
+from common.arrays import FloatArray
 from common.figures.page import png_uri, rendered_page, svg_uri, write_page
 from common.imaging.preprocessing.chain import PreparedVolumes
-from common.imaging.preprocessing.working_case import FloatArray
 from common.imaging.volume import Volume, read_volume
 from common.recipe.recipe import Recipe
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from client.prepare.qc_planes import Plane, View, Window
+from common.arrays import FloatArray
 from common.errors import SiteDataError
 from common.figures.drawing import COLOURS, INK, QUIET, dress, svg_of
 from common.imaging.standardization.class_centres import Centres, intensity_classes
@@ -143,14 +143,12 @@ class Intensities:
     """
 
     modality: str
-    voxels: npt.NDArray[np.float64]
+    voxels: FloatArray
     centres: Centres | None
     template: Centres | None
 
 
-def intensities(
-    modality: str, voxels: npt.NDArray[np.float64], template: Centres | None
-) -> Intensities:
+def intensities(modality: str, voxels: FloatArray, template: Centres | None) -> Intensities:
     """What the histogram shows of one modality.
 
     voxels   (n,), inside the brain, in any units, mean above 0

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
-from common.imaging.preprocessing.working_case import FloatArray
+from common.arrays import Float32Array, FloatArray
 from common.imaging.volume import Volume
 
-Plane = npt.NDArray[np.float32]
+Plane = Float32Array
 View = Literal["axial", "coronal", "sagittal"]
 
 NORMAL: dict[View, int] = {"sagittal": 0, "coronal": 1, "axial": 2}

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.orientations import apply_orientation, io_orientation
 
+from common.arrays import BoolArray
 from common.figures.mosaic import lesion_mosaic
 from common.imaging.dataset.prepared import PreparedCase
 from common.recipe.recipe import Task
@@ -16,9 +17,7 @@ from common.recipe.task_labels import lesions_name, picture_labels
 Array = npt.NDArray[Any]
 
 
-def case_picture(
-    case: PreparedCase, prediction: npt.NDArray[np.bool_], *, title: str, task: Task
-) -> bytes:
+def case_picture(case: PreparedCase, prediction: BoolArray, *, title: str, task: Task) -> bytes:
     """A PNG of the case's first modality, of each date, with its reference and the prediction.
 
     prediction   (i, j, k) on the case's crop

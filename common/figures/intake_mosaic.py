@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.arrays import BoolArray, Float32Array
 from common.figures.mosaic import BACKGROUND, REFERENCE_COLOUR, TEXT, lesion_slices
 from common.imaging.orientation import upright
 from common.imaging.resample import nearest_onto
@@ -58,7 +59,7 @@ def intake_mosaic(images: Mapping[str, Volume], lesions: Volume | None) -> bytes
     return png.getvalue()
 
 
-def _slices(image: Volume, mask: NDArray[np.bool_] | None) -> list[Slice]:
+def _slices(image: Volume, mask: BoolArray | None) -> list[Slice]:
     """Axial ones where the lesions are, then the coronal and the sagittal one in the middle."""
     di, dj, dk = image.spacing_mm.tolist()
     shown = image.data > float(image.data.min())
@@ -93,7 +94,7 @@ def _draw(axes: Axes, piece: Slice, window: tuple[float, float]) -> None:
     axes.set_ylim(0, height)
 
 
-def _window(values: NDArray[np.float32]) -> tuple[float, float]:
+def _window(values: Float32Array) -> tuple[float, float]:
     above = values[values > values.min()]
     if not above.size:
         return 0.0, 1.0

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import FloatArray
 from common.figures.drawing import (
     BAND,
     INK,
@@ -154,7 +154,7 @@ class Raincloud:
         _write(axes, value, row - _LABEL, text, "left" if left_half else "right")
 
 
-def _draw_cloud(axes: Axes, values: NDArray[np.float64], *, row: int, colour: str) -> None:
+def _draw_cloud(axes: Axes, values: FloatArray, *, row: int, colour: str) -> None:
     """A half violin with Scott's bandwidth, cut at the lowest and the highest case.
 
     Cut, because a smooth tail would promise values that no case has, such as a Dice above 1.
@@ -172,7 +172,7 @@ def _draw_cloud(axes: Axes, values: NDArray[np.float64], *, row: int, colour: st
     )
 
 
-def _draw_box(axes: Axes, values: NDArray[np.float64], *, row: int, colour: str) -> None:
+def _draw_box(axes: Axes, values: FloatArray, *, row: int, colour: str) -> None:
     low, q1, median, q3, high = np.quantile(values, (0, 0.25, 0.5, 0.75, 1))
     axes.plot([low, high], [row, row], color=INK, linewidth=1, zorder=2)
     axes.fill_between(
@@ -184,7 +184,7 @@ def _draw_box(axes: Axes, values: NDArray[np.float64], *, row: int, colour: str)
     )
 
 
-def _stagger(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _stagger(values: FloatArray) -> FloatArray:
     """Heights from -1 to 1 that keep neighbouring dots apart; the same for the same cases."""
     heights = np.empty(len(values))
     heights[np.argsort(values, kind="stable")] = np.resize([0, 1, -1, 0.5, -0.5], len(values))

@@ -17,6 +17,7 @@ from nibabel.affines import apply_affine
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from numpy.typing import NDArray
 
+from common.arrays import BoolArray, FloatArray
 from common.errors import GeometryError, RunFolderError
 from common.figures.mosaic import (
     DIMMED,
@@ -35,8 +36,6 @@ from common.recipe.recipe import Task
 from common.recipe.task_labels import picture_labels
 
 Array = NDArray[Any]
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
 Kind = Literal["missed", "extra", "found", "predicted"]
 
 FORMAT = "lesionfed-viewer/2"

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 import cc3d
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from common.arrays import BoolArray, FloatArray
 from common.errors import SiteDataError
 from common.imaging.volume import Volume, require_same_grid
-
-BoolArray = NDArray[np.bool_]
 
 LARGEST_BRAIN_ML = 2300.0
 """More than this without background is a head. Chosen: the stripped brains at hand have 1090 to
@@ -68,7 +66,7 @@ def looks_stripped(image: Volume) -> bool:
     return corners_zero and background >= SMALLEST_BACKGROUND and 0 < volume_ml <= LARGEST_BRAIN_ML
 
 
-def _solid(nonzero: BoolArray, spacing_mm: NDArray[np.float64]) -> BoolArray:
+def _solid(nonzero: BoolArray, spacing_mm: FloatArray) -> BoolArray:
     """`nonzero` closed by CLOSING_MM, its largest component, without holes; same shape."""
     ball = _ball(spacing_mm)
     margin = tuple(n // 2 + 1 for n in ball.shape)
@@ -95,7 +93,7 @@ def _dilated(mask: BoolArray, ball: BoolArray) -> BoolArray:
     return dilated
 
 
-def _ball(spacing_mm: NDArray[np.float64]) -> BoolArray:
+def _ball(spacing_mm: FloatArray) -> BoolArray:
     """The voxels within CLOSING_MM of the middle one, odd along each axis."""
     reach = np.floor(CLOSING_MM / spacing_mm).astype(int)
     steps = np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij")

@@ -7,11 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import FloatArray
 from common.errors import SiteDataError
 from common.imaging.grid import Grid
-from common.imaging.volume import FloatArray, Volume
+from common.imaging.volume import Volume
 
 COLUMNS = ("x_mm", "y_mm", "z_mm")
 
@@ -101,7 +101,7 @@ def near_centreline(nodes: FloatArray, grid: Grid, *, radius_mm: float) -> Volum
     return Volume(near, grid.affine)
 
 
-def _distance_mm(points: FloatArray, start: FloatArray, end: FloatArray) -> NDArray[np.float64]:
+def _distance_mm(points: FloatArray, start: FloatArray, end: FloatArray) -> FloatArray:
     """From each of the points, (.., 3), to the segment; the end points may be one."""
     along = end - start
     length2 = float(along @ along)

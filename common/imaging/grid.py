@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.arrays import FloatArray
 from common.errors import GeometryError
-from common.imaging.volume import FloatArray, Volume
+from common.imaging.volume import Volume
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.arrays import BoolArray, FloatArray, IntArray
 from common.errors import GeometryError
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 
 def normalized_mutual_information(
@@ -60,11 +58,11 @@ def entropy(shares: FloatArray) -> float:
     return -float(np.sum(present * np.log(present)))
 
 
-def _bin(values: NDArray[Any], n_bins: int) -> NDArray[np.int64]:
+def _bin(values: NDArray[Any], n_bins: int) -> IntArray:
     """Number of the bin of each value; the highest value falls into the last, one value into 0."""
     values = values.astype(np.float64)
     low, high = values.min(), values.max()
     if high == low:
         return np.zeros(len(values), np.int64)
-    bins: NDArray[np.int64] = ((values - low) / (high - low) * n_bins).astype(np.int64)
+    bins: IntArray = ((values - low) / (high - low) * n_bins).astype(np.int64)
     return np.minimum(bins, n_bins - 1)

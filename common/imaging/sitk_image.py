@@ -10,10 +10,9 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from common.arrays import FloatArray
 from common.errors import GeometryError
 from common.imaging.volume import Volume, grid_text
-
-FloatArray = NDArray[np.float64]
 
 RAS_TO_LPS: FloatArray = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns a RAS+ world point into an LPS+ one; its own inverse."""

@@ -16,10 +16,9 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
+from common.arrays import FloatArray
 from common.errors import GeometryError, SiteDataError
 from common.files import write_whole
-
-FloatArray = NDArray[np.float64]
 
 GRID_TOLERANCE_MM = 1e-3
 """Grids whose corners lie closer than this are one grid; float32 headers round to about 1e-5 mm."""

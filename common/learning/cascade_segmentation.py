@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import BoolArray, Float32Array
 from common.learning.exact_patches import probabilities_at
 from common.learning.networks.cascade import Cascade, Stage
 from common.recipe.recipe import Cascade as CascadeSettings
 
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
-
 
 def cascade_probability(
     cascade: Cascade,
-    image: FloatArray,
+    image: Float32Array,
     brain: BoolArray,
     settings: CascadeSettings,
     *,
     stage: Stage,
     device: str = "cpu",
-) -> FloatArray:
+) -> Float32Array:
     """Each voxel's probability of lesion, (i, j, k); 0 wherever no network is asked.
 
     image   (C, i, j, k), standardized; channel 0 is FLAIR
@@ -43,7 +40,7 @@ def cascade_probability(
     return probability
 
 
-def candidates(image: FloatArray, brain: BoolArray, *, above: float) -> BoolArray:
+def candidates(image: Float32Array, brain: BoolArray, *, above: float) -> BoolArray:
     """The brain's voxels whose FLAIR, the image's channel 0, is brighter than `above`, (i, j, k).
 
     above   in standard deviations over the brain (z)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
 
+from common.arrays import Float32Array, IndexArray
 from common.learning.networks.cascade import PATCH_SIDE, PatchCNN
 
-VoxelArray = npt.NDArray[np.intp]
+VoxelArray = IndexArray
 
 HALF = PATCH_SIDE // 2
 POOLED_SIDE = PATCH_SIDE // 2
@@ -37,11 +37,11 @@ MOST_ROWS = (BLOCK_SIDE + TABLE_MARGIN) ** 3 * N_VARIANTS + 1
 
 def probabilities_at(
     network: PatchCNN,
-    image: npt.NDArray[np.float32],
+    image: Float32Array,
     voxels: VoxelArray,
     *,
     device: str = "cpu",
-) -> npt.NDArray[np.float32]:
+) -> Float32Array:
     """The network's lesion probability at each voxel, (n,), in the order of `voxels`.
 
     image     (C, i, j, k), zeros beyond
@@ -142,7 +142,7 @@ def _without_norm(conv: nn.Conv3d, norm: nn.BatchNorm3d) -> tuple[torch.Tensor, 
     return kernel, norm.bias.detach().double() - norm.running_mean.double() * scale
 
 
-def _blocks(voxels: VoxelArray) -> Iterator[npt.NDArray[np.intp]]:
+def _blocks(voxels: VoxelArray) -> Iterator[IndexArray]:
     """Which voxels lie in the same cube of BLOCK_SIDE, cube by cube; empty cubes are left out."""
     if not len(voxels):
         return

@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from monai.inferers.utils import sliding_window_inference
 from torch import nn
+
+from common.arrays import Float32Array
 
 PATCHES_AT_ONCE = 4
 
 
 def lesion_probability(
     network: nn.Module,
-    image: npt.NDArray[np.float32],
+    image: Float32Array,
     *,
     patch_shape: tuple[int, int, int],
     overlap: float,
     blend: Literal["gaussian", "mean"],
     device: str,
-) -> npt.NDArray[np.float32]:
+) -> Float32Array:
     """Each voxel's probability of lesion by the consensus, (i, j, k), in [0, 1].
 
     image         (C, i, j, k); padded with zeros where it is smaller than a patch
@@ -53,5 +54,5 @@ def lesion_probability(
         )
     network.train(was_training)
     assert isinstance(probability, torch.Tensor), "one output in, one out"
-    found: npt.NDArray[np.float32] = probability[0, 0].numpy()
+    found: Float32Array = probability[0, 0].numpy()
     return found

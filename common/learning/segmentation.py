@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
+from common.arrays import BoolArray, Float32Array
 from common.errors import ModelFileError
 from common.imaging.dataset.prepared import PreparedCase
 from common.learning.cascade_segmentation import cascade_probability
@@ -17,7 +17,7 @@ from common.recipe.recipe import Cascade as CascadeSettings
 from common.recipe.recipe import Recipe
 
 
-def segment(network: nn.Module, case: PreparedCase, recipe: Recipe) -> npt.NDArray[np.float32]:
+def segment(network: nn.Module, case: PreparedCase, recipe: Recipe) -> Float32Array:
     """Each voxel's probability of lesion on the case's crop, (i, j, k); 0 outside the brain.
 
     ModelFileError where the network gives anything but finite numbers, as after a training that
@@ -49,8 +49,6 @@ def segment(network: nn.Module, case: PreparedCase, recipe: Recipe) -> npt.NDArr
     return np.where(case.brain, np.clip(probability, 0, 1), np.float32(0))
 
 
-def found_lesions(
-    probability: npt.NDArray[np.float32], threshold: float, recipe: Recipe
-) -> npt.NDArray[np.bool_]:
+def found_lesions(probability: Float32Array, threshold: float, recipe: Recipe) -> BoolArray:
     """Where the probability is above the threshold, without the lesions that are too small."""
     return without_small_lesions(probability > threshold, recipe.inference.min_lesion_voxels)

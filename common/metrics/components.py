@@ -10,11 +10,10 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from common.arrays import BoolArray, IntArray
 from common.errors import GeometryError
 from common.metrics.presets import LesionDefinition
 
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
 LabelArray = NDArray[np.int32]
 Spacing = Sequence[float] | NDArray[np.floating]
 

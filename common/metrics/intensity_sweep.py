@@ -7,13 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from common.arrays import BoolArray, FloatArray
+
 
 def dice_by_threshold(
     image: npt.NDArray[np.floating],
-    brain: npt.NDArray[np.bool_],
-    lesions: npt.NDArray[np.bool_],
+    brain: BoolArray,
+    lesions: BoolArray,
     thresholds: Sequence[float],
-) -> npt.NDArray[np.float64]:
+) -> FloatArray:
     """Dice of `image > threshold` inside the brain, for each threshold.
 
     image, brain, lesions   (i, j, k); lesions hold at least one voxel, in the brain or not
@@ -25,5 +27,5 @@ def dice_by_threshold(
     of_lesions = np.sort(image[brain & lesions])
     n_found = inside.size - np.searchsorted(inside, thresholds, side="right")
     n_right = of_lesions.size - np.searchsorted(of_lesions, thresholds, side="right")
-    dice: npt.NDArray[np.float64] = 2 * n_right / (n_found + int(lesions.sum()))
+    dice: FloatArray = 2 * n_right / (n_found + int(lesions.sum()))
     return dice

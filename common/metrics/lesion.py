@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray
 from common.metrics.components import Spacing, find_lesions, voxel_volume_mm3
 from common.metrics.detection import detected, overlaps_of, touched
 from common.metrics.presets import LesionDefinition
-
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray, FloatArray
 from common.metrics.components import Lesions, find_lesions, voxel_volume_mm3
 from common.metrics.detection import Overlaps, detected, overlaps_of
 from common.metrics.presets import LesionDefinition
 
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
 Mask = Literal["reference", "prediction"]
 
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.arrays import BoolArray
 from common.errors import SiteDataError
-
-BoolArray = NDArray[np.bool_]
 
 
 def lesion_mask(

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import FloatArray, IntArray
 from common.metrics.probability_counts import N_BINS, ProbabilityCounts
 from common.metrics.threshold_sweep import ThresholdCounts
 
@@ -166,12 +166,12 @@ def _calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
     )
 
 
-def _tail(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _tail(counts: IntArray) -> IntArray:
     """Element b: the sum of bin b and all above."""
     return np.cumsum(counts[::-1])[::-1]
 
 
-def _grouped(values: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
+def _grouped(values: IntArray | FloatArray) -> FloatArray:
     """The sums of each 10 neighbouring bins; counts below 2**53 stay exact."""
-    grouped: NDArray[np.float64] = values.reshape(N_RELIABILITY_BINS, -1).sum(axis=1, dtype=float)
+    grouped: FloatArray = values.reshape(N_RELIABILITY_BINS, -1).sum(axis=1, dtype=float)
     return grouped

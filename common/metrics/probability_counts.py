@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from common.arrays import BoolArray, FloatArray, IntArray
 from common.errors import GeometryError, SiteDataError
 
 N_BINS = 100
 
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 _EDGES: FloatArray = np.arange(N_BINS + 1) / N_BINS
 

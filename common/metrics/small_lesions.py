@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
-BoolArray = npt.NDArray[np.bool_]
+from common.arrays import BoolArray
 
 
 def without_small_lesions(mask: BoolArray, min_voxels: int) -> BoolArray:

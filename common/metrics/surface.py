@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 
+from common.arrays import BoolArray, FloatArray
 from common.errors import GeometryError
 from common.metrics.components import Spacing, voxel_volume_mm3
-
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
 
 VOXELS_A_QUERY = 25
 """A tree answers for one voxel in the time a distance transform takes for about so many."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.arrays import BoolArray
 from common.errors import GeometryError, SiteDataError
 from common.metrics.components import Spacing
 from common.metrics.lesion import LesionCounts, count_lesions
@@ -20,8 +21,6 @@ from common.metrics.voxel import VoxelCounts, count_voxels
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """0.05 to 0.95 in steps of 0.05 (chosen: Hussein et al. 2023 do not state their grid)."""
-
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

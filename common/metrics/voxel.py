@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-BoolArray = NDArray[np.bool_]
+from common.arrays import BoolArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from common.arrays import BoolArray, FloatArray
 from common.errors import SiteDataError
-from common.imaging.volume import FloatArray, Volume, read_labels
+from common.imaging.volume import Volume, read_labels
 from common.phantom.grid import Field, Grid, resampled, smooth_noise
 
 TISSUES = ("cortex", "deep_grey", "white", "ventricle", "csf")
@@ -54,7 +55,7 @@ class Deformation:
     sources   (n, 3), for each voxel inside, indices into the same grid
     """
 
-    inside: NDArray[np.bool_]
+    inside: BoolArray
     sources: Field
 
     def carried(self, fields: Field) -> Field:
@@ -126,7 +127,7 @@ def label_map_anatomy(path: Path, grid: Grid) -> Anatomy:
     step = matrix @ np.diag(grid.spacing_mm)
     start = matrix @ np.array(grid.first_mm) + offset
 
-    def placed(mask: NDArray[np.bool_], blur: float = 0.6) -> Field:
+    def placed(mask: BoolArray, blur: float = 0.6) -> Field:
         soft = ndimage.gaussian_filter(mask.astype(np.float32), blur)
         out: Field = ndimage.affine_transform(
             soft, step, offset=start, output_shape=grid.shape, order=1
@@ -183,7 +184,7 @@ def _random_deformation(anatomy: Anatomy, rng: np.random.Generator) -> Deformati
 def _sharpened(
     fractions: Field,
     sharpening: float,
-    inside: NDArray[np.bool_],
+    inside: BoolArray,
     grid: Grid,
     rng: np.random.Generator,
 ) -> Field:
@@ -223,11 +224,11 @@ def _deep_grey_region(grid: Grid) -> Field:
     return region
 
 
-def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _largest_part(mask: BoolArray) -> BoolArray:
     parts, _ = ndimage.label(mask)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    largest: NDArray[np.bool_] = parts == sizes.argmax()
+    largest: BoolArray = parts == sizes.argmax()
     return largest
 
 

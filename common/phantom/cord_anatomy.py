@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from common.imaging.volume import FloatArray
+from common.arrays import FloatArray, IndexArray
 from common.phantom.grid import Field, Grid, covering, smooth_noise
 
 FIELD_OF_VIEW_MM = ((-24.0, -24.0, -64.0), (24.0, 24.0, 64.0))
@@ -132,7 +131,7 @@ def _frame(grid: Grid, rng: np.random.Generator) -> CordFrame:
     )
 
 
-def _levels(frame: CordFrame, rng: np.random.Generator) -> tuple[Field, NDArray[np.intp]]:
+def _levels(frame: CordFrame, rng: np.random.Generator) -> tuple[Field, IndexArray]:
     """Height above the nearest disc's middle, mm, and that disc's number from the head down."""
     pitch = rng.uniform(15.5, 17.5)
     discs = [85.0 - rng.uniform(0.0, pitch)]
@@ -206,7 +205,7 @@ def _beside(frame: CordFrame, above: Field) -> list[Layer]:
 def _in_front(
     frame: CordFrame,
     above: Field,
-    level: NDArray[np.intp],
+    level: IndexArray,
     sac_deep: float,
     rng: np.random.Generator,
 ) -> list[Layer]:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from common.arrays import BoolArray, FloatArray
 from common.imaging.centreline import COLUMNS
 from common.imaging.intake.bids_names import CENTRELINE
-from common.imaging.volume import FloatArray, Volume, write_volume
+from common.imaging.volume import Volume, write_volume
 from common.phantom.site_folder import Row
 
 
@@ -24,8 +24,8 @@ def write_cord_subject(
     image: Volume,
     slice_mm: float,
     slice_axis: int,
-    lesion: NDArray[np.bool_],
-    cord: NDArray[np.bool_],
+    lesion: BoolArray,
+    cord: BoolArray,
     nodes: FloatArray,
 ) -> Row:
     """Write one subject's T2w, masks and centreline below `site`; returns its participants' line.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray, FloatArray
 from common.imaging.centreline import near_centreline
 from common.imaging.grid import Grid as VoxelGrid
-from common.imaging.volume import FloatArray, Volume
+from common.imaging.volume import Volume
 from common.phantom.cord_anatomy import FIELD_OF_VIEW_MM, CordAnatomy, painted
 from common.phantom.cord_lesions import CordLesions
 from common.phantom.grid import Field, Grid, covering, resampled, smooth_noise
@@ -84,7 +84,7 @@ def scan_cord(
     lesions: CordLesions,
     scanner: CordScanner,
     *,
-    region: NDArray[np.bool_],
+    region: BoolArray,
     target: Grid,
     seed: int,
 ) -> Volume:
@@ -115,22 +115,22 @@ def scan_cord(
     return Volume(stored, target.affine)
 
 
-def cord_mask(anatomy: CordAnatomy, target: Grid) -> NDArray[np.bool_]:
+def cord_mask(anatomy: CordAnatomy, target: Grid) -> BoolArray:
     """Where at least half of a voxel of `target` is spinal cord."""
     return resampled(anatomy.cord, anatomy.frame.grid, target) > 0.5
 
 
-def cord_lesion_mask(anatomy: CordAnatomy, lesions: CordLesions, target: Grid) -> NDArray[np.bool_]:
+def cord_lesion_mask(anatomy: CordAnatomy, lesions: CordLesions, target: Grid) -> BoolArray:
     """The reference: where more than half of a voxel of `target` is lesion."""
     return resampled(lesions.fraction, anatomy.frame.grid, target) > 0.5
 
 
-def near_cord(anatomy: CordAnatomy, target: Grid) -> NDArray[np.bool_]:
+def near_cord(anatomy: CordAnatomy, target: Grid) -> BoolArray:
     """The voxels of `target` within RADIUS_MM of the centreline."""
     grid = VoxelGrid(target.shape, target.affine)
-    near: NDArray[np.bool_] = near_centreline(
-        anatomy.frame.nodes, grid, radius_mm=RADIUS_MM
-    ).data.astype(np.bool_)
+    near: BoolArray = near_centreline(anatomy.frame.nodes, grid, radius_mm=RADIUS_MM).data.astype(
+        np.bool_
+    )
     return near
 
 

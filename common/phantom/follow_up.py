@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from common.arrays import BoolArray
 from common.phantom.anatomy import Anatomy, Deformation
 from common.phantom.grid import Field, smooth_noise
 from common.phantom.lesions import (
@@ -117,7 +118,7 @@ def _growth_mm(lesion: Lesion, rng: np.random.Generator) -> float:
 def _drawn_apart(
     pen: LesionPen,
     n: int,
-    taken: np.typing.NDArray[np.bool_],
+    taken: BoolArray,
     spacing_mm: float,
     rng: np.random.Generator,
 ) -> list[Lesion]:

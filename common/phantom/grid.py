@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from common.arrays import Float32Array, FloatArray
 from common.errors import ConfigError
-from common.imaging.volume import FloatArray
 
-Field = NDArray[np.float32]
+Field = Float32Array
 """A value at every voxel of a grid, (i, j, k)."""
 
 FIELD_OF_VIEW_MM = ((-90.5, -126.5, -72.5), (91.5, 91.5, 109.5))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from common.imaging.volume import FloatArray
+from common.arrays import FloatArray
 from common.phantom.anatomy import Anatomy
 from common.phantom.grid import Field, Grid, smooth_noise
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.imaging.volume import FloatArray, Volume
+from common.arrays import BoolArray, FloatArray
+from common.imaging.volume import Volume
 from common.phantom.grid import (
     BRAIN_BOX_MM,
     Field,
@@ -113,12 +114,12 @@ def scan(subject: Subject, scanner: Scanner, *, grid: Grid, seed: int) -> dict[s
     return images
 
 
-def brain_mask(subject: Subject, grid: Grid) -> NDArray[np.bool_]:
+def brain_mask(subject: Subject, grid: Grid) -> BoolArray:
     """Where at least half of a voxel of `grid` is brain."""
     return resampled(subject.anatomy.brain, subject.anatomy.grid, grid) > 0.5
 
 
-def lesion_mask(subject: Subject, grid: Grid) -> NDArray[np.bool_]:
+def lesion_mask(subject: Subject, grid: Grid) -> BoolArray:
     """The reference: where more than half of a voxel of `grid` is lesion."""
     lesion = resampled(subject.lesions.fraction, subject.anatomy.grid, grid) > 0.5
     return lesion & brain_mask(subject, grid)
@@ -145,7 +146,7 @@ def _acquired(
     return resampled(np.hypot(real, imaginary), slices, target)
 
 
-def _stored(seen: Field, brain: NDArray[np.bool_], sequence: Sequence) -> NDArray[np.int16]:
+def _stored(seen: Field, brain: BoolArray, sequence: Sequence) -> NDArray[np.int16]:
     value = sequence.offset + sequence.gain * np.power(np.maximum(seen, 0.0), sequence.gamma)
     return np.where(brain, np.clip(np.rint(value), 1, 32_000), 0).astype(np.int16)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from common.arrays import BoolArray
 from common.imaging.volume import Volume, write_volume
 from common.phantom.grid import Grid
 
-Mask = NDArray[np.bool_]
+Mask = BoolArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
+
+from common.arrays import FloatArray
 
 DIGITS = 12
 """Differences are rounded to so many decimals, so that 0.5 - 0.4 and 0.3 - 0.2 are a tie."""
@@ -48,7 +49,7 @@ def rank_biserial(differences: Sequence[float]) -> float | None:
     return float(np.sum(np.sign(nonzero) * ranks) / np.sum(ranks))
 
 
-def _nonzero(differences: Sequence[float]) -> npt.NDArray[np.float64]:
+def _nonzero(differences: Sequence[float]) -> FloatArray:
     rounded = np.round(np.array(differences, dtype=np.float64), DIGITS)
-    nonzero: npt.NDArray[np.float64] = rounded[rounded != 0]
+    nonzero: FloatArray = rounded[rounded != 0]
     return nonzero

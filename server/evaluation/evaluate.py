@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from common.arrays import BoolArray, Float32Array
 from common.errors import LesionFedError, SiteDataError
 from common.figures.case_picture import case_picture
 from common.figures.viewer import viewer_volume
@@ -32,7 +32,7 @@ from server.evaluation.held_out_site import (
     unusable_site,
 )
 
-Probability = npt.NDArray[np.float32]
+Probability = Float32Array
 
 
 def evaluate(
@@ -127,7 +127,7 @@ def _draw(
     folder: EvaluationFolder,
     row: CaseRow,
     case: PreparedCase,
-    mask: npt.NDArray[np.bool_],
+    mask: BoolArray,
     model: Model,
 ) -> None:
     dice = row.metric("dice")

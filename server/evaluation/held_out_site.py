@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
+from common.arrays import BoolArray
 from common.errors import LesionFedError, SiteDataError
 from common.imaging.dataset.prepared import PreparedCase, baseline_intensity
 from common.imaging.dataset.prepared_site import prepared_site
@@ -23,7 +23,6 @@ from common.metrics.small_lesions import without_small_lesions
 from common.recipe.recipe import Recipe
 from server.evaluation.case_row import CaseRow
 
-BoolArray = npt.NDArray[np.bool_]
 Segment = Callable[[PreparedCase], BoolArray]
 """A prepared case in, its lesion mask on the crop out."""
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from common.arrays import Float32Array
 from common.errors import ModelFileError, SiteDataError
 from common.imaging.dataset.case_images import CaseImages, brain_of_dates
 from common.imaging.dataset.prepared import PreparedCase, prepare_case
@@ -169,7 +169,7 @@ def _read(model: Model, images: Mapping[str, Path]) -> dict[str, Volume]:
 
 def _segmented(
     model: Model, images: CaseImages
-) -> tuple[PreparedCase, npt.NDArray[np.float32], tuple[str, ...]]:
+) -> tuple[PreparedCase, Float32Array, tuple[str, ...]]:
     """The standardized case, each voxel's probability on its crop, and what was left out, why."""
     case, left_out = prepare_case(
         images,

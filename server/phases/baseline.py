@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Generator, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import FloatArray
 from common.errors import UpdateRejected
 from common.recipe.recipe import Recipe
 from common.wire.messages import BaselineRequest, BaselineSums
@@ -45,7 +45,7 @@ class BaselinePhase:
 
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state with the chosen threshold in it; as it was where no site had sums to give."""
-        dice_sums: dict[str, npt.NDArray[np.float64]] = {}
+        dice_sums: dict[str, FloatArray] = {}
         n_cases = 0
 
         def fold(site: str, reply: BaselineSums) -> Mapping[str, object]:

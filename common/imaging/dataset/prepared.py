@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from common.arrays import BoolArray, Float32Array, FloatArray
 from common.errors import SiteDataError
 from common.imaging.dataset.case_images import CaseImages
 from common.imaging.intake.bids import rater_labels
@@ -17,8 +18,6 @@ from common.imaging.standardization.standardization import standardize
 from common.imaging.standardization.template import Template
 from common.imaging.volume import Volume
 from common.recipe.recipe import Standardization, Task
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,12 +38,12 @@ class PreparedCase:
     subject: str
     session: str | None
     control: bool
-    image: npt.NDArray[np.float32]
+    image: Float32Array
     brain: BoolArray
     lesions: BoolArray | None
     crop_start: tuple[int, int, int]
     grid_shape: tuple[int, int, int]
-    affine: npt.NDArray[np.float64]
+    affine: FloatArray
     raters: BoolArray | None = None
 
     @property
@@ -144,12 +143,12 @@ def _in_slots(masks: Mapping[str, BoolArray], task: Task) -> list[BoolArray]:
     return [masks.get(rater, present[slot % len(present)]) for slot, rater in slots]
 
 
-def baseline_intensity(case: PreparedCase, task: Task) -> npt.NDArray[np.float32]:
+def baseline_intensity(case: PreparedCase, task: Task) -> Float32Array:
     """What the single threshold of the baseline is put on, (i, j, k), standardized units.
 
     The first modality; for new lesions its change from the earlier date to the later one.
     """
-    intensity: npt.NDArray[np.float32] = case.image[0]
+    intensity: Float32Array = case.image[0]
     if task.dates == 2:
         intensity = case.image[len(task.modalities)] - case.image[0]
     return intensity

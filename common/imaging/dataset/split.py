@@ -10,8 +10,8 @@ from typing import Final, Literal, NamedTuple
 
 import cc3d
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import FloatArray, IndexArray
 from common.errors import ConfigError, SiteDataError
 from common.imaging.dataset.prepared import PreparedCase
 
@@ -21,8 +21,6 @@ CONNECTIVITY: Final = 18
 Part = Literal["training", "validation", "threshold", "test"]
 
 PARTS: tuple[Part, ...] = ("training", "validation", "threshold", "test")
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +106,7 @@ def part_facts(split: Split) -> dict[Part, PartFacts]:
     return {part: _facts(getattr(split, part)) for part in PARTS}
 
 
-def balanced_parts(loads: Sequence[float], sizes: Sequence[int]) -> npt.NDArray[np.intp]:
+def balanced_parts(loads: Sequence[float], sizes: Sequence[int]) -> IndexArray:
     """The part of each subject, (n,), so that every part's load is close to its wish.
 
     loads   of the subjects; they are dealt in this order, so give the heaviest first
@@ -140,7 +138,7 @@ def balanced_parts(loads: Sequence[float], sizes: Sequence[int]) -> npt.NDArray[
 
 
 def _best_exchange(
-    load: FloatArray, parts: npt.NDArray[np.intp], missing: FloatArray
+    load: FloatArray, parts: IndexArray, missing: FloatArray
 ) -> tuple[int, int] | None:
     """Two subjects of different parts whose exchange helps most, or None where none helps."""
     best, found = 1e-9 * float(np.square(load).sum()), None

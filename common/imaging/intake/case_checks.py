@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray
 from common.imaging.brain_mask import looks_stripped
 from common.imaging.intake.bids import CaseFiles
 from common.imaging.intake.findings import Finding, Level
@@ -300,7 +300,7 @@ RAW_CHECKS: tuple[Check, ...] = (
 """Every check that decides whether a case can be prepared, in the order of its findings."""
 
 
-def _masked_brain(case: OpenCase, brain: NDArray[np.bool_]) -> Iterator[Finding]:
+def _masked_brain(case: OpenCase, brain: BoolArray) -> Iterator[Finding]:
     fix = "Check that the brain mask belongs to this image."
     if not brain.any():
         text = "the brain mask is empty"

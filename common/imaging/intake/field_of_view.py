@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray
 from common.imaging.brain_mask import looks_stripped
 from common.imaging.intake.case_checks import OpenCase
 from common.imaging.intake.findings import Finding
@@ -91,7 +91,7 @@ def border_areas_cm2(mask: Volume) -> dict[str, float]:
     for axis, towards in enumerate(orientation_of(mask)):
         i, j = (other for other in range(3) if other != axis)
         voxel_cm2 = float(np.linalg.norm(np.cross(mask.affine[:3, i], mask.affine[:3, j]))) / 100
-        ends: tuple[NDArray[np.bool_], ...] = (
+        ends: tuple[BoolArray, ...] = (
             mask.data.take(0, axis=axis),
             mask.data.take(-1, axis=axis),
         )

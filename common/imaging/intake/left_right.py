@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from common.arrays import FloatArray
 from common.imaging.intake.case_checks import OpenCase
 from common.imaging.intake.findings import Finding
 from common.imaging.intake.thumbnail import is_head_sized, thumbnail
 from common.imaging.orientation import orientation_of
 from common.imaging.volume import Volume
-
-FloatArray = NDArray[np.float64]
 
 STEP_MM = 3.0
 REACH_MM = 24.0

@@ -6,9 +6,10 @@ from typing import Literal
 
 import numpy as np
 
+from common.arrays import FloatArray
 from common.imaging.grid import Grid
 from common.imaging.preprocessing.resampling import resampled
-from common.imaging.preprocessing.working_case import FloatArray, WorkingImage
+from common.imaging.preprocessing.working_case import WorkingImage
 from common.imaging.volume import Volume
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
+from common.arrays import BoolArray, Float32Array
 from common.errors import SiteDataError
 from common.imaging.sitk_image import one_thread, to_sitk
 from common.imaging.volume import Volume, require_same_grid
@@ -54,7 +54,7 @@ def correct_bias(image: Volume, brain: Volume) -> Volume:
     return Volume((corrected * (before / after)).astype(np.float32), image.affine)
 
 
-def _log_field(image: Volume, usable: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+def _log_field(image: Volume, usable: BoolArray) -> Float32Array:
     """The logarithm of the field at every voxel of `image`, (i, j, k), up to a constant."""
     factors = np.clip(np.rint(WORKING_SPACING_MM / image.spacing_mm).astype(int), 1, None)
     factors = np.minimum(factors, np.maximum(np.array(image.data.shape) // 4, 1)).tolist()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import ndimage
 
+from common.arrays import BoolArray, FloatArray
 from common.errors import SiteDataError
 from common.imaging.brain_mask import brain_mask_of, looks_stripped
 from common.imaging.centreline import centreline_of, moved_nodes, near_centreline
@@ -32,9 +33,8 @@ from common.imaging.preprocessing.resampling import (
 )
 from common.imaging.preprocessing.rigid_registration import RigidMove, rigid_move
 from common.imaging.preprocessing.template_brain_mask import template_brain_mask
-from common.imaging.preprocessing.working_case import FloatArray, WorkingCase, WorkingImage
+from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import Volume, same_grid
-from common.metrics.components import BoolArray
 from common.recipe.recipe import Preprocessing, Step
 
 BRAIN_COMMAND_TIMEOUT_S = 1800.0

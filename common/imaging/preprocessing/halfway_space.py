@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from common.arrays import FloatArray
 from common.errors import GeometryError
 from common.imaging.preprocessing.rigid_registration import rigid_inverse
-from common.imaging.volume import FloatArray
 
 RIGID_TOLERANCE = 1e-6
 

@@ -10,12 +10,13 @@ import cc3d
 import numpy as np
 import SimpleITK as sitk
 
+from common.arrays import FloatArray
 from common.errors import GeometryError
 from common.imaging.grid import Grid
 from common.imaging.preprocessing.working_case import WorkingImage
 from common.imaging.resample import nearest_onto
 from common.imaging.sitk_image import from_sitk, to_sitk
-from common.imaging.volume import FloatArray, Volume, same_grid
+from common.imaging.volume import Volume, same_grid
 
 ROUNDING = 1e-6
 """Share of a voxel that a box may be larger than its voxels: the last digits of a header."""

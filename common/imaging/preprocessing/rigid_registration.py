@@ -12,9 +12,10 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from common.arrays import BoolArray, FloatArray
 from common.errors import SiteDataError
 from common.imaging.mutual_information import joint_histogram, mutual_information
-from common.imaging.sitk_image import RAS_TO_LPS, FloatArray, from_sitk, one_thread, to_sitk
+from common.imaging.sitk_image import RAS_TO_LPS, from_sitk, one_thread, to_sitk
 from common.imaging.volume import Volume
 from common.seeds import derived_seed
 
@@ -251,7 +252,7 @@ def _points_mm(fixed: Volume, mask: Volume | None, *, seed: int) -> FloatArray:
     return np.asarray(jittered @ grid.affine[:3, :3].T + grid.affine[:3, 3])
 
 
-def _values(volume: Volume, points_mm: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
+def _values(volume: Volume, points_mm: FloatArray) -> tuple[BoolArray, FloatArray]:
     """Whether each point lies in the field of view, and the value there, linearly, (n,) each."""
     to_index = np.linalg.inv(volume.affine)
     index = points_mm @ to_index[:3, :3].T + to_index[:3, 3]

@@ -10,17 +10,15 @@ from dataclasses import dataclass
 import cc3d
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from common.arrays import BoolArray, FloatArray
 from common.errors import SiteDataError
 from common.imaging.sitk_image import from_sitk, one_thread, to_sitk
 from common.imaging.volume import Volume
 
 log = logging.getLogger(__name__)
 
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
 
 WORKING_MM = 2.0
 """Voxel edge at which the search works; a thicker slice is interpolated, a finer grid blurred."""

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from common.arrays import BoolArray, FloatArray
 from common.errors import GeometryError, SiteDataError
 
 Image = npt.NDArray[np.floating[Any] | np.integer[Any]]
-BrainMask = npt.NDArray[np.bool_]
-Voxels = npt.NDArray[np.float64]
+BrainMask = BoolArray
+Voxels = FloatArray
 
 
 def brain_voxels(image: Image, brain: BrainMask) -> Voxels:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import FloatArray
 from common.errors import SiteDataError
 from common.imaging.standardization.brain_voxels import BrainMask, Image, Voxels, brain_voxels
 
-Centres = npt.NDArray[np.float64]
+Centres = FloatArray
 
 START = np.array([0.3, 0.7, 0.9])
 """Where the centres begin, in units of the mean inside the mask."""
@@ -29,7 +29,7 @@ class IntensityClasses:
 
     mean: float
     centres: Centres
-    shares: npt.NDArray[np.float64]
+    shares: FloatArray
 
 
 def class_centres(image: Image, brain: BrainMask) -> Centres:

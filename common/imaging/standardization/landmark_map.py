@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.interpolate import CubicHermiteSpline
 
+from common.arrays import FloatArray
 from common.imaging.standardization.brain_voxels import Voxels
 
-Landmarks = npt.NDArray[np.float64]
+Landmarks = FloatArray
 """(k,), rising: intensities that mean the same in every image, such as three class centres."""
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import Float32Array
 from common.errors import ConfigError
 from common.imaging.standardization.brain_voxels import BrainMask, Image, Voxels, brain_voxels
 from common.imaging.standardization.kmeans_standardization import CentreMap, map_to_template
@@ -29,7 +29,7 @@ class Standardized:
     fallback   why step 1 was left out, in words fit for a finding; None where nothing was
     """
 
-    image: npt.NDArray[np.float32]
+    image: Float32Array
     fallback: str | None
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
+from common.arrays import BoolArray, Float32Array
 
 BLUR_VOXELS = (0.5, 1.75)
 """The Gaussian's standard deviation is drawn between these."""
 
 
 def with_other_quality(
-    images: FloatArray, lesions: BoolArray, random: np.random.Generator
-) -> tuple[FloatArray, BoolArray]:
+    images: Float32Array, lesions: BoolArray, random: np.random.Generator
+) -> tuple[Float32Array, BoolArray]:
     """Images as they are, blurred, sharpened or averaged over slices; lesions as they are.
 
     images    (C, i, j, k), k across the axial slices
@@ -39,13 +37,13 @@ def with_other_quality(
     return images, lesions
 
 
-def blurred(images: FloatArray, width_voxels: float) -> FloatArray:
+def blurred(images: Float32Array, width_voxels: float) -> Float32Array:
     """Images after a Gaussian of this standard deviation in space; borders are mirrored."""
-    found: FloatArray = ndimage.gaussian_filter(images, (0, *[width_voxels] * 3))
+    found: Float32Array = ndimage.gaussian_filter(images, (0, *[width_voxels] * 3))
     return found
 
 
-def edges_enhanced(images: FloatArray, width_voxels: float) -> FloatArray:
+def edges_enhanced(images: Float32Array, width_voxels: float) -> Float32Array:
     """Images and, on top, what a Gaussian of this standard deviation would take away.
 
     Chosen   all of it once: unsharp masking of amount 1.
@@ -53,11 +51,11 @@ def edges_enhanced(images: FloatArray, width_voxels: float) -> FloatArray:
     return 2 * images - blurred(images, width_voxels)
 
 
-def averaged_over_slices(images: FloatArray, n_slices: int, *, origin: int = 0) -> FloatArray:
+def averaged_over_slices(images: Float32Array, n_slices: int, *, origin: int = 0) -> Float32Array:
     """Each voxel replaced by the mean over `n_slices` about it along k; borders are mirrored.
 
     origin   0, or -1 for an even number of slices, which has no middle: with 0 they lie half a
              slice before the voxel, with -1 half a slice behind it
     """
-    found: FloatArray = ndimage.uniform_filter1d(images, n_slices, axis=3, origin=origin)
+    found: Float32Array = ndimage.uniform_filter1d(images, n_slices, axis=3, origin=origin)
     return found

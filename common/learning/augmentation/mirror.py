@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
+from common.arrays import BoolArray, Float32Array
 
 
 def mirrored_left_right(
-    images: FloatArray, lesions: BoolArray, random: np.random.Generator
-) -> tuple[FloatArray, BoolArray]:
+    images: Float32Array, lesions: BoolArray, random: np.random.Generator
+) -> tuple[Float32Array, BoolArray]:
     """Both, with probability one half mirrored along i, which runs from left to right.
 
     images    (C, i, j, k)
@@ -23,8 +21,8 @@ def mirrored_left_right(
 
 
 def mirrored(
-    images: FloatArray, lesions: BoolArray, random: np.random.Generator
-) -> tuple[FloatArray, BoolArray]:
+    images: Float32Array, lesions: BoolArray, random: np.random.Generator
+) -> tuple[Float32Array, BoolArray]:
     """Both, along each of i, j and k mirrored with probability one half, one by one.
 
     images    (C, i, j, k)
@@ -35,7 +33,7 @@ def mirrored(
 
 
 def _mirrored(
-    images: FloatArray, lesions: BoolArray, *, axes: Iterable[int]
-) -> tuple[FloatArray, BoolArray]:
+    images: Float32Array, lesions: BoolArray, *, axes: Iterable[int]
+) -> tuple[Float32Array, BoolArray]:
     behind_channels = tuple(int(axis) + 1 for axis in axes)
     return np.flip(images, behind_channels), np.flip(lesions, behind_channels)

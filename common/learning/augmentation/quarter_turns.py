@@ -5,17 +5,14 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import BoolArray, Float32Array
 from common.errors import ConfigError
-
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
 
 
 def turned_by_quarters(
-    images: FloatArray, lesions: BoolArray, random: np.random.Generator
-) -> tuple[FloatArray, BoolArray]:
+    images: Float32Array, lesions: BoolArray, random: np.random.Generator
+) -> tuple[Float32Array, BoolArray]:
     """Both, turned alike by 0, 90, 180 or 270 degrees in one plane.
 
     images    (C, i, j, k)

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import BoolArray, Float32Array
 from common.errors import ConfigError
 from common.learning.augmentation.image_quality import with_other_quality
 from common.learning.augmentation.mirror import mirrored, mirrored_left_right
 from common.learning.augmentation.quarter_turns import turned_by_quarters
 
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
-Augmentation = Callable[[FloatArray, BoolArray, np.random.Generator], tuple[FloatArray, BoolArray]]
+Augmentation = Callable[
+    [Float32Array, BoolArray, np.random.Generator], tuple[Float32Array, BoolArray]
+]
 """Images (C, i, j, k) and lesions (R, i, j, k) in, both out, of the same shapes."""
 
 AUGMENTATIONS: Mapping[str, Augmentation] = MappingProxyType(
@@ -29,8 +29,8 @@ AUGMENTATIONS: Mapping[str, Augmentation] = MappingProxyType(
 
 
 def augmented(
-    images: FloatArray, lesions: BoolArray, names: Sequence[str], random: np.random.Generator
-) -> tuple[FloatArray, BoolArray]:
+    images: Float32Array, lesions: BoolArray, names: Sequence[str], random: np.random.Generator
+) -> tuple[Float32Array, BoolArray]:
     """Both after the named augmentations, in their order; contiguous, the originals untouched.
 
     images    (C, i, j, k)

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray, Float32Array
 from common.errors import GeometryError
 from common.learning.lesion_wise.lesion_f1 import true_lesion_f1
 from common.learning.lesion_wise.metric_figures import MetricFigures, estimates_of, figures_of
 from common.learning.lesion_wise.metric_network import MetricNetwork
 
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float32]
-
 
 def figures_on(
     network: MetricNetwork,
     references: Sequence[BoolArray] | BoolArray,
-    probabilities: Sequence[FloatArray] | FloatArray,
+    probabilities: Sequence[Float32Array] | Float32Array,
 ) -> MetricFigures:
     """The figures on pairs of reference and probability map, such as a segmenter's.
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray, Float32Array
 from common.metrics.components import Lesions, find_lesions
 from common.metrics.detection import overlaps_of, touched
 from common.metrics.presets import KAMRAOUI
-
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float32]
 
 CELL = 4
 """Edge of the cells in which events are counted, voxels."""
@@ -57,7 +54,7 @@ def lesion_events(reference: BoolArray, prediction: BoolArray) -> LesionEvents:
     )
 
 
-def events_in_cells(reference: BoolArray, prediction: BoolArray) -> FloatArray:
+def events_in_cells(reference: BoolArray, prediction: BoolArray) -> Float32Array:
     """Where the events are: lesions found, missed, confirmed and false, (4, i/4, j/4, k/4).
 
     reference, prediction  (i, j, k), each a multiple of 4

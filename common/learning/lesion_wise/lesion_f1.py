@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
+from common.arrays import BoolArray
 from common.learning.lesion_wise.lesion_events import lesion_events
-
-BoolArray = NDArray[np.bool_]
 
 
 def true_lesion_f1(reference: BoolArray, prediction: BoolArray) -> float:

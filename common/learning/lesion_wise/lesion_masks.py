@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from common.arrays import BoolArray, FloatArray
 from common.errors import SiteDataError
 from common.imaging.volume import read_mask
 
-BoolArray = NDArray[np.bool_]
 Shape = tuple[int, int, int]
 
 MOST_LESIONS = 12
@@ -120,7 +120,7 @@ def _cut_in_turn(
     return patches
 
 
-def _draw(mask: BoolArray, lesion: BoolArray, centre: NDArray[np.float64]) -> None:
+def _draw(mask: BoolArray, lesion: BoolArray, centre: FloatArray) -> None:
     """Adds the lesion's box to the mask, its middle at `centre`; what juts out is cut off."""
     _draw_box(mask, lesion, np.round(centre).astype(int) - np.array(lesion.shape) // 2)
 

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
+from common.arrays import Float32Array
 from common.learning.lesion_wise.metric_network import MetricNetwork
 from common.learning.lesion_wise.pair_generator import FULL, N_BINS, LesionPairs, bin_of
 
-FloatArray = NDArray[np.float32]
 N_AT_ONCE = 32
 """Pairs that are estimated together."""
 MOST_MAE, LEAST_SPEARMAN = 0.06, 0.95
@@ -47,7 +47,7 @@ class MetricFigures:
         return self.mae <= MOST_MAE and self.spearman >= LEAST_SPEARMAN
 
 
-def figures_of(estimates: FloatArray, targets: FloatArray) -> MetricFigures:
+def figures_of(estimates: Float32Array, targets: Float32Array) -> MetricFigures:
     """The figures of estimates and true values, (n,) each, n at least 1."""
     error = np.abs(estimates - targets)
     bins = np.array([bin_of(float(target)) for target in targets])
@@ -76,7 +76,7 @@ def estimates_of(
     predictions: Sequence[NDArray[np.generic]] | NDArray[np.generic],
     *,
     full: int = 1,
-) -> FloatArray:
+) -> Float32Array:
     """Estimated lesion F1 of n pairs, (n,).
 
     references, predictions  n of (i, j, k) each, one shape; `full` stands for a probability of 1

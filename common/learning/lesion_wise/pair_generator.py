@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
+from common.arrays import BoolArray, Float32Array, IntArray
 from common.errors import ConfigError, SiteDataError
 from common.learning.lesion_wise.lesion_events import CELL, events_in_cells
 from common.learning.lesion_wise.lesion_f1 import true_lesion_f1
 from common.learning.lesion_wise.lesion_masks import overlap_of_boxes
 
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float32]
 ByteArray = NDArray[np.uint8]
-IntArray = NDArray[np.int_]
 
 N_BINS = 10
 FULL = 255
@@ -45,7 +43,7 @@ class LesionPairs:
 
     references: ByteArray
     predictions: ByteArray
-    targets: FloatArray
+    targets: Float32Array
     events: NDArray[np.float16]
 
     def __len__(self) -> int:
@@ -251,20 +249,20 @@ def _anywhere(
     return _Placed(box, random.integers(0, shape) - np.array(box.shape) // 2)
 
 
-def _mask_of(lesions: Sequence[_Placed], shape: tuple[int, ...]) -> FloatArray:
+def _mask_of(lesions: Sequence[_Placed], shape: tuple[int, ...]) -> Float32Array:
     mask = np.zeros(shape, dtype=np.float32)
     for lesion in lesions:
         _raise_to(mask, lesion, 1.0)
     return mask
 
 
-def _raise_to(field: FloatArray, lesion: _Placed, height: float) -> None:
+def _raise_to(field: Float32Array, lesion: _Placed, height: float) -> None:
     there, here = overlap_of_boxes(field.shape, lesion.box.shape, lesion.start)
     np.maximum(field[there], np.float32(height) * lesion.box[here], out=field[there])
 
 
-def _blurred_mask(mask: FloatArray, random: np.random.Generator) -> FloatArray:
-    blurred: FloatArray = ndimage.gaussian_filter(mask, float(random.uniform(0, 0.8)), truncate=3)
+def _blurred_mask(mask: Float32Array, random: np.random.Generator) -> Float32Array:
+    blurred: Float32Array = ndimage.gaussian_filter(mask, float(random.uniform(0, 0.8)), truncate=3)
     blurred *= np.float32(random.uniform(0.85, 1.15))
     blurred += np.float32(random.uniform(-0.05, 0.05))
     return np.clip(blurred, 0, 1, out=blurred)
@@ -282,7 +280,7 @@ def _soft_prediction(
     faint: Sequence[_Placed],
     shape: tuple[int, ...],
     random: np.random.Generator,
-) -> FloatArray:
+) -> Float32Array:
     """Probabilities as a half-trained segmenter gives them, (i, j, k).
 
     Chosen   a lesion has a certainty of its own, 0.55 to 1, a faint one 0.05 to 0.45; a haze of
@@ -297,11 +295,11 @@ def _soft_prediction(
     field += _haze(shape, random) * np.float32(random.uniform(0, 0.12))
     field = ndimage.gaussian_filter(field, float(random.uniform(0.4, 1.1)), truncate=3)
     steepness = math.exp(random.uniform(math.log(4), math.log(30)))
-    curve: FloatArray = special.expit(np.float32(steepness) * (field - np.float32(0.5)))
+    curve: Float32Array = special.expit(np.float32(steepness) * (field - np.float32(0.5)))
     return curve
 
 
-def _haze(shape: tuple[int, ...], random: np.random.Generator) -> FloatArray:
+def _haze(shape: tuple[int, ...], random: np.random.Generator) -> Float32Array:
     """Clouds of 4 voxels, mean 0, spread 1."""
     clouds = random.standard_normal([-(-n // 4) for n in shape], dtype=np.float32)
     for axis in range(3):

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from common.arrays import BoolArray
 from common.errors import ConfigError
 from common.learning.lesion_wise.lesion_masks import synthetic_masks
 from common.learning.lesion_wise.metric_figures import MetricFigures, figures_on_pairs
@@ -25,7 +26,6 @@ from common.learning.parameters import parameters_of
 from common.recipe.recipe import LesionWise
 from common.seeds import derived_seed
 
-BoolArray = NDArray[np.bool_]
 Shape = tuple[int, int, int]
 
 PAIRS_A_MASK = 5

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import BoolArray, Float32Array, IndexArray
 from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
 from common.learning.sampling.cutting import Shape, cut, cut_each
-from common.learning.sampling.labelled_case import BoolArray, FloatArray, LabelledCase
+from common.learning.sampling.labelled_case import LabelledCase
 from common.recipe.recipe import Augmentation
 
 JITTER = 8
@@ -67,7 +67,7 @@ class CentrelinePatches:
             if near.size or lesion_share < 1
         ]
 
-    def draw(self, random: np.random.Generator) -> tuple[FloatArray, BoolArray]:
+    def draw(self, random: np.random.Generator) -> tuple[Float32Array, BoolArray]:
         """One patch: image (C, *patch_shape) and references (R, *patch_shape), copied.
 
         The case is drawn first, every case alike; then one of the points whose patch holds a
@@ -89,14 +89,12 @@ class CentrelinePatches:
 
     def draw_batch(
         self, n_patches: int, random: np.random.Generator
-    ) -> tuple[FloatArray, BoolArray]:
+    ) -> tuple[Float32Array, BoolArray]:
         """Images (B, C, *patch_shape) and references (B, R, *patch_shape)."""
         images, references = zip(*(self.draw(random) for _ in range(n_patches)), strict=True)
         return np.stack(images), np.stack(references)
 
-    def _near_lesion(
-        self, lesions: BoolArray, points: npt.NDArray[np.intp]
-    ) -> npt.NDArray[np.intp]:
+    def _near_lesion(self, lesions: BoolArray, points: IndexArray) -> IndexArray:
         """The points, by their index, whose patch without jitter holds a lesion voxel."""
         if not lesions.any():
             return np.empty(0, np.intp)
@@ -104,7 +102,7 @@ class CentrelinePatches:
         holds = [cut(lesions[None], start, self._patch_shape).any() for start in starts]
         return np.flatnonzero(holds)
 
-    def _start(self, centre: npt.NDArray[np.intp], volume_shape: Sequence[int]) -> list[int]:
+    def _start(self, centre: IndexArray, volume_shape: Sequence[int]) -> list[int]:
         """The first voxel of the patch around `centre`; negative where the volume is smaller."""
         return [
             min(max(int(c) - p // 2, min(0, n - p)), max(0, n - p))
@@ -112,7 +110,7 @@ class CentrelinePatches:
         ]
 
 
-def centreline_points(region: BoolArray) -> npt.NDArray[np.intp]:
+def centreline_points(region: BoolArray) -> IndexArray:
     """The middle of each slice of the region, (n, 3) voxels, n >= 1, from the first slice on.
 
     region   (i, j, k), the surroundings of the cord; at least one voxel
@@ -124,5 +122,5 @@ def centreline_points(region: BoolArray) -> npt.NDArray[np.intp]:
     axis = int(np.ptp(voxels, axis=0).argmax())
     _, index, count = np.unique(voxels[:, axis], return_inverse=True, return_counts=True)
     sums = np.stack([np.bincount(index, weights=voxels[:, n]) for n in range(3)], axis=1)
-    points: npt.NDArray[np.intp] = np.rint(sums / count[:, None]).astype(np.intp)
+    points: IndexArray = np.rint(sums / count[:, None]).astype(np.intp)
     return points

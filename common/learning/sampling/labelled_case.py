@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
+from common.arrays import BoolArray, Float32Array
 
 
 class LabelledCase(Protocol):
@@ -20,7 +16,7 @@ class LabelledCase(Protocol):
     """
 
     @property
-    def image(self) -> FloatArray: ...
+    def image(self) -> Float32Array: ...
 
     @property
     def brain(self) -> BoolArray: ...

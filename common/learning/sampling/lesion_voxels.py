@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import BoolArray, Float32Array, IndexArray
 from common.errors import SiteDataError
 from common.learning.networks.cascade import PATCH_SIDE
 from common.learning.sampling.cutting import cut
-from common.learning.sampling.labelled_case import BoolArray, FloatArray, LabelledCase
+from common.learning.sampling.labelled_case import LabelledCase
 
-FlatVoxels = npt.NDArray[np.intp]
+FlatVoxels = IndexArray
 
 
 class LesionVoxels:
@@ -59,7 +59,7 @@ class LesionVoxels:
 
     def draw_batch(
         self, n_patches: int, random: np.random.Generator
-    ) -> tuple[FloatArray, BoolArray]:
+    ) -> tuple[Float32Array, BoolArray]:
         """Images (B, C, 11, 11, 11) and whether the centre is a lesion (B, 1).
 
         Of an odd number, one more is a lesion. A patch that reaches beyond the volume holds zeros
@@ -78,11 +78,11 @@ class LesionVoxels:
 
 
 def _drawn(
-    voxels: Sequence[tuple[FloatArray, FlatVoxels]],
-    share: npt.NDArray[np.float64],
+    voxels: Sequence[tuple[Float32Array, FlatVoxels]],
+    share: Float32Array,
     n: int,
     random: np.random.Generator,
-) -> list[FloatArray]:
+) -> list[Float32Array]:
     """Patches (C, 11, 11, 11) about drawn voxels: the case by its share, then any of its voxels."""
     patches = []
     for index in random.choice(len(voxels), size=n, p=share):
@@ -93,7 +93,7 @@ def _drawn(
     return patches
 
 
-def _turn_half(images: FloatArray, random: np.random.Generator) -> None:
+def _turn_half(images: Float32Array, random: np.random.Generator) -> None:
     """Turns half of the batch in place; the plane is (i, j).
 
     A half turn mirrors both axes, the flip is left to right (i), both together mirror j; each as

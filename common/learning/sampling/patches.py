@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import BoolArray, Float32Array, IndexArray
 from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
 from common.learning.sampling.cutting import Shape, cut, cut_each
-from common.learning.sampling.labelled_case import BoolArray, FloatArray, LabelledCase
+from common.learning.sampling.labelled_case import LabelledCase
 from common.recipe.recipe import Augmentation
 
 
@@ -53,7 +53,7 @@ class Patches:
         self._lesion_share = lesion_share
         self._augment = augment
 
-    def draw(self, random: np.random.Generator) -> tuple[FloatArray, BoolArray]:
+    def draw(self, random: np.random.Generator) -> tuple[Float32Array, BoolArray]:
         """One patch: image (C, *patch_shape) and references (R, *patch_shape), copied.
 
         The case is drawn first, every case alike; then one of its lesion voxels, or a voxel of its
@@ -80,13 +80,13 @@ class Patches:
 
     def draw_batch(
         self, n_patches: int, random: np.random.Generator
-    ) -> tuple[FloatArray, BoolArray]:
+    ) -> tuple[Float32Array, BoolArray]:
         """Images (B, C, *patch_shape) and references (B, R, *patch_shape)."""
         images, references = zip(*(self.draw(random) for _ in range(n_patches)), strict=True)
         return np.stack(images), np.stack(references)
 
 
-def _lesion_voxels(case: LabelledCase) -> npt.NDArray[np.intp]:
+def _lesion_voxels(case: LabelledCase) -> IndexArray:
     """Flat positions of the lesion voxels."""
     return np.flatnonzero(np.asarray(case.lesions))
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import BoolArray, Float32Array, IndexArray
 from common.learning.sampling.centreline_patches import CentrelinePatches
-from common.learning.sampling.labelled_case import BoolArray, FloatArray, LabelledCase
+from common.learning.sampling.labelled_case import LabelledCase
 from common.learning.sampling.lesion_voxels import LesionVoxels
 from common.learning.sampling.patches import Patches
 from common.recipe.recipe import Recipe
 
-FlatVoxels = npt.NDArray[np.intp]
+FlatVoxels = IndexArray
 
 
 class Sampler(Protocol):
@@ -22,7 +22,7 @@ class Sampler(Protocol):
 
     def draw_batch(
         self, n_patches: int, random: np.random.Generator
-    ) -> tuple[FloatArray, BoolArray]:
+    ) -> tuple[Float32Array, BoolArray]:
         """Images (B, C, *patch_shape) and what each output should say, (B, R, ...)."""
         ...
 

@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from torch import nn
@@ -12,6 +11,7 @@ from torch import nn
 from client.phases.mining import kept_hard_negatives, mine
 from client.phases.site_cases import own_cases
 from client.site.site import Site, read_site
+from common.arrays import Float32Array
 from common.errors import ConfigError
 from common.imaging.dataset.prepared import PreparedCase
 from common.learning.exact_patches import probabilities_at
@@ -128,7 +128,7 @@ def more_lesion(case: PreparedCase) -> PreparedCase:
 
 
 def other_second_channel(case: PreparedCase) -> PreparedCase:
-    image: npt.NDArray[np.float32] = np.array(case.image)
+    image: Float32Array = np.array(case.image)
     image[1] *= 0.5
     return dataclasses.replace(case, image=image)
 

@@ -11,10 +11,10 @@ from client.prepare.derivatives import read_prepared
 from client.prepare.job import WorkOrder
 from client.prepare.prepare_subject import carry_out
 from client.prepare.qc_page import page_path
+from common.arrays import FloatArray
 from common.errors import SiteDataError
 from common.imaging.centreline import near_centreline
 from common.imaging.grid import Grid
-from common.imaging.volume import FloatArray
 from tests.client.prepare.jobs import toy_order, toy_site
 from tests.volumes import brain_mask, image_path, mask_path, oblique_affine, put
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from common.arrays import BoolArray, Float32Array, FloatArray
 from common.errors import GeometryError
 from common.figures.mosaic import lesion_mosaic, lesion_slices
 
@@ -20,18 +21,18 @@ EXTRA_YELLOW = (0xFF, 0xF0, 0x7A)
 MISSED_PINK = (0xFF, 0x8F, 0xC2)
 
 
-def flair() -> NDArray[np.float32]:
+def flair() -> Float32Array:
     """A grey block of brain in an empty field, brighter to the patient's right."""
     image = np.zeros(SHAPE, np.float32)
     image[2:18, 2:22, 1:11] = 100 + 5 * np.arange(16)[:, None, None]
     return image
 
 
-def empty() -> NDArray[np.bool_]:
+def empty() -> BoolArray:
     return np.zeros(SHAPE, bool)
 
 
-def lesions_in(*slices: int, n_voxels: int = 4) -> NDArray[np.bool_]:
+def lesions_in(*slices: int, n_voxels: int = 4) -> BoolArray:
     """`n_voxels` lesion voxels in a row in each of these axial slices."""
     mask = empty()
     for k in slices:
@@ -44,7 +45,7 @@ def colours(png: bytes) -> NDArray[np.int16]:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), np.int16)
 
 
-def painted(png: bytes, colour: tuple[int, int, int], *, tolerance: int = 12) -> NDArray[np.bool_]:
+def painted(png: bytes, colour: tuple[int, int, int], *, tolerance: int = 12) -> BoolArray:
     """(rows, columns): where the picture has this colour, up to the palette's rounding.
 
     tolerance   of each channel, of 255; thin lines blend with what is under them
@@ -52,13 +53,11 @@ def painted(png: bytes, colour: tuple[int, int, int], *, tolerance: int = 12) ->
     """
     pixels = colours(png)
     pixels = pixels[: len(pixels) - 90]
-    near: NDArray[np.bool_] = np.abs(pixels - np.array(colour)).max(axis=2) <= tolerance
+    near: BoolArray = np.abs(pixels - np.array(colour)).max(axis=2) <= tolerance
     return near
 
 
-def draw(
-    reference: NDArray[np.bool_] | None, prediction: NDArray[np.bool_], title: str = "case"
-) -> bytes:
+def draw(reference: BoolArray | None, prediction: BoolArray, title: str = "case") -> bytes:
     return lesion_mosaic(
         {"FLAIR": flair()}, reference, prediction, spacing_mm=SPACING_MM, title=title
     )
@@ -149,7 +148,7 @@ def test_a_title_is_not_read_as_mathematics() -> None:
         pytest.param(-flair(), id="negative, as after a z-score"),
     ],
 )
-def test_an_odd_image_still_has_its_picture(image: NDArray[np.float64]) -> None:
+def test_an_odd_image_still_has_its_picture(image: FloatArray) -> None:
     png = lesion_mosaic(
         {"FLAIR": image}, empty(), lesions_in(3), spacing_mm=SPACING_MM, title="odd"
     )

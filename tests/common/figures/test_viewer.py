@@ -16,14 +16,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from common.arrays import BoolArray
 from common.errors import GeometryError, RunFolderError
 from common.figures.viewer import script_digest, viewer_html, viewer_volume
 from common.imaging.dataset.prepared import PreparedCase
 from common.metrics.presets import MSSEG2016
 from common.recipe.recipe import Task
 from tests.common.figures.chromium import PROGRAM, Page, page_in_chromium
-
-BoolArray = NDArray[np.bool_]
 
 LESIONS = Task(modalities=("FLAIR",))
 SHAPE = (12, 10, 6)  # upright

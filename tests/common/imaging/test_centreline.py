@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.arrays import FloatArray
 from common.errors import SiteDataError
 from common.imaging.centreline import (
     centreline_of,
@@ -16,7 +17,7 @@ from common.imaging.centreline import (
     read_centreline,
 )
 from common.imaging.grid import Grid
-from common.imaging.volume import FloatArray, Volume
+from common.imaging.volume import Volume
 from tests.volumes import SHAPE, oblique_affine
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from common.arrays import FloatArray
 from common.imaging.resample import nearest_onto
 from common.imaging.volume import Volume, same_grid
 from tests.volumes import SPACING_MM, oblique_affine
@@ -21,14 +22,14 @@ def labels(shape: tuple[int, int, int] = SHAPE) -> NDArray[np.int16]:
     return np.arange(1, np.prod(shape) + 1, dtype=np.int16).reshape(shape)
 
 
-def moved_by_voxels(affine: NDArray[np.float64], *voxels: float) -> NDArray[np.float64]:
+def moved_by_voxels(affine: FloatArray, *voxels: float) -> FloatArray:
     """The grid whose voxel 0 lies at index `voxels` of the given one."""
     moved = affine.copy()
     moved[:3, 3] = affine[:3, :3] @ voxels + affine[:3, 3]
     return moved
 
 
-def empty(shape: tuple[int, int, int], affine: NDArray[np.float64]) -> Volume:
+def empty(shape: tuple[int, int, int], affine: FloatArray) -> Volume:
     return Volume(np.zeros(shape, np.uint8), affine)
 
 

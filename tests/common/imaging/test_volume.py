@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from common.arrays import FloatArray
 from common.errors import GeometryError, SiteDataError
 from common.imaging.volume import (
     Volume,
@@ -29,7 +30,7 @@ from tests.volumes import SHAPE, SPACING_MM, oblique_affine, put, stripped_brain
 NIFTI: Any = nib.Nifti1Image  # Any, for nibabel types only part of its own functions
 
 
-def written(path: Path, data: NDArray[Any], affine: NDArray[np.float64] | None = None) -> Path:
+def written(path: Path, data: NDArray[Any], affine: FloatArray | None = None) -> Path:
     """A NIfTI file as another program might have left it."""
     image = NIFTI(data, oblique_affine() if affine is None else affine, dtype=data.dtype)
     nib.save(image, path)
@@ -75,7 +76,7 @@ def test_a_voxel_has_the_volume_the_affine_spans() -> None:
     ],
 )
 def test_a_volume_without_a_place_is_refused(
-    data: NDArray[Any], affine: NDArray[np.float64], message: str
+    data: NDArray[Any], affine: FloatArray, message: str
 ) -> None:
     with pytest.raises(GeometryError, match=message):
         Volume(data, affine)

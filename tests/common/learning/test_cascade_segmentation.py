@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
+from common.arrays import BoolArray, Float32Array
 from common.learning.cascade_segmentation import candidates, cascade_probability
 from common.learning.networks.cascade import Cascade, PatchCNN
 from common.recipe.recipe import Cascade as CascadeSettings
@@ -14,7 +14,7 @@ SHAPE = (30, 3, 4)
 SETTINGS = CascadeSettings(name="cascade", candidates_above=0.5, second_above=0.6)
 
 
-def flair_and_t1w() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def flair_and_t1w() -> tuple[Float32Array, BoolArray]:
     """Voxels of 1 and 2 far apart, one of 0.5, one of 2 outside the brain; the T1w is bright."""
     flair = np.zeros(SHAPE, np.float32)
     flair[4, 1, 1], flair[24, 1, 2], flair[14, 1, 1], flair[29, 2, 3] = 1, 2, 0.5, 2

@@ -3,10 +3,10 @@ from __future__ import annotations
 import copy
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
+from common.arrays import Float32Array, FloatArray, IndexArray
 from common.learning.exact_patches import BLOCK_SIDE, probabilities_at
 from common.learning.networks.cascade import PatchCNN
 from tests.patch_networks import drawn_network, sees_bright_voxels
@@ -14,20 +14,18 @@ from tests.patch_networks import drawn_network, sees_bright_voxels
 Shape = tuple[int, int, int]
 
 
-def drawn_image(n_channels: int, shape: Shape, *, seed: int = 0) -> npt.NDArray[np.float32]:
+def drawn_image(n_channels: int, shape: Shape, *, seed: int = 0) -> Float32Array:
     random = np.random.default_rng(seed)
     return random.standard_normal((n_channels, *shape)).astype(np.float32)
 
 
-def patch_by_patch(
-    network: PatchCNN, image: npt.NDArray[np.float32], voxels: npt.NDArray[np.intp]
-) -> npt.NDArray[np.float64]:
+def patch_by_patch(network: PatchCNN, image: Float32Array, voxels: IndexArray) -> FloatArray:
     """In float64, so that only our own rounding is seen."""
     padded = np.pad(image.astype(np.float64), ((0, 0), (5, 5), (5, 5), (5, 5)))
     patches = [padded[:, i : i + 11, j : j + 11, k : k + 11] for i, j, k in voxels]
     with torch.inference_mode():
         logits, _ = copy.deepcopy(network).double().eval()(torch.from_numpy(np.stack(patches)))
-    found: npt.NDArray[np.float64] = torch.sigmoid(logits[:, 0]).numpy()
+    found: FloatArray = torch.sigmoid(logits[:, 0]).numpy()
     return found
 
 

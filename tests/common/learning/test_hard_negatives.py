@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from common.arrays import Float32Array
 from common.learning.hard_negatives import hard_negatives, random_negatives
 from common.recipe.recipe import Cascade as CascadeSettings
 from tests.patch_networks import BrainCase, sees_bright_voxels
@@ -12,7 +12,7 @@ SHAPE = (2, 3, 40)
 SETTINGS = CascadeSettings(name="cascade")  # candidates z > 0.5, p > 0.5, fallback z > 2
 
 
-def along_k(**flair: float) -> npt.NDArray[np.float32]:
+def along_k(**flair: float) -> Float32Array:
     """FLAIR z at (1, 2, k), 0 elsewhere; `k3=1.5` sets k = 3."""
     image = np.zeros((1, *SHAPE), np.float32)
     for name, value in flair.items():
@@ -20,7 +20,7 @@ def along_k(**flair: float) -> npt.NDArray[np.float32]:
     return image
 
 
-def case(image: npt.NDArray[np.float32], *, lesion_at: int = 20) -> BrainCase:
+def case(image: Float32Array, *, lesion_at: int = 20) -> BrainCase:
     brain = np.ones(SHAPE, bool)
     brain[..., 39] = False
     lesions = np.zeros(SHAPE, bool)

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from torch import nn
 
+from common.arrays import Float32Array
 from common.learning.inference import lesion_probability
 from common.learning.networks.unet import build_unet
 from common.recipe.recipe import UNet
@@ -55,7 +55,7 @@ def test_each_voxel_keeps_its_place_and_gets_the_sigmoid_of_the_last_output(
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def two_patches(blend: Blend) -> npt.NDArray[np.float32]:
+def two_patches(blend: Blend) -> Float32Array:
     """Along i: 6 voxels, patches of 4 at 0 and 2; the image is 0 but for a 4 in the last slice.
 
     So the patch means are 0 and 1, and probabilities 1/2 and 1 / (1 + 1/e) = 0.7310586.

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from torch import nn
 
+from common.arrays import BoolArray, Float32Array
 from common.errors import ModelFileError
 from common.imaging.dataset.prepared import PreparedCase
 from common.learning.inference import lesion_probability
@@ -19,7 +19,7 @@ AFFINE = np.array(
 )
 
 
-def case(image: npt.NDArray[np.float32], brain: npt.NDArray[np.bool_]) -> PreparedCase:
+def case(image: Float32Array, brain: BoolArray) -> PreparedCase:
     first, second, third = brain.shape
     return PreparedCase(
         subject="sub-07",

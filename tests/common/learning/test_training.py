@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from torch import nn
 
+from common.arrays import IndexArray
 from common.errors import SiteDataError
 from common.learning.lesion_wise.lesion_wise_loss import frozen_metric_network
 from common.learning.lesion_wise.metric_network import MetricNetwork, build_metric_network
@@ -322,7 +322,7 @@ def test_without_the_lesion_metric_its_figures_are_undefined() -> None:
     assert outcome.true_lesion_f1 is None
 
 
-def dark_voxels() -> list[npt.NDArray[np.intp]]:
+def dark_voxels() -> list[IndexArray]:
     """Flat positions without lesion, one array a case."""
     found = []
     for case in CASES:

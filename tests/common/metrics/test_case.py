@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from common.arrays import FloatArray
 from common.errors import GeometryError
 from common.imaging.volume import Volume, write_volume
 from common.metrics.case import CaseScore, score_case, score_files
@@ -144,7 +145,7 @@ def test_arrays_that_are_not_one_grid_of_three_axes_are_refused(
         score(np.zeros(reference), np.zeros(prediction))
 
 
-def written(path: Path, data: NDArray[Any], affine: NDArray[np.float64]) -> Path:
+def written(path: Path, data: NDArray[Any], affine: FloatArray) -> Path:
     write_volume(Volume(data, affine), path)
     return path
 

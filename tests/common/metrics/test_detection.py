@@ -3,12 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.arrays import BoolArray
 from common.errors import GeometryError
 from common.metrics.components import Lesions, find_lesions
 from common.metrics.detection import detected, overlaps_of, touched
 from common.metrics.lesion import LesionCounts, count_lesions
 from common.metrics.presets import ISBI2015, MSSEG2016
-from tests.crafted_masks import SPACING_MM, BoolArray, line, mask
+from tests.crafted_masks import SPACING_MM, line, mask
 
 
 def lesions(mask: BoolArray) -> Lesions:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
+from common.arrays import BoolArray
 from common.metrics.case import CaseScore, score_case
 from common.metrics.components import find_lesions
 from common.metrics.detection import overlaps_of
@@ -21,8 +22,6 @@ from common.metrics.mask import lesion_mask
 from common.metrics.presets import MSSEG2016, PRESETS, LesionDefinition
 from common.metrics.size_classes import by_size
 from common.metrics.surface import surface_distances
-
-BoolArray = NDArray[np.bool_]
 
 SHAPE = (9, 7, 5)
 SPACING_MM = (0.75, 2.0, 1.5)  # 2.25 mm3 a voxel: a lesion has 2 or more; exact in float32

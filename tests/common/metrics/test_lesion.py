@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from common.arrays import BoolArray
 from common.metrics.lesion import LesionCounts, count_lesions
 from common.metrics.presets import MSSEG2016
-from tests.crafted_masks import SPACING_MM, BoolArray, line, mask
+from tests.crafted_masks import SPACING_MM, line, mask
 
 
 def counts(reference: BoolArray, prediction: BoolArray) -> LesionCounts:

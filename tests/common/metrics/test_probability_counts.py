@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray, Float32Array
 from common.errors import GeometryError, SiteDataError
 from common.metrics.probability_counts import (
     N_BINS,
@@ -72,7 +72,7 @@ def test_without_a_brain_voxel_nothing_is_counted() -> None:
 
 @given(probability=probabilities, reference=masks, brain=masks)
 def test_every_brain_voxel_and_every_lesion_voxel_is_counted_once(
-    probability: NDArray[np.float32], reference: NDArray[np.bool_], brain: NDArray[np.bool_]
+    probability: Float32Array, reference: BoolArray, brain: BoolArray
 ) -> None:
     counts = count_probabilities(probability, reference, brain)
 
@@ -84,9 +84,9 @@ def test_every_brain_voxel_and_every_lesion_voxel_is_counted_once(
 
 @given(maps=st.tuples(probabilities, probabilities), reference=masks, brain=masks)
 def test_the_sum_over_cases_is_the_count_of_all_voxels_together(
-    maps: tuple[NDArray[np.float32], NDArray[np.float32]],
-    reference: NDArray[np.bool_],
-    brain: NDArray[np.bool_],
+    maps: tuple[Float32Array, Float32Array],
+    reference: BoolArray,
+    brain: BoolArray,
 ) -> None:
     added = no_probabilities()
     for probability in maps:

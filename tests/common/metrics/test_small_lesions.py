@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.arrays import BoolArray
 from common.metrics.small_lesions import without_small_lesions
 
 MASKS = hnp.arrays(np.bool_, (5, 4, 6))
 
 
-def lesions_of_one_three_and_five() -> npt.NDArray[np.bool_]:
+def lesions_of_one_three_and_five() -> BoolArray:
     """A voxel, three in a diagonal chain that touch by corners only, and five in a row."""
     mask = np.zeros((7, 6, 9), bool)
     mask[0, 0, 0] = True
@@ -55,9 +55,7 @@ def test_an_empty_mask_stays_empty_and_a_full_one_full() -> None:
 
 
 @given(MASKS, st.integers(1, 12))
-def test_twice_is_once_and_a_higher_bound_leaves_no_more(
-    mask: npt.NDArray[np.bool_], min_voxels: int
-) -> None:
+def test_twice_is_once_and_a_higher_bound_leaves_no_more(mask: BoolArray, min_voxels: int) -> None:
     kept = without_small_lesions(mask, min_voxels)
     np.testing.assert_array_equal(without_small_lesions(kept, min_voxels), kept)
     stricter = without_small_lesions(mask, min_voxels + 1)
@@ -65,7 +63,7 @@ def test_twice_is_once_and_a_higher_bound_leaves_no_more(
 
 
 @given(MASKS, st.integers(2, 8), st.permutations([0, 1, 2]))
-def test_the_axes_are_alike(mask: npt.NDArray[np.bool_], min_voxels: int, axes: list[int]) -> None:
+def test_the_axes_are_alike(mask: BoolArray, min_voxels: int, axes: list[int]) -> None:
     np.testing.assert_array_equal(
         without_small_lesions(mask.transpose(axes), min_voxels),
         without_small_lesions(mask, min_voxels).transpose(axes),

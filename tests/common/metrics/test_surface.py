@@ -5,13 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from common.arrays import BoolArray
 from common.errors import GeometryError
 from common.metrics.surface import SurfaceDistances, contour, surface_distances
-
-BoolArray = NDArray[np.bool_]
 
 SPACING_MM = (0.75, 2.0, 1.5)
 UNDEFINED = SurfaceDistances(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from common.arrays import BoolArray, Float32Array
 from common.errors import GeometryError, SiteDataError
 from common.metrics.case import score_case
 from common.metrics.presets import MSSEG2016
@@ -20,7 +21,7 @@ SHAPE = (40, 5, 4)
 
 def sweep(
     probability: NDArray[np.floating],
-    reference: NDArray[np.bool_],
+    reference: BoolArray,
     thresholds: tuple[float, ...] = THRESHOLDS,
     min_voxels: int = 1,
 ) -> list[ThresholdCounts]:
@@ -34,7 +35,7 @@ def sweep(
     )
 
 
-def half_sure() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def half_sure() -> tuple[Float32Array, BoolArray]:
     """One lesion of 8 voxels, 4 of them at 0.9 and 4 at 0.4, and 4 voxels at 0.3 far from it."""
     reference = np.zeros(SHAPE, np.bool_)
     reference[10:18, 1, 1] = True
@@ -97,7 +98,7 @@ SMALL = (4, 3, 5)
     st.sampled_from([np.float32, np.float64]),
 )
 def test_the_counts_are_those_of_scoring_one_threshold_at_a_time(
-    probability: NDArray[np.float32], reference: NDArray[np.bool_], dtype: type[np.floating]
+    probability: Float32Array, reference: BoolArray, dtype: type[np.floating]
 ) -> None:
     probability = probability.astype(dtype)
     for at in sweep(probability, reference, thresholds=(0.05, 0.33, 0.6, 0.95)):

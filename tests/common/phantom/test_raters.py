@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from common.arrays import BoolArray
 from common.phantom.grid import Grid
 from common.phantom.lesions import Lesion
 from common.phantom.raters import Rater, drawn_raters, rated, seen_share
@@ -30,9 +31,7 @@ NEW = (ball((10, 10, 10), 4.0), ball((28, 24, 18), 3.0))
 SPOT = (ball((30, 8, 22), 3.0, bright=0.4),)
 
 
-def mask(
-    rater: Rater, new: Sequence[Lesion], spots: Sequence[Lesion]
-) -> np.typing.NDArray[np.bool_]:
+def mask(rater: Rater, new: Sequence[Lesion], spots: Sequence[Lesion]) -> BoolArray:
     return rated(rater, new, spots, GRID, np.random.default_rng(2)) > 0.5
 
 

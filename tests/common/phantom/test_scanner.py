@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from common.arrays import Float32Array
 from common.phantom.grid import common_grid
 from common.phantom.lesions import no_lesions
 from common.phantom.scanner import (
@@ -49,7 +50,7 @@ def test_flair_and_t1w_order_the_tissues_as_textbooks_do(
     t1w = t1w_signal(subject, scanner.t1w.contrast)
     anatomy, lesion = subject.anatomy, subject.lesions.fraction
 
-    def mean(signal: np.typing.NDArray[np.float32], tissue: str) -> float:
+    def mean(signal: Float32Array, tissue: str) -> float:
         return float(signal[(anatomy.fraction(tissue) > 0.9) & (lesion < 0.01)].mean())
 
     assert mean(flair, "ventricle") < mean(flair, "white") < mean(flair, "cortex")

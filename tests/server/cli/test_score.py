@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from common.arrays import FloatArray
 from common.imaging.volume import Volume, write_volume
 from common.metrics.presets import MSSEG2016
 from server.cli import main
@@ -53,7 +54,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
-def image(path: Path, data: NDArray[Any], affine: NDArray[np.float64] = OBLIQUE) -> Path:
+def image(path: Path, data: NDArray[Any], affine: FloatArray = OBLIQUE) -> Path:
     write_volume(Volume(data, affine), path)
     return path
 

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import typer
 from torch import nn
 
+from common.arrays import Float32Array
 from common.cli.run import run
 from common.errors import ModelFileError
 from common.imaging.dataset.prepared import PreparedCase, crop_slices
@@ -34,7 +34,7 @@ RECIPE = load_recipe(
         "compute.threads=1",
     ],
 )
-Probability = npt.NDArray[np.float32]
+Probability = Float32Array
 
 
 def main(*arguments: str) -> int:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from server.compare.bca import FloatArray, bca_interval
+from common.arrays import FloatArray
+from server.compare.bca import bca_interval
 
 SKEWED = [-0.05, 0.0, 0.01, 0.02, 0.02, 0.04, 0.07, 0.11, 0.3, 0.45]
 

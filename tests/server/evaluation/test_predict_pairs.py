@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from torch import nn
 
+from common.arrays import BoolArray, Float32Array
 from common.errors import ModelFileError, SiteDataError
 from common.imaging.dataset.prepared import PreparedCase, baseline_intensity
 from common.imaging.volume import Volume, read_mask, read_volume, write_volume
@@ -41,7 +41,7 @@ RECIPE = load_recipe(
 def model(monkeypatch: pytest.MonkeyPatch) -> Model:
     """A model that sees what became brighter, in place of a network that was trained to."""
 
-    def brighter(network: nn.Module, case: PreparedCase, recipe: Recipe) -> npt.NDArray[np.float32]:
+    def brighter(network: nn.Module, case: PreparedCase, recipe: Recipe) -> Float32Array:
         change = baseline_intensity(case, recipe.task)
         return np.where(case.brain & (change > 1.5), np.float32(0.9), np.float32(0.1))
 
@@ -67,12 +67,12 @@ def dates(bids: Path) -> dict[str, Path]:
     }
 
 
-def new_lesion(bids: Path) -> npt.NDArray[np.bool_]:
+def new_lesion(bids: Path) -> BoolArray:
     masks = bids / "derivatives" / "manual" / "sub-01" / "anat"
     return read_mask(masks / "sub-01_ses-02_desc-newlesion_mask.nii.gz").data
 
 
-def dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
+def dice(a: BoolArray, b: BoolArray) -> float:
     return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
 
 

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
+from common.arrays import BoolArray, FloatArray
 from common.imaging.grid import Grid
 from common.imaging.preprocessing.resampling import resampled
 from common.imaging.preprocessing.working_case import WorkingImage
@@ -48,7 +48,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, hospital: Path) -> Path:
     return out / "model.safetensors"
 
 
-def oblique() -> npt.NDArray[np.float64]:
+def oblique() -> FloatArray:
     """The toys' grid without its shear, which a scanner does not have: 10 degrees about k."""
     affine = np.eye(4)
     c, s = np.cos(np.radians(10)), np.sin(np.radians(10))
@@ -113,7 +113,7 @@ def test_the_threshold_and_the_smallest_lesion_are_looked_at_on_the_scanners_gri
     assert not (found.mask.data & ~above).any()
 
 
-def every_lesion(mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
+def every_lesion(mask: BoolArray) -> list[BoolArray]:
     labels, n = ndimage.label(mask, np.ones((3, 3, 3)))
     return [labels == number for number in range(1, n + 1)]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from common.arrays import FloatArray
 from common.errors import GeometryError
 from common.imaging.volume import Volume, write_volume
 from common.metrics.presets import ISBI2015, MSSEG2016
@@ -32,7 +33,7 @@ def bar(start: int, stop: int) -> NDArray[np.uint8]:
     return data
 
 
-def image(path: Path, data: NDArray[np.uint8], affine: NDArray[np.float64] = OBLIQUE) -> Path:
+def image(path: Path, data: NDArray[np.uint8], affine: FloatArray = OBLIQUE) -> Path:
     write_volume(Volume(data, affine), path)
     return path
 

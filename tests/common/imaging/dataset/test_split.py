@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray
 from common.errors import ConfigError, SiteDataError
 from common.imaging.dataset.prepared import PreparedCase
 from common.imaging.dataset.split import (
@@ -36,7 +36,7 @@ def case(subject: str, *lesions: int, session: str | None = None) -> PreparedCas
 
 
 def with_lesions(
-    subject: str, lesions: NDArray[np.bool_] | None, session: str | None = None
+    subject: str, lesions: BoolArray | None, session: str | None = None
 ) -> PreparedCase:
     return PreparedCase(
         subject=subject,

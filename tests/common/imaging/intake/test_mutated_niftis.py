@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from common.arrays import Float32Array, FloatArray
 from common.imaging.intake.findings import Finding
 from common.imaging.intake.intake import Intake, survey
 from common.imaging.volume import Volume
@@ -70,7 +71,7 @@ def cut_at(n_bytes: int, *, packed: bool) -> Mutate:
     return mutate
 
 
-def holding(data: NDArray[np.generic], affine: NDArray[np.float64] | None = None) -> Mutate:
+def holding(data: NDArray[np.generic], affine: FloatArray | None = None) -> Mutate:
     """Another image under the same name."""
 
     def mutate(path: Path) -> None:
@@ -82,7 +83,7 @@ def holding(data: NDArray[np.generic], affine: NDArray[np.float64] | None = None
     return mutate
 
 
-def with_values(change: Callable[[NDArray[np.float32]], object]) -> Mutate:
+def with_values(change: Callable[[Float32Array], object]) -> Mutate:
     def mutate(path: Path) -> None:
         image = stripped_brain()
         change(image.data)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray, FloatArray
 from common.errors import GeometryError, SiteDataError
 from common.imaging.preprocessing.bias_field import correct_bias
 from common.imaging.volume import Volume
@@ -14,7 +14,7 @@ SPACING_MM = (2.0, 2.5, 5.0)
 WHITE, GREY = 100.0, 140.0
 
 
-def two_tissues(*, seed: int = 0) -> tuple[Volume, Volume, NDArray[np.bool_]]:
+def two_tissues(*, seed: int = 0) -> tuple[Volume, Volume, BoolArray]:
     """A FLAIR-like ellipsoid with noise of 2, its mask, and where its white matter lies.
 
     White matter fills the inner 0.8 of the ellipsoid, so that a rim of grey matter is left.
@@ -29,13 +29,13 @@ def two_tissues(*, seed: int = 0) -> tuple[Volume, Volume, NDArray[np.bool_]]:
     return Volume(data.astype(np.float32), affine), Volume(brain, affine), white
 
 
-def smooth_field() -> NDArray[np.float64]:
+def smooth_field() -> FloatArray:
     """From about 0.7 to 1.4, along a diagonal and bent; no multiple of the spline's pieces."""
     x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
     return np.asarray(np.exp(0.25 * x + 0.15 * y * z + 0.15 * np.sin(2 * y)))
 
 
-def variation(image: Volume, where: NDArray[np.bool_]) -> float:
+def variation(image: Volume, where: BoolArray) -> float:
     return float(image.data[where].std() / image.data[where].mean())
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray, FloatArray
 from common.errors import SiteDataError
 from common.imaging.centreline import moved_nodes, near_centreline
 from common.imaging.grid import Grid
@@ -16,7 +16,7 @@ from common.imaging.preprocessing import chain
 from common.imaging.preprocessing.back_to_scanner import back_to_scanner
 from common.imaging.preprocessing.chain import prepare_sessions, prepare_working_case
 from common.imaging.preprocessing.rigid_registration import RigidMove
-from common.imaging.preprocessing.working_case import FloatArray, WorkingCase, WorkingImage
+from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import Volume, same_grid
 from common.recipe.recipe import Preprocessing
 from tests.volumes import (
@@ -68,7 +68,7 @@ def case_of(
     )
 
 
-def mask_of(voxels: NDArray[np.bool_], affine: FloatArray | None = None) -> Volume:
+def mask_of(voxels: BoolArray, affine: FloatArray | None = None) -> Volume:
     return Volume(voxels, oblique_affine() if affine is None else affine)
 
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from common.arrays import FloatArray
 from common.errors import GeometryError
 from common.imaging.preprocessing.halfway_space import halfway
 from common.imaging.preprocessing.rigid_registration import rigid_inverse
-from common.imaging.volume import FloatArray
 
 
 def move(axis_angle_degrees: tuple[float, float, float], shift: FloatArray) -> FloatArray:

@@ -8,10 +8,11 @@ from nilearn.datasets import load_mni152_template
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from common.arrays import FloatArray
 from common.imaging.preprocessing import rigid_registration
 from common.imaging.preprocessing.mni_space import mni_grid, mni_registration
 from common.imaging.preprocessing.rigid_registration import rigid_inverse
-from common.imaging.volume import FloatArray, Volume
+from common.imaging.volume import Volume
 from tests.volumes import oblique_affine
 
 

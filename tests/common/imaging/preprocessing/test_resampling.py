@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from common.arrays import FloatArray
 from common.errors import GeometryError
 from common.imaging.grid import Grid
 from common.imaging.preprocessing.resampling import (
@@ -16,7 +17,7 @@ from common.imaging.preprocessing.resampling import (
 )
 from common.imaging.preprocessing.rigid_registration import rigid_inverse
 from common.imaging.preprocessing.working_case import WorkingImage
-from common.imaging.volume import FloatArray, Volume
+from common.imaging.volume import Volume
 from tests.volumes import SHAPE, brain_mask, oblique_affine, stripped_brain, two_lesions
 
 angles = st.floats(-40, 40)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from common.arrays import FloatArray
 from common.errors import SiteDataError
 from common.imaging.preprocessing import rigid_registration
 from common.imaging.preprocessing.rigid_registration import (
@@ -15,7 +16,7 @@ from common.imaging.preprocessing.rigid_registration import (
     rigid_inverse,
     rigid_move,
 )
-from common.imaging.volume import FloatArray, Volume, read_volume
+from common.imaging.volume import Volume, read_volume
 from tests.volumes import oblique_affine
 
 SITES = Path(__file__).parents[4] / ".." / "shared" / "data" / "sites"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from common.arrays import BoolArray
 from common.errors import GeometryError, SiteDataError
 from common.imaging.preprocessing.rigid_registration import rigid_move
 from common.imaging.preprocessing.template_brain_mask import template_brain_mask
@@ -47,7 +47,7 @@ def made_head() -> tuple[Volume, Volume]:
     return Volume(noisy, affine), Volume(np.asarray(brain[:, :, : noisy.shape[2] * 2 : 2]), affine)
 
 
-def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+def dice(a: BoolArray, b: BoolArray) -> float:
     return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
 
 

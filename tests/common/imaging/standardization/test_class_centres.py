@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.arrays import FloatArray
 from common.errors import SiteDataError
 from common.imaging.standardization.class_centres import (
     class_centres,
@@ -14,7 +14,7 @@ from common.imaging.standardization.class_centres import (
 )
 from tests.common.imaging.standardization.tissues import nine_voxels
 
-Array = npt.NDArray[np.float64]
+Array = FloatArray
 
 seeds = st.integers(0, 2**32 - 1)
 

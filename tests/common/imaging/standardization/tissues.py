@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from common.arrays import BoolArray, FloatArray, IntArray
+
+Array = FloatArray
+Mask = BoolArray
 
 CSF, GREY, WHITE = 1, 2, 3
 BRIGHTNESS = {CSF: 0.25, GREY: 0.6, WHITE: 0.9}
@@ -19,7 +21,7 @@ def nine_voxels() -> tuple[Array, Mask]:
     return image, image < 100
 
 
-def tissue_labels() -> npt.NDArray[np.int64]:
+def tissue_labels() -> IntArray:
     """(24, 30, 18): 20 % CSF, 40 % grey, 40 % white matter, one voxel of background around."""
     labels = np.zeros((24, 30, 18), dtype=np.int64)
     slabs = np.repeat([CSF, GREY, GREY, WHITE, WHITE], 22 * 28 * 16 // 5 + 1)
@@ -27,7 +29,7 @@ def tissue_labels() -> npt.NDArray[np.int64]:
     return labels
 
 
-def scan(labels: npt.NDArray[np.int64], *, gamma: float, gain: float, seed: int) -> Array:
+def scan(labels: IntArray, *, gamma: float, gain: float, seed: int) -> Array:
     """The labels' brightness with 6 % tissue texture, to the power `gamma`, times `gain`."""
     texture = np.random.default_rng(seed).normal(0, 0.06, labels.shape)
     bright = np.select([labels == tissue for tissue in BRIGHTNESS], list(BRIGHTNESS.values()))

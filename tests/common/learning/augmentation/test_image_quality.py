@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from common.arrays import Float32Array
 from common.learning.augmentation.image_quality import (
     averaged_over_slices,
     blurred,
@@ -11,15 +11,13 @@ from common.learning.augmentation.image_quality import (
     with_other_quality,
 )
 
-FloatArray = npt.NDArray[np.float32]
 
-
-def volumes(seed: int = 0) -> FloatArray:
+def volumes(seed: int = 0) -> Float32Array:
     """Two channels of 6 x 7 x 8 voxels."""
     return np.random.default_rng(seed).normal(size=(2, 6, 7, 8)).astype(np.float32)
 
 
-def every_average(images: FloatArray) -> dict[tuple[int, int], FloatArray]:
+def every_average(images: Float32Array) -> dict[tuple[int, int], Float32Array]:
     """Number of slices and origin -> the images so averaged."""
     ways = [(2, 0), (2, -1), (3, 0), (4, 0), (4, -1)]
     return {(n, origin): averaged_over_slices(images, n, origin=origin) for n, origin in ways}

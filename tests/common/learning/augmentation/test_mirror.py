@@ -3,24 +3,21 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from common.arrays import BoolArray, Float32Array
 from common.learning.augmentation.mirror import mirrored, mirrored_left_right
 from common.learning.augmentation.registry import Augmentation
 
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
 
-
-def numbered() -> tuple[FloatArray, BoolArray]:
+def numbered() -> tuple[Float32Array, BoolArray]:
     """Two channels and three references of 2 x 3 x 4 voxels, no two voxels alike."""
     images = np.arange(48, dtype=np.float32).reshape(2, 2, 3, 4)
     lesions = images[[0, 1, 0]] % 5 == 2
     return images, lesions
 
 
-def way_of(found: FloatArray, images: FloatArray) -> tuple[int, ...]:
+def way_of(found: Float32Array, images: Float32Array) -> tuple[int, ...]:
     """Which of the spatial axes were mirrored."""
     ways = [axes for n in range(4) for axes in combinations(range(3), n)]
     (way,) = [w for w in ways if np.array_equal(found, np.flip(images, tuple(a + 1 for a in w)))]

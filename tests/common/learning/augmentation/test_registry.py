@@ -1,23 +1,20 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.arrays import BoolArray, Float32Array
 from common.errors import ConfigError
 from common.learning.augmentation.mirror import mirrored_left_right
 from common.learning.augmentation.quarter_turns import turned_by_quarters
 from common.learning.augmentation.registry import AUGMENTATIONS, augmented
 
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
-
 NAMES = ("mirror-left-right", "mirror", "quarter-turns", "image-quality")
 
 
-def patch(seed: int = 0) -> tuple[FloatArray, BoolArray]:
+def patch(seed: int = 0) -> tuple[Float32Array, BoolArray]:
     """Two channels and three references of 4 x 4 x 6 voxels."""
     random = np.random.default_rng(seed)
     images = random.normal(size=(2, 4, 4, 6)).astype(np.float32)

@@ -5,14 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from numpy.typing import NDArray
 
+from common.arrays import BoolArray
 from common.learning.lesion_wise.lesion_events import events_in_cells, lesion_events
 from common.learning.lesion_wise.lesion_f1 import true_lesion_f1
 from common.metrics.lesion import count_lesions
 from common.metrics.presets import KAMRAOUI
 
-BoolArray = NDArray[np.bool_]
 MASKS = npst.arrays(np.bool_, (8, 4, 4), elements=st.booleans())
 
 

@@ -3,21 +3,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.arrays import BoolArray, Float32Array
 from common.errors import SiteDataError
 from common.learning.sampling.centreline_patches import CentrelinePatches, centreline_points
 
-BoolArray = npt.NDArray[np.bool_]
 SHAPE = (9, 8, 30)
 
 
 @dataclass(frozen=True)
 class Case:
-    image: npt.NDArray[np.float32]
+    image: Float32Array
     brain: BoolArray
     lesions: BoolArray | None
 

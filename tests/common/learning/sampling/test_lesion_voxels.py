@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from common.arrays import IndexArray
 from common.errors import SiteDataError
 from common.learning.sampling.lesion_voxels import LesionVoxels
 from tests.patch_networks import BrainCase
@@ -22,7 +22,7 @@ def case(shape: Voxel, *lesions: Voxel, offset: int = 1) -> BrainCase:
     return BrainCase(np.stack([numbers, -numbers]), np.ones(shape, bool), mask)
 
 
-def flat(*voxels: int) -> npt.NDArray[np.intp]:
+def flat(*voxels: int) -> IndexArray:
     return np.array(voxels, np.intp)
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.arrays import BoolArray, Float32Array
 from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
 from common.learning.sampling.patches import Patches
@@ -22,18 +22,18 @@ Shape = tuple[int, int, int]
 class Case:
     """A case for samplers, whose only rater sees a lesion where the consensus sees none."""
 
-    image: npt.NDArray[np.float32]
-    brain: npt.NDArray[np.bool_]
-    lesions: npt.NDArray[np.bool_] | None
+    image: Float32Array
+    brain: BoolArray
+    lesions: BoolArray | None
 
-    def references(self, n_outputs: int) -> tuple[npt.NDArray[np.bool_], ...]:
+    def references(self, n_outputs: int) -> tuple[BoolArray, ...]:
         """The rater n_outputs - 1 times, then the consensus."""
         assert self.lesions is not None
         return (*[~self.lesions] * (n_outputs - 1), self.lesions)
 
 
 def case_with_lesions_at(
-    shape: Shape, *voxels: Shape, offset: int = 1, brain: npt.NDArray[np.bool_] | None = None
+    shape: Shape, *voxels: Shape, offset: int = 1, brain: BoolArray | None = None
 ) -> Case:
     """Two channels: every voxel's own number from `offset` on, and its negative."""
     numbers = np.arange(offset, offset + np.prod(shape), dtype=np.float32).reshape(shape)
