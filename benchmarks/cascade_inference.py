@@ -34,7 +34,7 @@ from common.phantom.grid import anatomy_grid, common_grid
 from common.phantom.lesions import no_lesions
 from common.phantom.scanner import brain_mask, middle_scanner, scan
 from common.phantom.subject import subject_of
-from common.recipe.recipe import Cascade
+from common.recipe.recipe import CascadeSettings
 
 N_SCATTERED = 100_000
 N_PATCH_BY_PATCH = 5_000
@@ -48,7 +48,7 @@ Found = Float32Array
 def main() -> None:
     """Makes the phantom and prints both tables."""
     image, brain = phantom()
-    settings = Cascade(name="cascade")
+    settings = CascadeSettings(name="cascade")
     network = build_cascade(settings, n_channels=2, n_outputs=1, seed=0).first.eval()
     show_scattered(network, image, np.argwhere(brain))
     show_whole_brain(

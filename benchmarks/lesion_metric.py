@@ -29,13 +29,13 @@ from common.learning.lesion_wise.metric_figures import MetricFigures
 from common.learning.lesion_wise.train_metric_network import masks_wanted, train_metric_network
 from common.learning.losses.soft_dice import soft_dice_loss
 from common.learning.networks.unet import build_unet
-from common.recipe.recipe import LesionWise, UNet
+from common.recipe.recipe import LesionWise, UNetSettings
 from common.seeds import derived_seed
 
 LOOKS = (25, 50, 100, 200, 300)
 N_JUDGED = 60
 """Patches on which the U-Net is judged at each look."""
-UNET = UNet(name="unet", widths=(4, 8, 12, 16, 16), norm="instance")
+UNET = UNetSettings(name="unet", widths=(4, 8, 12, 16, 16), norm="instance")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from common.errors import ConfigError
-from server.execute_run import conduct
+from server.execute_run import execute_run
 from server.notify.notifier import Notifier
 from server.run.notify_settings import Notify
 from server.run.run_folder import RunFolder
@@ -34,4 +34,4 @@ def main(grid: Grid, context: Context) -> None:
         folder=folder.path,
         stall_s=quiet_limit_s(folder.recipe()),
     ) as notifier:
-        conduct(grid, folder, engine="deployment", listener=notifier)
+        execute_run(grid, folder, engine="deployment", listener=notifier)

@@ -15,19 +15,19 @@ from server.evaluation.case_row import CaseRow
 from server.evaluation.evaluate import evaluate
 from server.evaluation.evaluation_folder import EvaluationFolder
 from server.evaluation.held_out_site import (
+    HeldOutSite,
     Segment,
-    UnseenSite,
     by_intensity,
     by_network,
     mean_dice,
-    open_unseen_site,
+    open_held_out_site,
 )
 from server.events.event_log import EventLog
 from server.run.run_folder import Consortium, RunFolder
 from server.run.run_state import RunState, Selected
 
 
-class Judge:
+class CentralEvaluation:
     """Scores the held-out sites, selects a round, writes the model and the verdict.
 
     The validation sites choose. The unseen sites are scored along the way for the curves, and no
@@ -41,7 +41,7 @@ class Judge:
         self._recipe = recipe
         self._consortium = consortium
         self._events = events
-        self._opened: dict[str, UnseenSite] = {}
+        self._opened: dict[str, HeldOutSite] = {}
 
     def after_round(self, state: RunState) -> RunState:
         """The state with the round selected so far; the model file is written when it changes.
@@ -118,11 +118,11 @@ class Judge:
         facts = {"site": site, "role": role, "method": method, "round": round_index}
         self._events.record("evaluated", **facts, cases=cases)
 
-    def _open(self, name: str, state: RunState) -> UnseenSite:
+    def _open(self, name: str, state: RunState) -> HeldOutSite:
         if name not in self._opened:
             held_out = (*self._consortium.validation, *self._consortium.unseen)
             [data] = [site.data for site in held_out if site.name == name]
-            self._opened[name] = open_unseen_site(
+            self._opened[name] = open_held_out_site(
                 name,
                 data,
                 recipe=self._recipe,

@@ -13,7 +13,7 @@ from common.code_digest import code_digest
 from common.errors import LesionFedError, RunFolderError, RunStopped
 from common.model_file import read_model, write_model
 from common.recipe.recipe import Recipe
-from server.central_evaluation import Judge
+from server.central_evaluation import CentralEvaluation
 from server.events.event_log import Event, EventLog, first_event
 from server.federation.message_size import require_fits
 from server.phases.baseline import BaselinePhase
@@ -25,7 +25,7 @@ from server.phases.statistics import StatisticsPhase
 from server.phases.threshold import ThresholdPhase
 from server.phases.training import TrainingPhase
 from server.report.render import write_report
-from server.rounds.exchange import Correspondence, Exchange
+from server.rounds.exchange import Communicator, Exchange
 from server.rounds.loop import Phase, run_phases
 from server.run.checkpoint import load_checkpoint, save_checkpoint
 from server.run.run_folder import Consortium, Role, RunFolder
@@ -37,7 +37,7 @@ TURN_S = 5.0
 """How long one call over the network may keep the other sites' answers waiting."""
 
 
-def conduct(
+def execute_run(
     grid: Grid,
     folder: RunFolder,
     *,
@@ -127,7 +127,7 @@ def _go_on(
         if folder.stop_file.exists():
             raise RunStopped("the coordinator asked the run to stop; resume it to go on")
 
-    correspondence = Correspondence(
+    correspondence = Communicator(
         grid,
         consortium=consortium,
         recipe=recipe,
@@ -136,7 +136,7 @@ def _go_on(
         turn_s=None if engine == "inline" else TURN_S,
         look_up=require_not_stopped,
     )
-    judge = Judge(folder, recipe=recipe, consortium=consortium, events=events)
+    judge = CentralEvaluation(folder, recipe=recipe, consortium=consortium, events=events)
 
     def hold(exchange: Exchange, phase: str, round_index: int) -> None:
         require_not_stopped()

@@ -11,7 +11,7 @@ import tomli_w
 from common.errors import ConfigError
 from common.recipe.recipe import Recipe
 from server.events.event_log import Event
-from server.execute_run import conduct
+from server.execute_run import execute_run
 from server.inline import InlineGrid, inline_key
 from server.run.run_folder import Consortium, Role, RunFolder
 from server.run.run_state import RunState
@@ -85,7 +85,7 @@ def simulate(
     """The last state of the run in `folder`, conducted here; goes on where it was cut off."""
     names = [site.name for site in folder.consortium().sites]
     grid = InlineGrid({name: folder.path / "sites" / name / "site.toml" for name in names})
-    return conduct(grid, folder, engine="inline", images=images, listener=listener)
+    return execute_run(grid, folder, engine="inline", images=images, listener=listener)
 
 
 def _held_out(folders: Folders) -> list[dict[str, object]]:

@@ -9,7 +9,7 @@ from common.learning.cascade_segmentation import candidates
 from common.learning.exact_patches import probabilities_at
 from common.learning.networks.cascade import PatchCNN
 from common.learning.sampling.labelled_case import LabelledCase
-from common.recipe.recipe import Cascade as CascadeSettings
+from common.recipe.recipe import CascadeSettings
 
 FlatVoxels = IndexArray
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from common.recipe.network import Cascade, SiameseMPUNet, UNet
+from common.recipe.network import CascadeSettings, SiameseMPUNetSettings, UNetSettings
 
 if TYPE_CHECKING:
     from common.recipe.recipe import Recipe
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 CASCADE_PATCH = (11, 11, 11)
 
 
-def misfits(recipe: Recipe) -> Iterator[str]:
+def incompatibilities(recipe: Recipe) -> Iterator[str]:
     """Every combination in the recipe that cannot work, in words."""
     for rule in (_network, _cascade, _loss, _rounds, _sampling, _dates, _sharing, _region):
         yield from rule(recipe)
@@ -21,7 +21,7 @@ def misfits(recipe: Recipe) -> Iterator[str]:
 
 def _network(recipe: Recipe) -> Iterator[str]:
     network, shape = recipe.network, recipe.sampling.patch_shape
-    if isinstance(network, Cascade):
+    if isinstance(network, CascadeSettings):
         if shape != CASCADE_PATCH:
             yield (
                 f"sampling.patch_shape must be {CASCADE_PATCH} with network 'cascade', whose dense "
@@ -34,8 +34,8 @@ def _network(recipe: Recipe) -> Iterator[str]:
             f"sampling.patch_shape must be multiples of {multiple} (each halving needs an even "
             f"number) with network {network.name!r}, got {shape}"
         )
-    one_voxel = isinstance(network, UNet) and all(n == multiple for n in shape)
-    if one_voxel and isinstance(network, UNet) and network.norm == "instance":
+    one_voxel = isinstance(network, UNetSettings) and all(n == multiple for n in shape)
+    if one_voxel and isinstance(network, UNetSettings) and network.norm == "instance":
         yield (
             f"sampling.patch_shape {shape} leaves one voxel at the bottleneck, and instance norm "
             "over one voxel is constant; enlarge it, or set network.norm to group"
@@ -44,7 +44,7 @@ def _network(recipe: Recipe) -> Iterator[str]:
 
 def _cascade(recipe: Recipe) -> Iterator[str]:
     """Its bounds on the first modality are in z, and lesions are bright there."""
-    if not isinstance(recipe.network, Cascade):
+    if not isinstance(recipe.network, CascadeSettings):
         return
     if recipe.task.modalities[0] != "FLAIR":
         yield (
@@ -128,12 +128,12 @@ def _sampling(recipe: Recipe) -> Iterator[str]:
 
 
 def _dates(recipe: Recipe) -> Iterator[str]:
-    if isinstance(recipe.network, SiameseMPUNet) and recipe.task.dates == 1:
+    if isinstance(recipe.network, SiameseMPUNetSettings) and recipe.task.dates == 1:
         yield (
             "network 'siamese-mpu-net' compares two dates, and task.target 'lesions' has one; set "
             "task.target to 'new-lesions'"
         )
-    if recipe.task.raters and isinstance(recipe.network, Cascade):
+    if recipe.task.raters and isinstance(recipe.network, CascadeSettings):
         yield (
             f"task.raters {recipe.task.raters}: network 'cascade' has one output, the consensus; "
             "set task.raters to 0"

@@ -14,7 +14,7 @@ Answer = Literal["map", "centre"]
 """map: a probability for every voxel of a patch; centre: one for the voxel in its middle."""
 
 
-class UNet(Settings):
+class UNetSettings(Settings):
     """A 3D U-Net of four stages down and four up; several dates are joined as channels."""
 
     name: Literal["unet"]
@@ -39,7 +39,7 @@ class UNet(Settings):
         return 16 * self.first_stride
 
 
-class Cascade(Settings):
+class CascadeSettings(Settings):
     """Two patch networks in a row: the second looks where the first sees a lesion (Galassi 2019).
 
     Intensities are those of the first modality, standardized (z).
@@ -62,7 +62,7 @@ class Cascade(Settings):
         return "centre"
 
 
-class SiameseMPUNet(Settings):
+class SiameseMPUNetSettings(Settings):
     """One segmentation block for both dates, and a refinement of what it sees (Fenneteau 2021)."""
 
     name: Literal["siamese-mpu-net"]
@@ -84,4 +84,6 @@ class SiameseMPUNet(Settings):
         return 8
 
 
-Network = Annotated[UNet | Cascade | SiameseMPUNet, Field(discriminator="name")]
+Network = Annotated[
+    UNetSettings | CascadeSettings | SiameseMPUNetSettings, Field(discriminator="name")
+]

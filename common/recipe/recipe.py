@@ -11,10 +11,10 @@ from pydantic import Field, model_validator
 
 from common.errors import ConfigError
 from common.recipe.federation import Federation, Optimizer
-from common.recipe.incompatibilities import misfits
+from common.recipe.incompatibilities import incompatibilities
 from common.recipe.inference import Compute, Evaluation, Inference
 from common.recipe.loss import LesionWise, Loss, SegmentationLoss, SiteLoss
-from common.recipe.network import Cascade, Network, SiameseMPUNet, UNet
+from common.recipe.network import CascadeSettings, Network, SiameseMPUNetSettings, UNetSettings
 from common.recipe.preprocessing import Preprocessing, Step
 from common.recipe.sampling import Augmentation, Sampling
 from common.recipe.standardization import Standardization
@@ -24,7 +24,7 @@ from common.settings import Settings, Table, read_toml, with_overrides, with_val
 __all__ = [
     "SCALABLE",
     "Augmentation",
-    "Cascade",
+    "CascadeSettings",
     "Compute",
     "Evaluation",
     "Federation",
@@ -38,12 +38,12 @@ __all__ = [
     "Sampling",
     "Scale",
     "SegmentationLoss",
-    "SiameseMPUNet",
+    "SiameseMPUNetSettings",
     "SiteLoss",
     "Standardization",
     "Step",
     "Task",
-    "UNet",
+    "UNetSettings",
     "load_recipe",
     "recipe_from_table",
     "shipped_recipes",
@@ -101,7 +101,7 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if faults := list(misfits(self)):
+        if faults := list(incompatibilities(self)):
             raise ValueError("; ".join(faults))
         self.standardization.check_template(self.task.modalities)
         return self

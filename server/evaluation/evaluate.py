@@ -25,9 +25,9 @@ from common.model_file import Model
 from server.evaluation.case_row import CaseRow
 from server.evaluation.evaluation_folder import EvaluationFolder, ScoredCase
 from server.evaluation.held_out_site import (
-    UnseenSite,
+    HeldOutSite,
     failed_row,
-    open_unseen_site,
+    open_held_out_site,
     score_prepared,
     unusable_site,
 )
@@ -58,12 +58,12 @@ def evaluate(
     torch.set_num_threads(model.recipe.compute.threads)
     network = new_network(model.recipe)
     load_parameters(network, model.parameters)
-    opened: list[UnseenSite] = []
+    opened: list[HeldOutSite] = []
     failed: list[CaseRow] = []
     for name, data in sites.items():
         try:
             opened.append(
-                open_unseen_site(
+                open_held_out_site(
                     name, data, recipe=model.recipe, template=model.template, store=store
                 )
             )

@@ -28,7 +28,7 @@ Segment = Callable[[PreparedCase], BoolArray]
 
 
 @dataclass(frozen=True, slots=True)
-class UnseenSite:
+class HeldOutSite:
     """A held-out site, prepared once with the run's template.
 
     cases    those that can be scored
@@ -50,9 +50,9 @@ class UnseenSite:
         return [*rows, *self.failed]
 
 
-def open_unseen_site(
+def open_held_out_site(
     name: str, data: Path, *, recipe: Recipe, template: Template, store: Path
-) -> UnseenSite:
+) -> HeldOutSite:
     """The site under `data`, prepared as every training site prepares its own.
 
     SiteDataError as in intake.
@@ -79,7 +79,7 @@ def open_unseen_site(
                 failed=f"left out: {reason_of(left_out, prepared.findings)}",
             )
         )
-    return UnseenSite(name, scorable, tuple(failed))
+    return HeldOutSite(name, scorable, tuple(failed))
 
 
 def unusable_site(name: str, data: Path, *, recipe: Recipe) -> list[CaseRow]:

@@ -14,7 +14,7 @@ from common.learning.model import new_network
 from common.learning.parameters import load_parameters
 from common.metrics.threshold_choice import By, ThresholdChoice, choose, sum_cases
 from common.model_file import Model
-from server.evaluation.held_out_site import open_unseen_site
+from server.evaluation.held_out_site import open_held_out_site
 from server.run.participation import parts_in_run
 
 
@@ -65,7 +65,7 @@ def choose_threshold(
     network = new_network(model.recipe)
     load_parameters(network, model.parameters)
     opened = [
-        open_unseen_site(name, data, recipe=model.recipe, template=model.template, store=store)
+        open_held_out_site(name, data, recipe=model.recipe, template=model.template, store=store)
         for name, data in sites.items()
     ]
     failed = {f"{site.name} {row.name}": str(row.failed) for site in opened for row in site.failed}

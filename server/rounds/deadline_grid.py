@@ -23,7 +23,7 @@ LOOK_S = 1.0
 """From one look up to the next while a message waits to be taken."""
 
 
-class PatientGrid:
+class DeadlineGrid:
     """Each call comes back by its deadline, whatever the SuperLink does meanwhile.
 
     turn_s    how long one call may keep the others waiting; None: for ever, in the caller's own

@@ -19,7 +19,7 @@ from common.wire.codec import pack
 from common.wire.flower_record import to_record
 from common.wire.messages import Assignment, Request, SiteFailure
 from server.events.event_log import EventLog, Place
-from server.rounds.deadline_grid import PatientGrid
+from server.rounds.deadline_grid import DeadlineGrid
 from server.rounds.pending_request import (
     ABSENT,
     LATE,
@@ -27,13 +27,13 @@ from server.rounds.pending_request import (
     UNDELIVERED,
     Fold,
     FoldLate,
-    Letter,
+    PendingRequest,
     fold_answer,
     is_gone,
     new_exchange_id,
 )
 from server.rounds.roster import Roster, gather, quorum_of
-from server.rounds.site_tracker import SiteBook
+from server.rounds.site_tracker import SiteTracker
 from server.run.run_folder import Consortium, Role
 from server.run.site_state import SiteRecord
 
@@ -90,21 +90,21 @@ class _Held:
     exchange: Exchange
     place: Place
     deadline: float
-    pending: dict[str, Letter] = field(default_factory=dict)
+    pending: dict[str, PendingRequest] = field(default_factory=dict)
     again: dict[str, tuple[SiteFailure, float]] = field(default_factory=dict)
     n_asked: Counter[str] = field(default_factory=Counter)
     answered: list[str] = field(default_factory=list)
     failures: dict[str, SiteFailure] = field(default_factory=dict)
 
 
-class Correspondence:
+class Communicator:
     """Carries exchanges between one run and its sites.
 
     grid         Flower's view of the sites
     consortium   who takes part; a site's place in it is its index
     records      what a checkpoint tells of the sites
     turn_s       how long one call of the grid may hold up the others; None: where a pull is the
-                 site's work itself (see PatientGrid)
+                 site's work itself (see DeadlineGrid)
     look_up      called at every poll, also while the SuperLink is away; raises where the run is to
                  end
     """
@@ -120,16 +120,16 @@ class Correspondence:
         turn_s: float | None = None,
         look_up: Callable[[], None] = lambda: None,
     ) -> None:
-        self._grid = PatientGrid(grid, turn_s=turn_s, look_up=look_up)
+        self._grid = DeadlineGrid(grid, turn_s=turn_s, look_up=look_up)
         self._roster = Roster(self._grid, consortium)
         self._consortium = consortium
         self._recipe = recipe
         self._events = events
-        self._book = SiteBook(records or {}, federation=recipe.federation, events=events)
+        self._book = SiteTracker(records or {}, federation=recipe.federation, events=events)
         self._hears_late_replies = turn_s is not None
         self._look_up = look_up
         self._absent: set[str] = set()
-        self._late: dict[str, tuple[str, Letter]] = {}
+        self._late: dict[str, tuple[str, PendingRequest]] = {}
         """Site -> the last of its letters whose round has closed, by message id."""
 
     @property
@@ -256,7 +256,7 @@ class Correspondence:
             self._failed(held, site, UNDELIVERED)
             return
         limit_bytes = 2 * packed.size_bytes + SMALL_REPLY_BYTES
-        held.pending[message_id] = Letter(
+        held.pending[message_id] = PendingRequest(
             site, exchange_id, limit_bytes, sent_at=now, closes_at=held.deadline, place=held.place
         )
         self._book.note(site, "asked", held.place)
@@ -355,7 +355,9 @@ class Correspondence:
             if self._book.records[site].state == "late":
                 self._book.note(site, "answered", letter.place)
 
-    def _late_facts(self, held: _Held, letter: Letter, message: Message) -> dict[str, object]:
+    def _late_facts(
+        self, held: _Held, letter: PendingRequest, message: Message
+    ) -> dict[str, object]:
         """What became of a late answer: the round in which it counts, or None."""
         now, then, fold_late = held.place, letter.place, held.exchange.fold_late
         may_count = self._recipe.federation.late_weight > 0 and now["phase"] == then["phase"]

@@ -47,7 +47,7 @@ FoldLate = Callable[[str, Any, int], Mapping[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class PendingRequest:
     """A message on its way, until its answer is in.
 
     limit_bytes   a larger answer is refused before it is decoded
@@ -75,7 +75,7 @@ def is_gone(failure: SiteFailure) -> bool:
 
 
 def fold_answer(
-    letter: Letter, message: Message, *, reply: type[Any], fold: Fold
+    letter: PendingRequest, message: Message, *, reply: type[Any], fold: Fold
 ) -> dict[str, object] | SiteFailure:
     """Facts for the event log once the answer is folded in, or why it could not be."""
     if message.has_error():

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from common.errors import ConfigError, QuorumNotMet
 from server.federation.members import Members, State, read_members
-from server.rounds.deadline_grid import PatientGrid
+from server.rounds.deadline_grid import DeadlineGrid
 from server.run.run_folder import Consortium, Role
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Roster:
     suspended or removed since counts from then on. ConfigError where there is no such file.
     """
 
-    def __init__(self, grid: PatientGrid, consortium: Consortium) -> None:
+    def __init__(self, grid: DeadlineGrid, consortium: Consortium) -> None:
         self._grid = grid
         self._consortium = consortium
 

@@ -9,7 +9,7 @@ from server.events.event_log import EventLog, Place
 from server.run.site_state import Happening, SiteRecord
 
 
-class SiteBook:
+class SiteTracker:
     """The records of all sites; the event `site-state` is recorded on a change, and only then.
 
     records   those of a checkpoint; empty when a run begins

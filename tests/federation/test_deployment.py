@@ -8,7 +8,7 @@ import pytest
 
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Arrays
-from server.execute_run import conduct
+from server.execute_run import execute_run
 from server.inline import InlineGrid, inline_key
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import Consortium, EnrolledSite, RunFolder
@@ -53,7 +53,7 @@ def test_real_processes_give_the_parameters_of_the_inline_engine(
     deployed: Deployed, tmp_path: Path
 ) -> None:
     folder = new_run(tmp_path / "run", {name: inline_key(name) for name in SITES})
-    conduct(InlineGrid(toy_sites(tmp_path)), folder, engine="inline")
+    execute_run(InlineGrid(toy_sites(tmp_path)), folder, engine="inline")
     inline = last_parameters(folder)
     assert deployed.parameters.keys() == inline.keys()
     for name, values in inline.items():

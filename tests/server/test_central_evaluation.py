@@ -11,7 +11,7 @@ import pytest
 from common.learning.model import NETWORK, initial_parameters, part
 from common.model_file import read_model
 from common.recipe.recipe import Recipe, load_recipe
-from server.central_evaluation import Judge
+from server.central_evaluation import CentralEvaluation
 from server.evaluation.case_row import CaseRow
 from server.evaluation.held_out_site import Segment
 from server.events.event_log import EventLog
@@ -45,14 +45,14 @@ class Judged:
             sites=(EnrolledSite(name="lyon", public_key="k"),),
             validation=(site,) if validation else (),
         )
-        judge = Judge(
+        judge = CentralEvaluation(
             self.folder,
             recipe=CASCADE,
             consortium=consortium,
             events=EventLog(self.folder.events_file),
         )
         made = MadeSite(validation)
-        monkeypatch.setattr("server.central_evaluation.open_unseen_site", lambda *_, **__: made)
+        monkeypatch.setattr("server.central_evaluation.open_held_out_site", lambda *_, **__: made)
         self.stages: list[str] = []
         monkeypatch.setattr("server.central_evaluation.by_network", self._by_network)
         self.judge = judge

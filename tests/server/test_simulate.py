@@ -20,7 +20,7 @@ from common.wire.codec import answered_by, pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import SiteUpdate
 from server.events.event_log import Event
-from server.execute_run import conduct
+from server.execute_run import execute_run
 from server.inline import InlineGrid
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
@@ -385,7 +385,7 @@ def test_a_reply_that_would_spoil_the_aggregate_is_left_out_and_its_site_named(
     hospitals: dict[str, Path], tmp_path: Path, change: Callable[[SiteUpdate], SiteUpdate]
 ) -> None:
     folder = new_run(tmp_path / "run", hospitals, tiny("federation.quorum=2"))
-    conduct(TamperingGrid(folder, "turin", change), folder, engine="inline")
+    execute_run(TamperingGrid(folder, "turin", change), folder, engine="inline")
     failed = {(e["site"], e["error"], e["code"]) for e in events_of(folder, "site-failed")}
     assert failed == {("turin", "UpdateRejected", "update-rejected")}
     state = load_checkpoint(folder.checkpoints)
@@ -398,7 +398,7 @@ def test_a_reply_with_nan_ends_the_run_where_every_site_is_needed(
 ) -> None:
     folder = new_run(tmp_path / "run", hospitals, tiny())
     with pytest.raises(QuorumNotMet, match=r"turin: UpdateRejected \(update-rejected\)"):
-        conduct(TamperingGrid(folder, "turin", with_nan), folder, engine="inline")
+        execute_run(TamperingGrid(folder, "turin", with_nan), folder, engine="inline")
     assert events_of(folder, "run-finished")[-1]["status"] == "failed"
 
 
@@ -411,7 +411,7 @@ def test_with_too_few_sites_the_run_ends_within_the_bounded_wait_and_says_who_is
     with pytest.raises(
         QuorumNotMet, match=r"after 0.2 s 2 of 3 sites are there and 3 are needed. Missing: turin"
     ):
-        conduct(InlineGrid(files), folder, engine="inline")
+        execute_run(InlineGrid(files), folder, engine="inline")
     assert time.monotonic() - started < 10
     assert events_of(folder, "run-finished")[-1]["status"] == "failed"
 
@@ -423,7 +423,7 @@ def test_a_site_that_is_missing_does_not_stop_the_others_where_the_quorum_is_met
         tmp_path / "run", hospitals, tiny("federation.quorum=2", "federation.rounds=1")
     )
     files = {name: folder.path / "sites" / name / "site.toml" for name in ("lyon", "ghent")}
-    conduct(InlineGrid(files), folder, engine="inline")
+    execute_run(InlineGrid(files), folder, engine="inline")
     absent = {(e["site"], e["code"]) for e in events_of(folder, "site-failed")}
     assert absent == {("turin", "absent")}
 
@@ -448,7 +448,7 @@ def test_a_site_that_does_not_answer_by_the_deadline_is_left_out(
     names = [site.name for site in folder.consortium().sites]
     grid = SilentGrid({name: folder.path / "sites" / name / "site.toml" for name in names})
     grid.silent = "turin"
-    conduct(grid, folder, engine="inline")
+    execute_run(grid, folder, engine="inline")
     late = {(e["site"], e["error"], e["code"]) for e in events_of(folder, "site-failed")}
     assert late == {("turin", "DeadlinePassed", "deadline")}
 

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from common.errors import ConfigError
 from common.learning.networks.initialization import draw_gaussian
-from common.recipe.recipe import SiameseMPUNet as Settings
+from common.recipe.recipe import SiameseMPUNetSettings
 
 N_LEVELS = 4
 MULTIPLE = 2 ** (N_LEVELS - 1)
@@ -25,7 +25,7 @@ REFINEMENT = (5, 5, 5, 4)
 
 
 def build_siamese_mpu_net(
-    settings: Settings, *, n_channels: int, n_outputs: int, seed: int
+    settings: SiameseMPUNetSettings, *, n_channels: int, n_outputs: int, seed: int
 ) -> SiameseMPUNet:
     """The recipe's network with Gaussian kernels drawn from `seed`.
 
@@ -58,7 +58,7 @@ class SiameseMPUNet(nn.Module):
              batch norm sees them together.
     """
 
-    def __init__(self, settings: Settings, *, n_channels: int, n_outputs: int) -> None:
+    def __init__(self, settings: SiameseMPUNetSettings, *, n_channels: int, n_outputs: int) -> None:
         super().__init__()
         if n_channels % 2:
             raise ConfigError(

@@ -11,7 +11,7 @@ from torch import nn
 from common.arrays import Float32Array
 from common.learning.inference import lesion_probability
 from common.learning.networks.unet import build_unet
-from common.recipe.recipe import UNet
+from common.recipe.recipe import UNetSettings
 
 Blend = Literal["gaussian", "mean"]
 
@@ -100,7 +100,7 @@ def test_overlapping_patches_are_averaged_by_weights_that_fall_from_their_centre
 
 
 def test_the_network_works_in_evaluation_mode_and_is_handed_back_as_it_was() -> None:
-    settings = UNet(name="unet", widths=(4, 4, 4, 4, 4), norm="group", dropout=0.5)
+    settings = UNetSettings(name="unet", widths=(4, 4, 4, 4, 4), norm="group", dropout=0.5)
     network = build_unet(settings, n_channels=1, n_outputs=1, seed=0).train()
     image = np.random.default_rng(1).normal(size=(1, 20, 16, 16)).astype(np.float32)
     first, again = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.errors import ConfigError
-from common.recipe.incompatibilities import misfits
+from common.recipe.incompatibilities import incompatibilities
 from common.recipe.recipe import load_recipe
 
 TWO_DATES = ("task.target=new-lesions", "preprocessing.space=halfway")
@@ -231,7 +231,7 @@ def test_what_cannot_work_is_refused_with_the_reason(
     ],
 )
 def test_what_lies_beside_it_is_fine(source: str, overrides: list[str]) -> None:
-    assert list(misfits(load_recipe(source, overrides=overrides))) == []
+    assert list(incompatibilities(load_recipe(source, overrides=overrides))) == []
 
 
 def test_every_misfit_is_told_at_once() -> None:

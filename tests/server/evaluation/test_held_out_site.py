@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import SiteDataError
 from common.recipe.recipe import load_recipe
-from server.evaluation.held_out_site import by_intensity, open_unseen_site, unusable_site
+from server.evaluation.held_out_site import by_intensity, open_held_out_site, unusable_site
 from tests.toy_sites import write_site
 
 RECIPE = load_recipe("default", overrides=["standardization.method=z-score"])
@@ -21,7 +21,7 @@ def site(tmp_path: Path) -> Path:
 
 def test_the_baselines_specks_go_as_the_networks_do(site: Path, tmp_path: Path) -> None:
     """A block of 3 x 3 x 3 = 27 voxels stays, a row of 19 is below 20 and goes."""
-    [case, *_] = open_unseen_site(
+    [case, *_] = open_held_out_site(
         "porto", site, recipe=RECIPE, template={}, store=tmp_path / "store"
     ).cases
     image = np.zeros_like(case.image)
@@ -42,7 +42,7 @@ def spoil(site: Path, subject: str) -> None:
 
 def test_a_case_left_out_says_why_in_a_word_that_holds_no_path(site: Path, tmp_path: Path) -> None:
     spoil(site, "sub-02")
-    opened = open_unseen_site("porto", site, recipe=RECIPE, template={}, store=tmp_path / "store")
+    opened = open_held_out_site("porto", site, recipe=RECIPE, template={}, store=tmp_path / "store")
     assert [case.name for case in opened.cases] == ["sub-01"]
     [row] = opened.failed
     assert (row.site, row.name, row.failed) == ("porto", "sub-02", "left out: truncated")

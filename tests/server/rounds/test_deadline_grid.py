@@ -12,7 +12,7 @@ from flwr.proto.node_pb2 import NodeInfo
 
 from common.errors import WireError
 from server.inline import InlineGrid
-from server.rounds.deadline_grid import PatientGrid
+from server.rounds.deadline_grid import DeadlineGrid
 
 
 class HungGrid(InlineGrid):
@@ -46,7 +46,7 @@ def soon(wait_s: float = 5.0) -> float:
 
 def test_a_pull_that_hangs_gives_way_after_its_turn_and_its_answer_comes_at_a_later_one() -> None:
     grid = HungGrid()
-    patient = PatientGrid(grid, turn_s=0.1)
+    patient = DeadlineGrid(grid, turn_s=0.1)
     started = time.monotonic()
     assert patient.fetch("m", until=soon()) is None
     assert patient.fetch("m", until=soon()) is None  # not pulled twice
@@ -61,7 +61,7 @@ def test_a_pull_that_hangs_gives_way_after_its_turn_and_its_answer_comes_at_a_la
 
 
 def test_no_pull_outlasts_the_deadline_whatever_its_turn() -> None:
-    patient = PatientGrid(HungGrid(), turn_s=30)
+    patient = DeadlineGrid(HungGrid(), turn_s=30)
     started = time.monotonic()
     assert patient.fetch("m", until=soon(0.1)) is None
     assert patient.fetch("n", until=started) is None
@@ -70,7 +70,7 @@ def test_no_pull_outlasts_the_deadline_whatever_its_turn() -> None:
 
 def test_where_the_superlink_does_not_say_who_is_there_nobody_is() -> None:
     grid = HungGrid()
-    patient = PatientGrid(grid, turn_s=0.1)
+    patient = DeadlineGrid(grid, turn_s=0.1)
     assert patient.nodes(until=soon()) == []
     grid.released.set()
     time.sleep(0.2)
@@ -80,7 +80,7 @@ def test_where_the_superlink_does_not_say_who_is_there_nobody_is() -> None:
 def test_a_lost_connection_is_no_answer_yet_and_any_other_error_an_unreadable_one() -> None:
     grid = HungGrid()
     grid.released.set()
-    patient = PatientGrid(grid, turn_s=5)
+    patient = DeadlineGrid(grid, turn_s=5)
     grid.error = httpx.ConnectError("refused")
     assert patient.fetch("m", until=soon()) is None
     grid.error = ValueError("not an Array")
@@ -96,7 +96,7 @@ def test_without_turns_a_pull_is_made_by_the_caller_itself() -> None:
             Here.thread = threading.get_ident()
             return [message() for _ in message_ids]
 
-    assert PatientGrid(Here({}), turn_s=None).fetch("m", until=soon(0)) is not None
+    assert DeadlineGrid(Here({}), turn_s=None).fetch("m", until=soon(0)) is not None
     assert Here.thread == threading.get_ident()
 
 
@@ -122,6 +122,6 @@ def test_a_message_that_the_superlink_does_not_take_can_be_given_up_before_its_d
     monkeypatch.setattr("server.rounds.deadline_grid.LOOK_S", 0.05)
     started = time.monotonic()
     with pytest.raises(Stopped):
-        PatientGrid(Away(), turn_s=5, look_up=look_up).send(message(), until=soon(60))
+        DeadlineGrid(Away(), turn_s=5, look_up=look_up).send(message(), until=soon(60))
     assert time.monotonic() - started < 5
-    assert PatientGrid(Away(), turn_s=5).send(message(), until=soon(0.2)) is None
+    assert DeadlineGrid(Away(), turn_s=5).send(message(), until=soon(0.2)) is None

@@ -18,7 +18,7 @@ from common.wire.messages import MiningReply, SiteFailure, StatisticsRequest
 from server.events.event_log import EventLog
 from server.federation.members import Member, Members, write_members
 from server.inline import InlineGrid, inline_key
-from server.rounds.exchange import Correspondence, Exchange
+from server.rounds.exchange import Communicator, Exchange
 from server.run.run_folder import Consortium, EnrolledSite
 from server.run.site_state import SiteRecord
 
@@ -86,7 +86,7 @@ class Run:
         names = list(grid.answers)
         sites = tuple(EnrolledSite(name=name, public_key=inline_key(name)) for name in names)
         settings = ["federation.wait_for_sites_s=0.2", "federation.round_deadline_s=20"]
-        self.correspondence = Correspondence(
+        self.correspondence = Communicator(
             grid,
             consortium=Consortium(run="r", sites=sites, members_file=members_file),
             recipe=load_recipe("default", overrides=[*settings, *overrides]),

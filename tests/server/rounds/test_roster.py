@@ -14,7 +14,7 @@ from flwr.proto.node_pb2 import NodeInfo
 from common.errors import ConfigError, QuorumNotMet
 from server.federation.members import Member, Members, write_members
 from server.inline import InlineGrid, inline_key
-from server.rounds.deadline_grid import PatientGrid
+from server.rounds.deadline_grid import DeadlineGrid
 from server.rounds.roster import Roster, gather, quorum_of
 from server.run.run_folder import Consortium, EnrolledSite, Role
 
@@ -45,7 +45,7 @@ def test_a_site_is_known_by_its_registered_key_whatever_its_comment() -> None:
     )
     grid = KeyedGrid({7: second, 8: stranger, 9: first})
     sites = (enrolled("lyon", first, comment="root@lyon"), enrolled("ghent", second))
-    roster = Roster(PatientGrid(grid, turn_s=None), Consortium(run="r", sites=sites))
+    roster = Roster(DeadlineGrid(grid, turn_s=None), Consortium(run="r", sites=sites))
     assert gather(roster, ["lyon", "ghent"], quorum=2, wait_s=0.1) == {"lyon": 9, "ghent": 7}
 
 
@@ -62,7 +62,7 @@ def test_who_is_enrolled_suspended_or_removed_meanwhile_counts_from_the_next_loo
         run="r", sites=tuple(EnrolledSite(name=name) for name in names), members_file=file
     )
     grid = InlineGrid({name: tmp_path for name in names})
-    roster = Roster(PatientGrid(grid, turn_s=None), consortium)
+    roster = Roster(DeadlineGrid(grid, turn_s=None), consortium)
 
     def there() -> set[str]:
         return set(roster.online(names, until=time.monotonic() + 1))
@@ -80,7 +80,7 @@ def test_who_is_enrolled_suspended_or_removed_meanwhile_counts_from_the_next_loo
 def test_members_that_are_not_where_the_run_says_are_not_taken_for_nobody(tmp_path: Path) -> None:
     file = tmp_path / "members.json"
     consortium = Consortium(run="r", sites=(EnrolledSite(name="lyon"),), members_file=file)
-    roster = Roster(PatientGrid(InlineGrid({"lyon": tmp_path}), turn_s=None), consortium)
+    roster = Roster(DeadlineGrid(InlineGrid({"lyon": tmp_path}), turn_s=None), consortium)
     wanted = r"members\.json: no such file, and the run's .*`lesionfed resume` brings its place"
     with pytest.raises(ConfigError, match=wanted):
         roster.taking_part(TRAIN)
@@ -92,7 +92,7 @@ def test_it_is_told_once_whom_a_round_waits_for_until_when_and_how_many_are_need
     tmp_path: Path,
 ) -> None:
     sites = tuple(EnrolledSite(name=name, public_key=inline_key(name)) for name in ("lyon", "bonn"))
-    grid = PatientGrid(InlineGrid({"lyon": tmp_path}), turn_s=None)
+    grid = DeadlineGrid(InlineGrid({"lyon": tmp_path}), turn_s=None)
     roster = Roster(grid, Consortium(run="r", sites=sites))
     told: list[dict[str, object]] = []
     gather(roster, ["lyon", "bonn"], quorum=1, wait_s=0.3, told=told.append)
@@ -113,7 +113,7 @@ def test_a_reserve_is_taken_in_only_where_the_quorum_is_not_there_without_it(
 ) -> None:
     names = ("lyon", "bonn", "ghent")
     sites = tuple(EnrolledSite(name=name, public_key=inline_key(name)) for name in names)
-    grid = PatientGrid(InlineGrid({"lyon": tmp_path, "bonn": tmp_path}), turn_s=None)
+    grid = DeadlineGrid(InlineGrid({"lyon": tmp_path, "bonn": tmp_path}), turn_s=None)
     roster = Roster(grid, Consortium(run="r", sites=sites))
 
     def present(*asked: str, quorum: int) -> set[str]:

@@ -8,7 +8,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from common.wire.messages import SiteFailure, SiteStatistics
 from server.events.event_log import Place
-from server.rounds.pending_request import Letter, fold_answer
+from server.rounds.pending_request import PendingRequest, fold_answer
 
 PATH = "/srv/neurology/sub-Duvalier1961/ses-02"
 
@@ -28,7 +28,9 @@ def test_no_words_of_a_site_are_kept_beside_class_and_code(
 ) -> None:
     TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 1, 1
     asked = Message(RecordDict(), 2, "query.lesionfed")
-    letter = Letter("lyon", "0" * 32, 1000, 0.0, Place(phase="training", round=1), closes_at=1.0)
+    letter = PendingRequest(
+        "lyon", "0" * 32, 1000, 0.0, Place(phase="training", round=1), closes_at=1.0
+    )
     with caplog.at_level(logging.DEBUG):
         failure = fold_answer(
             letter,

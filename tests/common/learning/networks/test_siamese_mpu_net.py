@@ -7,7 +7,7 @@ from torch import nn
 
 from common.errors import ConfigError
 from common.learning.networks.siamese_mpu_net import SiameseMPUNet, build_siamese_mpu_net
-from common.recipe.recipe import SiameseMPUNet as Settings
+from common.recipe.recipe import SiameseMPUNetSettings
 
 
 def network(
@@ -19,7 +19,7 @@ def network(
     checkpointing: bool = False,
     seed: int = 0,
 ) -> SiameseMPUNet:
-    settings = Settings(
+    settings = SiameseMPUNetSettings(
         name="siamese-mpu-net", features=features, dropout=dropout, checkpointing=checkpointing
     )
     return build_siamese_mpu_net(settings, n_channels=n_channels, n_outputs=n_outputs, seed=seed)

@@ -8,7 +8,7 @@ import torch
 
 from common.errors import ConfigError
 from common.learning.networks.unet import UNet, Unit, build_unet
-from common.recipe.recipe import UNet as UNetSettings
+from common.recipe.recipe import UNetSettings
 
 WIDTHS = (4, 4, 8, 8, 16)
 
