@@ -55,10 +55,10 @@ def execute_run(
     RunFolderError, and nothing is recorded, where another process conducts the run.
     """
     with folder.locked():
-        return _conduct(grid, folder, engine=engine, images=images, listener=listener)
+        return _execute(grid, folder, engine=engine, images=images, listener=listener)
 
 
-def _conduct(
+def _execute(
     grid: Grid,
     folder: RunFolder,
     *,

@@ -75,31 +75,31 @@ def is_gone(failure: SiteFailure) -> bool:
 
 
 def fold_answer(
-    letter: PendingRequest, message: Message, *, reply: type[Any], fold: Fold
+    pending: PendingRequest, message: Message, *, reply: type[Any], fold: Fold
 ) -> dict[str, object] | SiteFailure:
     """Facts for the event log once the answer is folded in, or why it could not be."""
     if message.has_error():
         failure = _told_by_flower(message.error)
-        log.warning("site %s: %s (%s)", letter.site, failure.error, failure.code)
+        log.warning("site %s: %s (%s)", pending.site, failure.error, failure.code)
         return failure
     try:
-        packed = from_record(message.content, limit_bytes=letter.limit_bytes)
+        packed = from_record(message.content, limit_bytes=pending.limit_bytes)
         answer = unpack(packed, (reply, SiteFailure))
         # a site that could not read the request cannot say which it was
         unread = isinstance(answer, SiteFailure) and answered_by(packed) is None
-        if answered_by(packed) != letter.exchange_id and not unread:
+        if answered_by(packed) != pending.exchange_id and not unread:
             raise WireError(
-                f"want the answer to {letter.exchange_id}, got one to {answered_by(packed)}: an "
+                f"want the answer to {pending.exchange_id}, got one to {answered_by(packed)}: an "
                 "old answer came again",
                 code="replayed",
             )
         if isinstance(answer, SiteFailure):
             return answer
-        facts = fold(letter.site, answer)
+        facts = fold(pending.site, answer)
     except WireError as error:
-        log.warning("site %s: answer left out: %s", letter.site, error.code)
+        log.warning("site %s: answer left out: %s", pending.site, error.code)
         return SiteFailure(error=type(error).__name__, code=error.code)
-    wall_s = round(time.monotonic() - letter.sent_at, 3)
+    wall_s = round(time.monotonic() - pending.sent_at, 3)
     return {"wall_s": wall_s, "size_bytes": packed.size_bytes, "facts": dict(facts)}
 
 

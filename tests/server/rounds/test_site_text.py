@@ -28,12 +28,12 @@ def test_no_words_of_a_site_are_kept_beside_class_and_code(
 ) -> None:
     TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 1, 1
     asked = Message(RecordDict(), 2, "query.lesionfed")
-    letter = PendingRequest(
+    pending = PendingRequest(
         "lyon", "0" * 32, 1000, 0.0, Place(phase="training", round=1), closes_at=1.0
     )
     with caplog.at_level(logging.DEBUG):
         failure = fold_answer(
-            letter,
+            pending,
             Message(Error(2, reason), reply_to=asked),
             reply=SiteStatistics,
             fold=lambda site, reply: {},
