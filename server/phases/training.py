@@ -9,8 +9,9 @@ from pathlib import Path
 from common.learning.model import initial_parameters
 from common.recipe.recipe import Recipe
 from common.wire.messages import Assignment, SiteUpdate, Stage, TrainRequest
-from server.aggregation.federated_averaging import moved, norm, weight_of
+from server.aggregation.apply_update import apply_update, change_norm
 from server.aggregation.registry import AGGREGATIONS
+from server.aggregation.site_weight import site_weight
 from server.phases.lesion_metric import given_again
 from server.phases.step_budget import step_seconds_after, steps_within
 from server.rounds.exchange import Exchange
@@ -92,13 +93,13 @@ class TrainingPhase:
 
         def fold(site: str, update: SiteUpdate) -> Mapping[str, object]:
             share = asked.get(site, all_steps) / all_steps
-            aggregate.add(site, update.change, share * weight_of(update, weighting))
+            aggregate.accumulate(site, update.change, share * site_weight(update, weighting))
             trained[site] = update.wall_s
             return facts_of(update)
 
         def fold_late(site: str, update: SiteUpdate, n_rounds: int) -> Mapping[str, object]:
             factor = self._recipe.federation.late_weight**n_rounds
-            aggregate.add(site, update.change, factor * weight_of(update, weighting))
+            aggregate.accumulate(site, update.change, factor * site_weight(update, weighting))
             return facts_of(update) | {"factor": factor}
 
         def request(assignment: Assignment) -> TrainRequest:
@@ -122,7 +123,7 @@ class TrainingPhase:
         )
         self._all_have_trained = len(trained) == self._n_sites
         shown = step_seconds_after(state.step_seconds, asked, trained, self._recipe)
-        parameters = moved(state.parameters, aggregate.result())
+        parameters = apply_update(state.parameters, aggregate.result())
         return dataclasses.replace(state, parameters=parameters, step_seconds=shown)
 
 
@@ -133,4 +134,4 @@ def facts_of(update: SiteUpdate) -> dict[str, object]:
         for field in dataclasses.fields(update)
         if field.name != "change"
     }
-    return facts | {"change_norm": norm(update.change)}
+    return facts | {"change_norm": change_norm(update.change)}

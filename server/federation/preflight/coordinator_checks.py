@@ -17,6 +17,7 @@ from common.preflight.secret_files import secret_files
 from common.preflight.steps import Step, taken
 from common.preflight.update_size import update_size_bytes
 from common.recipe.recipe import Recipe
+from server.aggregation.registry import AGGREGATIONS
 from server.federation.federation_folder import FederationFolder, FederationSettings
 from server.federation.preflight import certificates
 from server.federation.preflight import members as members_check
@@ -31,8 +32,8 @@ CHECKPOINTS = 3
 """Two are kept while a third is written."""
 IN_FLIGHT = 2
 """Copies of an update that the SuperLink may hold for each site: the one sent, the one returned."""
-COPIES = 4
-"""Of the network in the ServerApp: the parameters, the aggregate in float64, the reply at hand."""
+COPIES = 2
+"""Of the network in the ServerApp beside the aggregate: the parameters, the reply at hand."""
 
 
 def coordinator_checks(folder: FederationFolder, *, recipe: Recipe | None) -> Iterator[Check]:
@@ -69,7 +70,9 @@ def _machine(
     in_flight_bytes = IN_FLIGHT * len(settings.sites) * update_bytes
     needed_bytes = SPARE_BYTES + CHECKPOINTS * update_bytes + in_flight_bytes
     yield disk(folder.runs, needed_bytes=needed_bytes, purpose="checkpoints and messages")
-    yield memory(needed_bytes=PROGRAM_BYTES + COPIES * update_bytes + in_flight_bytes)
+    rule = AGGREGATIONS["weighted-mean" if recipe is None else recipe.federation.aggregation]
+    copies = COPIES + rule.copies_held(len(settings.sites))
+    yield memory(needed_bytes=PROGRAM_BYTES + copies * update_bytes + in_flight_bytes)
     if recipe is not None:
         yield device(recipe.compute)
 

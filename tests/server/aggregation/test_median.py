@@ -20,7 +20,7 @@ def change(w: list[float], n: int = 0) -> Arrays:
 def median_of(changes: list[Arrays], weights: list[float] | None = None) -> Arrays:
     aggregate = Median(LIKE)
     for number, one in enumerate(changes):
-        aggregate.add(f"site-{number}", one, 1.0 if weights is None else weights[number])
+        aggregate.accumulate(f"site-{number}", one, 1.0 if weights is None else weights[number])
     return aggregate.result()
 
 
@@ -103,12 +103,12 @@ def test_a_reply_that_would_spoil_it_is_refused_by_its_sites_name_and_leaves_it_
     odd: dict[str, npt.NDArray[np.generic]], weight: float, words: str
 ) -> None:
     aggregate = Median(LIKE)
-    aggregate.add("ghent", change([1, -2, 3], 5), 1.0)
+    aggregate.accumulate("ghent", change([1, -2, 3], 5), 1.0)
     with pytest.raises(UpdateRejected, match=f"site lyon: .*{words}"):
-        aggregate.add("lyon", odd, weight)
+        aggregate.accumulate("lyon", odd, weight)
     np.testing.assert_equal(aggregate.result(), change([1, -2, 3], 5))
 
 
 def test_without_a_reply_there_is_none() -> None:
-    with pytest.raises(UpdateRejected, match="no reply was kept"):
+    with pytest.raises(UpdateRejected, match="no update was accumulated: there is no median"):
         Median(LIKE).result()

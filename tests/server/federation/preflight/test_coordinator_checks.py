@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ from grpc_health.v1.health_pb2_grpc import (  # type: ignore[import-untyped] # a
     add_HealthServicer_to_server,
 )
 
-from common.preflight.check import Check
+from common.preflight.check import Check, passed
+from common.preflight.update_size import update_size_bytes
 from common.recipe.recipe import load_recipe
 from server.cli import main
 from server.federation.federation_folder import FederationFolder, FederationSettings
@@ -172,3 +174,23 @@ def test_an_update_that_the_proxy_would_refuse_is_a_problem(
     federation.settings_file.write_text(f"largest_message_mb = {largest_mb}\n{text}", "utf-8")
     checks = {c.name: c for c in coordinator_checks(federation, recipe=load_recipe("default"))}
     assert checks["message size"].status == status
+
+
+def test_memory_is_wanted_for_what_the_aggregation_rule_holds(
+    federation: FederationFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of five sites' updates the median holds five copies, the mean two: three more are wanted."""
+    settings = tomllib.loads(federation.settings_file.read_text("utf-8"))
+    settings["sites"] = [{"name": f"site-{number}"} for number in range(5)]
+    federation.settings_file.write_text(tomli_w.dumps(settings), "utf-8")
+    wanted = []
+
+    def memory(*, needed_bytes: int) -> Check:
+        wanted.append(needed_bytes)
+        return passed("memory", "enough")
+
+    monkeypatch.setattr("server.federation.preflight.coordinator_checks.memory", memory)
+    for rule in ("weighted-mean", "median"):
+        recipe = load_recipe("default", overrides=[f"federation.aggregation={rule}"])
+        list(coordinator_checks(federation, recipe=recipe))
+    assert wanted[1] - wanted[0] == 3 * update_size_bytes(recipe)

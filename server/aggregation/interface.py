@@ -1,0 +1,69 @@
+"""What every aggregation rule offers, and which updates it refuses."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import UpdateRejected
+from common.wire.messages import Arrays
+
+
+class Aggregate(ABC):
+    """Takes the sites' updates, one at a time, and gives the consortium's.
+
+    like   name -> array; every update must have these names, shapes and dtypes, all values finite
+
+    To add a rule: a file here with a subclass, a line in `registry.py`, and its name in
+    `federation.aggregation` of the recipe.
+    """
+
+    def __init__(self, like: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        self._like = {name: (array.shape, array.dtype) for name, array in like.items()}
+
+    def accumulate(self, site: str, update: Arrays, weight: float) -> None:
+        """Adds one site's update; UpdateRejected names the site, and leaves all as it was."""
+        self._require_alike(site, update, weight)
+        self._add(update, weight)
+
+    @abstractmethod
+    def result(self) -> Arrays:
+        """The aggregate of all updates so far; UpdateRejected where there is none."""
+
+    @staticmethod
+    @abstractmethod
+    def copies_held(n_sites: int) -> int:
+        """Memory it needs once so many sites have sent, in float32 copies of the parameters."""
+
+    @abstractmethod
+    def _add(self, update: Arrays, weight: float) -> None:
+        """Adds an update that has been checked."""
+
+    def _as_sent(self, name: str, value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """`value` in the dtype of `like`; whole numbers are rounded."""
+        dtype: np.dtype[Any] = self._like[name][1]
+        return np.asarray(np.rint(value) if dtype.kind == "i" else value, dtype)
+
+    def _require_alike(self, site: str, update: Arrays, weight: float) -> None:
+        if not 0 < weight < math.inf:
+            raise UpdateRejected(f"site {site}: want a weight above 0, got {weight!r}")
+        if odd := sorted(update.keys() ^ self._like.keys()):
+            raise UpdateRejected(f"site {site}: these arrays are missing or unknown: {odd[:5]}")
+        for name, array in update.items():
+            shape, dtype = self._like[name]
+            if array.shape != shape or array.dtype != dtype:
+                raise UpdateRejected(
+                    f"site {site}: {name} should be {dtype}{list(shape)}, "
+                    f"got {array.dtype}{list(array.shape)}"
+                )
+            if not np.isfinite(array).all():
+                n_odd = int(np.size(array) - np.isfinite(array).sum())
+                raise UpdateRejected(
+                    f"site {site}: {name} has {n_odd} values that are NaN or infinite; "
+                    "its update is left out of this round"
+                )
