@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from client.failure import failure_of
-from client.handle import handle
+from client.handle import ANSWERS, handle
 from client.site.role import require_role
 from client.site.site import read_site
 from client.site.site_folder import SiteFolder
@@ -17,7 +16,7 @@ from common.code_digest import code_digest
 from common.errors import CodeMismatch, ConfigError, PolicyRefused, WireError
 from common.wire.codec import Packed, code_digest_in, exchange_id_in, pack, unpack
 from common.wire.flower_record import from_record, to_record
-from common.wire.messages import Reply, Request
+from common.wire.messages import Reply
 
 LIMIT_BYTES = 2 << 30
 """A larger message is refused before it is decoded."""
@@ -29,13 +28,13 @@ app = ClientApp()
 def answer(message: Message, context: Context) -> Message:
     """The reply to one message, for the site whose `site.toml` the node's config names.
 
-    Nothing is raised on: Flower would send the error's text along.
+    No error is raised: Flower would send its text along.
     """
-    asked = _exchange_of(message)
+    exchange_id = _exchange_of(message)
     try:
-        packed = pack(_reply(message, context), answers=asked)
+        packed = pack(_reply(message, context), answers=exchange_id)
     except Exception as error:
-        packed = pack(failure_of(error), answers=asked)
+        packed = pack(failure_of(error), answers=exchange_id)
     return Message(to_record(packed), reply_to=message)
 
 
@@ -48,7 +47,7 @@ def _reply(message: Message, context: Context) -> Reply:
     site = read_site(Path(place))
     packed = from_record(message.content, limit_bytes=LIMIT_BYTES)
     require_same_code(packed)
-    request = unpack(packed, get_args(Request))
+    request = unpack(packed, tuple(ANSWERS))
     require_role(request, folder)
     return handle(request, site)
 
@@ -57,7 +56,7 @@ def _exchange_of(message: Message) -> str | None:
     """The exchange id that the reply carries back; None where the message cannot be read."""
     try:
         return exchange_id_in(from_record(message.content, limit_bytes=LIMIT_BYTES))
-    except WireError:  # whatever reads the whole message says so
+    except WireError:  # the error comes again where the whole message is read
         return None
 
 

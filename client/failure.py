@@ -22,12 +22,12 @@ def failure_of(error: Exception) -> SiteFailure:
         log.error("%s: %s", type(error).__name__, _cut(str(error)))
         try:
             return SiteFailure(error=type(error).__name__, code=error.code)
-        except ValidationError:  # raised on, its text would leave with Flower
+        except ValidationError:  # not caught here, its text would leave with Flower
             log.error("%.200r is not a code that may leave the site; please report it", error.code)
             return SiteFailure(error="InternalError", code="internal")
     if isinstance(error, OSError):
-        told = _cut(f"{error.filename}: {error.strerror}")
-        log.error("%s. Check free space and permissions.", told)
+        text = _cut(f"{error.filename}: {error.strerror}")
+        log.error("%s. Check free space and permissions.", text)
         return SiteFailure(error="OSError", code="disk")
     trace = "".join(_cut(part) for part in traceback.format_exception(error))
     log.error("an error of the program, not of the data; please report it\n%s", trace.rstrip())

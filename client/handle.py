@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import assert_never
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from client.failure import failure_of
 from client.phases.baseline import sum_baseline
-from client.phases.lesion_metric import keep_lesion_metric
+from client.phases.lesion_metric import store_lesion_metric
 from client.phases.mining import mine
 from client.phases.statistics import describe_site
 from client.phases.threshold import sum_thresholds
@@ -28,25 +29,22 @@ from common.wire.messages import (
     TrainRequest,
 )
 
+ANSWERS: Mapping[type[Request], Callable[[Any, Recipe, Site], Reply]] = {
+    StatisticsRequest: lambda _, recipe, site: describe_site(recipe, site),
+    BaselineRequest: sum_baseline,
+    LesionMetricRequest: store_lesion_metric,
+    MiningRequest: mine,
+    TrainRequest: train,
+    ThresholdRequest: sum_thresholds,
+}
+"""Every request that a site answers, and the phase's half that does it."""
+
 
 def handle(request: Request, site: Site) -> Reply:
     """The site's answer; a SiteFailure, which holds no text, where something is wrong."""
     try:
         recipe = _admitted(request.assignment, site)
-        match request:
-            case StatisticsRequest():
-                return describe_site(recipe, site)
-            case BaselineRequest():
-                return sum_baseline(request, recipe, site)
-            case LesionMetricRequest():
-                return keep_lesion_metric(request, recipe, site)
-            case MiningRequest():
-                return mine(request, recipe, site)
-            case TrainRequest():
-                return train(request, recipe, site)
-            case ThresholdRequest():
-                return sum_thresholds(request, recipe, site)
-        assert_never(request)
+        return ANSWERS[type(request)](request, recipe, site)
     except Exception as error:
         return failure_of(error)
 

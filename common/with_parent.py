@@ -1,9 +1,9 @@
 """Runs a program that the kernel ends when the process that started it is gone (Linux).
 
 Run as a file: `python -I -S with_parent.py PARENT PROGRAM ARGUMENT...`. The process asks for
-SIGTERM at its parent's death (prctl, PR_SET_PDEATHSIG), then becomes the program, which keeps that
-wish. So nothing is left behind by a `lesionfed serve` or a SuperNode that was killed without a
-chance to end what it had started. Imports nothing of ours: it is there before the program is.
+SIGTERM at its parent's death (prctl, PR_SET_PDEATHSIG), then becomes the program, for which that
+still holds. So nothing is left behind by a `lesionfed serve` or a SuperNode that was killed without
+a chance to end what it had started. Imports nothing of ours: it is there before the program is.
 """
 
 from __future__ import annotations

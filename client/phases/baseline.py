@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from client.phases.site_cases import own_cases
+from client.phases.site_cases import own_cases, shareable
 from client.site.site import Site
 from common.imaging.dataset.prepared import baseline_intensity
 from common.imaging.dataset.split import PARTS, Part, Split, part_facts
@@ -21,15 +21,11 @@ def sum_baseline(request: BaselineRequest, recipe: Recipe, site: Site) -> Baseli
     """Per threshold, the sum of Dice over the cases with lesions that train.
 
     On the recipe's first modality, see `baseline_intensity`; a case without lesions has no Dice.
-    Over no case where fewer subjects have one than the hospital allows to be summed: a small site
-    must not end the run. How the site has dealt its cases goes along, see `_parts`.
+    Over no case where too few subjects have one, see `shareable`: a small site must not end the
+    run. How the site has split its cases goes along, see `_parts`.
     """
     split = own_cases(site, recipe, request.template)
-    cases = [case for case in split.training if case.trainable]
-    n_subjects = len({case.subject for case in cases})
-    if not site.policy.allows(n_subjects):
-        log.info("no sums for the baseline leave: %d subjects with a lesion train", n_subjects)
-        cases = []
+    cases = shareable([case for case in split.training if case.trainable], site)
     sums = np.zeros(len(request.thresholds))
     for case in cases:
         assert case.lesions is not None, "training cases have a reference"
@@ -53,7 +49,7 @@ def _parts(split: Split, site: Site) -> dict[Part, PartFacts]:
         n_subjects = len({case.subject for case in cases})
         n_with_lesion = len({case.subject for case in cases if case.trainable})
         if not (site.policy.allows(n_subjects) and site.policy.allows(n_with_lesion)):
-            log.info("how the cases are dealt does not leave: too few subjects in %s", part)
+            log.info("how the cases are split does not leave: too few subjects in %s", part)
             return {}
     return {
         part: PartFacts(

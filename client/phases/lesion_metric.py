@@ -1,4 +1,4 @@
-"""The network that has learned the lesion-wise F1, kept at the site for the whole run."""
+"""The network that has learned the lesion-wise F1, stored at the site for the whole run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from common.recipe.recipe import Recipe
 from common.wire.messages import LesionMetricKept, LesionMetricRequest
 
 
-def keep_lesion_metric(
+def store_lesion_metric(
     request: LesionMetricRequest, recipe: Recipe, site: Site
 ) -> LesionMetricKept:
     """The digest under which the network now lies on the site's disk."""
@@ -34,8 +34,8 @@ def keep_lesion_metric(
     return LesionMetricKept(digest=digest)
 
 
-def kept_lesion_metric(digest: str, recipe: Recipe, site: Site) -> MetricNetwork:
-    """The frozen network that was kept; SiteDataError where it is not there, or not whole."""
+def stored_lesion_metric(digest: str, recipe: Recipe, site: Site) -> MetricNetwork:
+    """The frozen network that was stored; SiteDataError where it is not there, or not whole."""
     try:
         content = _file(site, digest).read_bytes()
     except FileNotFoundError:

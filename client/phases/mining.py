@@ -37,14 +37,14 @@ def mine(request: MiningRequest, recipe: Recipe, site: Site) -> MiningReply:
     cases = own_cases(site, recipe, request.template).training
     network = new_network(recipe)
     load_parameters(network, part(request.parameters, NETWORK))
-    found = kept_hard_negatives(network, cases, recipe, site)
+    found = stored_hard_negatives(network, cases, recipe, site)
     return MiningReply(n_cases=len(cases), n_negatives=sum(voxels.size for voxels in found))
 
 
-def kept_hard_negatives(
+def stored_hard_negatives(
     network: nn.Module, cases: Sequence[PreparedCase], recipe: Recipe, site: Site
 ) -> list[FlatVoxels]:
-    """Flat positions of hard negatives in each case's crop, found once and kept on the disk.
+    """Flat positions of hard negatives in each case's crop, found once and stored on the disk.
 
     The file's name is the digest of all they depend on: the first network, its settings, the cases.
     """

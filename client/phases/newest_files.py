@@ -1,4 +1,4 @@
-"""What a site keeps from one run for the next does not grow for ever."""
+"""Keeps what a site stores from one run for the next from growing for ever."""
 
 from __future__ import annotations
 

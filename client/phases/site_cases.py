@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from client.site.findings_file import tell
 from client.site.site import Site
@@ -25,6 +26,21 @@ def site_cases(site: Site, recipe: Recipe, template: Template) -> PreparedSite:
     return prepared
 
 
+def shareable(cases: Sequence[PreparedCase], site: Site) -> Sequence[PreparedCase]:
+    """The cases; none where too few subjects have a lesion for a figure over them to leave.
+
+    Only cases with a lesion have a Dice. The hospital's policy says how many subjects it takes.
+    """
+    n_subjects = len({case.subject for case in cases if case.trainable})
+    if n_subjects >= site.policy.min_subjects:
+        return cases
+    if cases:
+        log.info(
+            "no figure over %d cases leaves: %d subjects have a lesion", len(cases), n_subjects
+        )
+    return []
+
+
 def labelled_cases(site: Site, recipe: Recipe, template: Template) -> list[PreparedCase]:
     """Every case with a reference, lesions or not: what a site scores that never trains."""
     prepared = site_cases(site, recipe, template).cases
@@ -32,7 +48,7 @@ def labelled_cases(site: Site, recipe: Recipe, template: Template) -> list[Prepa
 
 
 def own_cases(site: Site, recipe: Recipe, template: Template) -> Split:
-    """The labelled cases that train, and those the site keeps for its choices and its test.
+    """The labelled cases that train, and those the site keeps for choices and for its test.
 
     Cases without a lesion are among them where the recipe samples such cases.
     SiteDataError where no case has a lesion: such a site may join the statistics, not train.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import torch
 
-from client.phases.site_cases import labelled_cases, own_cases
+from client.phases.site_cases import labelled_cases, own_cases, shareable
 from client.site.site import Site
 from common.imaging.dataset.prepared import PreparedCase
 from common.learning.case_sweep import sweep_case
@@ -17,25 +16,19 @@ from common.metrics.threshold_choice import sum_cases
 from common.recipe.recipe import Recipe
 from common.wire.messages import ThresholdReply, ThresholdRequest
 
-log = logging.getLogger(__name__)
-
 
 def sum_thresholds(request: ThresholdRequest, recipe: Recipe, site: Site) -> ThresholdReply:
     """Sums of Dice and lesion F1 per threshold over one part of the site's cases.
 
-    Over no case where fewer subjects with a lesion are kept than the hospital allows to be summed,
-    for only they have figures: a small site must not end the run.
+    Over no case where too few subjects have a lesion, see `shareable`: a small site must not end
+    the run.
     """
     torch.set_num_threads(recipe.compute.threads)
-    kept = _part_of(request, recipe, site)
-    n_subjects = len({case.subject for case in kept if case.trainable})
-    if n_subjects < site.policy.min_subjects:
-        log.info("no sums by threshold leave: %d subjects with a lesion are kept", n_subjects)
-        kept = []
+    cases = shareable(_part_of(request, recipe, site), site)
     network = new_network(recipe)
     load_parameters(network, request.parameters)
     sums = sum_cases(
-        (sweep_case(network, case, recipe, thresholds=request.thresholds) for case in kept),
+        (sweep_case(network, case, recipe, thresholds=request.thresholds) for case in cases),
         request.thresholds,
     )
     return ThresholdReply(

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from client.phases.lesion_metric import kept_lesion_metric
-from client.phases.mining import kept_hard_negatives
-from client.phases.site_cases import own_cases
+from client.phases.lesion_metric import stored_lesion_metric
+from client.phases.mining import stored_hard_negatives
+from client.phases.site_cases import own_cases, shareable
 from client.site.site import Site
 from common.arrays import IndexArray
 from common.errors import ConfigError, SiteDataError, WireError
@@ -43,7 +43,7 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
     """What the site learned in this round, and how the received network does on its kept cases."""
     started = time.monotonic()
     torch.set_num_threads(recipe.compute.threads)
-    told = request.assignment
+    assignment = request.assignment
     if available_device(recipe) != recipe.compute.device:
         raise ConfigError(
             f"the recipe trains on {recipe.compute.device} and this machine has none. Give the "
@@ -52,12 +52,12 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         )
     cases = own_cases(site, recipe, request.template)
     network = new_network(recipe)
-    head = new_site_head(recipe, network, told.n_sites)
+    head = new_site_head(recipe, network, assignment.n_sites)
     load_parameters(network, part(request.parameters, NETWORK))
     if head is not None:
         load_parameters(head, part(request.parameters, HEAD))
     set_stage(network, request.stage)
-    validation = _shareable(cases.validation, site)
+    validation = shareable(cases.validation, site)
     validation_dice = mean_dice(network, validation, recipe)
     negatives = _negatives(network, cases.training, recipe, site, stage=request.stage)
     outcome = train_locally(
@@ -65,10 +65,10 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         head,
         build_sampler(cases.training, recipe, negatives=negatives),
         recipe=_with_steps(recipe, request.steps),
-        site_index=told.site_index,
-        n_sites=told.n_sites,
-        round_index=told.round_index,
-        seed=derived_seed(recipe.seed, told.phase, told.site, told.round_index),
+        site_index=assignment.site_index,
+        n_sites=assignment.n_sites,
+        round_index=assignment.round_index,
+        seed=derived_seed(recipe.seed, assignment.phase, assignment.site, assignment.round_index),
         metric_network=_metric_network(request, recipe, site),
     )
     return SiteUpdate(
@@ -104,14 +104,14 @@ def _negatives(
     if not isinstance(recipe.network, CascadeSettings):
         return []
     if stage == "second":
-        return kept_hard_negatives(network, cases, recipe, site)
+        return stored_hard_negatives(network, cases, recipe, site)
     return [random_negatives(case, above=recipe.network.candidates_above) for case in cases]
 
 
 def _metric_network(request: TrainRequest, recipe: Recipe, site: Site) -> MetricNetwork | None:
-    """None without `loss.lesion_wise`, and before its round; that it is kept is looked at always.
+    """None without `loss.lesion_wise`, and before its round; that it is stored is always checked.
 
-    SiteDataError where the coordinator names none, or the site has not kept the one it names.
+    SiteDataError where the coordinator names none, or the site has not stored the one it names.
     """
     settings = recipe.loss.lesion_wise
     if settings is None:
@@ -122,16 +122,10 @@ def _metric_network(request: TrainRequest, recipe: Recipe, site: Site) -> Metric
             "must send one in the phase lesion-metric before it asks for training.",
             code="no-lesion-metric",
         )
-    kept = kept_lesion_metric(request.lesion_metric, recipe, site)
+    stored = stored_lesion_metric(request.lesion_metric, recipe, site)
     if request.assignment.round_index < settings.from_round:
         return None
-    return kept.to(recipe.compute.device)
-
-
-def _shareable(kept: Sequence[PreparedCase], site: Site) -> Sequence[PreparedCase]:
-    """The kept cases; none where too few subjects have a Dice for their mean to leave."""
-    n_subjects = len({case.subject for case in kept if case.trainable})
-    return kept if n_subjects >= site.policy.min_subjects else []
+    return stored.to(recipe.compute.device)
 
 
 def mean_dice(network: nn.Module, cases: Sequence[PreparedCase], recipe: Recipe) -> float | None:

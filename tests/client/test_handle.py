@@ -1,18 +1,19 @@
 from __future__ import annotations
 
 import logging
+import typing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from client import handle as handle_module
-from client.handle import handle
+from client.handle import ANSWERS, handle
 from client.site.policy import Policy
 from client.site.site import Site
 from common.errors import PolicyRefused, SiteDataError
 from common.recipe.recipe import load_recipe
-from common.wire.messages import Assignment, SiteFailure, StatisticsRequest
+from common.wire.messages import Assignment, Request, SiteFailure, StatisticsRequest
 
 RECIPE = load_recipe("default")
 OTHER = "0" * 64
@@ -47,6 +48,13 @@ def code_of(place: Site, **changed: Any) -> str:
 
 def lyon(folder: Path, *recipes: str) -> Site:
     return Site(name="lyon", data=folder, work=folder / "work", policy=Policy(recipes=recipes))
+
+
+def test_every_request_has_an_answer_by_a_function_that_takes_it() -> None:
+    assert list(ANSWERS) == list(typing.get_args(Request))
+    of_functions = {cls: f for cls, f in ANSWERS.items() if cls is not StatisticsRequest}
+    for cls, answer in of_functions.items():
+        assert typing.get_type_hints(answer)["request"] is cls
 
 
 def test_a_request_for_another_site_is_refused_and_not_remembered(tmp_path: Path) -> None:

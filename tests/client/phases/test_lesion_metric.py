@@ -8,7 +8,7 @@ import pytest
 import safetensors.numpy
 import torch
 
-from client.phases.lesion_metric import keep_lesion_metric, kept_lesion_metric
+from client.phases.lesion_metric import store_lesion_metric, stored_lesion_metric
 from client.site.site import Site
 from common.errors import ModelFileError, SiteDataError
 from common.learning.lesion_wise.metric_network import build_metric_network
@@ -50,7 +50,7 @@ def drawn(recipe: Recipe, seed: int) -> Arrays:
 
 def keep(parameters: Arrays, recipe: Recipe, site: Site) -> str:
     request = LesionMetricRequest(assignment=ASSIGNMENT, parameters=parameters)
-    return keep_lesion_metric(request, recipe, site).digest
+    return store_lesion_metric(request, recipe, site).digest
 
 
 def test_what_was_given_comes_back_frozen_under_the_digest_of_its_content(
@@ -59,7 +59,7 @@ def test_what_was_given_comes_back_frozen_under_the_digest_of_its_content(
     parameters = drawn(recipe, seed=3)
     digest = keep(parameters, recipe, site)
     assert digest == hashlib.sha256(safetensors.numpy.save(parameters)).hexdigest()
-    network = kept_lesion_metric(digest, recipe, site)
+    network = stored_lesion_metric(digest, recipe, site)
     np.testing.assert_equal(dict(parameters_of(network)), parameters)
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
@@ -71,7 +71,7 @@ def test_two_runs_networks_are_kept_side_by_side(recipe: Recipe, site: Site) -> 
     ours, theirs = drawn(recipe, seed=3), drawn(recipe, seed=4)
     first, second = keep(ours, recipe, site), keep(theirs, recipe, site)
     assert first != second
-    np.testing.assert_equal(dict(parameters_of(kept_lesion_metric(first, recipe, site))), ours)
+    np.testing.assert_equal(dict(parameters_of(stored_lesion_metric(first, recipe, site))), ours)
 
 
 def test_a_third_runs_network_takes_the_place_of_the_oldest(recipe: Recipe, site: Site) -> None:
@@ -84,7 +84,7 @@ def test_a_site_that_was_not_there_says_so_in_a_word_that_may_leave(
     recipe: Recipe, site: Site
 ) -> None:
     with pytest.raises(SiteDataError, match="was absent then, or whose work folder") as refused:
-        kept_lesion_metric("0" * 64, recipe, site)
+        stored_lesion_metric("0" * 64, recipe, site)
     assert refused.value.code == "no-lesion-metric"
 
 
@@ -95,7 +95,7 @@ def test_a_file_that_was_damaged_is_not_believed(recipe: Recipe, site: Site) -> 
     content[-1] ^= 1
     file.write_bytes(content)
     with pytest.raises(SiteDataError, match="is not there as it was given"):
-        kept_lesion_metric(digest, recipe, site)
+        stored_lesion_metric(digest, recipe, site)
 
 
 def test_a_network_that_does_not_fit_the_recipe_is_refused_at_once(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from client.phases.mining import kept_hard_negatives, mine
+from client.phases.mining import mine, stored_hard_negatives
 from client.phases.site_cases import own_cases
 from client.site.site import Site, read_site
 from common.arrays import Float32Array
@@ -114,7 +114,7 @@ def test_the_second_training_finds_what_the_mining_kept(
     with torch.no_grad():  # as after a round of the second training
         for parameter in network.second.parameters():
             parameter.add_(0.1)
-    found = kept_hard_negatives(network, cases, RECIPE, site)
+    found = stored_hard_negatives(network, cases, RECIPE, site)
     assert sum(voxels.size for voxels in found) == reply.n_negatives
     for case, voxels in zip(cases, found, strict=True):
         assert case.lesions is not None
@@ -139,10 +139,10 @@ def test_a_case_that_has_changed_is_searched_anew(
 ) -> None:
     assert callable(change)
     network = cascade()
-    kept_hard_negatives(network, cases, RECIPE, site)
+    stored_hard_negatives(network, cases, RECIPE, site)
     changed = [change(case) for case in cases]
     for case, voxels in zip(
-        changed, kept_hard_negatives(network, changed, RECIPE, site), strict=True
+        changed, stored_hard_negatives(network, changed, RECIPE, site), strict=True
     ):
         assert not case.lesions.flat[voxels].any()
     assert len(list((site.work / "hard-negatives").iterdir())) == 2
@@ -159,13 +159,13 @@ def test_a_case_that_has_changed_is_searched_anew(
 def test_the_file_is_of_one_network_and_its_settings(
     site: Site, cases: list[PreparedCase], overrides: list[str], n_files: int
 ) -> None:
-    kept_hard_negatives(cascade(), cases, RECIPE, site)
+    stored_hard_negatives(cascade(), cases, RECIPE, site)
     other = recipe_with(*overrides)
-    kept_hard_negatives(cascade(other), cases, other, site)
+    stored_hard_negatives(cascade(other), cases, other, site)
     assert len(list((site.work / "hard-negatives").iterdir())) == n_files
 
 
 def test_another_network_has_no_mistakes_to_look_for(site: Site) -> None:
     recipe = load_recipe("default", overrides=["network.widths=[4, 4, 8, 8, 8]"])
     with pytest.raises(ConfigError, match="network 'unet' has no first and second stage"):
-        kept_hard_negatives(new_network(recipe), [], recipe, site)
+        stored_hard_negatives(new_network(recipe), [], recipe, site)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.phases.lesion_metric import keep_lesion_metric
+from client.phases.lesion_metric import store_lesion_metric
 from client.phases.site_cases import own_cases
 from client.phases.training import mean_dice, train
 from client.site.policy import Policy
@@ -142,10 +142,10 @@ def kept_digest(recipe: Recipe, site: Site) -> str:
     network = build_metric_network(settings, patch_shape=recipe.sampling.patch_shape, seed=1)
     parameters = dict(parameters_of(network))
     given = LesionMetricRequest(assignment=ASSIGNMENT, parameters=parameters)
-    return keep_lesion_metric(given, recipe, site).digest
+    return store_lesion_metric(given, recipe, site).digest
 
 
-def test_the_kept_lesion_metric_judges_and_its_estimate_is_told(site: Site) -> None:
+def test_the_stored_lesion_metric_judges_and_its_estimate_is_told(site: Site) -> None:
     recipe = wise_recipe()
     asked = dataclasses.replace(request(recipe), lesion_metric=kept_digest(recipe, site))
     update = train(asked, recipe, site)
