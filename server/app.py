@@ -21,7 +21,7 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Conducts the run whose folder at the coordinator the run config names."""
+    """Executes the run whose folder at the coordinator the run config names."""
     path = context.run_config.get(RUN_FOLDER_KEY)
     if not isinstance(path, str) or not path:
         raise ConfigError(f'--run-config should say {RUN_FOLDER_KEY} = "path of a run folder"')

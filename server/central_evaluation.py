@@ -43,8 +43,8 @@ class CentralEvaluation:
         self._events = events
         self._opened: dict[str, HeldOutSite] = {}
 
-    def after_round(self, state: RunState) -> RunState:
-        """The state with the round selected so far; the model file is written when it changes.
+    def evaluate_held_out(self, state: RunState) -> RunState:
+        """The state with the best round until now; the model file is written when it changes.
 
         Of a cascade only rounds with both networks are selected.
         """
@@ -61,7 +61,7 @@ class CentralEvaluation:
             self._score("baseline", by_intensity(state.baseline_threshold, self._recipe), state)
         return state
 
-    def verdict(self, state: RunState, *, images: bool) -> None:
+    def evaluate_selected_model(self, state: RunState, *, images: bool) -> None:
         """Scores the model file on the unseen sites, draws their cases, writes the tables."""
         model = read_model(self._folder.model_file)
         rows = evaluate(

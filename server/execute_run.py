@@ -1,4 +1,4 @@
-"""One run from its folder to its report, whatever engine carries the messages."""
+"""One run from its folder to its report, with whatever engine."""
 
 from __future__ import annotations
 
@@ -16,17 +16,10 @@ from common.recipe.recipe import Recipe
 from server.central_evaluation import CentralEvaluation
 from server.events.event_log import Event, EventLog, first_event
 from server.federation.message_size import require_fits
-from server.phases.baseline import BaselinePhase
-from server.phases.lesion_metric import LesionMetricPhase
-from server.phases.mining import MiningPhase
-from server.phases.site_evaluation import SiteEvaluationPhase
-from server.phases.site_test import SiteTestPhase
-from server.phases.statistics import StatisticsPhase
-from server.phases.threshold import ThresholdPhase
-from server.phases.training import TrainingPhase
+from server.phases.phase_list import phases_of
 from server.report.render import write_report
-from server.rounds.exchange import Communicator, Exchange
-from server.rounds.loop import Phase, run_phases
+from server.rounds.exchange import Communicator
+from server.rounds.loop import run_phases
 from server.run.checkpoint import load_checkpoint, save_checkpoint
 from server.run.run_folder import Consortium, Role, RunFolder
 from server.run.run_state import RunState
@@ -51,63 +44,52 @@ def execute_run(
     folder     laid out by `RunFolder.create`; a run that was cut off goes on from its checkpoint
     images     whether held-out cases are drawn, and the report holds the pictures
     listener   called with each event, such as a progress display
-    Every end is recorded as `completed`, `stopped` or `failed` with its reason, then raised on.
-    RunFolderError, and nothing is recorded, where another process conducts the run.
+    Every end is recorded as `completed`, `stopped` or `failed`; an error is then raised again.
+    RunFolderError, and nothing is recorded, where another process executes the run.
     """
     with folder.locked():
-        return _execute(grid, folder, engine=engine, images=images, listener=listener)
+        recipe, consortium = folder.recipe(), folder.consortium()  # without them there is no run
+        events = EventLog(folder.events_file, listener)
+        try:
+            state = _start_or_resume(
+                grid, folder, recipe, consortium, events, engine=engine, images=images
+            )
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            status, reason = _status_and_reason(error)
+            _finish(folder, events, status, reason, images=images)
+            if isinstance(error, RunStopped):  # it has been obeyed: the run can be resumed
+                folder.stop_file.unlink(missing_ok=True)
+            raise
+        _finish(folder, events, "completed", None, images=images)
+        return state
 
 
-def _execute(
-    grid: Grid,
-    folder: RunFolder,
-    *,
-    engine: str,
-    images: bool,
-    listener: Callable[[Event], None] | None,
-) -> RunState:
-    recipe, consortium = folder.recipe(), folder.consortium()  # without them there is no run
-    events = EventLog(folder.events_file, listener)
-    facts = _facts(recipe, consortium, engine)
-    try:
-        state = _go_on(
-            grid, folder, recipe, consortium, facts, events, engine=engine, images=images
-        )
-    except (KeyboardInterrupt, SystemExit):
-        _end(folder, events, "stopped", "interrupted at the coordinator", images=images)
-        raise
-    except RunStopped as stop:
-        _end(folder, events, "stopped", str(stop), images=images)
-        folder.stop_file.unlink(missing_ok=True)  # it has been heard: the run can be resumed
-        raise
-    except LesionFedError as error:
-        _end(folder, events, "failed", str(error), images=images)
-        raise
-    except OSError as error:
-        reason = (
-            f"{error.filename}: {error.strerror}. Free space there, or let us write; then resume."
-        )
-        _end(folder, events, "failed", reason, images=images)
-        raise
-    except Exception as error:
-        reason = f"an error of the program: {type(error).__name__}: {error}"
-        _end(folder, events, "failed", reason, images=images)
-        raise
-    _end(folder, events, "completed", None, images=images)
-    return state
+def _status_and_reason(error: BaseException) -> tuple[str, str]:
+    """How a run ends that ends with this error."""
+    match error:
+        case KeyboardInterrupt() | SystemExit():
+            return "stopped", "interrupted at the coordinator"
+        case RunStopped():
+            return "stopped", str(error)
+        case LesionFedError():
+            return "failed", str(error)
+        case OSError():
+            where = f"{error.filename}: {error.strerror}"
+            return "failed", f"{where}. Free space there, or let us write; then resume."
+    return "failed", f"an error of the program: {type(error).__name__}: {error}"
 
 
-def _go_on(
+def _start_or_resume(
     grid: Grid,
     folder: RunFolder,
     recipe: Recipe,
     consortium: Consortium,
-    facts: dict[str, object],
     events: EventLog,
     *,
     engine: str,
     images: bool,
 ) -> RunState:
+    facts = _facts(recipe, consortium, engine)
     earlier = first_event(folder.events_file)
     if earlier is not None:
         _require_the_same_run(folder, earlier, facts)
@@ -116,48 +98,49 @@ def _go_on(
     if earlier is None:
         events.record("run-started", **facts)
     else:
-        events.record("run-resumed", **facts, **_goes_on_from(state))
+        events.record("run-resumed", **facts, **_last_round_kept(state))
     for path in damaged:
         events.record("checkpoint-damaged", file=path.name)
 
     if consortium.largest_message_mb is not None:
         require_fits(recipe, largest_message_mb=consortium.largest_message_mb)
 
-    def require_not_stopped() -> None:
+    def require_running() -> None:
         if folder.stop_file.exists():
             raise RunStopped("the coordinator asked the run to stop; resume it to go on")
 
-    correspondence = Communicator(
+    communicator = Communicator(
         grid,
         consortium=consortium,
         recipe=recipe,
         events=events,
         records=state.sites,
         turn_s=None if engine == "inline" else TURN_S,
-        look_up=require_not_stopped,
+        require_running=require_running,
     )
-    judge = CentralEvaluation(folder, recipe=recipe, consortium=consortium, events=events)
-
-    def hold(exchange: Exchange, phase: str, round_index: int) -> None:
-        require_not_stopped()
-        correspondence.hold(exchange, phase=phase, round_index=round_index)
+    evaluation = CentralEvaluation(folder, recipe=recipe, consortium=consortium, events=events)
 
     def save(state: RunState) -> None:
-        with_sites = dataclasses.replace(state, sites=correspondence.records)
+        with_sites = dataclasses.replace(state, sites=communicator.records)
         path = save_checkpoint(folder.checkpoints, with_sites)
         events.record("checkpoint", phase=state.phase, round=state.round_index, file=path.name)
 
-    phases = phases_of(recipe, consortium, events, folder=folder)
-    state = run_phases(phases, state, hold=hold, judge=judge.after_round, save=save)
-    if state.threshold_choice is not None:  # the same again where a run was cut off hereafter
+    state = run_phases(
+        phases_of(recipe, consortium, events, folder=folder),
+        state,
+        run_exchange=communicator.run_exchange,
+        evaluate=evaluation.evaluate_held_out,
+        save=save,
+    )
+    if state.threshold_choice is not None:  # written again where a run is cut off after this
         model = read_model(folder.model_file)
         write_model(model.with_choice(state.threshold_choice), folder.model_file)
-    judge.verdict(state, images=images)
-    return dataclasses.replace(state, sites=correspondence.records)
+    evaluation.evaluate_selected_model(state, images=images)
+    return dataclasses.replace(state, sites=communicator.records)
 
 
-def _goes_on_from(state: RunState) -> dict[str, object]:
-    """The last round that counts: what a reader has heard of later ones is void."""
+def _last_round_kept(state: RunState) -> dict[str, object]:
+    """The round from which a run goes on: events of later ones no longer count."""
     return {
         "phase": state.phase,
         "round": state.round_index,
@@ -175,35 +158,6 @@ def _require_the_same_run(
                 f"{folder.path}: {what} has changed since this run started, so going on would mix "
                 "two experiments. Put it back as it was, or start a new run with another --out."
             )
-
-
-def phases_of(
-    recipe: Recipe, consortium: Consortium, events: EventLog, *, folder: RunFolder
-) -> list[Phase]:
-    """What a run of this recipe consists of, in order.
-
-    folder   where the selected round's network, and the lesion metric's, will be
-    """
-    n_sites = sum(site.trains for site in consortium.sites)
-    model_file = folder.model_file
-    phases: list[Phase] = [StatisticsPhase(recipe, events), BaselinePhase(recipe, events)]
-    if recipe.loss.lesion_wise is not None:
-        file, masks = folder.lesion_metric_file, consortium.lesion_masks
-        phases.append(LesionMetricPhase(recipe, file=file, masks=masks, events=events))
-    if recipe.network.name == "cascade":
-        phases.append(TrainingPhase(recipe, n_sites=n_sites, stage="first"))
-        phases.append(MiningPhase())
-        phases.append(TrainingPhase(recipe, n_sites=n_sites, stage="second"))
-    else:
-        metric_file = folder.lesion_metric_file
-        phases.append(TrainingPhase(recipe, n_sites=n_sites, lesion_metric_file=metric_file))
-    if recipe.inference.threshold_from == "sites":
-        phases.append(ThresholdPhase(recipe, model_file=model_file, events=events))
-    if recipe.federation.site_test_share > 0:
-        phases.append(SiteTestPhase(model_file=model_file, events=events))
-    if any(site.role == "evaluate" for site in consortium.sites):
-        phases.append(SiteEvaluationPhase(model_file=model_file, events=events))
-    return phases
 
 
 def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, object]:
@@ -226,7 +180,7 @@ def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, obj
     }
 
 
-def _end(
+def _finish(
     folder: RunFolder, events: EventLog, status: str, reason: str | None, *, images: bool
 ) -> None:
     try:

@@ -25,6 +25,8 @@ Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Stage = Literal["whole", "first", "second"]
 """Which part of a network is trained: all of it, or one of a cascade's two."""
+ScoredPart = Literal["threshold", "test", "all"]
+"""Which of its own cases a site scores; all: a site that never trains, all it has."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ExchangeId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 NotNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
@@ -108,7 +110,7 @@ class BaselineSums:
     """Per threshold, the sum of Dice over the site's training cases, and how many there were.
 
     n_cases   0 where fewer subjects have a lesion than the site's policy allows to be summed
-    parts     how the site has dealt its cases, without the empty parts; none at all where one has
+    parts     how the site has split its cases, without the empty parts; none at all where one has
               fewer subjects than the site's policy allows to be summed
     """
 
@@ -198,13 +200,12 @@ class ThresholdRequest:
     """Asks a site how the trained network does at each decision threshold.
 
     parameters   the segmentation network's, without the site head's
-    part         which of its own cases the site scores; all: a site that never trains, all it has
     """
 
     assignment: Assignment
     template: Template
     parameters: Arrays
-    part: Literal["threshold", "test", "all"]
+    part: ScoredPart
     thresholds: Annotated[tuple[Probability, ...], Field(min_length=1, max_length=99)]
 
 

@@ -15,7 +15,7 @@ from common.errors import UpdateRejected
 from common.recipe.recipe import Recipe
 from common.wire.messages import BaselineRequest, BaselineSums
 from server.events.event_log import EventLog
-from server.rounds.exchange import Exchange
+from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
 THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(51))
@@ -25,30 +25,21 @@ ROUNDING = 1e-6
 """What a sum of Dice of 1 may be above the number of cases, for floats."""
 
 
-class BaselinePhase:
+class BaselinePhase(Phase):
     """One exchange: each site's sum of Dice per threshold; the best mean is chosen."""
 
     name = "baseline"
-    n_rounds = 1
 
     def __init__(self, recipe: Recipe, events: EventLog) -> None:
         self._recipe = recipe
         self._events = events
-
-    def begin(self, state: RunState) -> RunState:
-        """The state as it is."""
-        return state
-
-    def is_judged(self, round_index: int) -> bool:
-        """Never: the baseline is scored beside the network."""
-        return False
 
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state with the chosen threshold in it; as it was where no site had sums to give."""
         dice_sums: dict[str, FloatArray] = {}
         n_cases = 0
 
-        def fold(site: str, reply: BaselineSums) -> Mapping[str, object]:
+        def accumulate(site: str, reply: BaselineSums) -> Mapping[str, object]:
             nonlocal n_cases
             if len(reply.dice_sums) != len(THRESHOLDS):
                 raise UpdateRejected(
@@ -66,7 +57,7 @@ class BaselinePhase:
                 assignment=assignment, template=state.template, thresholds=THRESHOLDS
             ),
             reply=BaselineSums,
-            fold=fold,
+            accumulate=accumulate,
             roles=("train",),
         )
         if n_cases == 0:

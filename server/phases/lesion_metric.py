@@ -20,13 +20,13 @@ from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.messages import Arrays, LesionMetricKept, LesionMetricRequest
 from server.events.event_log import EventLog
-from server.rounds.exchange import Exchange
+from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
 log = logging.getLogger(__name__)
 
 
-class LesionMetricPhase:
+class LesionMetricPhase(Phase):
     """One exchange: the trained network out, once; its digest back.
 
     file    where the network is kept in the run folder: it is trained once, whatever is cut off
@@ -36,7 +36,6 @@ class LesionMetricPhase:
     """
 
     name = "lesion-metric"
-    n_rounds = 1
 
     def __init__(self, recipe: Recipe, *, file: Path, masks: Path | None, events: EventLog) -> None:
         self._recipe = recipe
@@ -50,22 +49,18 @@ class LesionMetricPhase:
             self._train()
         return state
 
-    def is_judged(self, round_index: int) -> bool:
-        """Never: the segmenter has learned nothing yet."""
-        return False
-
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state with the digest under which the sites keep the network."""
         parameters: Arrays = dict(safetensors.numpy.load(self._file.read_bytes()))
         digest = hashlib.sha256(safetensors.numpy.save(parameters)).hexdigest()
-        yield _giving(parameters, digest)
+        yield _exchange_of(parameters, digest)
         return dataclasses.replace(state, lesion_metric=digest)
 
     def _train(self) -> None:
         settings = self._recipe.loss.lesion_wise
         assert settings is not None, "the phase is there for this loss alone"
 
-        def told(step: int, loss: float) -> None:
+        def record_step(step: int, loss: float) -> None:
             if step % max(1, settings.steps // 20) == 0:
                 self._events.record(
                     "lesion-metric-step", step=step, n_steps=settings.steps, loss=loss
@@ -81,7 +76,7 @@ class LesionMetricPhase:
             )
         torch.set_num_threads(self._recipe.compute.threads)
         trained = train_metric_network(
-            settings, patch_shape=shape, seed=seed, masks=masks, on_step=told
+            settings, patch_shape=shape, seed=seed, masks=masks, on_step=record_step
         )
         figures = dataclasses.asdict(trained.figures)
         self._events.record("lesion-metric", **figures, accepted=trained.figures.accepted)
@@ -89,18 +84,18 @@ class LesionMetricPhase:
         write_whole(self._file, safetensors.numpy.save(dict(trained.parameters), metadata=metadata))
 
 
-def given_again(file: Path, digest: str) -> Exchange:
-    """Gives every site that is there the network once more, for those that do not have it.
+def resend_lesion_metric(file: Path, digest: str) -> Exchange:
+    """The exchange that sends the network again, for the sites that do not have it.
 
     No number of replies is needed: whether enough sites can train shows when they train.
     """
     parameters: Arrays = dict(safetensors.numpy.load(file.read_bytes()))
-    again = _giving(parameters, digest)
-    return dataclasses.replace(again, quorum=0, phase=LesionMetricPhase.name)
+    exchange = _exchange_of(parameters, digest)
+    return dataclasses.replace(exchange, quorum=0, phase=LesionMetricPhase.name)
 
 
-def _giving(parameters: Arrays, digest: str) -> Exchange:
-    def fold(site: str, reply: LesionMetricKept) -> Mapping[str, object]:
+def _exchange_of(parameters: Arrays, digest: str) -> Exchange:
+    def accumulate(site: str, reply: LesionMetricKept) -> Mapping[str, object]:
         if reply.digest != digest:
             raise UpdateRejected(
                 f"site {site}: want the lesion metric under {digest[:12]}, it keeps "
@@ -113,6 +108,6 @@ def _giving(parameters: Arrays, digest: str) -> Exchange:
             assignment=assignment, parameters=parameters
         ),
         reply=LesionMetricKept,
-        fold=fold,
+        accumulate=accumulate,
         roles=("train",),
     )

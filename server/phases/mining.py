@@ -6,11 +6,11 @@ from collections.abc import Generator, Mapping
 
 from common.learning.model import NETWORK
 from common.wire.messages import MiningReply, MiningRequest
-from server.rounds.exchange import Exchange
+from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
 
-class MiningPhase:
+class MiningPhase(Phase):
     """One exchange: the global first network out, how many voxels it gets wrong back.
 
     The voxels stay at the sites: each trains the second network on its own, and a site that does
@@ -18,15 +18,6 @@ class MiningPhase:
     """
 
     name = "mining"
-    n_rounds = 1
-
-    def begin(self, state: RunState) -> RunState:
-        """The state as it is."""
-        return state
-
-    def is_judged(self, round_index: int) -> bool:
-        """Never: nothing is learned here."""
-        return False
 
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state as it was."""
@@ -34,7 +25,7 @@ class MiningPhase:
             name: array for name, array in state.parameters.items() if name.startswith(NETWORK)
         }
 
-        def fold(site: str, reply: MiningReply) -> Mapping[str, object]:
+        def accumulate(site: str, reply: MiningReply) -> Mapping[str, object]:
             return {"n_cases": reply.n_cases, "n_negatives": reply.n_negatives}
 
         yield Exchange(
@@ -42,7 +33,7 @@ class MiningPhase:
                 assignment=assignment, template=state.template, parameters=parameters
             ),
             reply=MiningReply,
-            fold=fold,
+            accumulate=accumulate,
             roles=("train",),
             quorum=0,
         )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
 
-from common.wire.messages import ThresholdReply, ThresholdRequest
+from common.metrics.threshold_choice import ThresholdSums
 from server.events.event_log import EventLog
-from server.phases.threshold import model_threshold, selected_model, sums_of
-from server.rounds.exchange import Exchange
+from server.phases.threshold_sums import (
+    means_of,
+    model_threshold,
+    selected_model,
+    sum_over_sites,
+)
+from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
 
-class SiteEvaluationPhase:
-    """One exchange: each site's sums of Dice and lesion F1 over all its cases, told site by site.
+class SiteEvaluationPhase(Phase):
+    """One exchange: each site's sums of Dice and lesion F1 over all its cases, shown site by site.
 
     They are figures only, so no number of replies is needed: a late site does not cost the verdict.
 
@@ -21,49 +26,28 @@ class SiteEvaluationPhase:
     """
 
     name = "site-evaluation"
-    n_rounds = 1
 
     def __init__(self, *, model_file: Path, events: EventLog) -> None:
         self._model_file = model_file
         self._events = events
 
-    def begin(self, state: RunState) -> RunState:
-        """The state as it is."""
-        return state
-
-    def is_judged(self, round_index: int) -> bool:
-        """Never: the verdict comes after it."""
-        return False
-
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state as it was; the figures are in an event `site-evaluation` for each site."""
         model = selected_model(self._model_file, state)
-        thresholds = (model_threshold(model, state),)
+        threshold = model_threshold(model, state)
 
-        def fold(site: str, reply: ThresholdReply) -> Mapping[str, object]:
-            sums = sums_of(site, reply, thresholds)
-            dice, lesion_f1 = sums.means("dice"), sums.means("lesion_f1")
+        def record(site: str, sums: ThresholdSums) -> None:
+            mean_dice, mean_lesion_f1 = means_of(sums)
             self._events.record(
                 "site-evaluation",
                 site=site,
                 n_cases=sums.n_cases,
-                mean_dice=None if dice is None else dice[0],
-                mean_lesion_f1=None if lesion_f1 is None else lesion_f1[0],
-                threshold=thresholds[0],
+                mean_dice=mean_dice,
+                mean_lesion_f1=mean_lesion_f1,
+                threshold=threshold,
             )
-            return {"n_cases": sums.n_cases}
 
-        yield Exchange(
-            request=lambda assignment: ThresholdRequest(
-                assignment=assignment,
-                template=model.template,
-                parameters=dict(model.parameters),
-                part="all",
-                thresholds=thresholds,
-            ),
-            reply=ThresholdReply,
-            fold=fold,
-            roles=("evaluate",),
-            quorum=0,
+        yield from sum_over_sites(
+            model, (threshold,), part="all", role="evaluate", quorum=0, on_sums=record
         )
         return state

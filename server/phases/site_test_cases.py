@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import operator
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
 
-from common.metrics.threshold_choice import ThresholdSums
-from common.wire.messages import ThresholdReply, ThresholdRequest
 from server.events.event_log import EventLog
-from server.phases.threshold import model_threshold, selected_model, sums_of
-from server.rounds.exchange import Exchange
+from server.phases.threshold_sums import (
+    means_of,
+    model_threshold,
+    selected_model,
+    sum_over_sites,
+)
+from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
 
-class SiteTestPhase:
+class SiteTestPhase(Phase):
     """One exchange: sums of Dice and of lesion F1 at the model's threshold, frozen before.
 
     They are figures only, so no number of replies is needed: a late site does not cost the verdict.
@@ -24,54 +25,24 @@ class SiteTestPhase:
     """
 
     name = "site-test"
-    n_rounds = 1
 
     def __init__(self, *, model_file: Path, events: EventLog) -> None:
         self._model_file = model_file
         self._events = events
 
-    def begin(self, state: RunState) -> RunState:
-        """The state as it is."""
-        return state
-
-    def is_judged(self, round_index: int) -> bool:
-        """Never: the verdict comes after it."""
-        return False
-
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state as it was; the figures are in the event `site-test`."""
         model = selected_model(self._model_file, state)
-        thresholds = (model_threshold(model, state),)
-        sums: dict[str, ThresholdSums] = {}
-
-        def fold(site: str, reply: ThresholdReply) -> Mapping[str, object]:
-            sums[site] = sums_of(site, reply, thresholds)
-            return {"n_cases": reply.n_cases}
-
-        yield Exchange(
-            request=lambda assignment: ThresholdRequest(
-                assignment=assignment,
-                template=model.template,
-                parameters=dict(model.parameters),
-                part="test",
-                thresholds=thresholds,
-            ),
-            reply=ThresholdReply,
-            fold=fold,
-            roles=("train",),
-            quorum=0,
-        )
-        total = functools.reduce(
-            operator.add, [sums[site] for site in sorted(sums)], ThresholdSums.none(thresholds)
-        )
-        dice, lesion_f1 = total.means("dice"), total.means("lesion_f1")
+        threshold = model_threshold(model, state)
+        total = yield from sum_over_sites(model, (threshold,), part="test", quorum=0)
+        mean_dice, mean_lesion_f1 = means_of(total)
         self._events.record(
             "site-test",
-            threshold=thresholds[0],
+            threshold=threshold,
             n_cases=total.n_cases,
             n_dice=total.n_dice,
             n_lesion_f1=total.n_lesion_f1,
-            mean_dice=None if dice is None else dice[0],
-            mean_lesion_f1=None if lesion_f1 is None else lesion_f1[0],
+            mean_dice=mean_dice,
+            mean_lesion_f1=mean_lesion_f1,
         )
         return state

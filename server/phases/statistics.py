@@ -14,27 +14,18 @@ from common.imaging.standardization.template import TemplateSums, refuse_implaus
 from common.recipe.recipe import Recipe, Standardization
 from common.wire.messages import SiteStatistics, StatisticsRequest
 from server.events.event_log import EventLog
-from server.rounds.exchange import Exchange
+from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
 
-class StatisticsPhase:
+class StatisticsPhase(Phase):
     """One exchange: counts from every site and, where the recipe learns it, the template."""
 
     name = "statistics"
-    n_rounds = 1
 
     def __init__(self, recipe: Recipe, events: EventLog) -> None:
         self._recipe = recipe
         self._events = events
-
-    def begin(self, state: RunState) -> RunState:
-        """The state as it is."""
-        return state
-
-    def is_judged(self, round_index: int) -> bool:
-        """Never: nothing has been learned yet."""
-        return False
 
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state with the template in it."""
@@ -42,7 +33,7 @@ class StatisticsPhase:
         nobody = TemplateSums.none(self._recipe.task.modalities, settings.n_landmarks)
         sums: dict[str, TemplateSums] = {}
 
-        def fold(site: str, reply: SiteStatistics) -> Mapping[str, object]:
+        def accumulate(site: str, reply: SiteStatistics) -> Mapping[str, object]:
             sums[site] = _sums_of(site, reply, nobody=nobody, settings=settings)
             facts = dataclasses.asdict(reply)
             del facts["landmark_sums"]
@@ -52,7 +43,7 @@ class StatisticsPhase:
         yield Exchange(
             request=lambda assignment: StatisticsRequest(assignment=assignment),
             reply=SiteStatistics,
-            fold=fold,
+            accumulate=accumulate,
         )
         template = settings.template
         if settings.learns_template:

@@ -12,13 +12,13 @@ from common.wire.messages import Assignment, SiteUpdate, Stage, TrainRequest
 from server.aggregation.apply_update import apply_update, change_norm
 from server.aggregation.registry import AGGREGATIONS
 from server.aggregation.site_weight import site_weight
-from server.phases.lesion_metric import given_again
+from server.phases.lesion_metric import resend_lesion_metric
 from server.phases.step_budget import step_seconds_after, steps_within
-from server.rounds.exchange import Exchange
+from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
 
-class TrainingPhase:
+class TrainingPhase(Phase):
     """`federation.rounds` rounds of one exchange: parameters out, changes back, one aggregate.
 
     stage               whole: everything trains; first, second: one of a cascade's networks, the
@@ -49,16 +49,8 @@ class TrainingPhase:
         self._stage = stage
         self._metric_file = lesion_metric_file
         self._all_have_trained = False
-
-    @property
-    def name(self) -> str:
-        """`training`, with the stage where there are two."""
-        return "training" if self._stage == "whole" else f"training-{self._stage}"
-
-    @property
-    def n_rounds(self) -> int:
-        """As the recipe says."""
-        return self._recipe.federation.rounds
+        self.name = "training" if stage == "whole" else f"training-{stage}"
+        self.n_rounds = recipe.federation.rounds
 
     def begin(self, state: RunState) -> RunState:
         """The state with freshly drawn parameters, the same for every site.
@@ -71,7 +63,7 @@ class TrainingPhase:
         parameters = initial_parameters(self._recipe, n_sites=self._n_sites)
         return dataclasses.replace(state, parameters=parameters)
 
-    def is_judged(self, round_index: int) -> bool:
+    def is_evaluated(self, round_index: int) -> bool:
         """Before the first round of a run, after every so many, and after the last."""
         if round_index == 0 and self._stage == "second":
             return False
@@ -81,50 +73,50 @@ class TrainingPhase:
         )
 
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
-        """The state with the parameters moved by the aggregate of the sites' changes."""
+        """The state after the aggregate of the sites' changes is added to the parameters."""
         file, digest = self._metric_file, state.lesion_metric
         if not self._all_have_trained and file is not None and digest is not None:
-            yield given_again(file, digest)
-        trained: dict[str, float] = {}
-        asked: dict[str, int] = {}
+            yield resend_lesion_metric(file, digest)
+        wall_s: dict[str, float] = {}
+        steps_asked: dict[str, int] = {}
         aggregate = AGGREGATIONS[self._recipe.federation.aggregation](state.parameters)
         weighting = self._recipe.federation.weighting
         all_steps = self._recipe.optimizer.steps
 
-        def fold(site: str, update: SiteUpdate) -> Mapping[str, object]:
-            share = asked.get(site, all_steps) / all_steps
+        def accumulate(site: str, update: SiteUpdate) -> Mapping[str, object]:
+            share = steps_asked.get(site, all_steps) / all_steps
             aggregate.accumulate(site, update.change, share * site_weight(update, weighting))
-            trained[site] = update.wall_s
+            wall_s[site] = update.wall_s
             return facts_of(update)
 
-        def fold_late(site: str, update: SiteUpdate, n_rounds: int) -> Mapping[str, object]:
+        def accumulate_late(site: str, update: SiteUpdate, n_rounds: int) -> Mapping[str, object]:
             factor = self._recipe.federation.late_weight**n_rounds
             aggregate.accumulate(site, update.change, factor * site_weight(update, weighting))
             return facts_of(update) | {"factor": factor}
 
         def request(assignment: Assignment) -> TrainRequest:
             site = assignment.site
-            asked[site] = steps_within(state.step_seconds.get(site), self._recipe)
+            steps_asked[site] = steps_within(state.step_seconds.get(site), self._recipe)
             return TrainRequest(
                 assignment=assignment,
                 template=state.template,
                 parameters=state.parameters,
                 stage=self._stage,
                 lesion_metric=state.lesion_metric,
-                steps=None if asked[site] == all_steps else asked[site],
+                steps=None if steps_asked[site] == all_steps else steps_asked[site],
             )
 
         yield Exchange(
             request=request,
             reply=SiteUpdate,
-            fold=fold,
-            fold_late=fold_late,
+            accumulate=accumulate,
+            accumulate_late=accumulate_late,
             roles=("train",),
         )
-        self._all_have_trained = len(trained) == self._n_sites
-        shown = step_seconds_after(state.step_seconds, asked, trained, self._recipe)
+        self._all_have_trained = len(wall_s) == self._n_sites
+        step_seconds = step_seconds_after(state.step_seconds, steps_asked, wall_s, self._recipe)
         parameters = apply_update(state.parameters, aggregate.result())
-        return dataclasses.replace(state, parameters=parameters, step_seconds=shown)
+        return dataclasses.replace(state, parameters=parameters, step_seconds=step_seconds)
 
 
 def facts_of(update: SiteUpdate) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Flower's view of the sites with our own patience: no call of its holds a round up."""
+"""Flower's view of the sites with our own deadlines: no call of it holds a round up."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-LOOK_S = 1.0
-"""From one look up to the next while a message waits to be taken."""
+POLL_S = 0.1
+"""Between two looks for an answer."""
+CHECK_S = 1.0
+"""From one call of `require_running` to the next while a message waits to be sent."""
 
 
 class DeadlineGrid:
@@ -28,7 +30,8 @@ class DeadlineGrid:
 
     turn_s    how long one call may keep the others waiting; None: for ever, in the caller's own
               thread, where a pull is the site's work itself (the inline engine)
-    look_up   called again and again while a message waits to be taken; raises where it should not
+    require_running   called again and again while a message waits to be sent; raises where the run
+              is to end
 
     A stock pull can block 195 s, when the SuperLink is killed while a site uploads, and every call
     blocks as long as the SuperLink is away. So each runs in a thread of its own. One that keeps the
@@ -37,11 +40,15 @@ class DeadlineGrid:
     """
 
     def __init__(
-        self, grid: Grid, *, turn_s: float | None, look_up: Callable[[], None] = lambda: None
+        self,
+        grid: Grid,
+        *,
+        turn_s: float | None,
+        require_running: Callable[[], None] = lambda: None,
     ) -> None:
         self._grid = grid
         self._turn_s = turn_s
-        self._look_up = look_up
+        self._require_running = require_running
         self._pulls: dict[str, _Call[list[Message]]] = {}
         self._listing: _Call[list[NodeInfo]] | None = None
 
@@ -50,15 +57,15 @@ class DeadlineGrid:
         if self._turn_s is None:
             return list(self._grid.get_nodes())
         call = self._listing or _Call(lambda: list(self._grid.get_nodes()))
-        done = call.waited(_left(until, self._turn_s))
+        done = call.ended_within(_seconds_left(until, self._turn_s))
         self._listing = None if done else call
         return call.result() or [] if done else []
 
     def send(self, message: Message, *, until: float) -> str | None:
         """The message's id once it is at the SuperLink; None where it is not there in time."""
         call = _Call(lambda: list(self._grid.push_messages([message])), here=self._turn_s is None)
-        while not call.waited(_left(until, LOOK_S)):
-            self._look_up()
+        while not call.ended_within(_seconds_left(until, CHECK_S)):
+            self._require_running()
             if time.monotonic() >= until:
                 return None
         sent = call.result()
@@ -78,8 +85,8 @@ class DeadlineGrid:
             if time.monotonic() >= until:
                 return None
             call = _Call(lambda: list(self._grid.pull_messages([message_id])))
-            wait_s = _left(until, self._turn_s)
-        if not call.waited(wait_s):
+            wait_s = _seconds_left(until, self._turn_s)
+        if not call.ended_within(wait_s):
             self._pulls[message_id] = call
             return None
         try:
@@ -109,7 +116,7 @@ class _Call(Generic[T]):
         else:
             self._thread.start()
 
-    def waited(self, wait_s: float) -> bool:
+    def ended_within(self, wait_s: float) -> bool:
         """Whether it has ended within `wait_s` seconds from now."""
         if self._thread.ident is None:
             return True
@@ -132,6 +139,6 @@ class _Call(Generic[T]):
             self._error = error
 
 
-def _left(until: float, most_s: float | None) -> float:
+def _seconds_left(until: float, most_s: float | None) -> float:
     left = max(0.0, until - time.monotonic())
     return left if most_s is None else min(left, most_s)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from flwr.app import Message
 from flwr.serverapp import Grid
@@ -17,32 +15,26 @@ from common.errors import QuorumNotMet, WireError
 from common.recipe.recipe import Recipe
 from common.wire.codec import pack
 from common.wire.flower_record import to_record
-from common.wire.messages import Assignment, Request, SiteFailure
+from common.wire.messages import Assignment, SiteFailure
 from server.events.event_log import EventLog, Place
-from server.rounds.deadline_grid import DeadlineGrid
+from server.rounds.deadline_grid import POLL_S, DeadlineGrid
+from server.rounds.late_replies import LateReplies, time_after_deadline_s
 from server.rounds.pending_request import (
     ABSENT,
     LATE,
-    MAY_HEAL,
-    UNDELIVERED,
-    Fold,
-    FoldLate,
+    NOT_DELIVERED,
+    RETRY_CODES,
     PendingRequest,
-    fold_answer,
+    accumulate_answer,
     is_gone,
     new_exchange_id,
 )
+from server.rounds.phase import Exchange
 from server.rounds.roster import Roster, gather, quorum_of
 from server.rounds.site_tracker import SiteTracker
-from server.run.run_folder import Consortium, Role
+from server.run.run_folder import Consortium
 from server.run.site_state import SiteRecord
 
-log = logging.getLogger(__name__)
-
-POLL_S = 0.1
-LATE_SHARE, LATE_S = 0.25, 600.0
-"""How long a message outlives its round, so that a late answer is heard of: a share of the
-deadline, and this at most. Where late updates count, a whole deadline."""
 MESSAGE_TYPE = "query.lesionfed"
 """One Flower message type for all phases; what is asked is in the message itself."""
 PAUSED = "paused"
@@ -51,39 +43,14 @@ SMALL_REPLY_BYTES = 1 << 20
 """What a reply may weigh beyond twice what was sent to the site."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Exchange:
-    """What a phase wants from the sites.
-
-    request   the message for one site, from its assignment
-    reply     the class of the answer
-    fold      takes one site's answer in and returns facts for the event log; raises
-              UpdateRejected for an answer that would spoil the aggregate
-    fold_late takes in an answer to the same phase's request of an earlier round, by so many
-              rounds late, where the recipe lets it count; None: refused
-    roles     sites with which role are asked
-    quorum    replies needed where it is not the run's own number: 0 where the run can go on
-              without any
-    phase     under whose name it is held where that is not the phase that yields it
-    """
-
-    request: Callable[[Assignment], Request]
-    reply: type[Any]
-    fold: Fold
-    fold_late: FoldLate | None = None
-    roles: tuple[Role, ...] = ("train", "statistics")
-    quorum: int | None = None
-    phase: str | None = None
-
-
 @dataclass(slots=True)
-class _Held:
-    """One exchange while it is held.
+class _OpenExchange:
+    """An exchange until its round is closed.
 
     place      phase and round
     deadline   when it closes, on the monotonic clock
-    pending    message id -> the letter whose answer is not in
-    again      site -> why it failed, and until when it may come back to be asked again
+    pending    message id -> the request whose answer is not in
+    to_retry   site -> why it failed, and until when it may come back to be asked again
     failures   sites that will not answer usefully any more
     """
 
@@ -91,22 +58,22 @@ class _Held:
     place: Place
     deadline: float
     pending: dict[str, PendingRequest] = field(default_factory=dict)
-    again: dict[str, tuple[SiteFailure, float]] = field(default_factory=dict)
+    to_retry: dict[str, tuple[SiteFailure, float]] = field(default_factory=dict)
     n_asked: Counter[str] = field(default_factory=Counter)
     answered: list[str] = field(default_factory=list)
     failures: dict[str, SiteFailure] = field(default_factory=dict)
 
 
 class Communicator:
-    """Carries exchanges between one run and its sites.
+    """Runs exchanges between one run and its sites.
 
     grid         Flower's view of the sites
     consortium   who takes part; a site's place in it is its index
-    records      what a checkpoint tells of the sites
+    records      what a checkpoint says of the sites
     turn_s       how long one call of the grid may hold up the others; None: where a pull is the
                  site's work itself (see DeadlineGrid)
-    look_up      called at every poll, also while the SuperLink is away; raises where the run is to
-                 end
+    require_running   called at every poll, also while the SuperLink is away; raises where the run
+                 is to end
     """
 
     def __init__(
@@ -118,64 +85,66 @@ class Communicator:
         events: EventLog,
         records: Mapping[str, SiteRecord] | None = None,
         turn_s: float | None = None,
-        look_up: Callable[[], None] = lambda: None,
+        require_running: Callable[[], None] = lambda: None,
     ) -> None:
-        self._grid = DeadlineGrid(grid, turn_s=turn_s, look_up=look_up)
+        federation = recipe.federation
+        self._grid = DeadlineGrid(grid, turn_s=turn_s, require_running=require_running)
         self._roster = Roster(self._grid, consortium)
         self._consortium = consortium
         self._recipe = recipe
         self._events = events
-        self._book = SiteTracker(records or {}, federation=recipe.federation, events=events)
-        self._hears_late_replies = turn_s is not None
-        self._look_up = look_up
+        self._tracker = SiteTracker(records or {}, federation=federation, events=events)
+        self._late = LateReplies(
+            self._grid, federation=federation, events=events, tracker=self._tracker
+        )
+        self._expects_late_replies = turn_s is not None
+        self._require_running = require_running
         self._absent: set[str] = set()
-        self._late: dict[str, tuple[str, PendingRequest]] = {}
-        """Site -> the last of its letters whose round has closed, by message id."""
 
     @property
     def records(self) -> dict[str, SiteRecord]:
         """Site -> what the run knows of it, for the checkpoint."""
-        return self._book.records
+        return self._tracker.records
 
-    def hold(self, exchange: Exchange, *, phase: str, round_index: int) -> None:
-        """Asks every site, folds each answer as it comes, returns when the round is closed.
+    def run_exchange(self, exchange: Exchange, phase: str, round_index: int) -> None:
+        """Asks every site, adds each answer as it comes, returns when the round is closed.
 
         A site that fails is asked again while there is time, where that may help. One that fails
         for good, or whose answer cannot be used, is recorded and left out. QuorumNotMet when fewer
         than the quorum answered usefully by the deadline. Excluded sites are asked, with a
         deadline of their own, where without them the quorum is out of reach.
         """
-        settings = self._recipe.federation
+        self._require_running()
         place = Place(phase=exchange.phase or phase, round=round_index)
         named = self._roster.taking_part(exchange.roles)
-        excluded = self._book.excluded(named)
+        excluded = self._tracker.excluded(named)
         quorum = self._quorum(exchange, place, n_named=len(named), excluded=excluded)
         node_ids = self._gather(named, excluded, quorum, place)
         sites = [site for site in named if site in node_ids or site not in excluded]
         self._events.record("round-started", **place, sites=sorted(node_ids))
 
         started = time.monotonic()
-        held = _Held(exchange, place, started + settings.round_deadline_s)
-        held.failures |= {site: ABSENT for site in sites if site not in node_ids}
-        self._hear_late_replies(held)
+        opened = _OpenExchange(exchange, place, started + self._recipe.federation.round_deadline_s)
+        opened.failures |= {site: ABSENT for site in sites if site not in node_ids}
+        self._late.collect(exchange, place)
         for site, node_id in node_ids.items():
-            self._ask(held, site, node_id)
-        self._until_closed(held)
-        if len(held.answered) < quorum:
+            self._ask(opened, site, node_id)
+        self._poll_until_closed(opened)
+        if len(opened.answered) < quorum:
             reserve = [site for site in excluded if site not in node_ids]
-            node_ids |= self._ask_excluded(held, reserve)
-        self._close(held)
-        if exchange.quorum != 0:  # where the run can go on without any, nobody is judged by it
+            node_ids |= self._ask_excluded(opened, reserve)
+        self._close(opened)
+        if exchange.quorum != 0:  # where the run can go on without any, nobody is excluded for it
             for site in node_ids:
-                if site not in held.failures or held.failures[site].code != PAUSED:
-                    self._book.judge(site, place, useful=site in held.answered)
+                if site not in opened.failures or opened.failures[site].code != PAUSED:
+                    self._tracker.end_round(site, place, useful=site in opened.answered)
             for site in excluded:
                 if site not in node_ids:
-                    self._book.sat_out(site, place)
-        if len(held.answered) < quorum:
-            raise QuorumNotMet(_too_few(place, len(held.answered), quorum, held.failures))
+                    self._tracker.end_round_excluded(site, place)
+        n_replies = len(opened.answered)
+        if n_replies < quorum:
+            raise QuorumNotMet(_too_few(place, n_replies, quorum, opened.failures))
         wall_s = round(time.monotonic() - started, 3)
-        n_replies = len(held.answered)
         self._events.record("round-finished", **place, wall_s=wall_s, n_replies=n_replies)
 
     def _quorum(
@@ -212,176 +181,131 @@ class Communicator:
             quorum=quorum,
             wait_s=self._recipe.federation.wait_for_sites_s,
             not_awaited=self._absent,
-            told=lambda facts: self._events.record("waiting", **place, **facts),
-            look_up=self._look_up,
+            on_waiting=lambda facts: self._events.record("waiting", **place, **facts),
+            require_running=self._require_running,
         )
         self._absent = {site for site in sites if site not in node_ids}
         for site in sites:
-            self._book.note(site, "seen" if site in node_ids else "gone", place)
+            self._tracker.note(site, "seen" if site in node_ids else "gone", place)
         for site in excluded:
             if site in node_ids:
-                self._book.let_in(site, place)
+                self._tracker.let_in(site, place)
         return node_ids
 
-    def _ask_excluded(self, held: _Held, excluded: list[str]) -> dict[str, int]:
-        """Node ids of those excluded sites that are there, once they were asked after all."""
+    def _ask_excluded(self, opened: _OpenExchange, excluded: list[str]) -> dict[str, int]:
+        """Node ids of those excluded sites that are online, once they were asked after all."""
         if not excluded:
             return {}
         now = time.monotonic()
         until = now + self._recipe.federation.round_deadline_s
-        there = self._roster.online(excluded, until=until)
-        if there:
-            held.deadline = until
-        for site, node_id in there.items():
-            self._book.let_in(site, held.place)
-            self._ask(held, site, node_id)
-        self._until_closed(held)
-        return there
+        online = self._roster.online(excluded, until=until)
+        if online:
+            opened.deadline = until
+        for site, node_id in online.items():
+            self._tracker.let_in(site, opened.place)
+            self._ask(opened, site, node_id)
+        self._poll_until_closed(opened)
+        return online
 
-    def _ask(self, held: _Held, site: str, node_id: int) -> None:
-        """Sends the site its request; it lives a while longer than its round."""
+    def _ask(self, opened: _OpenExchange, site: str, node_id: int) -> None:
+        """Sends the site its request; the message outlives its round for a while."""
         exchange_id = new_exchange_id()
-        request = held.exchange.request(self._assignment(site, held.place, exchange_id))
+        request = opened.exchange.request(self._assignment(site, opened.place, exchange_id))
         packed, now = pack(request), time.monotonic()
+        left_s = max(1.0, opened.deadline - now)
         message = Message(
             to_record(packed),
             node_id,
             MESSAGE_TYPE,
-            ttl=max(1.0, held.deadline - now) + self._afterlife_s,
-            group_id=str(held.place["round"]),
+            ttl=left_s + time_after_deadline_s(self._recipe.federation),
+            group_id=str(opened.place["round"]),
         )
-        held.n_asked[site] += 1
-        message_id = self._grid.send(message, until=held.deadline)
+        opened.n_asked[site] += 1
+        message_id = self._grid.send(message, until=opened.deadline)
         if message_id is None:
-            self._failed(held, site, UNDELIVERED)
+            self._note_failure(opened, site, NOT_DELIVERED)
             return
-        limit_bytes = 2 * packed.size_bytes + SMALL_REPLY_BYTES
-        held.pending[message_id] = PendingRequest(
-            site, exchange_id, limit_bytes, sent_at=now, closes_at=held.deadline, place=held.place
+        opened.pending[message_id] = PendingRequest(
+            site,
+            exchange_id,
+            limit_bytes=2 * packed.size_bytes + SMALL_REPLY_BYTES,
+            sent_at=now,
+            closes_at=opened.deadline,
+            place=opened.place,
         )
-        self._book.note(site, "asked", held.place)
+        self._tracker.note(site, "asked", opened.place)
 
-    def _until_closed(self, held: _Held) -> None:
-        while (held.pending or held.again) and time.monotonic() < held.deadline:
-            n_before = len(held.pending)
-            for message_id in list(held.pending):
-                self._look_up()
-                self._take_in(held, message_id)
-            self._ask_again(held)
-            self._hear_late_replies(held)
-            if held.again or (held.pending and len(held.pending) == n_before):
+    def _poll_until_closed(self, opened: _OpenExchange) -> None:
+        while (opened.pending or opened.to_retry) and time.monotonic() < opened.deadline:
+            n_before = len(opened.pending)
+            for message_id in list(opened.pending):
+                self._require_running()
+                self._collect_answer(opened, message_id)
+            self._retry(opened)
+            self._late.collect(opened.exchange, opened.place)
+            if opened.to_retry or (opened.pending and len(opened.pending) == n_before):
                 time.sleep(POLL_S)
 
-    def _take_in(self, held: _Held, message_id: str) -> None:
-        """Folds the answer to one message in, if it is there."""
-        letter, exchange = held.pending[message_id], held.exchange
-        site = letter.site
+    def _collect_answer(self, opened: _OpenExchange, message_id: str) -> None:
+        """Accumulates the answer to one message, if it has come."""
+        request, exchange = opened.pending[message_id], opened.exchange
+        site = request.site
         try:
-            message = self._grid.fetch(message_id, until=held.deadline)
+            message = self._grid.fetch(message_id, until=opened.deadline)
         except WireError as error:
-            del held.pending[message_id]
-            self._failed(held, site, SiteFailure(error=type(error).__name__, code=error.code))
+            del opened.pending[message_id]
+            failure = SiteFailure(error=type(error).__name__, code=error.code)
+            self._note_failure(opened, site, failure)
             return
         if message is None:
             return
-        del held.pending[message_id]
-        told = fold_answer(letter, message, reply=exchange.reply, fold=exchange.fold)
-        if isinstance(told, SiteFailure):
-            self._failed(held, site, told)
-            return
-        held.answered.append(site)
-        self._events.record("reply", **held.place, site=site, **told)
-        self._book.note(site, "answered", held.place)
-
-    def _failed(self, held: _Held, site: str, failure: SiteFailure) -> None:
-        """Puts the site down to be asked again, or as failed for good."""
-        self._book.note(site, "gone" if is_gone(failure) else "failed", held.place)
-        settings, now = self._recipe.federation, time.monotonic()
-        if failure.code in MAY_HEAL and held.n_asked[site] <= settings.retries:
-            held.again[site] = (failure, now + settings.wait_for_sites_s)
-        else:
-            held.failures[site] = failure
-
-    def _ask_again(self, held: _Held) -> None:
-        """Asks those that failed once more, as soon as they are there."""
-        if not held.again:
-            return
-        self._look_up()
-        there = self._roster.online(list(held.again), until=held.deadline)
-        for site, (failure, until) in list(held.again.items()):
-            if site in there:
-                del held.again[site]
-                self._book.note(site, "seen", held.place)
-                self._events.record("retry", **held.place, site=site, code=failure.code)
-                self._ask(held, site, there[site])
-            elif time.monotonic() >= until:
-                del held.again[site]
-                held.failures[site] = failure
-
-    def _close(self, held: _Held) -> None:
-        """Writes down who did not answer usefully; what is still on its way is late."""
-        held.failures |= {site: failure for site, (failure, _) in held.again.items()}
-        for message_id, letter in held.pending.items():
-            held.failures[letter.site] = LATE
-            self._book.note(letter.site, "overdue", held.place)
-            earlier = self._late.pop(letter.site, None)
-            if earlier is not None:
-                self._grid.forget(earlier[0])
-            if self._hears_late_replies:
-                self._late[letter.site] = (message_id, letter)
-        for site, failure in held.failures.items():
-            facts = {"site": site, "error": failure.error, "code": failure.code}
-            self._events.record("site-failed", **held.place, **facts)
-
-    def _hear_late_replies(self, held: _Held) -> None:
-        """Records answers to closed rounds; they count only where the recipe and the phase say so.
-
-        held   the exchange that is open now, which may take them in
-        """
-        for site, (message_id, letter) in list(self._late.items()):
-            try:
-                message = self._grid.fetch(message_id, until=time.monotonic() + POLL_S)
-            except WireError:
-                del self._late[site]
-                continue
-            if message is None:
-                continue
-            del self._late[site]
-            if message.has_error():  # Flower's word that it has expired is no answer
-                continue
-            late_s = round(time.monotonic() - letter.closes_at, 1)
-            told = self._late_facts(held, letter, message)
-            self._events.record("late-reply", **letter.place, site=site, late_s=late_s, **told)
-            if self._book.records[site].state == "late":
-                self._book.note(site, "answered", letter.place)
-
-    def _late_facts(
-        self, held: _Held, letter: PendingRequest, message: Message
-    ) -> dict[str, object]:
-        """What became of a late answer: the round in which it counts, or None."""
-        now, then, fold_late = held.place, letter.place, held.exchange.fold_late
-        may_count = self._recipe.federation.late_weight > 0 and now["phase"] == then["phase"]
-        if fold_late is None or not may_count:
-            return {"counts_in": None}
-        n_rounds = now["round"] - then["round"]
-        told = fold_answer(
-            letter,
-            message,
-            reply=held.exchange.reply,
-            fold=lambda site, answer: fold_late(site, answer, n_rounds),
+        del opened.pending[message_id]
+        outcome = accumulate_answer(
+            request, message, reply=exchange.reply, accumulate=exchange.accumulate
         )
-        if isinstance(told, SiteFailure):
-            return {"counts_in": None, "error": told.error, "code": told.code}
-        self._book.judge(letter.site, now, useful=True)
-        return {"counts_in": now["round"], "n_rounds_late": n_rounds, **told}
+        if isinstance(outcome, SiteFailure):
+            self._note_failure(opened, site, outcome)
+            return
+        opened.answered.append(site)
+        self._events.record("reply", **opened.place, site=site, **outcome)
+        self._tracker.note(site, "answered", opened.place)
 
-    @property
-    def _afterlife_s(self) -> float:
-        """How long a message outlives its round."""
-        settings = self._recipe.federation
-        if settings.late_weight:
-            return settings.round_deadline_s
-        return min(LATE_SHARE * settings.round_deadline_s, LATE_S)
+    def _note_failure(self, opened: _OpenExchange, site: str, failure: SiteFailure) -> None:
+        """Notes that the site is to be asked again, or has failed for good."""
+        self._tracker.note(site, "gone" if is_gone(failure) else "failed", opened.place)
+        settings, now = self._recipe.federation, time.monotonic()
+        if failure.code in RETRY_CODES and opened.n_asked[site] <= settings.retries:
+            opened.to_retry[site] = (failure, now + settings.wait_for_sites_s)
+        else:
+            opened.failures[site] = failure
+
+    def _retry(self, opened: _OpenExchange) -> None:
+        """Asks those that failed once more, as soon as they are online."""
+        if not opened.to_retry:
+            return
+        self._require_running()
+        online = self._roster.online(list(opened.to_retry), until=opened.deadline)
+        for site, (failure, until) in list(opened.to_retry.items()):
+            if site in online:
+                del opened.to_retry[site]
+                self._tracker.note(site, "seen", opened.place)
+                self._events.record("retry", **opened.place, site=site, code=failure.code)
+                self._ask(opened, site, online[site])
+            elif time.monotonic() >= until:
+                del opened.to_retry[site]
+                opened.failures[site] = failure
+
+    def _close(self, opened: _OpenExchange) -> None:
+        """Records who did not answer usefully; an answer that is still to come is late."""
+        opened.failures |= {site: failure for site, (failure, _) in opened.to_retry.items()}
+        for message_id, request in opened.pending.items():
+            opened.failures[request.site] = LATE
+            self._tracker.note(request.site, "overdue", opened.place)
+            if self._expects_late_replies:
+                self._late.expect(message_id, request)
+        for site, failure in opened.failures.items():
+            facts = {"site": site, "error": failure.error, "code": failure.code}
+            self._events.record("site-failed", **opened.place, **facts)
 
     def _assignment(self, site: str, place: Place, exchange_id: str) -> Assignment:
         training = [s.name for s in self._consortium.sites if s.trains]

@@ -1,4 +1,4 @@
-"""One request on its way to a site, and what its answer comes to."""
+"""One request on its way to a site, and what becomes of its answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +17,13 @@ from common.wire.codec import answered_by, unpack
 from common.wire.flower_record import from_record
 from common.wire.messages import SiteFailure
 from server.events.event_log import Place
+from server.rounds.phase import Accumulate
 
 log = logging.getLogger(__name__)
 
 ABSENT = SiteFailure(error="NotThere", code="absent")
 LATE = SiteFailure(error="DeadlinePassed", code="deadline")
-UNDELIVERED = SiteFailure(error="NotDelivered", code="transport")
+NOT_DELIVERED = SiteFailure(error="NotDelivered", code="transport")
 
 _UNAVAILABLE = f"flower-{ErrorCode.NODE_UNAVAILABLE}"
 _LOST = (
@@ -34,16 +34,12 @@ _LOST = (
     ErrorCode.NODE_UNAVAILABLE,
     ErrorCode.CLIENT_APP_CRASHED,
 )
-MAY_HEAL = frozenset({UNDELIVERED.code, *(f"flower-{code}" for code in _LOST)})
+RETRY_CODES = frozenset({NOT_DELIVERED.code, *(f"flower-{code}" for code in _LOST)})
 """Codes of a lost message or a killed process: the same request may succeed the next time. What a
 site says itself (policy, other code, no lesions) stays as it is until somebody changes it."""
 
-_TOLD = re.compile(r"(?P<error>[A-Za-z]{1,60}): (?P<code>[a-z0-9-]{1,60})")
+_REASON = re.compile(r"(?P<error>[A-Za-z]{1,60}): (?P<code>[a-z0-9-]{1,60})")
 """What a site's own program for Flower gives as the reason: a class and a code."""
-
-Fold = Callable[[str, Any], Mapping[str, object]]
-FoldLate = Callable[[str, Any, int], Mapping[str, object]]
-"""As Fold, with the number of rounds by which the answer is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,7 @@ class PendingRequest:
 
 
 def new_exchange_id() -> str:
-    """32 hexadecimal digits that nobody can foresee; nothing else depends on them."""
+    """32 hexadecimal digits that nobody can predict; nothing else depends on them."""
     return secrets.token_hex(16)
 
 
@@ -74,12 +70,12 @@ def is_gone(failure: SiteFailure) -> bool:
     return failure.code in (ABSENT.code, _UNAVAILABLE)
 
 
-def fold_answer(
-    pending: PendingRequest, message: Message, *, reply: type[Any], fold: Fold
+def accumulate_answer(
+    pending: PendingRequest, message: Message, *, reply: type[Any], accumulate: Accumulate
 ) -> dict[str, object] | SiteFailure:
-    """Facts for the event log once the answer is folded in, or why it could not be."""
+    """Facts for the event log once the answer is accumulated, or why it could not be."""
     if message.has_error():
-        failure = _told_by_flower(message.error)
+        failure = _failure_from_flower(message.error)
         log.warning("site %s: %s (%s)", pending.site, failure.error, failure.code)
         return failure
     try:
@@ -95,7 +91,7 @@ def fold_answer(
             )
         if isinstance(answer, SiteFailure):
             return answer
-        facts = fold(pending.site, answer)
+        facts = accumulate(pending.site, answer)
     except WireError as error:
         log.warning("site %s: answer left out: %s", pending.site, error.code)
         return SiteFailure(error=type(error).__name__, code=error.code)
@@ -103,9 +99,9 @@ def fold_answer(
     return {"wall_s": wall_s, "size_bytes": packed.size_bytes, "facts": dict(facts)}
 
 
-def _told_by_flower(error: Error) -> SiteFailure:
+def _failure_from_flower(error: Error) -> SiteFailure:
     """Class and code; any other words, which may hold a site's paths, are dropped unread."""
-    told = _TOLD.fullmatch(error.reason or "")
-    if told is not None and told["code"] != "internal":
-        return SiteFailure(error=told["error"], code=told["code"])
+    reason = _REASON.fullmatch(error.reason or "")
+    if reason is not None and reason["code"] != "internal":
+        return SiteFailure(error=reason["error"], code=reason["code"])
     return SiteFailure(error="FlowerError", code=f"flower-{error.code}")

@@ -1,4 +1,4 @@
-"""Who takes part, and who of them is there."""
+"""Which sites take part, and which of them are online."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ POLL_S = 0.5
 LOOK_S = 1.0
 """How long the SuperLink has at least to say who is there."""
 
-Told = Callable[[dict[str, object]], None]
-"""Takes what is waited for: `for`, `until`, `have`, `need`."""
+OnWaiting = Callable[[dict[str, object]], None]
+"""Called with what is waited for: `for`, `until`, `have`, `need`."""
 
 
 def quorum_of(n_sites: int, wanted: int | None, *, n_excluded: int = 0) -> int:
@@ -92,8 +92,8 @@ def gather(
     wait_s: float,
     reserve: Sequence[str] = (),
     not_awaited: Collection[str] = (),
-    told: Told = lambda facts: None,
-    look_up: Callable[[], None] = lambda: None,
+    on_waiting: OnWaiting = lambda facts: None,
+    require_running: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
     """Site -> Flower's node id, for every one of `sites` that is there.
 
@@ -101,8 +101,8 @@ def gather(
                   not there in time
     not_awaited   sites that have kept others waiting before: once the quorum is there, the round
                   begins without them
-    told          called when it becomes another set of sites that is waited for
-    look_up       called before each look; raises where the run is to end
+    on_waiting    called when it becomes another set of sites that is waited for
+    require_running   called before each look; raises where the run is to end
 
     Waits until all are there, at most `wait_s`; then goes on with those present, or raises
     QuorumNotMet, which names the missing.
@@ -111,7 +111,7 @@ def gather(
     until = datetime.now(UTC) + timedelta(seconds=wait_s)
     awaited: list[str] = []
     while True:
-        look_up()
+        require_running()
         until_s = max(deadline, time.monotonic() + LOOK_S)
         there = roster.online([*sites, *reserve], until=until_s)
         present = {site: there[site] for site in sites if site in there}
@@ -124,7 +124,9 @@ def gather(
         if missing != awaited:
             awaited = missing
             have_and_need = {"have": len(present), "need": quorum}
-            told({"for": missing, "until": until.isoformat(timespec="seconds"), **have_and_need})
+            on_waiting(
+                {"for": missing, "until": until.isoformat(timespec="seconds"), **have_and_need}
+            )
         time.sleep(min(POLL_S, wait_s))
     if len(present) < quorum:
         present, sites = there, [*sites, *reserve]

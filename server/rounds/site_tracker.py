@@ -1,4 +1,4 @@
-"""Keeps every site's record during a run, and tells each change of state."""
+"""Keeps every site's record during a run, and records each change of state as an event."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ class SiteTracker:
         return [site for site in sites if self._of(site).state == "excluded"]
 
     def note(self, site: str, happening: Happening, place: Place) -> None:
-        """Takes in what happened to a site."""
-        self._put(site, self._of(site).moved(happening), place)
+        """Notes what happened to a site."""
+        self._replace(site, self._of(site).after(happening), place)
 
-    def judge(self, site: str, place: Place, *, useful: bool) -> None:
-        """Takes in how a round ended for a site that was asked in it."""
-        record = self._of(site).judged(
+    def end_round(self, site: str, place: Place, *, useful: bool) -> None:
+        """Notes how a round ended for a site that was asked in it."""
+        record = self._of(site).after_round(
             useful=useful,
             exclude_after=self._federation.exclude_after,
             exclude_rounds=self._federation.exclude_rounds,
         )
-        self._put(site, record, place)
+        self._replace(site, record, place)
 
-    def sat_out(self, site: str, place: Place) -> None:
-        """Takes in that a round ended without an excluded site."""
-        self._put(site, self._of(site).sat_out(), place)
+    def end_round_excluded(self, site: str, place: Place) -> None:
+        """Notes that a round ended without an excluded site."""
+        self._replace(site, self._of(site).after_round_excluded(), place)
 
     def let_in(self, site: str, place: Place) -> None:
-        """Takes in that an excluded site is asked before its time."""
-        self._put(site, self._of(site).let_in(), place)
+        """Notes that an excluded site is asked before its time."""
+        self._replace(site, self._of(site).let_in(), place)
 
     def _of(self, site: str) -> SiteRecord:
         return self._records.get(site, SiteRecord())
 
-    def _put(self, site: str, record: SiteRecord, place: Place) -> None:
+    def _replace(self, site: str, record: SiteRecord, place: Place) -> None:
         changed = record.state != self._of(site).state
         self._records[site] = record
         if changed:

@@ -68,11 +68,11 @@ class SiteRecord:
     n_failed: Count = 0
     sits_out: Count = 0
 
-    def moved(self, happening: Happening) -> SiteRecord:
+    def after(self, happening: Happening) -> SiteRecord:
         """The record after something happened."""
         return dataclasses.replace(self, state=after(self.state, happening))
 
-    def judged(self, *, useful: bool, exclude_after: int, exclude_rounds: int) -> SiteRecord:
+    def after_round(self, *, useful: bool, exclude_after: int, exclude_rounds: int) -> SiteRecord:
         """The record at the end of a round in which the site was asked.
 
         useful   whether its answer counted
@@ -86,13 +86,13 @@ class SiteRecord:
         failed = dataclasses.replace(self, n_failed=self.n_failed + 1)
         if failed.n_failed < exclude_after:
             return failed
-        return dataclasses.replace(failed.moved("shut-out"), sits_out=exclude_rounds)
+        return dataclasses.replace(failed.after("shut-out"), sits_out=exclude_rounds)
 
-    def sat_out(self) -> SiteRecord:
+    def after_round_excluded(self) -> SiteRecord:
         """The record of an excluded site after one more round without it."""
         left = dataclasses.replace(self, sits_out=max(0, self.sits_out - 1))
         return left if left.sits_out else left.let_in()
 
     def let_in(self) -> SiteRecord:
         """The record of an excluded site that is asked again; one more failure excludes it."""
-        return dataclasses.replace(self.moved("let-in"), sits_out=0)
+        return dataclasses.replace(self.after("let-in"), sits_out=0)

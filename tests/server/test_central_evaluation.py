@@ -80,14 +80,14 @@ def test_rounds_of_a_cascades_first_network_are_scored_and_never_selected(
     """The first network alone does best, and the second's first round is the best of the pair."""
     judged = Judged(tmp_path, monkeypatch, validation=[0.1, 0.9, 0.8, 0.6, 0.5])
     for index in (0, 1, 2):
-        state = judged.judge.after_round(state_after("training-first", index))
+        state = judged.judge.evaluate_held_out(state_after("training-first", index))
         assert state.selected is None
         assert not judged.folder.model_file.exists()
-    selected = judged.judge.after_round(state_after("training-second", 1)).selected
+    selected = judged.judge.evaluate_held_out(state_after("training-second", 1)).selected
     assert selected is not None
     assert (selected.round_index, selected.score) == (3, 0.6)
     worse = dataclasses.replace(state_after("training-second", 2), selected=selected)
-    assert judged.judge.after_round(worse).selected == selected
+    assert judged.judge.evaluate_held_out(worse).selected == selected
     assert [event["round"] for event in judged.events("evaluated")] == [0, 1, 2, 3, 4]
     assert [event["round"] for event in judged.events("selected")] == [3]
     assert judged.stages == ["first", "first", "first", "second", "second"]
@@ -97,7 +97,7 @@ def test_the_model_file_holds_both_networks_and_the_runs_own_round(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged = Judged(tmp_path, monkeypatch, validation=[0.6])
-    state = judged.judge.after_round(state_after("training-second", 2))
+    state = judged.judge.evaluate_held_out(state_after("training-second", 2))
     model = read_model(judged.folder.model_file)
     assert model.round_index == 4  # two of the first network and two of the second
     np.testing.assert_equal(dict(model.parameters), part(state.parameters, NETWORK))
@@ -108,9 +108,9 @@ def test_without_validation_sites_each_later_round_with_both_networks_is_the_res
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged = Judged(tmp_path, monkeypatch, validation=[])
-    assert judged.judge.after_round(state_after("training-first", 2)).selected is None
+    assert judged.judge.evaluate_held_out(state_after("training-first", 2)).selected is None
     state = state_after("training-second", 1)
     for index in (1, 2):
-        state = judged.judge.after_round(dataclasses.replace(state, round_index=index))
+        state = judged.judge.evaluate_held_out(dataclasses.replace(state, round_index=index))
         assert state.selected is not None
         assert (state.selected.round_index, state.selected.by) == (2 + index, "the last round")

@@ -13,7 +13,7 @@ from common.recipe.recipe import load_recipe
 from common.wire.messages import BaselineSums, PartFacts, SiteUpdate
 from server.events.event_log import EventLog
 from server.phases.baseline import THRESHOLDS, BaselinePhase
-from server.rounds.exchange import Exchange
+from server.rounds.phase import Exchange
 from server.run.run_state import RunState
 
 
@@ -48,8 +48,8 @@ class Held:
 def test_the_threshold_with_the_best_mean_over_all_cases_is_chosen(tmp_path: Path) -> None:
     """At place 20: 0.9 + 0.3 = 1.2; at place 30: 1.8; so 3.0, with 1.8 / (1 + 3) = 0.45."""
     held = Held(tmp_path)
-    held.exchange.fold("lyon", sums(1, at_20=0.9))
-    held.exchange.fold("ghent", sums(3, at_20=0.3, at_30=1.8))
+    held.exchange.accumulate("lyon", sums(1, at_20=0.9))
+    held.exchange.accumulate("ghent", sums(3, at_20=0.3, at_30=1.8))
     assert held.end().baseline_threshold == THRESHOLDS[30] == 3.0
     [event] = held.events("baseline-threshold")
     assert (event["threshold_z"], event["mean_dice"]) == (3.0, pytest.approx(0.45))
@@ -58,23 +58,23 @@ def test_the_threshold_with_the_best_mean_over_all_cases_is_chosen(tmp_path: Pat
 def test_where_no_site_has_sums_to_give_there_is_no_threshold_and_no_event(tmp_path: Path) -> None:
     held = Held(tmp_path)
     for site in ("lyon", "ghent"):
-        held.exchange.fold(site, sums(0))
+        held.exchange.accumulate(site, sums(0))
     assert held.end().baseline_threshold is None
     assert held.events("baseline-threshold") == []
 
 
 def test_a_small_site_beside_a_large_one_does_not_move_the_choice(tmp_path: Path) -> None:
     held = Held(tmp_path)
-    held.exchange.fold("lyon", sums(0))
-    held.exchange.fold("ghent", sums(2, at_7=1.0))
+    held.exchange.accumulate("lyon", sums(0))
+    held.exchange.accumulate("ghent", sums(2, at_7=1.0))
     assert held.end().baseline_threshold == THRESHOLDS[7]
 
 
 def test_a_dice_above_one_is_refused_by_the_sites_name(tmp_path: Path) -> None:
     held = Held(tmp_path)
     with pytest.raises(UpdateRejected, match="site ghent: want sums of Dice up to its 1 cases"):
-        held.exchange.fold("ghent", sums(1, at_50=1e9))
-    assert held.exchange.fold("lyon", sums(1, at_50=1 + 1e-12)) == {"n_cases": 1}
+        held.exchange.accumulate("ghent", sums(1, at_50=1e9))
+    assert held.exchange.accumulate("lyon", sums(1, at_50=1 + 1e-12)) == {"n_cases": 1}
     assert held.events("site-split")[0]["site"] == "lyon"
 
 
@@ -82,7 +82,7 @@ def test_more_subjects_than_cases_are_refused(tmp_path: Path) -> None:
     facts = PartFacts(n_subjects=3, n_cases=2, n_lesions=1, lesion_volume_ml=0.5)
     reply = BaselineSums(dice_sums=sums(2).dice_sums, n_cases=2, parts={"test": facts})
     with pytest.raises(UpdateRejected, match=r"site lyon: test: .* got 3 of 2"):
-        Held(tmp_path).exchange.fold("lyon", reply)
+        Held(tmp_path).exchange.accumulate("lyon", reply)
 
 
 @pytest.mark.parametrize("name", ["validation_dice", "estimated_lesion_f1", "true_lesion_f1"])

@@ -122,7 +122,7 @@ def test_every_site_gets_the_network_once_and_the_state_its_digest(begun: Held) 
     assert exchange.roles == ("train",)
     # the site's own way to the digest: of what came, whatever the run folder's file says beside it
     digest = hashlib.sha256(safetensors.numpy.save(request.parameters)).hexdigest()
-    assert exchange.fold("lyon", LesionMetricKept(digest=digest)) == {}
+    assert exchange.accumulate("lyon", LesionMetricKept(digest=digest)) == {}
     with pytest.raises(StopIteration) as ended:
         next(round_)
     assert ended.value.value == RunState(lesion_metric=digest)
@@ -132,7 +132,7 @@ def test_a_site_that_keeps_something_else_is_refused_by_name(begun: Held) -> Non
     exchange = next(begun.phase.round(RunState()))
     words = "site ghent: want the lesion metric under [0-9a-f]{12}, it keeps abababababab"
     with pytest.raises(UpdateRejected, match=words):
-        exchange.fold("ghent", LesionMetricKept(digest="ab" * 32))
+        exchange.accumulate("ghent", LesionMetricKept(digest="ab" * 32))
 
 
 def replies_of(phase: TrainingPhase, state: RunState) -> list[type]:
@@ -142,7 +142,7 @@ def replies_of(phase: TrainingPhase, state: RunState) -> list[type]:
         asked.append(exchange.reply)
         if exchange.reply is SiteUpdate:
             change = {name: np.zeros_like(array) for name, array in state.parameters.items()}
-            exchange.fold("lyon", dataclasses.replace(UPDATE, change=change))
+            exchange.accumulate("lyon", dataclasses.replace(UPDATE, change=change))
     return asked
 
 
@@ -166,7 +166,7 @@ def test_where_every_site_trains_it_goes_out_again_only_once_the_run_is_resumed(
     assert isinstance(exchange.request(ASSIGNMENT), LesionMetricRequest)
     assert (exchange.quorum, exchange.phase) == (0, "lesion-metric")
     with pytest.raises(UpdateRejected, match="site ghent: want the lesion metric"):
-        exchange.fold("ghent", LesionMetricKept(digest="ab" * 32))
+        exchange.accumulate("ghent", LesionMetricKept(digest="ab" * 32))
     assert replies_of(resumed, state) == [LesionMetricKept, SiteUpdate]
     assert replies_of(resumed, state) == [SiteUpdate]
 

@@ -35,7 +35,7 @@ def test_the_network_goes_out_counts_come_back_and_the_state_stays() -> None:
     assert isinstance(request, MiningRequest)
     assert request.template == state.template
     np.testing.assert_equal(request.parameters, {"network.first.w": weight})
-    facts = exchange.fold("lyon", MiningReply(n_cases=3, n_negatives=1234))
+    facts = exchange.accumulate("lyon", MiningReply(n_cases=3, n_negatives=1234))
     assert facts == {"n_cases": 3, "n_negatives": 1234}
     with pytest.raises(StopIteration) as ended:
         next(round_)
@@ -45,6 +45,6 @@ def test_the_network_goes_out_counts_come_back_and_the_state_stays() -> None:
 def test_it_is_one_round_that_nobody_judges() -> None:
     phase = MiningPhase()
     assert (phase.name, phase.n_rounds) == ("mining", 1)
-    assert not phase.is_judged(0)
-    assert not phase.is_judged(1)
+    assert not phase.is_evaluated(0)
+    assert not phase.is_evaluated(1)
     assert phase.begin(RunState(round_index=7)) == RunState(round_index=7)

@@ -6,7 +6,7 @@ import pytest
 
 from common.recipe.recipe import load_recipe, shipped_recipes
 from server.events.event_log import EventLog
-from server.execute_run import phases_of
+from server.phases.phase_list import phases_of
 from server.run.run_folder import Consortium, EnrolledSite, RunFolder
 
 PHASES = {

@@ -15,7 +15,7 @@ from common.recipe.recipe import load_recipe
 from common.wire.messages import Assignment, ThresholdReply, ThresholdRequest
 from server.events.event_log import EventLog
 from server.events.history import read_run
-from server.phases.site_test import SiteTestPhase
+from server.phases.site_test_cases import SiteTestPhase
 from server.run.run_state import RunState, Selected
 from tests.server.report.made_run import started
 
@@ -77,7 +77,7 @@ class Held:
 
     def end(self, replies: Mapping[str, ThresholdReply]) -> dict[str, Any]:
         for site, answer in replies.items():
-            self.exchange.fold(site, answer)
+            self.exchange.accumulate(site, answer)
         with pytest.raises(StopIteration) as ended:
             next(self._round)
         assert ended.value.value == self.state
@@ -143,7 +143,7 @@ def test_sums_for_more_thresholds_than_the_one_are_refused_by_the_sites_name(
         dice_sums=(0, 0), lesion_f1_sums=(0, 0), n_dice=1, n_lesion_f1=1, n_cases=1
     )
     with pytest.raises(UpdateRejected, match=r"site lyon: .*1 thresholds, got 2"):
-        Held(tmp_path).exchange.fold("lyon", answer)
+        Held(tmp_path).exchange.accumulate("lyon", answer)
 
 
 def test_a_model_file_of_another_round_is_refused(tmp_path: Path) -> None:

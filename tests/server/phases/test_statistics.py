@@ -42,7 +42,7 @@ def template_of(folder: Path, method: str, replies: dict[str, SiteStatistics]) -
     round_ = StatisticsPhase(recipe, EventLog(folder / "events.jsonl")).round(RunState())
     exchange = next(round_)
     for site, reply in replies.items():
-        exchange.fold(site, unpack(pack(reply), SiteStatistics))
+        exchange.accumulate(site, unpack(pack(reply), SiteStatistics))
     with pytest.raises(StopIteration) as ended:
         next(round_)
     state: RunState = ended.value.value
@@ -97,9 +97,9 @@ def test_a_site_whose_sums_do_not_fit_is_refused_and_the_others_go_on(
     round_ = StatisticsPhase(recipe, EventLog(tmp_path / "events.jsonl")).round(RunState())
     exchange = next(round_)
     with pytest.raises(UpdateRejected, match=words):
-        exchange.fold("odd", described(1, *rows))
+        exchange.accumulate("odd", described(1, *rows))
     good = GOOD["nyul"]
-    exchange.fold("good", described(1, good, good))
+    exchange.accumulate("good", described(1, good, good))
     with pytest.raises(StopIteration) as ended:
         next(round_)
     assert ended.value.value.template["FLAIR"] == tuple(good)
@@ -115,9 +115,9 @@ def refused(folder: Path, method: str, reply: SiteStatistics, *, template_from: 
     round_ = StatisticsPhase(recipe, EventLog(folder / "events.jsonl")).round(RunState())
     exchange = next(round_)
     good = described(1, GOOD[method], GOOD[method])
-    exchange.fold("good", dataclasses.replace(good, n_controls=1))
+    exchange.accumulate("good", dataclasses.replace(good, n_controls=1))
     with pytest.raises(UpdateRejected) as error:
-        exchange.fold("odd", unpack(pack(reply), SiteStatistics))
+        exchange.accumulate("odd", unpack(pack(reply), SiteStatistics))
     with pytest.raises(StopIteration) as ended:
         next(round_)
     assert ended.value.value.template["FLAIR"] == tuple(GOOD[method])
@@ -186,7 +186,7 @@ def test_a_fixed_template_is_taken_as_it_stands(tmp_path: Path) -> None:
     )
     round_ = StatisticsPhase(recipe, EventLog(tmp_path / "events.jsonl")).round(RunState())
     nothing = dataclasses.replace(described(0), landmark_sums={"FLAIR": (0.0,) * 13})
-    next(round_).fold("lyon", nothing)
+    next(round_).accumulate("lyon", nothing)
     with pytest.raises(StopIteration) as ended:
         next(round_)
     assert ended.value.value.template == {"FLAIR": tuple(row)}

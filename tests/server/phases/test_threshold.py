@@ -22,7 +22,7 @@ from common.wire.messages import ThresholdReply
 from server.events.event_log import Event, EventLog
 from server.events.history import ThresholdChosen, ThresholdKept, read_run
 from server.phases.threshold import ThresholdPhase
-from server.rounds.exchange import Exchange
+from server.rounds.phase import Exchange
 from server.run.checkpoint import load_checkpoint, save_checkpoint
 from server.run.run_folder import RunFolder
 from server.run.run_state import RunState, Selected
@@ -75,7 +75,7 @@ class Held:
         round_ = self.phase.round(SELECTED)
         exchange = next(round_)
         for site, answer in replies.items():
-            exchange.fold(site, answer)
+            exchange.accumulate(site, answer)
         with pytest.raises(StopIteration) as ended:
             next(round_)
         state: RunState = ended.value.value
@@ -147,7 +147,7 @@ def test_sums_that_cannot_be_true_are_left_out_and_their_site_named(
 ) -> None:
     exchange = Held(tmp_path).exchange()
     with pytest.raises(UpdateRejected, match=f"site lyon: .*{words}"):
-        exchange.fold("lyon", reply(2, **changes))
+        exchange.accumulate("lyon", reply(2, **changes))
 
 
 def test_a_model_file_of_another_round_than_the_selected_one_is_refused(tmp_path: Path) -> None:

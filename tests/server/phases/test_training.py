@@ -92,7 +92,7 @@ def test_the_second_training_goes_on_from_the_first_and_counts_its_rounds_on() -
 )
 def test_every_third_round_and_the_last_are_judged(stage: Stage, judged: list[int]) -> None:
     phase = phase_of(recipe_of("galassi2019"), stage)
-    assert [index for index in range(5) if phase.is_judged(index)] == judged
+    assert [index for index in range(5) if phase.is_evaluated(index)] == judged
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_the_recipe_says_how_many_changes_become_one(aggregation: str, expected:
     exchange = next(round_)
     for site, change, n_cases in (("a", -6, 1), ("b", 1, 1), ("c", 2, 4)):
         changes: Arrays = {"network.w": np.array([change], np.float32)}
-        facts = exchange.fold(site, update(changes, n_cases))
+        facts = exchange.accumulate(site, update(changes, n_cases))
         assert facts["change_norm"] == abs(change)
         assert "change" not in facts
     with pytest.raises(StopIteration) as ended:
@@ -125,10 +125,10 @@ def test_a_change_that_comes_two_rounds_late_counts_a_quarter_where_the_factor_i
     start: Arrays = {"network.w": np.array([10.0], np.float32)}
     round_ = phase_of(recipe, "whole").round(RunState(parameters=start))
     exchange = next(round_)
-    exchange.fold("a", update({"network.w": np.array([3.0], np.float32)}, 1))
-    assert exchange.fold_late is not None
+    exchange.accumulate("a", update({"network.w": np.array([3.0], np.float32)}, 1))
+    assert exchange.accumulate_late is not None
     late = update({"network.w": np.array([-1.0], np.float32)}, 4)
-    assert exchange.fold_late("b", late, 2)["factor"] == 0.25
+    assert exchange.accumulate_late("b", late, 2)["factor"] == 0.25
     with pytest.raises(StopIteration) as ended:
         next(round_)
     np.testing.assert_array_equal(ended.value.value.parameters["network.w"], [11.0])

@@ -114,14 +114,16 @@ def test_a_message_that_the_superlink_does_not_take_can_be_given_up_before_its_d
 
     looks: list[float] = []
 
-    def look_up() -> None:
+    def require_running() -> None:
         looks.append(time.monotonic())
         if len(looks) == 3:
             raise Stopped
 
-    monkeypatch.setattr("server.rounds.deadline_grid.LOOK_S", 0.05)
+    monkeypatch.setattr("server.rounds.deadline_grid.CHECK_S", 0.05)
     started = time.monotonic()
     with pytest.raises(Stopped):
-        DeadlineGrid(Away(), turn_s=5, look_up=look_up).send(message(), until=soon(60))
+        DeadlineGrid(Away(), turn_s=5, require_running=require_running).send(
+            message(), until=soon(60)
+        )
     assert time.monotonic() - started < 5
     assert DeadlineGrid(Away(), turn_s=5).send(message(), until=soon(0.2)) is None

@@ -18,7 +18,8 @@ from common.wire.messages import MiningReply, SiteFailure, StatisticsRequest
 from server.events.event_log import EventLog
 from server.federation.members import Member, Members, write_members
 from server.inline import InlineGrid, inline_key
-from server.rounds.exchange import Communicator, Exchange
+from server.rounds.exchange import Communicator
+from server.rounds.phase import Exchange
 from server.run.run_folder import Consortium, EnrolledSite
 from server.run.site_state import SiteRecord
 
@@ -70,7 +71,7 @@ class Sites(InlineGrid):
 
 
 class Run:
-    """A run whose exchanges are held one after another, with what it wrote down."""
+    """A run whose exchanges are run one after another, with what it wrote down."""
 
     def __init__(
         self,
@@ -86,40 +87,40 @@ class Run:
         names = list(grid.answers)
         sites = tuple(EnrolledSite(name=name, public_key=inline_key(name)) for name in names)
         settings = ["federation.wait_for_sites_s=0.2", "federation.round_deadline_s=20"]
-        self.correspondence = Communicator(
+        self.communicator = Communicator(
             grid,
             consortium=Consortium(run="r", sites=sites, members_file=members_file),
             recipe=load_recipe("default", overrides=[*settings, *overrides]),
             events=EventLog(self.events_file),
             records=records,
             turn_s=turn_s,
-            look_up=lambda: self.stop(),
+            require_running=lambda: self.stop(),
         )
         self.round_index = 0
-        self.folded: list[str] = []
-        self.folded_late: list[tuple[str, int]] = []
+        self.accumulated: list[str] = []
+        self.accumulated_late: list[tuple[str, int]] = []
 
-    def hold(self, *, quorum: int | None = None, phase: str | None = None) -> None:
+    def run_exchange(self, *, quorum: int | None = None, phase: str | None = None) -> None:
         self.round_index += 1
 
-        def fold(site: str, reply: MiningReply) -> dict[str, object]:
-            self.folded.append(site)
+        def accumulate(site: str, reply: MiningReply) -> dict[str, object]:
+            self.accumulated.append(site)
             return {}
 
-        def fold_late(site: str, reply: MiningReply, n_rounds: int) -> dict[str, object]:
-            self.folded_late.append((site, n_rounds))
+        def accumulate_late(site: str, reply: MiningReply, n_rounds: int) -> dict[str, object]:
+            self.accumulated_late.append((site, n_rounds))
             return {}
 
         exchange = Exchange(
             request=lambda assignment: StatisticsRequest(assignment=assignment),
             reply=MiningReply,
-            fold=fold,
-            fold_late=fold_late,
+            accumulate=accumulate,
+            accumulate_late=accumulate_late,
             roles=("train",),
             quorum=quorum,
             phase=phase,
         )
-        self.correspondence.hold(exchange, phase="training", round_index=self.round_index)
+        self.communicator.run_exchange(exchange, phase="training", round_index=self.round_index)
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         lines = self.events_file.read_text("utf-8").splitlines()
@@ -135,13 +136,13 @@ class Run:
 def nobody_there(folder: Path) -> Run:
     """A run with one site, which is not there."""
     run = Run(folder, Sites(lyon=[silent]))
-    run.correspondence._grid._grid = InlineGrid({})
+    run.communicator._grid._grid = InlineGrid({})
     return run
 
 
 def test_without_a_quorum_of_its_own_an_exchange_needs_the_runs(tmp_path: Path) -> None:
     with pytest.raises(QuorumNotMet):
-        nobody_there(tmp_path).hold(quorum=None)
+        nobody_there(tmp_path).run_exchange(quorum=None)
 
 
 @pytest.mark.parametrize(("phase", "told"), [(None, "training"), ("mining", "mining")])
@@ -149,7 +150,7 @@ def test_an_exchange_that_needs_no_reply_ends_without_one_under_its_phases_name(
     tmp_path: Path, phase: str | None, told: str
 ) -> None:
     run = nobody_there(tmp_path)
-    run.hold(quorum=0, phase=phase)
+    run.run_exchange(quorum=0, phase=phase)
     for kind in ("waiting", "round-started", "site-failed", "round-finished"):
         assert [event["phase"] for event in run.events(kind)] == [told]
 
@@ -157,8 +158,8 @@ def test_an_exchange_that_needs_no_reply_ends_without_one_under_its_phases_name(
 def test_a_site_whose_process_was_killed_is_asked_again_in_the_same_round(tmp_path: Path) -> None:
     grid = Sites(lyon=[fails(ErrorCode.CLIENT_APP_CRASHED), says(USEFUL)], bonn=[says(USEFUL)])
     run = Run(tmp_path, grid)
-    run.hold()
-    assert sorted(run.folded) == ["bonn", "lyon"]
+    run.run_exchange()
+    assert sorted(run.accumulated) == ["bonn", "lyon"]
     assert run.failures() == []
     [retry] = run.events("retry")
     assert (retry["site"], retry["round"], retry["code"]) == ("lyon", 1, "flower-8")
@@ -170,7 +171,7 @@ def test_a_site_is_asked_again_as_often_as_the_recipe_says(tmp_path: Path) -> No
     lost = fails(ErrorCode.MESSAGE_UNAVAILABLE)
     run = Run(tmp_path, Sites(lyon=[lost], bonn=[says(USEFUL)]), "federation.retries=2")
     with pytest.raises(QuorumNotMet, match=r"lyon: FlowerError \(flower-3\)"):
-        run.hold()
+        run.run_exchange()
     assert len(run.events("retry")) == 2
     assert run.failures() == [(1, "lyon", "flower-3")]
 
@@ -179,15 +180,15 @@ def test_what_a_site_says_itself_is_not_asked_for_again(tmp_path: Path) -> None:
     refused = says(SiteFailure(error="PolicyRefused", code="policy"))
     run = Run(tmp_path, Sites(lyon=[refused], bonn=[says(USEFUL)]))
     with pytest.raises(QuorumNotMet, match=r"lyon: PolicyRefused \(policy\)"):
-        run.hold()
+        run.run_exchange()
     assert run.events("retry") == []
 
 
 def test_an_answer_to_another_request_is_refused_as_replayed(tmp_path: Path) -> None:
     run = Run(tmp_path, Sites(lyon=[says(USEFUL, to="0" * 32)], bonn=[says(USEFUL)]))
     with pytest.raises(QuorumNotMet, match=r"lyon: WireError \(replayed\)"):
-        run.hold()
-    assert run.folded == ["bonn"]
+        run.run_exchange()
+    assert run.accumulated == ["bonn"]
 
 
 @pytest.mark.parametrize("turn_s", [None, 0.2], ids=["inline", "network"])
@@ -197,7 +198,7 @@ def test_a_round_closes_at_its_deadline_without_the_late(
     overrides = ["federation.quorum=1", "federation.round_deadline_s=0.6"]
     run = Run(tmp_path, Sites(lyon=[silent], bonn=[says(USEFUL)]), *overrides, turn_s=turn_s)
     started = time.monotonic()
-    run.hold()
+    run.run_exchange()
     assert 0.5 < time.monotonic() - started < 5
     assert run.failures() == [(1, "lyon", "deadline")]
     assert run.states("lyon") == ["online", "training", "late"]
@@ -210,9 +211,9 @@ def test_a_round_closes_at_its_deadline_also_while_a_pull_hangs(tmp_path: Path) 
     overrides = ["federation.quorum=1", "federation.round_deadline_s=1"]
     run = Run(tmp_path, Sites(lyon=[hangs], bonn=[says(USEFUL)]), *overrides, turn_s=0.2)
     started = time.monotonic()
-    run.hold()
+    run.run_exchange()
     assert time.monotonic() - started < 3
-    assert (run.folded, run.failures()) == (["bonn"], [(1, "lyon", "deadline")])
+    assert (run.accumulated, run.failures()) == (["bonn"], [(1, "lyon", "deadline")])
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_a_message_outlives_its_round_for_a_while(
     tmp_path: Path, overrides: list[str], ttl_s: float
 ) -> None:
     grid = Sites(lyon=[says(USEFUL)])
-    Run(tmp_path, grid, *overrides).hold()
+    Run(tmp_path, grid, *overrides).run_exchange()
     assert ttl_s - 1 < grid.asked[0].metadata.ttl <= ttl_s
 
 
@@ -247,18 +248,18 @@ def late_by_a_second(began: float) -> Answer:
 QUICK = ("federation.quorum=1", "federation.round_deadline_s=0.5")
 
 
-def test_a_late_reply_is_written_down_in_a_later_round_and_not_folded_in(tmp_path: Path) -> None:
+def test_a_late_reply_is_written_down_in_a_later_round_and_not_accumulated(tmp_path: Path) -> None:
     sites = Sites(lyon=[late_by_a_second(time.monotonic())], bonn=[says(USEFUL)])
     run = Run(tmp_path, sites, *QUICK, turn_s=0.2)
-    run.hold()
+    run.run_exchange()
     time.sleep(1)
-    run.hold()
+    run.run_exchange()
     [late] = run.events("late-reply")
     assert (late["site"], late["phase"], late["round"]) == ("lyon", "training", 1)
     assert late["counts_in"] is None
     assert 0.4 < late["late_s"] < 5
-    assert run.folded.count("lyon") == 1  # the second round's
-    assert run.folded_late == []
+    assert run.accumulated.count("lyon") == 1  # the second round's
+    assert run.accumulated_late == []
     assert run.states("lyon")[2:4] == ["late", "rejoined"]
 
 
@@ -267,27 +268,27 @@ def test_a_late_reply_counts_in_the_round_it_comes_in_where_the_recipe_weighs_it
 ) -> None:
     sites = Sites(lyon=[late_by_a_second(time.monotonic()), silent], bonn=[says(USEFUL)])
     run = Run(tmp_path, sites, *QUICK, "federation.late_weight=0.5", turn_s=0.2)
-    run.hold()
+    run.run_exchange()
     time.sleep(1)
     run.round_index += 1  # round 2 was another run's: lyon's answer is two rounds late
-    run.hold()
+    run.run_exchange()
     [late] = run.events("late-reply")
     assert (late["round"], late["counts_in"], late["n_rounds_late"]) == (1, 3, 2)
-    assert run.folded_late == [("lyon", 2)]
-    assert run.folded == ["bonn", "bonn"]
+    assert run.accumulated_late == [("lyon", 2)]
+    assert run.accumulated == ["bonn", "bonn"]
     # late in round 1, useful late, late again: one failure in a row, not two
-    assert run.correspondence.records["lyon"].n_failed == 1
+    assert run.communicator.records["lyon"].n_failed == 1
 
 
 def test_a_late_reply_to_another_phase_does_not_count(tmp_path: Path) -> None:
     sites = Sites(lyon=[late_by_a_second(time.monotonic())], bonn=[says(USEFUL)])
     run = Run(tmp_path, sites, *QUICK, "federation.late_weight=0.5", turn_s=0.2)
-    run.hold(phase="statistics")
+    run.run_exchange(phase="statistics")
     time.sleep(1)
-    run.hold()
+    run.run_exchange()
     [late] = run.events("late-reply")
     assert (late["phase"], late["counts_in"]) == ("statistics", None)
-    assert run.folded_late == []
+    assert run.accumulated_late == []
 
 
 def test_a_site_that_is_paused_has_not_failed(tmp_path: Path) -> None:
@@ -295,10 +296,10 @@ def test_a_site_that_is_paused_has_not_failed(tmp_path: Path) -> None:
     sites = Sites(lyon=[paused, paused, paused, paused, says(USEFUL)], bonn=[says(USEFUL)])
     run = Run(tmp_path, sites, "federation.quorum=1")
     for _ in range(5):
-        run.hold()
+        run.run_exchange()
     assert [code for _, _, code in run.failures()] == ["paused"] * 4
     assert "excluded" not in run.states("lyon")
-    assert run.folded.count("lyon") == 1
+    assert run.accumulated.count("lyon") == 1
 
 
 def test_a_site_that_fails_three_rounds_is_left_out_of_the_next_two_and_told_so(
@@ -308,12 +309,10 @@ def test_a_site_that_fails_three_rounds_is_left_out_of_the_next_two_and_told_so(
     grid = Sites(lyon=[refused], bonn=[says(USEFUL)])
     run = Run(tmp_path, grid, "federation.quorum=1", "federation.exclude_rounds=2")
     for _ in range(6):
-        run.hold()
+        run.run_exchange()
     assert [number for number, _, _ in run.failures()] == [1, 2, 3, 6]
     assert [e["round"] for e in run.events("site-state") if e["state"] == "excluded"] == [3, 6]
-    assert run.correspondence.records["lyon"] == SiteRecord(
-        state="excluded", n_failed=4, sits_out=2
-    )
+    assert run.communicator.records["lyon"] == SiteRecord(state="excluded", n_failed=4, sits_out=2)
 
 
 OUT = {"bonn": SiteRecord(state="excluded", n_failed=3, sits_out=9)}
@@ -323,9 +322,9 @@ def test_an_excluded_site_is_asked_where_the_others_are_too_few_to_begin(tmp_pat
     grid = Sites(lyon=[says(USEFUL)], bonn=[says(USEFUL)], ghent=[silent])
     grid._names = {id_: name for id_, name in grid._names.items() if name != "ghent"}  # away
     run = Run(tmp_path, grid, records=OUT)
-    run.hold()  # of lyon and ghent two are needed
-    assert sorted(run.folded) == ["bonn", "lyon"]
-    assert run.correspondence.records["bonn"] == SiteRecord(state="online")
+    run.run_exchange()  # of lyon and ghent two are needed
+    assert sorted(run.accumulated) == ["bonn", "lyon"]
+    assert run.communicator.records["bonn"] == SiteRecord(state="online")
 
 
 @pytest.mark.parametrize(
@@ -336,17 +335,17 @@ def test_an_excluded_site_is_asked_where_one_of_the_others_fails(
 ) -> None:
     grid = Sites(lyon=[says(USEFUL)], bonn=[says(USEFUL)], ghent=[ghent])
     run = Run(tmp_path, grid, "federation.round_deadline_s=0.4", records=OUT)
-    run.hold()
-    assert sorted(run.folded) == ["bonn", "lyon"]
+    run.run_exchange()
+    assert sorted(run.accumulated) == ["bonn", "lyon"]
 
 
 def test_an_excluded_site_that_is_let_in_and_fails_is_excluded_again(tmp_path: Path) -> None:
     refused = says(SiteFailure(error="SiteDataError", code="no-lesions"))
     run = Run(tmp_path, Sites(lyon=[refused], bonn=[refused]), records=OUT)
     with pytest.raises(QuorumNotMet, match="bonn: SiteDataError"):
-        run.hold()
+        run.run_exchange()
     assert run.states("bonn") == ["online", "training", "online", "excluded"]
-    assert run.correspondence.records["bonn"].sits_out == 10
+    assert run.communicator.records["bonn"].sits_out == 10
 
 
 def test_sites_suspended_below_the_recipes_quorum_are_named_before_anybody_is_asked(
@@ -367,7 +366,7 @@ def test_sites_suspended_below_the_recipes_quorum_are_named_before_anybody_is_as
     run = Run(tmp_path, grid, "federation.quorum=3", members_file=file, records=OUT)
     named = r"2 sites take part and 3 are needed\. Left out: ghent \(suspended\), bonn \(excluded\)"
     with pytest.raises(QuorumNotMet, match=named):
-        run.hold()
+        run.run_exchange()
     assert grid.asked == []
 
 
@@ -380,8 +379,8 @@ def test_an_answer_that_flower_cannot_inflate_fails_its_site_and_not_the_run(
 ) -> None:
     grid = Sites(lyon=[unreadable], bonn=[says(USEFUL)])
     run = Run(tmp_path, grid, "federation.quorum=1", turn_s=5)
-    run.hold()
-    assert (run.folded, run.failures()) == (["bonn"], [(1, "lyon", "wire")])
+    run.run_exchange()
+    assert (run.accumulated, run.failures()) == (["bonn"], [(1, "lyon", "wire")])
     assert run.events("retry") == []
 
 
@@ -394,11 +393,11 @@ def test_a_late_answer_that_flower_cannot_inflate_is_forgotten(tmp_path: Path) -
 
     overrides = ["federation.quorum=1", "federation.round_deadline_s=0.5"]
     run = Run(tmp_path, Sites(lyon=[slow], bonn=[says(USEFUL)]), *overrides, turn_s=0.2)
-    run.hold()
+    run.run_exchange()
     time.sleep(1)
-    run.hold()
+    run.run_exchange()
     assert run.events("late-reply") == []
-    assert run.folded == ["bonn", "bonn"]
+    assert run.accumulated == ["bonn", "bonn"]
 
 
 def test_the_run_ends_while_sites_still_work_once_it_is_asked_to(tmp_path: Path) -> None:
@@ -412,5 +411,5 @@ def test_the_run_ends_while_sites_still_work_once_it_is_asked_to(tmp_path: Path)
     run.stop = stop
     started = time.monotonic()
     with pytest.raises(RunStopped, match="enough"):
-        run.hold()
+        run.run_exchange()
     assert time.monotonic() - started < 5

@@ -6,34 +6,37 @@ from collections.abc import Callable, Generator
 import pytest
 
 from common.wire.messages import SiteStatistics, StatisticsRequest
-from server.rounds.exchange import Exchange
-from server.rounds.loop import Phase, run_phases
+from server.rounds.loop import run_phases
+from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
 EXCHANGE = Exchange(
     request=lambda assignment: StatisticsRequest(assignment=assignment),
     reply=SiteStatistics,
-    fold=lambda site, reply: {},
+    accumulate=lambda site, reply: {},
 )
 
 
-class Counting:
+class Counting(Phase):
     """Adds `step` to the baseline threshold in each round, after `n_exchanges` exchanges."""
 
     def __init__(
-        self, name: str, n_rounds: int, *, step: float, n_exchanges: int = 1, judged: bool = False
+        self,
+        name: str,
+        n_rounds: int,
+        *,
+        step: float,
+        n_exchanges: int = 1,
+        evaluated: bool = False,
     ) -> None:
         self.name = name
         self.n_rounds = n_rounds
         self._step = step
         self._n_exchanges = n_exchanges
-        self._judged = judged
+        self._evaluated = evaluated
 
-    def begin(self, state: RunState) -> RunState:
-        return state
-
-    def is_judged(self, round_index: int) -> bool:
-        return self._judged
+    def is_evaluated(self, round_index: int) -> bool:
+        return self._evaluated
 
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         for _ in range(self._n_exchanges):
@@ -52,13 +55,19 @@ class Run:
         self.cut_at_save = cut_at_save
 
     def go(self, state: RunState) -> RunState:
-        return run_phases(self.phases, state, hold=self._hold, judge=self._judge, save=self._save)
+        return run_phases(
+            self.phases,
+            state,
+            run_exchange=self._run_exchange,
+            evaluate=self._evaluate,
+            save=self._save,
+        )
 
-    def _hold(self, exchange: Exchange, phase: str, round_index: int) -> None:
+    def _run_exchange(self, exchange: Exchange, phase: str, round_index: int) -> None:
         self.done.append(f"{phase} {round_index}")
 
-    def _judge(self, state: RunState) -> RunState:
-        self.done.append(f"judge {state.round_index}")
+    def _evaluate(self, state: RunState) -> RunState:
+        self.done.append(f"evaluate {state.round_index}")
         return state
 
     def _save(self, state: RunState) -> None:
@@ -70,21 +79,21 @@ class Run:
 def phases() -> list[Phase]:
     return [
         Counting("statistics", 1, step=10, n_exchanges=2),
-        Counting("training", 2, step=1, judged=True),
+        Counting("training", 2, step=1, evaluated=True),
     ]
 
 
-def test_every_exchange_of_every_round_of_every_phase_is_held_once() -> None:
+def test_every_exchange_of_every_round_of_every_phase_is_run_once() -> None:
     run = Run(phases())
     state = run.go(RunState())
     assert run.done == [
         "statistics 1",
         "statistics 1",
-        "judge 0",
+        "evaluate 0",
         "training 1",
-        "judge 1",
+        "evaluate 1",
         "training 2",
-        "judge 2",
+        "evaluate 2",
     ]
     assert state.baseline_threshold == 12
 
@@ -101,12 +110,12 @@ def test_a_run_cut_after_any_save_ends_as_an_uninterrupted_one(n_saves: int) -> 
 
 
 def test_a_round_that_was_saved_is_not_trained_again() -> None:
-    cut = Run(phases(), cut_at_save=3)  # statistics, judge 0, training 1 are saved
+    cut = Run(phases(), cut_at_save=3)  # statistics, evaluate 0, training 1 are saved
     with pytest.raises(KeyboardInterrupt):
         cut.go(RunState())
     resumed = Run(phases())
     resumed.go(cut.saved[-1])
-    assert resumed.done == ["judge 1", "training 2", "judge 2"]
+    assert resumed.done == ["evaluate 1", "training 2", "evaluate 2"]
 
 
 @pytest.mark.parametrize("make", [phases])

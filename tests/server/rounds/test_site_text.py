@@ -8,7 +8,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from common.wire.messages import SiteFailure, SiteStatistics
 from server.events.event_log import Place
-from server.rounds.pending_request import PendingRequest, fold_answer
+from server.rounds.pending_request import PendingRequest, accumulate_answer
 
 PATH = "/srv/neurology/sub-Duvalier1961/ses-02"
 
@@ -32,11 +32,11 @@ def test_no_words_of_a_site_are_kept_beside_class_and_code(
         "lyon", "0" * 32, 1000, 0.0, Place(phase="training", round=1), closes_at=1.0
     )
     with caplog.at_level(logging.DEBUG):
-        failure = fold_answer(
+        failure = accumulate_answer(
             pending,
             Message(Error(2, reason), reply_to=asked),
             reply=SiteStatistics,
-            fold=lambda site, reply: {},
+            accumulate=lambda site, reply: {},
         )
     assert failure == SiteFailure(error=told[0], code=told[1])
     assert "Duvalier" not in caplog.text

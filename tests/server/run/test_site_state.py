@@ -43,9 +43,9 @@ def judged(record: SiteRecord, outcomes: str) -> SiteRecord:
     """`u` a useful answer, `-` a failed round, `.` a round without the site."""
     for outcome in outcomes:
         if outcome == ".":
-            record = record.sat_out()
+            record = record.after_round_excluded()
         else:
-            record = record.judged(useful=outcome == "u", exclude_after=3, exclude_rounds=2)
+            record = record.after_round(useful=outcome == "u", exclude_after=3, exclude_rounds=2)
     return record
 
 

@@ -1,0 +1,45 @@
+"""Which phases a run has, in order: the one list of the server's side."""
+
+from __future__ import annotations
+
+from common.recipe.recipe import Recipe
+from server.events.event_log import EventLog
+from server.phases.baseline import BaselinePhase
+from server.phases.lesion_metric import LesionMetricPhase
+from server.phases.mining import MiningPhase
+from server.phases.site_evaluation import SiteEvaluationPhase
+from server.phases.site_test_cases import SiteTestPhase
+from server.phases.statistics import StatisticsPhase
+from server.phases.threshold import ThresholdPhase
+from server.phases.training import TrainingPhase
+from server.rounds.phase import Phase
+from server.run.run_folder import Consortium, RunFolder
+
+
+def phases_of(
+    recipe: Recipe, consortium: Consortium, events: EventLog, *, folder: RunFolder
+) -> list[Phase]:
+    """What a run of this recipe consists of, in order.
+
+    folder   where the selected round's network, and the lesion metric's, will be
+    """
+    n_sites = sum(site.trains for site in consortium.sites)
+    model_file = folder.model_file
+    phases: list[Phase] = [StatisticsPhase(recipe, events), BaselinePhase(recipe, events)]
+    if recipe.loss.lesion_wise is not None:
+        file, masks = folder.lesion_metric_file, consortium.lesion_masks
+        phases.append(LesionMetricPhase(recipe, file=file, masks=masks, events=events))
+    if recipe.network.name == "cascade":
+        phases.append(TrainingPhase(recipe, n_sites=n_sites, stage="first"))
+        phases.append(MiningPhase())
+        phases.append(TrainingPhase(recipe, n_sites=n_sites, stage="second"))
+    else:
+        metric_file = folder.lesion_metric_file
+        phases.append(TrainingPhase(recipe, n_sites=n_sites, lesion_metric_file=metric_file))
+    if recipe.inference.threshold_from == "sites":
+        phases.append(ThresholdPhase(recipe, model_file=model_file, events=events))
+    if recipe.federation.site_test_share > 0:
+        phases.append(SiteTestPhase(model_file=model_file, events=events))
+    if any(site.role == "evaluate" for site in consortium.sites):
+        phases.append(SiteEvaluationPhase(model_file=model_file, events=events))
+    return phases

@@ -1,0 +1,96 @@
+"""Sums of Dice and of lesion F1 over one part of the sites' cases: asked for, checked, added up."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+
+from common.errors import RunFolderError, UpdateRejected
+from common.metrics.threshold_choice import ThresholdSums
+from common.model_file import Model, read_model
+from common.wire.messages import ScoredPart, ThresholdReply, ThresholdRequest
+from server.rounds.phase import Exchange
+from server.run.run_folder import Role
+from server.run.run_state import RunState
+
+
+def sum_over_sites(
+    model: Model,
+    thresholds: tuple[float, ...],
+    *,
+    part: ScoredPart,
+    role: Role = "train",
+    quorum: int | None = None,
+    on_sums: Callable[[str, ThresholdSums], None] = lambda site, sums: None,
+) -> Generator[Exchange, None, ThresholdSums]:
+    """Yields the one exchange, and returns the sums over all sites.
+
+    part      which of its cases a site scores
+    on_sums   called with each site's name and its sums, as they come
+    """
+    of_sites: dict[str, ThresholdSums] = {}
+
+    def accumulate(site: str, reply: ThresholdReply) -> Mapping[str, object]:
+        of_sites[site] = _sums_of(site, reply, thresholds)
+        on_sums(site, of_sites[site])
+        return {"n_cases": reply.n_cases}
+
+    yield Exchange(
+        request=lambda assignment: ThresholdRequest(
+            assignment=assignment,
+            template=model.template,
+            parameters=dict(model.parameters),
+            part=part,
+            thresholds=thresholds,
+        ),
+        reply=ThresholdReply,
+        accumulate=accumulate,
+        roles=(role,),
+        quorum=quorum,
+    )
+    in_order = [of_sites[site] for site in sorted(of_sites)]
+    return functools.reduce(operator.add, in_order, ThresholdSums.none(thresholds))
+
+
+def means_of(sums: ThresholdSums) -> tuple[float | None, float | None]:
+    """Mean Dice and mean lesion F1 at the only threshold; None where no case has one."""
+    dice, lesion_f1 = sums.means("dice"), sums.means("lesion_f1")
+    return None if dice is None else dice[0], None if lesion_f1 is None else lesion_f1[0]
+
+
+def selected_model(model_file: Path, state: RunState) -> Model:
+    """The selected round's model; RunFolderError where the file holds another."""
+    model = read_model(model_file)
+    wanted = None if state.selected is None else state.selected.round_index
+    if model.round_index != wanted:
+        raise RunFolderError(
+            f"{model_file}: want the selected round {wanted}, found round "
+            f"{model.round_index}. Was the file replaced? Start the run anew in another folder."
+        )
+    return model
+
+
+def model_threshold(model: Model, state: RunState) -> float:
+    """The threshold at which the model is scored: the one just chosen, else the model's own.
+
+    The choice is written to the model file only when all phases are over.
+    """
+    choice = state.threshold_choice
+    return model.threshold if choice is None else choice.threshold
+
+
+def _sums_of(site: str, reply: ThresholdReply, thresholds: tuple[float, ...]) -> ThresholdSums:
+    """The site's sums; UpdateRejected where they cannot be sums over so many cases."""
+    try:
+        return ThresholdSums(
+            thresholds=thresholds,
+            dice=reply.dice_sums,
+            lesion_f1=reply.lesion_f1_sums,
+            n_dice=reply.n_dice,
+            n_lesion_f1=reply.n_lesion_f1,
+            n_cases=reply.n_cases,
+        )
+    except ValueError as error:
+        raise UpdateRejected(f"site {site}: {error}") from None

@@ -1,0 +1,93 @@
+"""Replies that come after their round has closed: recorded, and counted where that is wanted."""
+
+from __future__ import annotations
+
+import time
+
+from flwr.app import Message
+
+from common.errors import WireError
+from common.recipe.recipe import Federation
+from common.wire.messages import SiteFailure
+from server.events.event_log import EventLog, Place
+from server.rounds.deadline_grid import POLL_S, DeadlineGrid
+from server.rounds.pending_request import PendingRequest, accumulate_answer
+from server.rounds.phase import Exchange
+from server.rounds.site_tracker import SiteTracker
+
+LATE_SHARE, LATE_S = 0.25, 600.0
+"""How long a message outlives its round, so that a late reply is heard of: a share of the
+deadline, and this at most. Where late updates count, a whole deadline."""
+
+
+def time_after_deadline_s(federation: Federation) -> float:
+    """How long a message outlives its round."""
+    if federation.late_weight:
+        return federation.round_deadline_s
+    return min(LATE_SHARE * federation.round_deadline_s, LATE_S)
+
+
+class LateReplies:
+    """Requests whose round has closed before their reply: the last one of each site.
+
+    A late reply counts only where the recipe gives it a weight, the open exchange takes such
+    replies, and it is of the same phase.
+    """
+
+    def __init__(
+        self, grid: DeadlineGrid, *, federation: Federation, events: EventLog, tracker: SiteTracker
+    ) -> None:
+        self._grid = grid
+        self._federation = federation
+        self._events = events
+        self._tracker = tracker
+        self._awaited: dict[str, tuple[str, PendingRequest]] = {}
+
+    def expect(self, message_id: str, request: PendingRequest) -> None:
+        """Looks for the reply from now on, and no more for an earlier one of the same site."""
+        earlier = self._awaited.pop(request.site, None)
+        if earlier is not None:
+            self._grid.forget(earlier[0])
+        self._awaited[request.site] = (message_id, request)
+
+    def collect(self, exchange: Exchange, place: Place) -> None:
+        """Records each late reply that has come.
+
+        exchange, place   the one that is open now, to which it may be added
+        """
+        for site, (message_id, request) in list(self._awaited.items()):
+            try:
+                message = self._grid.fetch(message_id, until=time.monotonic() + POLL_S)
+            except WireError:
+                del self._awaited[site]
+                continue
+            if message is None:
+                continue
+            del self._awaited[site]
+            if message.has_error():  # Flower's word that it has expired is no reply
+                continue
+            late_s = round(time.monotonic() - request.closes_at, 1)
+            facts = self._accumulate(exchange, place, request, message)
+            self._events.record("late-reply", **request.place, site=site, late_s=late_s, **facts)
+            if self._tracker.records[site].state == "late":
+                self._tracker.note(site, "answered", request.place)
+
+    def _accumulate(
+        self, exchange: Exchange, place: Place, request: PendingRequest, message: Message
+    ) -> dict[str, object]:
+        """What became of a late reply: the round in which it counts, or None."""
+        accumulate_late = exchange.accumulate_late
+        same_phase = place["phase"] == request.place["phase"]
+        if accumulate_late is None or not same_phase or self._federation.late_weight <= 0:
+            return {"counts_in": None}
+        n_rounds = place["round"] - request.place["round"]
+        outcome = accumulate_answer(
+            request,
+            message,
+            reply=exchange.reply,
+            accumulate=lambda site, reply: accumulate_late(site, reply, n_rounds),
+        )
+        if isinstance(outcome, SiteFailure):
+            return {"counts_in": None, "error": outcome.error, "code": outcome.code}
+        self._tracker.end_round(request.site, place, useful=True)
+        return {"counts_in": place["round"], "n_rounds_late": n_rounds, **outcome}
