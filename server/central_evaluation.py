@@ -83,13 +83,12 @@ class CentralEvaluation:
     def _score(self, method: str, segment_case: Segment, state: RunState) -> list[CaseRow]:
         """Scores every held-out site and returns the rows of those that choose."""
         choosing: list[CaseRow] = []
-        for site in self._consortium.validation:
-            rows = self._open(site.name, state).score(segment_case, recipe=self._recipe)
-            self._record(site.name, "validation", method, rows, state.training_round)
-            choosing += rows
-        for site in self._consortium.unseen:
-            rows = self._open(site.name, state).score(segment_case, recipe=self._recipe)
-            self._record(site.name, "unseen", method, rows, state.training_round)
+        consortium = self._consortium
+        for role, sites in (("validation", consortium.validation), ("unseen", consortium.unseen)):
+            for site in sites:
+                rows = self._open(site.name, state).score(segment_case, recipe=self._recipe)
+                self._record(site.name, role, method, rows, state.training_round)
+                choosing += rows if role == "validation" else []
         return choosing
 
     def _select(self, state: RunState, choosing: Sequence[CaseRow]) -> RunState:

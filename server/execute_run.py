@@ -98,7 +98,9 @@ def _start_or_resume(
     if earlier is None:
         events.record("run-started", **facts)
     else:
-        events.record("run-resumed", **facts, **_last_round_kept(state))
+        # the last round that counts: events of later ones are void
+        last = {"phase": state.phase, "round": state.round_index}
+        events.record("run-resumed", **facts, **last, training_round=state.training_round)
     for path in damaged:
         events.record("checkpoint-damaged", file=path.name)
 
@@ -139,15 +141,6 @@ def _start_or_resume(
     return dataclasses.replace(state, sites=communicator.records)
 
 
-def _last_round_kept(state: RunState) -> dict[str, object]:
-    """The round from which a run goes on: events of later ones no longer count."""
-    return {
-        "phase": state.phase,
-        "round": state.round_index,
-        "training_round": state.training_round,
-    }
-
-
 def _require_the_same_run(
     folder: RunFolder, earlier: Mapping[str, object], facts: Mapping[str, object]
 ) -> None:
@@ -162,12 +155,8 @@ def _require_the_same_run(
 
 def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, object]:
     roles: tuple[Role, ...] = ("train", "statistics", "evaluate")
-    sites = [
-        {"name": site.name, "role": role}
-        for role in roles
-        for site in consortium.sites
-        if site.role == role
-    ]
+    by_role = sorted(consortium.sites, key=lambda site: roles.index(site.role))
+    sites = [{"name": site.name, "role": site.role} for site in by_role]
     held_out = (("validation", consortium.validation), ("unseen", consortium.unseen))
     sites += [{"name": site.name, "role": role} for role, group in held_out for site in group]
     return {

@@ -35,9 +35,7 @@ def shareable(cases: Sequence[PreparedCase], site: Site) -> Sequence[PreparedCas
     if n_subjects >= site.policy.min_subjects:
         return cases
     if cases:
-        log.info(
-            "no figure over %d cases leaves: %d subjects have a lesion", len(cases), n_subjects
-        )
+        log.info("no figure of %d cases leaves: lesions in %d subjects", len(cases), n_subjects)
     return []
 
 

@@ -7,12 +7,7 @@ from pathlib import Path
 
 from common.metrics.threshold_choice import ThresholdSums
 from server.events.event_log import EventLog
-from server.phases.threshold_sums import (
-    means_of,
-    model_threshold,
-    selected_model,
-    sum_over_sites,
-)
+from server.phases.threshold_sums import means_of, selected_model, sum_over_sites
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
@@ -34,7 +29,6 @@ class SiteEvaluationPhase(Phase):
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state as it was; the figures are in an event `site-evaluation` for each site."""
         model = selected_model(self._model_file, state)
-        threshold = model_threshold(model, state)
 
         def record(site: str, sums: ThresholdSums) -> None:
             mean_dice, mean_lesion_f1 = means_of(sums)
@@ -44,10 +38,10 @@ class SiteEvaluationPhase(Phase):
                 n_cases=sums.n_cases,
                 mean_dice=mean_dice,
                 mean_lesion_f1=mean_lesion_f1,
-                threshold=threshold,
+                threshold=model.threshold,
             )
 
         yield from sum_over_sites(
-            model, (threshold,), part="all", role="evaluate", quorum=0, on_sums=record
+            model, (model.threshold,), part="all", role="evaluate", quorum=0, on_sums=record
         )
         return state

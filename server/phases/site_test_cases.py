@@ -6,12 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from server.events.event_log import EventLog
-from server.phases.threshold_sums import (
-    means_of,
-    model_threshold,
-    selected_model,
-    sum_over_sites,
-)
+from server.phases.threshold_sums import means_of, selected_model, sum_over_sites
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
@@ -33,12 +28,11 @@ class SiteTestPhase(Phase):
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state as it was; the figures are in the event `site-test`."""
         model = selected_model(self._model_file, state)
-        threshold = model_threshold(model, state)
-        total = yield from sum_over_sites(model, (threshold,), part="test", quorum=0)
+        total = yield from sum_over_sites(model, (model.threshold,), part="test", quorum=0)
         mean_dice, mean_lesion_f1 = means_of(total)
         self._events.record(
             "site-test",
-            threshold=threshold,
+            threshold=model.threshold,
             n_cases=total.n_cases,
             n_dice=total.n_dice,
             n_lesion_f1=total.n_lesion_f1,

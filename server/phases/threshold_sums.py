@@ -61,7 +61,10 @@ def means_of(sums: ThresholdSums) -> tuple[float | None, float | None]:
 
 
 def selected_model(model_file: Path, state: RunState) -> Model:
-    """The selected round's model; RunFolderError where the file holds another."""
+    """The selected round's model; RunFolderError where the file holds another.
+
+    With the threshold just chosen, which is written to the file only when all phases are over.
+    """
     model = read_model(model_file)
     wanted = None if state.selected is None else state.selected.round_index
     if model.round_index != wanted:
@@ -69,16 +72,7 @@ def selected_model(model_file: Path, state: RunState) -> Model:
             f"{model_file}: want the selected round {wanted}, found round "
             f"{model.round_index}. Was the file replaced? Start the run anew in another folder."
         )
-    return model
-
-
-def model_threshold(model: Model, state: RunState) -> float:
-    """The threshold at which the model is scored: the one just chosen, else the model's own.
-
-    The choice is written to the model file only when all phases are over.
-    """
-    choice = state.threshold_choice
-    return model.threshold if choice is None else choice.threshold
+    return model if state.threshold_choice is None else model.with_choice(state.threshold_choice)
 
 
 def _sums_of(site: str, reply: ThresholdReply, thresholds: tuple[float, ...]) -> ThresholdSums:

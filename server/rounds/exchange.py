@@ -225,13 +225,9 @@ class Communicator:
         if message_id is None:
             self._note_failure(opened, site, NOT_DELIVERED)
             return
+        limit_bytes, place = 2 * packed.size_bytes + SMALL_REPLY_BYTES, opened.place
         opened.pending[message_id] = PendingRequest(
-            site,
-            exchange_id,
-            limit_bytes=2 * packed.size_bytes + SMALL_REPLY_BYTES,
-            sent_at=now,
-            closes_at=opened.deadline,
-            place=opened.place,
+            site, exchange_id, limit_bytes, sent_at=now, closes_at=opened.deadline, place=place
         )
         self._tracker.note(site, "asked", opened.place)
 
@@ -250,19 +246,18 @@ class Communicator:
         """Accumulates the answer to one message, if it has come."""
         request, exchange = opened.pending[message_id], opened.exchange
         site = request.site
+        outcome: dict[str, object] | SiteFailure
         try:
             message = self._grid.fetch(message_id, until=opened.deadline)
         except WireError as error:
-            del opened.pending[message_id]
-            failure = SiteFailure(error=type(error).__name__, code=error.code)
-            self._note_failure(opened, site, failure)
-            return
-        if message is None:
-            return
+            outcome = SiteFailure(error=type(error).__name__, code=error.code)
+        else:
+            if message is None:
+                return
+            outcome = accumulate_answer(
+                request, message, reply=exchange.reply, accumulate=exchange.accumulate
+            )
         del opened.pending[message_id]
-        outcome = accumulate_answer(
-            request, message, reply=exchange.reply, accumulate=exchange.accumulate
-        )
         if isinstance(outcome, SiteFailure):
             self._note_failure(opened, site, outcome)
             return
