@@ -1,4 +1,4 @@
-"""What the coordinator is told of an error at the site: its class and a short code, no text."""
+"""What of an error leaves the site: its class and a short code, no text."""
 
 from __future__ import annotations
 

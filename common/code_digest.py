@@ -1,4 +1,4 @@
-"""A digest of our own packages, so that two sides can tell whether they run the same code."""
+"""A digest of our own packages, by which two sides see whether they run the same code."""
 
 from __future__ import annotations
 

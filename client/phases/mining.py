@@ -63,8 +63,8 @@ def stored_hard_negatives(
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, safetensors.numpy.save(found))
         remove_older_than(path)
-    kept = safetensors.numpy.load(path.read_bytes())
-    return [kept[f"{number:06d}"] for number in range(len(cases))]
+    stored = safetensors.numpy.load(path.read_bytes())
+    return [stored[f"{number:06d}"] for number in range(len(cases))]
 
 
 def _digest(network: Cascade, cases: Sequence[PreparedCase], recipe: Recipe) -> str:

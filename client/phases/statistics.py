@@ -76,7 +76,7 @@ def _dates(
 def _sums_of(
     images: dict[str, Volume], brain: Volume, name: str, method: Method
 ) -> list[TemplateSums]:
-    """One session's sums; none, with a word in the log, where its intensities cannot be used."""
+    """One session's sums; none, with a warning in the log, where its intensities cannot be used."""
     arrays = {modality: image.data for modality, image in images.items()}
     try:
         return [subject_sums(arrays, brain.data, method=method)]

@@ -19,7 +19,7 @@ from common.errors import WireError
 from common.wire.messages import Arrays, Message
 
 DTYPES = {"float32": "<f4", "float64": "<f8", "int64": "<i8"}
-"""What an array may hold, and how it lies in the bytes: little-endian, C order."""
+"""What an array may hold, and its layout in the bytes: little-endian, C order."""
 
 MAX_AXES = 8
 MAX_LENGTH = 1 << 31

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class LesionMetricPhase(Phase):
     """One exchange: the trained network out, once; its digest back.
 
-    file    where the network is kept in the run folder: it is trained once, whatever is cut off
+    file    the network in the run folder: trained once, also where the run is cut off and resumed
     masks   a folder of lesion masks to learn from; None: masks are drawn
     Source  Kamraoui 2021: trained beforehand, frozen while the segmenter trains. It needs masks
             only, so the coordinator can train it without a hospital's data (chosen).

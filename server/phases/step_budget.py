@@ -10,7 +10,7 @@ from common.recipe.recipe import Recipe
 def steps_within(step_seconds: float | None, recipe: Recipe) -> int:
     """The steps to ask a site for: the recipe's, or what fits in its share of the deadline.
 
-    step_seconds   what one step is taken to cost there; None where the site has shown nothing yet
+    step_seconds   estimated cost of one step there; None where the site has not trained yet
 
     At least 1, at most the recipe's; the recipe's where it sets no budget.
     """
@@ -26,7 +26,7 @@ def step_seconds_after(
     wall_s: Mapping[str, float],
     recipe: Recipe,
 ) -> dict[str, float]:
-    """Site -> seconds that one step is taken to cost there, after a round.
+    """Site -> estimated seconds of one step there, after a round.
 
     asked    site -> steps asked for in the round
     wall_s   site -> how long its work took, by its own clock, of those whose update counted
@@ -35,7 +35,7 @@ def step_seconds_after(
     advantage. One that was asked and sent nothing is asked for half as many the next time. Nothing
     is kept where the recipe sets no budget.
 
-    Source   chosen. Its like: partial work, Li et al. 2020, arXiv:1812.06127, section 3.2; there
+    Source   chosen. Similar: partial work, Li et al. 2020, arXiv:1812.06127, section 3.2; there
              an update counts whatever its steps.
     """
     budget_s = _budget_s(recipe)

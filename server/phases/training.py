@@ -120,7 +120,7 @@ class TrainingPhase(Phase):
 
 
 def facts_of(update: SiteUpdate) -> dict[str, object]:
-    """What the event log tells of an update: all but the change, and the change's norm."""
+    """What the event log says of an update: all but the change itself, and the change's norm."""
     facts = {
         field.name: getattr(update, field.name)
         for field in dataclasses.fields(update)

@@ -1,4 +1,4 @@
-"""Flower's view of the sites with our own deadlines: no call of it holds a round up."""
+"""Flower's view of the sites with our own deadlines: no call of it delays a round."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class DeadlineGrid:
         self._listing: _Call[list[NodeInfo]] | None = None
 
     def nodes(self, *, until: float) -> list[NodeInfo]:
-        """The nodes that are there; none where the SuperLink does not say so in time."""
+        """The nodes that are online; none where the SuperLink does not answer in time."""
         if self._turn_s is None:
             return list(self._grid.get_nodes())
         call = self._listing or _Call(lambda: list(self._grid.get_nodes()))
@@ -62,7 +62,7 @@ class DeadlineGrid:
         return call.result() or [] if done else []
 
     def send(self, message: Message, *, until: float) -> str | None:
-        """The message's id once it is at the SuperLink; None where it is not there in time."""
+        """The message's id once the SuperLink has it; None where that takes too long."""
         call = _Call(lambda: list(self._grid.push_messages([message])), here=self._turn_s is None)
         while not call.ended_within(_seconds_left(until, CHECK_S)):
             self._require_running()
@@ -72,7 +72,7 @@ class DeadlineGrid:
         return sent[0] if sent and sent[0] else None  # Flower's [None]: the node has just gone
 
     def fetch(self, message_id: str, *, until: float) -> Message | None:
-        """The answer to one message; None where it is not there yet.
+        """The answer to one message; None where it has not come yet.
 
         WireError where what the site sent cannot be put together; that of the inline engine comes
         from this process, and its errors are raised as they are.
@@ -96,7 +96,7 @@ class DeadlineGrid:
             raise WireError(f"message {message_id}: the answer cannot be read: {error!r}") from None
 
     def forget(self, message_id: str) -> None:
-        """Nobody asks for this answer again."""
+        """Drops the pull of an answer that is no longer wanted."""
         self._pulls.pop(message_id, None)
 
 

@@ -70,7 +70,7 @@ class Communicator:
     grid         Flower's view of the sites
     consortium   who takes part; a site's place in it is its index
     records      what a checkpoint says of the sites
-    turn_s       how long one call of the grid may hold up the others; None: where a pull is the
+    turn_s       how long one call of the grid may delay the others; None: where a pull is the
                  site's work itself (see DeadlineGrid)
     require_running   called at every poll, also while the SuperLink is away; raises where the run
                  is to end

@@ -16,7 +16,7 @@ from server.rounds.phase import Exchange
 from server.rounds.site_tracker import SiteTracker
 
 LATE_SHARE, LATE_S = 0.25, 600.0
-"""How long a message outlives its round, so that a late reply is heard of: a share of the
+"""How long a message outlives its round, so that a late reply still comes in: a share of the
 deadline, and this at most. Where late updates count, a whole deadline."""
 
 
@@ -64,7 +64,7 @@ class LateReplies:
             if message is None:
                 continue
             del self._awaited[site]
-            if message.has_error():  # Flower's word that it has expired is no reply
+            if message.has_error():  # from Flower: the message has expired
                 continue
             late_s = round(time.monotonic() - request.closes_at, 1)
             facts = self._accumulate(exchange, place, request, message)

@@ -66,7 +66,7 @@ def new_exchange_id() -> str:
 
 
 def is_gone(failure: SiteFailure) -> bool:
-    """Whether the failure says that the site's SuperNode is not there."""
+    """Whether the failure says that the site's SuperNode is not online."""
     return failure.code in (ABSENT.code, _UNAVAILABLE)
 
 

@@ -22,8 +22,8 @@ from server.run.run_folder import Consortium, Role
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5
-LOOK_S = 1.0
-"""How long the SuperLink has at least to say who is there."""
+LIST_S = 1.0
+"""Least time that the SuperLink has to say which nodes are online."""
 
 OnWaiting = Callable[[dict[str, object]], None]
 """Called with what is waited for: `for`, `until`, `have`, `need`."""
@@ -54,7 +54,7 @@ class Roster:
         self._consortium = consortium
 
     def taking_part(self, roles: Collection[Role]) -> list[str]:
-        """Sites with one of these roles, whether there or not; not those suspended or removed."""
+        """Sites with one of these roles, online or not; without those suspended or removed."""
         return [name for name, state in self.states(roles).items() if state == "active"]
 
     def states(self, roles: Collection[Role]) -> dict[str, State]:
@@ -67,14 +67,14 @@ class Roster:
         return {name: "active" if entry is None else entry.state for name, entry in entries.items()}
 
     def online(self, sites: Collection[str], *, until: float) -> dict[str, int]:
-        """Site -> Flower's node id, for those of `sites` that are there.
+        """Site -> Flower's node id, for those of `sites` that are online.
 
         A site is known by its registered public key, never by what it says of itself.
         """
         keys = {name: key for name, key in self._keys().items() if name in sites}
         nodes = self._grid.nodes(until=until)
-        there = {_registered_key(node.public_key): node.node_id for node in nodes}
-        return {name: there[key] for name, key in keys.items() if key in there}
+        node_ids = {_registered_key(node.public_key): node.node_id for node in nodes}
+        return {name: node_ids[key] for name, key in keys.items() if key in node_ids}
 
     def _keys(self) -> dict[str, str]:
         if self._consortium.members_file is not None:
@@ -95,16 +95,15 @@ def gather(
     on_waiting: OnWaiting = lambda facts: None,
     require_running: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
-    """Site -> Flower's node id, for every one of `sites` that is there.
+    """Site -> Flower's node id, for every one of `sites` that is online.
 
-    reserve       sites that are taken in, those that are there, where without them the quorum is
-                  not there in time
-    not_awaited   sites that have kept others waiting before: once the quorum is there, the round
+    reserve       sites that are added, if online, where the quorum is not reached in time without
+    not_awaited   sites that were waited for in vain before: once the quorum is online, the round
                   begins without them
-    on_waiting    called when it becomes another set of sites that is waited for
+    on_waiting    called whenever the set of missing sites has changed
     require_running   called before each look; raises where the run is to end
 
-    Waits until all are there, at most `wait_s`; then goes on with those present, or raises
+    Waits until all are online, at most `wait_s`; then goes on with those present, or raises
     QuorumNotMet, which names the missing.
     """
     deadline = time.monotonic() + wait_s
@@ -112,9 +111,9 @@ def gather(
     awaited: list[str] = []
     while True:
         require_running()
-        until_s = max(deadline, time.monotonic() + LOOK_S)
-        there = roster.online([*sites, *reserve], until=until_s)
-        present = {site: there[site] for site in sites if site in there}
+        until_s = max(deadline, time.monotonic() + LIST_S)
+        online = roster.online([*sites, *reserve], until=until_s)
+        present = {site: online[site] for site in sites if site in online}
         missing = [site for site in sites if site not in present]
         enough = len(present) >= quorum and set(missing) <= set(not_awaited)
         if not missing or enough:
@@ -129,7 +128,7 @@ def gather(
             )
         time.sleep(min(POLL_S, wait_s))
     if len(present) < quorum:
-        present, sites = there, [*sites, *reserve]
+        present, sites = online, [*sites, *reserve]
         missing = [site for site in sites if site not in present]
     if len(present) < quorum:
         raise QuorumNotMet(
