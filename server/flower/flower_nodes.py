@@ -17,32 +17,30 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import tomli_w
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from common.errors import ConfigError
 from common.membership.node_key import fingerprint, public_line
-from common.membership.secret_file import write_secret
+from common.programs import LOOPBACK
 from server.federation.federation_folder import FederationFolder, FederationSettings
+from server.federation.flower_connection import CONNECTION, write_connection
 from server.federation.members import changing
-from server.flower.flower import LOOPBACK, flwr
+from server.flower.flwr_command import flwr
 
 log = logging.getLogger(__name__)
 
-CONNECTION = "federation"
-"""What Flower's own configuration calls the SuperLink of this folder."""
 CONNECT_S = 2.0
 UNREGISTERED = "unregistered"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reconciled:
-    """What was done so that Flower's list is ours.
+    """What was done to make Flower's list the same as members.json.
 
-    running        whether a SuperLink was there; where not, nothing was done
+    running        whether a SuperLink runs; where not, nothing was done
     registered     sites whose key Flower did not know
-    unregistered   how many keys were taken out, of sites removed or replaced
+    unregistered   number of keys unregistered, of sites removed or replaced
     refused        active sites whose key Flower will not take again: they need a new one
     """
 
@@ -56,17 +54,6 @@ class Reconciled:
 class _Node:
     id: int
     status: str
-
-
-def write_connection(folder: FederationFolder, settings: FederationSettings) -> None:
-    """Says in Flower's own configuration where this federation's SuperLink is."""
-    connection = {
-        "address": f"{LOOPBACK}:{settings.superlink_port}",
-        "root-certificates": str(folder.authority_file.resolve()),
-    }
-    table = {"superlink": {"default": CONNECTION, CONNECTION: connection}}
-    folder.flwr_home.mkdir(parents=True, exist_ok=True)
-    write_secret(folder.flwr_home / "config.toml", tomli_w.dumps(table).encode())
 
 
 def reconcile(folder: FederationFolder) -> Reconciled:
@@ -137,7 +124,7 @@ def _listens(port: int) -> bool:
 
 
 def _nodes(database: Path) -> dict[str, _Node]:
-    """Public key -> node, of every key the SuperLink has ever been told.
+    """Public key -> node, of every key that was ever registered.
 
     Read from its database, since `flwr supernode ls` names no keys.
     """
