@@ -148,7 +148,7 @@ def test_flower_has_what_is_imported(of: str, name: str) -> None:
         pytest.param(
             "flwr.supernode.start_client_internal",
             "_push_messages",
-            "_push_messages( state=state, object_store=store, send=send, push_object=push_object, )",
+            "_push_messages( state=state, object_store=store, send=send, push_object=push_object,",
             id="the node sends replies by this call, with keywords",
         ),
     ],
@@ -233,8 +233,9 @@ def test_a_run_that_has_ended_is_called_finished() -> None:
 
 
 def test_a_bundle_has_the_members_that_the_guard_lets_in() -> None:
-    from client.flower.guard import inspect_bundle
     from flwr.cli.build import build_fab_from_disk
+
+    from client.flower.guard import inspect_bundle
 
     inspect_bundle(build_fab_from_disk(bundle_folder()))
 

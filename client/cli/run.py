@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from threading import Event
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-    from threading import Event
 
 FolderOption = Annotated[
     Path,
@@ -55,28 +55,17 @@ def run(
 
 
 def _say(line: str) -> None:
-    from datetime import datetime
-
     typer.echo(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {line}")
 
 
-def _stopped_by_signals() -> AbstractContextManager[Event]:
+@contextmanager
+def _stopped_by_signals() -> Iterator[Event]:
     """An event that SIGINT and SIGTERM set; a second signal does no more than the first."""
-    import signal
-    import threading
-    from contextlib import contextmanager
-
-    @contextmanager
-    def held() -> Iterator[Event]:
-        stop = threading.Event()
-        before = {
-            number: signal.signal(number, lambda *_: stop.set())
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            yield stop
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    return held()
+    stop = Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

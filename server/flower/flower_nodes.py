@@ -10,7 +10,6 @@ older copy was restored, stays registered, and the roster does not ask it.
 from __future__ import annotations
 
 import logging
-import socket
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -22,15 +21,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from common.errors import ConfigError
 from common.membership.node_key import fingerprint, public_line
-from common.programs import LOOPBACK
 from server.federation.federation_folder import FederationFolder, FederationSettings
 from server.federation.flower_connection import CONNECTION, write_connection
 from server.federation.members import changing
 from server.flower.flwr_command import flwr
+from server.flower.programs import port_answers
 
 log = logging.getLogger(__name__)
 
-CONNECT_S = 2.0
 UNREGISTERED = "unregistered"
 
 
@@ -63,7 +61,7 @@ def reconcile(folder: FederationFolder) -> Reconciled:
     knows keys already.
     """
     settings = folder.settings()
-    if not _listens(settings.superlink_port):
+    if not port_answers(settings.superlink_port):
         return Reconciled(running=False)
     with changing(folder.members_file):
         return _reconcile(folder, settings)
@@ -113,14 +111,6 @@ def _reconcile(folder: FederationFolder, settings: FederationSettings) -> Reconc
         unregistered=n_unregistered,
         refused=tuple(refused),
     )
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection((LOOPBACK, port), timeout=CONNECT_S):
-            return True
-    except OSError:
-        return False
 
 
 def _nodes(database: Path) -> dict[str, _Node]:

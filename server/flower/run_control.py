@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from server.federation.federation_folder import FederationFolder
 from server.federation.flower_connection import CONNECTION
 from server.flower.flwr_command import flwr
 from server.flower.submission import flower_status, submissions, submit
+from server.flower.watch import ends_within
 from server.run.conducted import is_conducted
 from server.run.run_folder import RunFolder
 from server.status.run_status import RunStatus, run_status
@@ -25,7 +25,6 @@ STOP_S = 90.0
 """How long a run may take to end by itself once it was asked to: it checks between messages."""
 LAST_RESORT_S = 30.0
 """How long its process may take once Flower was asked to end it."""
-POLL_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,10 +97,10 @@ def stop(folder: FederationFolder, run: RunFolder, *, say: Callable[[str], None]
     run.stop_file.touch()
     if is_conducted(run.path):
         say(f"asked run {run.path.name} to stop; it ends at its next check, within {STOP_S:g} s")
-        if not _ends_within(run, STOP_S):
+        if not ends_within(run, STOP_S):
             say("it did not react; Flower is asked to end it")
             _end_at_flower(folder, run)
-            _ends_within(run, LAST_RESORT_S)
+            ends_within(run, LAST_RESORT_S)
         if is_conducted(run.path):
             raise FlowerError(
                 f"run {run.path.name}: its process will not end. End `lesionfed serve` and start "
@@ -138,12 +137,3 @@ def _end_at_flower(folder: FederationFolder, run: RunFolder) -> None:
 
 def _status(run: RunFolder) -> RunStatus:
     return run_status(run, now=datetime.now(UTC))
-
-
-def _ends_within(run: RunFolder, wait_s: float) -> bool:
-    until = time.monotonic() + wait_s
-    while is_conducted(run.path):
-        if time.monotonic() > until:
-            return False
-        time.sleep(POLL_S)
-    return True

@@ -91,7 +91,7 @@ class _Server:
         self._authority = folder.authority_file.read_bytes()
         self._certificate = folder.certificate_file.read_bytes()
         self._rotation_reported = False
-        self._pair_seen = self._pair_checked = (0, 0)
+        self._pair_seen = self._pair_checked = [0, 0]  # when each was written, in ns
 
     def run(self) -> None:
         settings = self._settings
@@ -184,7 +184,8 @@ class _Server:
 
         Checked when both are unchanged since the last time: a rotation may be under way.
         """
-        now = self._stamps()
+        files = (self._folder.certificate_key_file, self._folder.certificate_file)
+        now = [file.stat().st_mtime_ns for file in files]
         unchanged, self._pair_seen = now == self._pair_seen, now
         if not unchanged or now == self._pair_checked:
             return
@@ -193,12 +194,6 @@ class _Server:
         except ConfigError as error:
             self._say(f"warning: {error} Until then neither nginx nor the SuperLink starts anew.")
         self._pair_checked = now
-
-    def _stamps(self) -> tuple[int, int]:
-        """When key and certificate were written, in ns."""
-        files = (self._folder.certificate_key_file, self._folder.certificate_file)
-        key, certificate = (file.stat().st_mtime_ns for file in files)
-        return key, certificate
 
     def _start(self, child: Child, answers: Callable[[], bool]) -> None:
         """Starts the program and waits until it answers, or the server is to stop."""

@@ -76,7 +76,7 @@ def watch(
             begun = True
             listener(event)
             if event["event"] == "run-finished":
-                _await_report(run)
+                ends_within(run, REPORT_S)
                 return event
         now = time.monotonic()
         if locked:
@@ -114,7 +114,11 @@ def _require_to_begin(
         )
 
 
-def _await_report(run: RunFolder) -> None:
-    until = time.monotonic() + REPORT_S
-    while is_conducted(run.path) and time.monotonic() < until:
+def ends_within(run: RunFolder, wait_s: float) -> bool:
+    """Whether no process executes the run any more, once that is so or the time is up."""
+    until = time.monotonic() + wait_s
+    while is_conducted(run.path):
+        if time.monotonic() > until:
+            return False
         time.sleep(POLL_S / 5)
+    return True

@@ -25,7 +25,6 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     monkeypatch.setattr(run_control, "flwr", lambda folder, *arguments: told.append(arguments))
     monkeypatch.setattr(run_control, "flower_status", lambda folder, run_id: "running")
     monkeypatch.setattr(run_control, "submit", lambda folder, run: "77")
-    monkeypatch.setattr(run_control, "POLL_S", 0.02)
     return told
 
 
