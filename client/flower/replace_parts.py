@@ -19,7 +19,7 @@ def replace_parts(module: ModuleType, parts: Mapping[str, object]) -> None:
     for name, part in parts.items():
         if not hasattr(module, name):
             raise FlowerError(
-                f"{module.__name__} has no {name}: this is another version of Flower than the one "
+                f"{module.__name__} has no {name}: this is another version of Flower than "
                 "LesionFed was made for. Install the version that LesionFed names."
             )
         setattr(module, name, part)

@@ -21,7 +21,10 @@ def flwr(folder: FederationFolder, *arguments: str) -> dict[str, Any]:
     arguments   such as "ls", CONNECTION; while the SuperLink runs
     """
     done = _call(folder, *arguments, "--format", "json")
-    answer = _as_json(done.stdout)
+    try:
+        answer: dict[str, Any] = dict(json.loads(done.stdout))
+    except (ValueError, TypeError):
+        answer = {}
     if answer.get("success") is not True:
         text = answer.get("error-message") or done.stderr.strip() or done.stdout.strip()
         raise FlowerError(
@@ -62,11 +65,3 @@ def _call(folder: FederationFolder, *arguments: str) -> subprocess.CompletedProc
             f"flwr {' '.join(arguments)}: no answer within {COMMAND_S:g} s. Does `lesionfed serve` "
             f"run? See {folder.logs / 'superlink.log'}."
         ) from None
-
-
-def _as_json(text: str) -> dict[str, Any]:
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from common.errors import ConfigError, FlowerError
 from common.membership.certificate import expiry_warning, require_valid, validity
@@ -76,10 +77,11 @@ class _Server:
         self._say = say
         self._stopped = stopped
         self._executor_port = free_port()
-        self._superlink = self._child("superlink", superlink_command(folder))
+        child = partial(Child, environment=flower_environment(folder), logs=folder.logs)
+        self._superlink = child("superlink", superlink_command(folder))
         executor = superexec_command(folder, health_port=self._executor_port)
-        self._superexec = self._child("superexec", executor)
-        self._proxy = self._child("proxy", proxy_command(folder)) if with_proxy else None
+        self._superexec = child("superexec", executor)
+        self._proxy = child("proxy", proxy_command(folder)) if with_proxy else None
         self._children = [c for c in (self._superlink, self._superexec, self._proxy) if c]
         self._interrupted_runs = InterruptedRuns(folder)
         self._faults = FaultLog()
@@ -238,10 +240,6 @@ class _Server:
             f"ready on 127.0.0.1:{settings.superlink_port}; {members}. Sites reach it only through "
             f"a proxy in front, such as nginx with {self._folder.proxy_file}"
         )
-
-    def _child(self, name: str, command: list[str]) -> Child:
-        environment = flower_environment(self._folder)
-        return Child(name, command, environment=environment, logs=self._folder.logs)
 
 
 def _require_credentials(folder: FederationFolder) -> None:
