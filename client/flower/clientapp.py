@@ -6,7 +6,7 @@ is Flower's own, with three parts replaced before it begins:
 the installer   Flower unpacks the coordinator's bundle into a folder and puts that folder first on
                 sys.path, so that a bundle with `client/app.py` would replace the package that the
                 hospital vetted. Here the bundle is inspected in memory (guard.py) and never
-                unpacked: sys.path stays as it is, and foreign code has no turn.
+                unpacked: sys.path stays as it is, and foreign code never runs.
 the loader      the app is the installed package's `client.app:app`, whatever the bundle says; work
                 that hangs is given up (time_limit.py).
 the error       Flower sends the class and the text of an exception to the coordinator. Here it is

@@ -9,7 +9,7 @@ it ends when it is done   after an error in its loop (a torn TLS handshake is en
                           own runtime port: then the process is ended, and started anew
 no bundle is opened       Flower reads the bundle's run settings here, in memory and without a
                           bound; a site has no use for them
-each answer in its turn   not one message late for ever after the server died (reply_order.py)
+each reply in its turn    not one message late for ever after the server died (reply_order.py)
 a process waits for work  with everything imported (standby.py), so that a ClientApp begins at once.
                           Not where there is an NVIDIA driver: a fork cannot use CUDA once its
                           parent has looked for devices, as an import may do
