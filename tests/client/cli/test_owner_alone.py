@@ -92,7 +92,7 @@ def test_what_run_and_the_processes_below_it_write_is_for_the_owner_alone(
 
         def run(self) -> None:
             self._command = lambda: program
-            super()._one_life()
+            super()._run_once()
 
     monkeypatch.setattr(run_node, "Supervisor", Once)
     assert main(["run", "--folder", str(folder.path)]) == 0

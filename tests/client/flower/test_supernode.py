@@ -131,11 +131,11 @@ def test_a_refusal_after_it_has_worked_is_tried_again(tmp_path: Path) -> None:
     watched = Watched(tmp_path, [SIGNS_OFF, REFUSED, REFUSED])
     told = iter(range(2))
 
-    def tell(line: str) -> None:
+    def say(line: str) -> None:
         if "refused where it had worked" in line and next(told) == 1:
             watched.stop.set()
 
-    watched.supervisor._tell = tell
+    watched.supervisor._say = say
     watched.supervisor.run()
     assert len(watched.starts()) == 3
 
