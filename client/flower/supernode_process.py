@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from flwr.supernode import start_client_internal as node_loop
 from flwr.supernode.cli.flower_supernode import flower_supernode
@@ -59,7 +60,7 @@ def main() -> int:
 
 def node_parts() -> dict[str, object]:
     """Flower's names in its node's loop -> what takes their place."""
-    push_messages = getattr(node_loop, "_push_messages", None)
+    push_messages: Any = getattr(node_loop, "_push_messages", None)
     return {
         "get_fused_config_from_fab": lambda *_: {},
         "_push_messages": push_until_answered(push_messages),
