@@ -11,7 +11,7 @@ from common.errors import RunFolderError
 from server.events.event_log import Event, EventLog
 from server.federation.federation_folder import FederationFolder
 from server.flower.fault_log import FaultLog
-from server.flower.run_control import all_runs
+from server.flower.run_control import all_runs, events_bytes
 from server.flower.watch import BEGIN_S, how_to_resume
 from server.notify.notifier import Notifier
 from server.run.conducted import is_conducted
@@ -56,7 +56,7 @@ class InterruptedRuns:
                 self._check_run(run, now)
 
     def _check_run(self, run: RunFolder, now: float) -> None:
-        name, n_bytes = run.path.name, _n_bytes(run)
+        name, n_bytes = run.path.name, events_bytes(run)
         if n_bytes in (0, self._ended.get(name)):
             return
         if is_conducted(run.path):
@@ -80,7 +80,7 @@ class InterruptedRuns:
         ends: list[Event] = []
         try:
             with run.locked():
-                if _n_bytes(run) != n_bytes or _may_begin_yet(run, last_event):
+                if events_bytes(run) != n_bytes or _may_begin_yet(run, last_event):
                     return
                 if run.stop_file.exists():
                     status, reason = "stopped", "stopped by the coordinator; its process had died"
@@ -122,10 +122,3 @@ def _may_begin_yet(run: RunFolder, last_event: datetime) -> bool:
     except FileNotFoundError:
         return False
     return submitted > last_event.timestamp() and time.time() < submitted + BEGIN_S
-
-
-def _n_bytes(run: RunFolder) -> int:
-    try:
-        return run.events_file.stat().st_size
-    except FileNotFoundError:
-        return 0

@@ -56,6 +56,11 @@ def all_runs(folder: FederationFolder) -> list[RunFolder]:
     return [RunFolder(path) for path in folders]
 
 
+def events_bytes(run: RunFolder) -> int:
+    """The size of the run's events; 0 before the first."""
+    return run.events_file.stat().st_size if run.events_file.exists() else 0
+
+
 def resume(folder: FederationFolder, run: RunFolder) -> Resumed:
     """The new submission; the run goes on from its last checkpoint.
 
@@ -80,7 +85,7 @@ def resume(folder: FederationFolder, run: RunFolder) -> Resumed:
         if status.status == "stopped" and status.started is None:  # all there is of it is its end
             run.events_file.unlink()
         _update_members_file(folder, run)
-        skip = run.events_file.stat().st_size if run.events_file.exists() else 0
+        skip = events_bytes(run)
     return Resumed(flower_run_id=submit(folder, run), skip=skip)
 
 
