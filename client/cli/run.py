@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from threading import Event
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-    from threading import Event
 
 FolderOption = Annotated[
     Path,
@@ -42,41 +42,30 @@ def run(
     Connects to the coordinator, does the work that is sent, comes back after a crash (60 s) or a
     cut line. Needs a folder that has joined. Only what the policy in site.toml allows leaves.
     """
-    from client.flower.run_node import take_part  # pydantic and cryptography: kept from --help
+    from client.flower.run_node import run_node  # pydantic and cryptography: kept from --help
     from client.site.owner_alone import for_the_owner_alone
     from client.site.site_folder import SiteFolder
 
     site_folder = SiteFolder(folder.resolve())
     if site_folder.paused_file.exists():
-        _say("paused: no work is taken until lesionfed-site unpause")
+        _say("paused: no work is done until lesionfed-site unpause")
     with for_the_owner_alone(), _stopped_by_signals() as stop:
-        take_part(site_folder, tell=_say, stop=stop, health_port=health_port)
+        run_node(site_folder, say=_say, stop=stop, health_port=health_port)
     _say("ended")
 
 
 def _say(line: str) -> None:
-    from datetime import datetime
-
     typer.echo(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {line}")
 
 
-def _stopped_by_signals() -> AbstractContextManager[Event]:
+@contextmanager
+def _stopped_by_signals() -> Iterator[Event]:
     """An event that SIGINT and SIGTERM set; a second signal does no more than the first."""
-    import signal
-    import threading
-    from contextlib import contextmanager
-
-    @contextmanager
-    def held() -> Iterator[Event]:
-        stop = threading.Event()
-        before = {
-            number: signal.signal(number, lambda *_: stop.set())
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            yield stop
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    return held()
+    stop = Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

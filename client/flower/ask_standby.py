@@ -15,7 +15,7 @@ import sys
 
 
 def main() -> None:
-    """Returns when the arguments were taken; else the process is PROGRAM from here on."""
+    """Returns when the arguments were handed over; else the process becomes PROGRAM."""
     pipe, n_words, *words = sys.argv[1:]
     program, arguments = words[: int(n_words)], words[int(n_words) :]
     try:

@@ -6,9 +6,9 @@ is Flower's own, with three parts replaced before it begins:
 the installer   Flower unpacks the coordinator's bundle into a folder and puts that folder first on
                 sys.path, so that a bundle with `client/app.py` would replace the package that the
                 hospital vetted. Here the bundle is inspected in memory (guard.py) and never
-                unpacked: sys.path stays as it is, and foreign code has no turn.
+                unpacked: sys.path stays as it is, and foreign code never runs.
 the loader      the app is the installed package's `client.app:app`, whatever the bundle says; work
-                that hangs is given up (bounded.py).
+                that hangs is given up (time_limit.py).
 the error       Flower sends the class and the text of an exception to the coordinator. Here it is
                 the class and a code; the text is written to the site's log.
 
@@ -24,10 +24,10 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from client.flower.guard import inspect_bundle, package_folders, require_own_modules
-from client.flower.time_limit import BoundedApp
+from client.flower.replace_parts import replace_parts
+from client.flower.time_limit import TimeLimitedApp
 from common.errors import BundleRefused
 
 FOLDERS = package_folders()
@@ -39,41 +39,28 @@ from flwr.supernode.runtime import run_clientapp as runtime  # noqa: E402 - as a
 
 log = logging.getLogger(__name__)
 
+PROGRAM = "flwr-clientapp"
 NAME_FILE = Path("/proc/self/comm")
 """The process's name for `ps` and `top`; its command line may be that of the standby."""
 
-TOLD = re.compile(r"<class '(?:\w+\.)*(?P<error>\w{1,60})'>:<'(?P<code>[a-z0-9-]{1,60})'>")
-"""What may leave of Flower's words for an exception: a class, and a text that is only a code."""
+SENT = re.compile(r"<class '(?:\w+\.)*(?P<error>\w{1,60})'>:<'(?P<code>[a-z0-9-]{1,60})'>")
+"""What may leave of Flower's text for an exception: a class, and a text that is only a code."""
 
 
 def main() -> int:
     """Exit code of Flower's program, run with our parts in it."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    NAME_FILE.write_text("flwr-clientapp", encoding="ascii")
-    replace_parts(runtime)
+    log_to_stderr()
+    NAME_FILE.write_text(PROGRAM, encoding="ascii")
+    replace_parts(runtime, PARTS)
     flwr_clientapp()
     return 0
 
 
-def replace_parts(module: Any) -> None:
-    """Puts our installer, loader and error into Flower's module; BundleRefused if it has changed.
-
-    A part under another name would be left in place without a word: then nothing is begun.
-    """
-    parts: dict[str, object] = {
-        "install_from_fab": inspect_only,
-        "get_load_client_app_fn": own_app_loader,
-        "Error": error_without_text,
-    }
-    for name, part in parts.items():
-        if not hasattr(module, name):
-            raise BundleRefused(
-                f"{module.__name__} has no {name}: this is another version of Flower than the one "
-                "LesionFed was made for. Install the version that LesionFed names."
-            )
-        setattr(module, name, part)
+def log_to_stderr() -> None:
+    """Sends the log of this process to its standard error, which is the node's log."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
 
 
 def inspect_only(content: bytes, *, skip_prompt: bool) -> None:
@@ -89,29 +76,37 @@ def own_app_loader(**_: object) -> Callable[[str, str, str], object]:
     return _load_own_app
 
 
-def _load_own_app(fab_id: str, fab_version: str, fab_hash: str) -> BoundedApp:
+def _load_own_app(fab_id: str, fab_version: str, fab_hash: str) -> TimeLimitedApp:
     from client.app import app
 
     try:
         require_own_modules(FOLDERS)
     except BundleRefused as error:
         raise _by_code(error) from None
-    return BoundedApp(app)
+    return TimeLimitedApp(app)
 
 
 def error_without_text(code: int, reason: str) -> Error:
-    """In place of Flower's error: what the coordinator is told, a class and a code at most."""
-    found = TOLD.fullmatch(reason)
+    """In place of Flower's error: what the coordinator gets, a class and a code at most."""
+    found = SENT.fullmatch(reason)
     if found is None:
-        log.error("the coordinator is told of an internal error; here it is: %.2000s", reason)
-    told = "InternalError: internal" if found is None else f"{found['error']}: {found['code']}"
-    return Error(code=code, reason=told)
+        log.error("the coordinator is told only of an internal error; it is: %.2000s", reason)
+    sent = "InternalError: internal" if found is None else f"{found['error']}: {found['code']}"
+    return Error(code=code, reason=sent)
 
 
 def _by_code(error: BundleRefused) -> BundleRefused:
     """The same refusal with its code as the text; the text itself goes to the site's log."""
     log.error("%s: %.2000s", type(error).__name__, error)
     return BundleRefused(error.code, code=error.code)
+
+
+PARTS = {
+    "install_from_fab": inspect_only,
+    "get_load_client_app_fn": own_app_loader,
+    "Error": error_without_text,
+}
+"""Flower's names in its runtime module -> what takes their place."""
 
 
 if __name__ == "__main__":

@@ -1,26 +1,23 @@
-"""How one SuperNode is started: its command and its environment."""
+"""How a site's SuperNode is started: its command, its environment, the programs it finds first."""
 
 from __future__ import annotations
 
 import os
-import socket
+import shlex
 import sys
-import sysconfig
 from collections.abc import Mapping
+from pathlib import Path
 
+from client.flower import ask_standby
 from client.site.site_folder import SiteFolder
 from common.errors import ConfigError
+from common.programs import LOOPBACK, flower_environment, free_port, options
 
-LOOPBACK = "127.0.0.1"
+OURS = "flwr-clientapp"
 
-QUIET = {
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
-    "PYTHONUNBUFFERED": "1",
-}
-"""Nothing is reported to Flower's makers, looked up or installed; a task is begun within 0.1 s."""
+REFUSED = ("flwr-agentapp", "flwr-connector", "flwr-model", "flwr-serverapp", "flwr-simulation")
+"""Flower's other programs. The coordinator's server says which kind of task a message is, and an
+agent's would unpack the bundle and run the code in it, past our guard. A hospital runs none."""
 
 
 def supernode_command(folder: SiteFolder, *, superlink: str, health_port: int) -> list[str]:
@@ -33,30 +30,39 @@ def supernode_command(folder: SiteFolder, *, superlink: str, health_port: int) -
     settings = str(folder.path.resolve() / folder.settings_file.name)
     if '"' in settings or "\\" in settings:
         raise ConfigError(f"{settings}: the path may hold no quote and no backslash. Move it.")
-    health = f"{LOOPBACK}:{health_port}"
-    options = {
+    values = {
         "--superlink": superlink,
-        "--root-certificates": str(folder.authority_file),
-        "--auth-supernode-private-key": str(folder.key_file),
+        "--root-certificates": folder.authority_file,
+        "--auth-supernode-private-key": folder.key_file,
         "--node-config": f'site="{settings}"',
         "--host": LOOPBACK,
-        "--port": str(free_port()),
-        "--health-server-address": health,
+        "--port": free_port(),
+        "--health-server-address": f"{LOOPBACK}:{health_port}",
     }
-    pairs = [part for option in options.items() for part in option]
     program = [sys.executable, "-P", "-m", "client.flower.supernode_process"]
-    return [*program, str(os.getpid()), str(folder.standby_pipe.resolve()), *pairs]
+    return [*program, str(os.getpid()), str(folder.standby_pipe.resolve()), *options(values)]
 
 
 def supernode_environment(folder: SiteFolder, environment: Mapping[str, str]) -> dict[str, str]:
     """`environment` with Flower at home in the folder, quiet, and our programs first on PATH."""
-    path = [str(folder.programs), sysconfig.get_path("scripts"), environment.get("PATH", "")]
-    changed = {**environment, **QUIET, "FLWR_HOME": str(folder.flwr_home)}
-    changed["PATH"] = os.pathsep.join(part for part in path if part)
-    for name in ("NO_PROXY", "no_proxy"):  # its own processes talk over loopback
-        direct = [environment.get(name, ""), LOOPBACK, "localhost"]
-        changed[name] = ",".join(part for part in direct if part)
-    return changed
+    return flower_environment(environment, home=folder.flwr_home, first=[folder.programs])
+
+
+def write_programs(folder: Path, *, standby_pipe: Path) -> None:
+    """Writes what is to stand first on the SuperNode's PATH; each is a script of a few lines.
+
+    folder         made if need be
+    standby_pipe   where the process that waits with everything imported takes work
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # -P: the folder that the SuperNode was started in is not searched for modules
+    program = [sys.executable, "-P", "-m", "client.flower.clientapp"]
+    ask = [sys.executable, "-I", "-S", str(Path(ask_standby.__file__).resolve())]
+    words = [*ask, str(standby_pipe.resolve()), str(len(program)), *program]
+    _write_script(folder / OURS, f'exec {shlex.join(words)} "$@"')
+    for name in REFUSED:
+        refusal = f'echo "{name}: refused; a site runs {OURS} only" >&2\nexit 1'
+        _write_script(folder / name, refusal)
 
 
 def host_and_port(address: str, port: int) -> str:
@@ -64,8 +70,6 @@ def host_and_port(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+def _write_script(path: Path, lines: str) -> None:
+    path.write_text(f"#!/bin/sh\n{lines}\n", encoding="utf-8")
+    path.chmod(0o700)

@@ -1,10 +1,10 @@
-"""The node goes on once the message that it has just taken is answered, not at any answer.
+"""The node waits for the reply to the message that it has just received, not for any reply.
 
-Flower's node takes a message, waits until some answer is ready, sends what is ready, and takes the
-next message. Where the coordinator's server died while a message came in, that message is passed
-over ("not in RUNNING status") but its ClientApp runs, and its answer is the one that is ready when
-the next message has just been taken. From then on the node sends each answer only after it has got
-the message behind it: every round ends at its deadline, and the site's answer comes one round late.
+Flower's node receives a message, waits until some reply is ready, sends what is ready, receives the
+next message. Where the coordinator's server died while a message came in, that message is ignored
+("not in RUNNING status") but its ClientApp runs, and its reply is the one that is ready when
+the next message has just come. From then on the node sends each reply only after it has received
+the message after it: every round ends at its deadline, and the site's reply comes one round late.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 Push = Callable[..., None]
 
 
-def until_answered(push_messages: Push) -> Push:
-    """Flower's `_push_messages`, called until the newest message of the node has its answer.
+def push_until_answered(push_messages: Push) -> Push:
+    """Flower's `_push_messages`, called until the newest message of the node has its reply.
 
-    push_messages   waits until an answer is ready, then sends all that are
+    push_messages   waits until a reply is ready, then sends all that are
     """
 
     def push(*, state: Any, **others: Any) -> None:
@@ -31,7 +31,7 @@ def until_answered(push_messages: Push) -> Push:
 
 
 def _newest_message(state: Any) -> str | None:
-    """The id of the message that was stored last; answers are left out."""
+    """The id of the message that was stored last; replies are left out."""
     with state.lock_msg_store:
         asked = [
             message_id
@@ -42,6 +42,6 @@ def _newest_message(state: Any) -> str | None:
 
 
 def _is_unanswered(state: Any, message_id: str) -> bool:
-    """Flower forgets a message once its answer has been sent, or was not wanted."""
+    """Whether Flower still has the message: it deletes it once its reply was sent or refused."""
     with state.lock_msg_store:
         return message_id in state.msg_store

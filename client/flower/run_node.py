@@ -7,25 +7,24 @@ from collections.abc import Callable
 from threading import Event
 
 from client.flower.launch import (
-    LOOPBACK,
-    free_port,
     host_and_port,
     supernode_command,
     supernode_environment,
+    write_programs,
 )
-from client.flower.programs import write_programs
 from client.flower.supernode import Supervisor
 from client.site.joined import joined_kit
 from client.site.site_folder import SiteFolder
 from common.files import write_whole
+from common.programs import LOOPBACK, free_port
 
 
-def take_part(
-    folder: SiteFolder, *, tell: Callable[[str], None], stop: Event, health_port: int = 0
+def run_node(
+    folder: SiteFolder, *, say: Callable[[str], None], stop: Event, health_port: int = 0
 ) -> None:
     """Runs the site's SuperNode until `stop` is set or the hospital leaves.
 
-    tell          takes one line for the person who watches
+    say           takes one line for the person who watches
     health_port   of the gRPC health service on loopback, 0 for a free one; the address is written
                   to the folder's health_file at each start
     ConfigError where the folder has not joined; LesionFedError where starting anew would not help.
@@ -40,11 +39,11 @@ def take_part(
         write_whole(folder.health_file, f"{LOOPBACK}:{port}\n".encode())
         return supernode_command(folder, superlink=superlink, health_port=port)
 
-    tell(f"{kit.site} joins {kit.federation} at {superlink}; the log is in {folder.logs}")
+    say(f"{kit.site} joins {kit.federation} at {superlink}; the log is in {folder.logs}")
     Supervisor(
         folder,
         command=command,
         environment=supernode_environment(folder, os.environ),
-        tell=tell,
+        say=say,
         stop=stop,
     ).run()

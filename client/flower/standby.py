@@ -27,15 +27,12 @@ from client.flower import clientapp  # before Flower: it remembers where our pac
 
 log = logging.getLogger(__name__)
 
-PROGRAM = "flwr-clientapp"
 READ_BYTES = 65536
 
 
 def main() -> None:
-    """Never returns: the SuperNode's end is this process's end (common/with_parent.py)."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
+    """Never returns: the SuperNode's end is this process's end (common/programs.py)."""
+    clientapp.log_to_stderr()
     import torch._dynamo  # noqa: F401 - imported by an optimizer's first step: 2 s of one core
 
     import client.app  # noqa: F401 - all else that an answer takes
@@ -101,7 +98,7 @@ def _fork() -> int:
 def _end_as(arguments: list[str], become: Callable[[], int]) -> NoReturn:
     """Does the child's work and ends the process: nothing of its parent's is done twice."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    sys.argv = [PROGRAM, *arguments]
+    sys.argv = [clientapp.PROGRAM, *arguments]
     code = 1
     try:
         code = become()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Literal
 
-from client.flower.node_log import NodeLog, put_aside
+from client.flower.node_log import NodeEvent, NodeLog, rotate
 from client.site.site_folder import SiteFolder
 from common.errors import LesionFedError
 
@@ -24,17 +24,14 @@ RESTART_DELAY_S = 60.0
 """After a crash: for 53 s the coordinator's server takes the old node for alive and refuses its
 key (Flower's exit code 305)."""
 
-FRUITLESS_STARTS = 3
+FAILED_STARTS = 3
 """After so many in a row without a connection, and without Flower's reason, it is given up."""
 
-PATIENT_STARTS = 10
+UNKNOWN_KEY_STARTS = 10
 """So often a node that was connected before is started anew while its key is not known: a server
 that came back with an empty database learns its members first."""
 
-CONNECTION_REFUSED = 305
-"""Flower's exit code where the server refuses the node, or is not the one of the kit."""
-
-How = Literal["asked", "signed-off", "crashed", "not-activated", "refused", "rejected"]
+NodeEnd = Literal["asked", "signed-off", "crashed", "not-activated", "refused", "rejected"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +42,7 @@ class Delays:
     after_end     before one that has signed off is started anew
     grace         for the processes to end by themselves before they are killed
     lost          without the coordinator's server until it is said
-    poll          between two looks
+    poll          from one check of the log and the process to the next
     """
 
     after_crash: float = RESTART_DELAY_S
@@ -56,11 +53,11 @@ class Delays:
 
 
 class Supervisor:
-    """Starts a site's SuperNode, tells what it does, and starts it anew when it ends.
+    """Starts a site's SuperNode, says what it does, and starts it anew when it ends.
 
     command       makes the command for each start: its ports must be free then
     environment   of the SuperNode and of all that it starts
-    tell          takes one line for the person who watches
+    say           takes one line for the person who watches
     stop          set from outside (a signal) when everything is to end
     """
 
@@ -70,19 +67,19 @@ class Supervisor:
         *,
         command: Callable[[], Sequence[str]],
         environment: Mapping[str, str],
-        tell: Callable[[str], None],
+        say: Callable[[str], None],
         stop: Event,
         delays: Delays | None = None,
     ) -> None:
         self._folder = folder
         self._command = command
         self._environment = dict(environment)
-        self._tell = tell
+        self._say = say
         self._stop = stop
         self._delays = delays or Delays()
         self._log_file = folder.logs / "supernode.log"
         self._was_connected = False
-        self._n_fruitless = 0
+        self._n_failed = 0
 
     def run(self) -> None:
         """Returns when it is asked to stop, or when the hospital has left the federation.
@@ -92,55 +89,55 @@ class Supervisor:
         another `lesionfed-site run` holds the folder.
         """
         with self._alone():
-            while not self._ends():
+            while not self._must_end():
                 mark = self._folder.connected_file
                 crashed_before = mark.exists()
-                ended = self._one_life()
+                ended = self._run_once()
                 delay_s = self._delay_after(ended, crashed_before=crashed_before)
                 if ended != "crashed":
                     mark.unlink(missing_ok=True)
                 if ended != "asked":
-                    self._stop_wait(delay_s)
+                    self._wait(delay_s)
 
-    def _delay_after(self, ended: How, *, crashed_before: bool) -> float:
+    def _delay_after(self, ended: NodeEnd, *, crashed_before: bool) -> float:
         """Seconds until the next start; LesionFedError where there should be none."""
         delays = self._delays
         match ended:
             case "asked":
                 return 0.0
             case "signed-off":
-                self._tell("the connection was ended; the node is started anew")
+                self._say("the connection was ended; the node is started anew")
                 return delays.after_end
             case "not-activated" if crashed_before:
-                self._tell(
+                self._say(
                     "the coordinator's server still takes the crashed node for alive: "
                     f"trying again in {delays.after_crash:.0f} s"
                 )
                 return delays.after_crash
-            case "not-activated" if self._was_connected and self._n_fruitless < PATIENT_STARTS:
-                self._tell(
+            case "not-activated" if self._was_connected and self._n_failed < UNKNOWN_KEY_STARTS:
+                self._say(
                     "the coordinator's server does not know this site's key any more: trying "
                     f"again in {delays.after_crash:.0f} s"
                 )
                 return delays.after_crash
-            case "crashed" if self._n_fruitless < FRUITLESS_STARTS:
-                self._tell(
+            case "crashed" if self._n_failed < FAILED_STARTS:
+                self._say(
                     f"the node ended without signing off: started anew in {delays.after_crash:.0f} "
-                    f"s. Its last words are in {self._log_file}"
+                    f"s. See the end of {self._log_file}"
                 )
                 return delays.after_crash
             case "refused" if self._was_connected:
-                self._tell(
+                self._say(
                     "the connection was refused where it had worked before: trying again in "
                     f"{delays.after_crash:.0f} s. The reason is in {self._log_file}"
                 )
                 return delays.after_crash
-        raise LesionFedError(f"{_WORDS[ended]}\n{self._last_words()}")
+        raise LesionFedError(f"{_ADVICE[ended]}\n{self._log_tail()}")
 
-    def _one_life(self) -> How:
+    def _run_once(self) -> NodeEnd:
         """Starts the SuperNode and watches it to its end; everything it started is gone then."""
         self._folder.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        put_aside(self._log_file)
+        rotate(self._log_file)
         with self._log_file.open("ab") as sink:
             node_log = NodeLog(self._log_file)
             process = subprocess.Popen(  # noqa: S603 - our own command, without a shell
@@ -153,34 +150,34 @@ class Supervisor:
                 start_new_session=True,  # a group of its own: Ctrl-C reaches us alone
             )
         try:
-            return self._watched(process, node_log)
+            return self._watch(process, node_log)
         finally:
             self._end_all(process)
 
-    def _watched(self, process: subprocess.Popen[bytes], node_log: NodeLog) -> How:
-        news = _News(self._tell, lost_s=self._delays.lost)
+    def _watch(self, process: subprocess.Popen[bytes], node_log: NodeLog) -> NodeEnd:
+        shown = _ShownEvents(self._say, lost_s=self._delays.lost)
         asked = False
         while process.poll() is None and not asked:
-            self._follow(node_log, news)
-            asked = self._ends()
+            self._follow(node_log, shown)
+            asked = self._must_end()
             if not asked:
                 self._stop.wait(self._delays.poll)
         if asked:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(self._delays.grace)
-        self._follow(node_log, news)
-        how = _how_it_ended(process.poll(), node_log.exit_code, news, asked=asked)
+        self._follow(node_log, shown)
+        how = _node_end(process.poll(), node_log.exit_code, shown, asked=asked)
         log.info("SuperNode ended", extra={"how": how, "exit_code": node_log.exit_code})
-        self._n_fruitless = 0 if news.connected else self._n_fruitless + 1
+        self._n_failed = 0 if shown.connected else self._n_failed + 1
         return how
 
-    def _follow(self, node_log: NodeLog, news: _News) -> None:
+    def _follow(self, node_log: NodeLog, shown: _ShownEvents) -> None:
         for event in node_log.events():
-            news.take(event)
-        news.say_if_lost()
-        self._was_connected |= news.connected
-        if news.connected and not self._folder.connected_file.exists():
+            shown.add(event)
+        shown.say_if_lost()
+        self._was_connected |= shown.connected
+        if shown.connected and not self._folder.connected_file.exists():
             self._folder.connected_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._folder.connected_file.touch()
 
@@ -195,16 +192,16 @@ class Supervisor:
                     return
                 time.sleep(0.05)
 
-    def _ends(self) -> bool:
+    def _must_end(self) -> bool:
         return self._stop.is_set() or self._folder.left_file.exists()
 
-    def _stop_wait(self, wait_s: float) -> None:
+    def _wait(self, wait_s: float) -> None:
         """Waits, but no longer than until it is asked to stop."""
         end = time.monotonic() + wait_s
-        while not self._ends() and (left_s := end - time.monotonic()) > 0:
+        while not self._must_end() and (left_s := end - time.monotonic()) > 0:
             self._stop.wait(min(left_s, self._delays.poll))
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         return f"The last lines of {self._log_file}:\n{NodeLog(self._log_file).tail()}"
 
     @contextmanager
@@ -223,54 +220,54 @@ class Supervisor:
             yield
 
 
-class _News:
-    """Turns the log's events into lines for the person who watches, each told once."""
+class _ShownEvents:
+    """Turns the log's events into lines for the person who watches, each shown once."""
 
-    def __init__(self, tell: Callable[[str], None], *, lost_s: float) -> None:
+    def __init__(self, say: Callable[[str], None], *, lost_s: float) -> None:
         self.connected = False
         self.not_activated = False
-        self._tell = tell
+        self._say = say
         self._lost_s = lost_s
         self._lost_at: float | None = None
-        self._lost_told = False
+        self._lost_shown = False
 
-    def take(self, event: str) -> None:
+    def add(self, event: NodeEvent) -> None:
         match event:
             case "connected":
                 self.connected = True
-                self._tell("connected")
+                self._say("connected")
             case "lost" if self._lost_at is None:
                 self._lost_at = time.monotonic()
             case "reconnected":
-                if self._lost_told:
-                    self._tell("connected again")
-                self._lost_at, self._lost_told = None, False
+                if self._lost_shown:
+                    self._say("connected again")
+                self._lost_at, self._lost_shown = None, False
             case "work-began":
-                self._tell("work begins")
+                self._say("work begins")
             case "work-ended":
-                self._tell("work ends, the reply is sent")
+                self._say("work ends, the reply is sent")
             case "not-activated":
                 self.not_activated = True
 
     def say_if_lost(self) -> None:
-        """Told once, when the server has been out of reach for a while."""
-        if self._lost_at is None or self._lost_told:
+        """Says it once, when the server has been out of reach for a while."""
+        if self._lost_at is None or self._lost_shown:
             return
         if time.monotonic() - self._lost_at >= self._lost_s:
-            self._tell("the coordinator's server is out of reach; the node keeps trying")
-            self._lost_told = True
+            self._say("the coordinator's server is out of reach; the node keeps trying")
+            self._lost_shown = True
 
 
-def _how_it_ended(
-    return_code: int | None, exit_code: int | None, news: _News, *, asked: bool
-) -> How:
+def _node_end(
+    return_code: int | None, exit_code: int | None, shown: _ShownEvents, *, asked: bool
+) -> NodeEnd:
     if asked:
         return "asked"
     if return_code == 0:
-        return "signed-off" if news.connected else "rejected"
-    if news.connected or exit_code is None:
+        return "signed-off" if shown.connected else "rejected"
+    if shown.connected or exit_code is None:
         return "crashed"
-    return "not-activated" if news.not_activated else "refused"
+    return "not-activated" if shown.not_activated else "refused"
 
 
 def _group_lives(group: int) -> bool:
@@ -281,7 +278,7 @@ def _group_lives(group: int) -> bool:
     return True
 
 
-_WORDS: dict[How, str] = {
+_ADVICE: dict[NodeEnd, str] = {
     "not-activated": (
         "the coordinator's server does not know this site's key. Ask the coordinator whether the "
         "site is enrolled, suspended or removed (lesionfed sites list). Where the node was cut off "
@@ -297,7 +294,7 @@ _WORDS: dict[How, str] = {
         "preflight: it names the step that fails (name, network, certificate, key)."
     ),
     "crashed": (
-        f"the node ended {FRUITLESS_STARTS} times in a row before it was connected. Run "
+        f"the node ended {FAILED_STARTS} times in a row before it was connected. Run "
         "lesionfed-site preflight, and report the lines below if it finds nothing."
     ),
 }

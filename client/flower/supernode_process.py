@@ -9,7 +9,7 @@ it ends when it is done   after an error in its loop (a torn TLS handshake is en
                           own runtime port: then the process is ended, and started anew
 no bundle is opened       Flower reads the bundle's run settings here, in memory and without a
                           bound; a site has no use for them
-each answer in its turn   not one message late for ever after the server died (own_answer.py)
+each reply in its turn    not one message late for ever after the server died (reply_order.py)
 a process waits for work  with everything imported (standby.py), so that a ClientApp begins at once.
                           Not where there is an NVIDIA driver: a fork cannot use CUDA once its
                           parent has looked for devices, as an import may do
@@ -26,11 +26,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flwr.supernode import start_client_internal
+from flwr.supernode import start_client_internal as node_loop
 from flwr.supernode.cli.flower_supernode import flower_supernode
 
-from client.flower.reply_order import until_answered
-from common.with_parent import with_parent
+from client.flower.replace_parts import replace_parts
+from client.flower.reply_order import push_until_answered
+from common.programs import with_parent
 
 LOST = 75
 """Exit code where Flower's loop ended by itself (EX_TEMPFAIL)."""
@@ -50,15 +51,20 @@ def main() -> int:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if not NVIDIA.exists():
         threading.Thread(target=_keep_standby, args=(pipe,), daemon=True).start()
-    flower: Any = start_client_internal
-    if not {"get_fused_config_from_fab", "_push_messages"} <= vars(flower).keys():
-        raise RuntimeError("another version of Flower: install the one that LesionFed names")
-    flower.get_fused_config_from_fab = lambda *_: {}
-    flower._push_messages = until_answered(flower._push_messages)
+    replace_parts(node_loop, node_parts())
     flower_supernode()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(LOST)  # its runtime port's thread would wait for ever
+
+
+def node_parts() -> dict[str, object]:
+    """Flower's names in its node's loop -> what takes their place."""
+    push_messages: Any = getattr(node_loop, "_push_messages", None)
+    return {
+        "get_fused_config_from_fab": lambda *_: {},
+        "_push_messages": push_until_answered(push_messages),
+    }
 
 
 def _keep_standby(pipe: str) -> None:

@@ -3,7 +3,7 @@
 Flower waits for a ClientApp for as long as its heartbeat lives, and the heartbeat is a thread of
 its own: work that hangs, such as a read from a disk that is gone, would hold the site's node until
 a person came. Here the process ends itself. Flower misses the heartbeat within a minute, tells the
-coordinator that the app has crashed, and takes the next request.
+coordinator that the app has crashed, and receives the next request.
 
 Only a process of its own may be ended so: the inline engine calls the app without this.
 """
@@ -27,11 +27,11 @@ GIVEN_UP = 124
 LONGEST_S = 30 * 24 * 3600.0
 """The bound where a message names none that makes sense."""
 
-LAST_WORDS_S = 5.0
+LOG_S = 5.0
 """How long the log may take: the disk that hangs may be its own."""
 
 
-class BoundedApp:
+class TimeLimitedApp:
     """`app`, whose process ends where the answer takes longer than the coordinator waits for it.
 
     The time to live is counted from when the app gets the message: the clocks of two machines
@@ -56,16 +56,16 @@ class BoundedApp:
 
 def _give_up(wait_s: float) -> None:
     """Ends the process; it has no time to clean up, for what hangs may never let it."""
-    words = threading.Thread(target=_say, args=(wait_s,), daemon=True)
-    words.start()
-    words.join(LAST_WORDS_S)
+    logger = threading.Thread(target=_log_reason, args=(wait_s,), daemon=True)
+    logger.start()
+    logger.join(LOG_S)
     os._exit(GIVEN_UP)
 
 
-def _say(wait_s: float) -> None:
+def _log_reason(wait_s: float) -> None:
     log.error(
         "the work took longer than the coordinator waits for it (%.0f s): it is given up, and the "
-        "next request is taken within minutes. If it comes again, look whether the disks with the "
-        "data and the work folder answer, and whether this machine is too slow.",
+        "next request is answered within minutes. If it comes again, check whether the disks "
+        "with the data and the work folder answer, and whether this machine is too slow.",
         wait_s,
     )

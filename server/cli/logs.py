@@ -63,8 +63,8 @@ def _show_end(path: Path, n_lines: int) -> None:
 
 
 def _show_serverapp(folder: FederationFolder, run: RunFolder, n_lines: int) -> None:
-    from server.flower.flower import flwr_text
-    from server.flower.flower_nodes import CONNECTION
+    from server.federation.flower_connection import CONNECTION
+    from server.flower.flwr_command import flwr_text
     from server.flower.submission import require_served, submissions
 
     require_served(folder)

@@ -1,4 +1,4 @@
-"""`lesionfed resume`: a run of a federation goes on from its last checkpoint."""
+"""`lesionfed resume`: a run of a federation continues from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def resume(
     quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
 ) -> None:
-    """Goes on with a run that was stopped, failed or cut off, with the settings it began with."""
+    """Resumes a run that was stopped, failed or interrupted, with the settings it began with."""
     from server.federation.federation_folder import FederationFolder
     from server.flower.run_control import existing_run
     from server.flower.run_control import resume as resume_run

@@ -61,16 +61,16 @@ def run(
     overrides += [f"federation.rounds={rounds}"] if rounds is not None else []
     overrides += [f"seed={seed}"] if seed is not None else []
     loaded = load_recipe(recipe, scale=scale, variant=variant, overrides=overrides)
-    called = name or f"{loaded.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    _require_name(called)
+    run_name = name or f"{loaded.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    _require_name(run_name)
     require_served(folder)
-    laid_out = lay_out_run(folder, recipe=loaded, name=called)
-    flower_run_id = submit(folder, laid_out)
+    run_folder = lay_out_run(folder, recipe=loaded, name=run_name)
+    flower_run_id = submit(folder, run_folder)
     if not (quiet or as_json):
-        typer.echo(_begun(folder, called), err=True)
+        typer.echo(_submitted(folder, run_name), err=True)
     follow_run(
         folder,
-        laid_out,
+        run_folder,
         flower_run_id=flower_run_id,
         skip=0,
         detach=detach,
@@ -88,7 +88,7 @@ def _require_name(name: str) -> None:
         )
 
 
-def _begun(folder: FederationFolder, name: str) -> str:
+def _submitted(folder: FederationFolder, name: str) -> str:
     sites = folder.settings().sites
     active = folder.members().active_keys()
     missing = [site.name for site in sites if site.name not in active]

@@ -14,7 +14,7 @@ def stop(
         Path, typer.Option(help="The federation's folder.", file_okay=False, exists=True)
     ],
 ) -> None:
-    """Ends a run; what its last checkpoint holds is kept, and `resume` goes on from there."""
+    """Ends a run; what its last checkpoint holds is kept, and `resume` continues from there."""
     from server.federation.federation_folder import FederationFolder
     from server.flower.run_control import existing_run
     from server.flower.run_control import stop as stop_run

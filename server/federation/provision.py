@@ -14,9 +14,9 @@ from common.membership.secret_file import write_secret
 from common.settings import read_toml
 from server.federation.authority import Credential, new_authority, new_server_certificate
 from server.federation.federation_folder import FederationFolder, FederationSettings
+from server.federation.flower_connection import write_connection
 from server.federation.members import Members, write_members
 from server.federation.proxy import nginx_configuration
-from server.flower.flower_nodes import write_connection
 
 SECRET_BYTES = 32
 

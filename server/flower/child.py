@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from common.with_parent import with_parent
+from common.programs import with_parent
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +28,15 @@ GRACE_S = 10.0
 """How long a program may take to end by itself before it is killed; Flower's own forces it at 5."""
 LOG_BYTES = 10 << 20
 N_LOGS = 5
-"""A program's log is turned over at 10 MiB, and the last five are kept."""
+"""A program's log is rotated at 10 MiB, and the last five are kept."""
 
 
 class Child:
     """A program and its log; started anew after each unwanted end.
 
-    name      in words, and of the log file: superlink
+    name      in messages, and of the log file: superlink
     command   full path of the program and its arguments
-    logs      folder of `name`.log, which takes all that the program says
+    logs      folder of `name`.log, which takes all that the program writes
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Child:
         self.n_starts = 0
         self._environment = dict(environment)
         self._process: subprocess.Popen[str] | None = None
-        self._last_words: deque[str] = deque(maxlen=20)
+        self._last_lines: deque[str] = deque(maxlen=20)
         self._started = 0.0
         self._due: float | None = None
         self._delay_s = RESTART_DELAY_S
@@ -64,9 +64,9 @@ class Child:
         return self._process is not None and self._process.poll() is None
 
     @property
-    def last_words(self) -> str:
-        """The last lines of what it said since its last start."""
-        return "\n".join(self._last_words)
+    def last_lines(self) -> str:
+        """The last lines that it wrote since its last start."""
+        return "\n".join(self._last_lines)
 
     def start(self) -> None:
         """Starts the program in a group of its own, as a child that ends with this process.
@@ -75,7 +75,7 @@ class Child:
         was killed, and hold its port.
         """
         self._end_group()
-        self._last_words.clear()
+        self._last_lines.clear()
         self._process = subprocess.Popen(  # noqa: S603 - our own installation's programs, no shell
             with_parent(self.command),
             stdin=subprocess.DEVNULL,
@@ -88,10 +88,10 @@ class Child:
         )
         self.n_starts += 1
         self._started, self._due = time.monotonic(), None
-        threading.Thread(target=self._keep, args=(self._process.stdout,), daemon=True).start()
+        threading.Thread(target=self._write_log, args=(self._process.stdout,), daemon=True).start()
 
-    def look_after(self) -> bool:
-        """Whether it was started anew in this look, which is so once the delay has passed."""
+    def restart_if_ended(self) -> bool:
+        """Whether it was started anew now: it has ended, and the delay since has passed."""
         if self.is_alive:
             return False
         now = time.monotonic()
@@ -134,14 +134,14 @@ class Child:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _keep(self, said: IO[str]) -> None:
-        """Puts what the program says into its log, until it says no more."""
-        kept = logging.handlers.RotatingFileHandler(
+    def _write_log(self, output: IO[str]) -> None:
+        """Writes what the program prints into its log, until its end."""
+        handler = logging.handlers.RotatingFileHandler(
             self.log_file, maxBytes=LOG_BYTES, backupCount=N_LOGS, encoding="utf-8"
         )
-        with said:
-            for line in said:
+        with output:
+            for line in output:
                 text = line.rstrip("\n")
-                self._last_words.append(text)
-                kept.handle(logging.makeLogRecord({"msg": text}))
-        kept.close()
+                self._last_lines.append(text)
+                handler.handle(logging.makeLogRecord({"msg": text}))
+        handler.close()

@@ -10,39 +10,35 @@ older copy was restored, stays registered, and the roster does not ask it.
 from __future__ import annotations
 
 import logging
-import socket
 import sqlite3
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import tomli_w
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from common.errors import ConfigError
 from common.membership.node_key import fingerprint, public_line
-from common.membership.secret_file import write_secret
 from server.federation.federation_folder import FederationFolder, FederationSettings
+from server.federation.flower_connection import CONNECTION, write_connection
 from server.federation.members import changing
-from server.flower.flower import LOOPBACK, flwr
+from server.flower.flwr_command import flwr
+from server.flower.programs import port_answers
 
 log = logging.getLogger(__name__)
 
-CONNECTION = "federation"
-"""What Flower's own configuration calls the SuperLink of this folder."""
-CONNECT_S = 2.0
 UNREGISTERED = "unregistered"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reconciled:
-    """What was done so that Flower's list is ours.
+    """What was done to make Flower's list the same as members.json.
 
-    running        whether a SuperLink was there; where not, nothing was done
+    running        whether a SuperLink runs; where not, nothing was done
     registered     sites whose key Flower did not know
-    unregistered   how many keys were taken out, of sites removed or replaced
+    unregistered   number of keys unregistered, of sites removed or replaced
     refused        active sites whose key Flower will not take again: they need a new one
     """
 
@@ -58,17 +54,6 @@ class _Node:
     status: str
 
 
-def write_connection(folder: FederationFolder, settings: FederationSettings) -> None:
-    """Says in Flower's own configuration where this federation's SuperLink is."""
-    connection = {
-        "address": f"{LOOPBACK}:{settings.superlink_port}",
-        "root-certificates": str(folder.authority_file.resolve()),
-    }
-    table = {"superlink": {"default": CONNECTION, CONNECTION: connection}}
-    folder.flwr_home.mkdir(parents=True, exist_ok=True)
-    write_secret(folder.flwr_home / "config.toml", tomli_w.dumps(table).encode())
-
-
 def reconcile(folder: FederationFolder) -> Reconciled:
     """What was registered and unregistered; nothing where no SuperLink is running.
 
@@ -76,7 +61,7 @@ def reconcile(folder: FederationFolder) -> Reconciled:
     knows keys already.
     """
     settings = folder.settings()
-    if not _listens(settings.superlink_port):
+    if not port_answers(settings.superlink_port):
         return Reconciled(running=False)
     with changing(folder.members_file):
         return _reconcile(folder, settings)
@@ -128,16 +113,8 @@ def _reconcile(folder: FederationFolder, settings: FederationSettings) -> Reconc
     )
 
 
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection((LOOPBACK, port), timeout=CONNECT_S):
-            return True
-    except OSError:
-        return False
-
-
 def _nodes(database: Path) -> dict[str, _Node]:
-    """Public key -> node, of every key the SuperLink has ever been told.
+    """Public key -> node, of every key that was ever registered.
 
     Read from its database, since `flwr supernode ls` names no keys.
     """

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 
+from common.programs import copy_and_empty
 from server.federation.federation_folder import FederationFolder
 
 KEEP_BYTES = 16 << 20
-"""A log larger than this is turned over; the one before it is kept as .1"""
+"""A log larger than this is rotated; the one before it is kept as .1"""
 ROOM = 4
 """Times the log's size that must be free for its copy."""
 
 
-def turn_over_proxy_logs(folder: FederationFolder) -> None:
+def rotate_proxy_logs(folder: FederationFolder) -> None:
     """Copies a log that has grown past KEEP_BYTES to .1 and empties it where it is.
 
-    nginx holds it open, for appending, and goes on in the same file whoever started it. What it
-    writes between the copy's end and the emptying, some microseconds, is lost. Where there is
-    little room for a copy the log stays as it is: the last of it belongs to checkpoints.
+    nginx holds it open and goes on in the same file, whoever started it. Where there is little room
+    for a copy the log stays as it is: the last of it belongs to checkpoints.
     """
     for name in ("access.log", "error.log"):
         log = folder.proxy_file.with_name(name)
         if not log.is_file() or log.stat().st_size < KEEP_BYTES:
             continue
-        if shutil.disk_usage(log.parent).free < ROOM * log.stat().st_size:
-            continue
-        partial = log.with_name(f".{name}.partial")
-        shutil.copyfile(log, partial)
-        os.truncate(log, 0)
-        partial.replace(log.with_name(f"{name}.1"))
+        if shutil.disk_usage(log.parent).free >= ROOM * log.stat().st_size:
+            copy_and_empty(log).replace(log.with_name(f"{name}.1"))

@@ -1,9 +1,8 @@
-"""Going on with a run, and ending one before its time."""
+"""Resuming a run, and ending one before its time."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,9 +11,10 @@ from common.errors import FlowerError, RunFolderError
 from server.events.event_log import EventLog
 from server.events.progress import read_run_so_far
 from server.federation.federation_folder import FederationFolder
-from server.flower.flower import flwr
-from server.flower.flower_nodes import CONNECTION
+from server.federation.flower_connection import CONNECTION
+from server.flower.flwr_command import flwr
 from server.flower.submission import flower_status, submissions, submit
+from server.flower.watch import ends_within
 from server.run.conducted import is_conducted
 from server.run.run_folder import RunFolder
 from server.status.run_status import RunStatus, run_status
@@ -22,15 +22,14 @@ from server.status.run_status import RunStatus, run_status
 log = logging.getLogger(__name__)
 
 STOP_S = 90.0
-"""How long a run may take to end by itself once it was asked to: it looks between messages."""
+"""How long a run may take to end by itself once it was asked to: it checks between messages."""
 LAST_RESORT_S = 30.0
-"""How long its process may take once Flower was told to end it."""
-POLL_S = 0.5
+"""How long its process may take once Flower was asked to end it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resumed:
-    """A run that was handed to Flower again.
+    """A run that was submitted to Flower again.
 
     flower_run_id   Flower's id of the new submission
     skip            bytes of events.jsonl that are of earlier ones
@@ -44,8 +43,8 @@ def existing_run(folder: FederationFolder, name: str) -> RunFolder:
     """The folder of a run of this name; RunFolderError, with the names there are, without one."""
     run = folder.run(name)
     if not run.recipe_file.is_file():
-        there = ", ".join(run.path.name for run in all_runs(folder)) or "none yet"
-        raise RunFolderError(f"no run {name!r} in {folder.runs}. Runs there: {there}.")
+        known = ", ".join(run.path.name for run in all_runs(folder)) or "none yet"
+        raise RunFolderError(f"no run {name!r} in {folder.runs}. Runs there: {known}.")
     return run
 
 
@@ -53,21 +52,26 @@ def all_runs(folder: FederationFolder) -> list[RunFolder]:
     """Every run of the federation, by name."""
     if not folder.runs.is_dir():
         return []
-    places = sorted(path for path in folder.runs.iterdir() if (path / "recipe.toml").is_file())
-    return [RunFolder(path) for path in places]
+    folders = sorted(path for path in folder.runs.iterdir() if (path / "recipe.toml").is_file())
+    return [RunFolder(path) for path in folders]
+
+
+def events_bytes(run: RunFolder) -> int:
+    """The size of the run's events; 0 before the first."""
+    return run.events_file.stat().st_size if run.events_file.exists() else 0
 
 
 def resume(folder: FederationFolder, run: RunFolder) -> Resumed:
     """The new submission; the run goes on from its last checkpoint.
 
-    Where the federation lies elsewhere than when the run began, the run is told where its members
-    are now. RunFolderError where it is completed or still conducted.
+    Where the federation's folder was moved since the run began, the new place of its members is
+    written into the run. RunFolderError where it is completed or still executed.
     """
     status = _status(run)
     if is_conducted(run.path):
         raise RunFolderError(
-            f"run {run.path.name} is still running. Look with `lesionfed status {run.path.name}`, "
-            f"or end it first with `lesionfed stop {run.path.name}`."
+            f"run {run.path.name} is still running. See it with `lesionfed status "
+            f"{run.path.name}`, or end it first with `lesionfed stop {run.path.name}`."
         )
     if status.status == "completed":
         raise RunFolderError(
@@ -76,19 +80,19 @@ def resume(folder: FederationFolder, run: RunFolder) -> Resumed:
         )
     _end_at_flower(folder, run)
     with run.locked():
-        run.submissions_file.touch()  # who looks for fallen runs gives this one time to begin
+        run.submissions_file.touch()  # interrupted_runs.py gives this one time to begin
         run.stop_file.unlink(missing_ok=True)
         if status.status == "stopped" and status.started is None:  # all there is of it is its end
             run.events_file.unlink()
-        _bring_members_file(folder, run)
-        skip = run.events_file.stat().st_size if run.events_file.exists() else 0
+        _update_members_file(folder, run)
+        skip = events_bytes(run)
     return Resumed(flower_run_id=submit(folder, run), skip=skip)
 
 
 def stop(folder: FederationFolder, run: RunFolder, *, say: Callable[[str], None]) -> RunStatus:
-    """How the run stands once nobody conducts it any more.
+    """The status of the run once no process executes it any more.
 
-    say   takes what is being waited for
+    say   takes one line on what is waited for
 
     RunFolderError where the run has ended already; FlowerError where it will not end.
     """
@@ -97,11 +101,11 @@ def stop(folder: FederationFolder, run: RunFolder, *, say: Callable[[str], None]
         raise RunFolderError(f"run {run.path.name} has ended already: it is {status.status}.")
     run.stop_file.touch()
     if is_conducted(run.path):
-        say(f"asked run {run.path.name} to stop; it ends at its next look, within {STOP_S:g} s")
-        if not _ends_within(run, STOP_S):
-            say("it has not heard; Flower is told to end it")
+        say(f"asked run {run.path.name} to stop; it ends at its next check, within {STOP_S:g} s")
+        if not ends_within(run, STOP_S):
+            say("it did not react; Flower is asked to end it")
             _end_at_flower(folder, run)
-            _ends_within(run, LAST_RESORT_S)
+            ends_within(run, LAST_RESORT_S)
         if is_conducted(run.path):
             raise FlowerError(
                 f"run {run.path.name}: its process will not end. End `lesionfed serve` and start "
@@ -111,12 +115,12 @@ def stop(folder: FederationFolder, run: RunFolder, *, say: Callable[[str], None]
     if _status(run).status in ("interrupted", "not-started"):
         with run.locked():
             if read_run_so_far(run.events_file).ended is None:
-                reason = "stopped by the coordinator while nobody conducted it"
+                reason = "stopped by the coordinator while no process executed it"
                 EventLog(run.events_file).record("run-finished", status="stopped", reason=reason)
     return _status(run)
 
 
-def _bring_members_file(folder: FederationFolder, run: RunFolder) -> None:
+def _update_members_file(folder: FederationFolder, run: RunFolder) -> None:
     """Writes into the run where the federation's members are, where that has changed."""
     consortium, here = run.consortium(), folder.members_file.resolve()
     if consortium.members_file not in (None, here):
@@ -125,7 +129,7 @@ def _bring_members_file(folder: FederationFolder, run: RunFolder) -> None:
 
 
 def _end_at_flower(folder: FederationFolder, run: RunFolder) -> None:
-    """Takes the last submission from Flower, so that no site works on messages of the past."""
+    """Stops the last submission at Flower, so that no site works on old messages."""
     for last in submissions(run)[-1:]:
         status = flower_status(folder, last.flower_run_id)
         if not status or status.startswith("finished"):
@@ -138,12 +142,3 @@ def _end_at_flower(folder: FederationFolder, run: RunFolder) -> None:
 
 def _status(run: RunFolder) -> RunStatus:
     return run_status(run, now=datetime.now(UTC))
-
-
-def _ends_within(run: RunFolder, wait_s: float) -> bool:
-    until = time.monotonic() + wait_s
-    while is_conducted(run.path):
-        if time.monotonic() > until:
-            return False
-        time.sleep(POLL_S)
-    return True

@@ -1,4 +1,4 @@
-"""A run of a federation: its folder from settings and recipe, and its way to Flower."""
+"""A run of a federation: its folder from settings and recipe, and its submission to Flower."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import tomli_w
 from common.errors import ConfigError, FlowerError, RunFolderError
 from common.recipe.recipe import Recipe
 from server.federation.federation_folder import FederationFolder
-from server.flower.flower import flwr
-from server.flower.flower_nodes import CONNECTION
+from server.federation.flower_connection import CONNECTION
+from server.flower.flwr_command import flwr
 from server.flower.serve_lock import is_served
 from server.run.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Submission:
-    """One time that a run was handed to Flower.
+    """One time that a run was submitted to Flower.
 
     time            UTC, ISO 8601
     flower_run_id   Flower's own number of it
@@ -63,11 +63,11 @@ def planned_consortium(folder: FederationFolder, *, recipe: Recipe, name: str) -
 
 
 def lay_out_run(folder: FederationFolder, *, recipe: Recipe, name: str) -> RunFolder:
-    """The new run folder; ConfigError where the name or the recipe will not do."""
+    """The new run folder; ConfigError where the name is taken or the recipe cannot be run."""
     run = folder.run(name)
     if run.path.exists() and not run.recipe_file.exists():
         raise ConfigError(
-            f"{run.path}: was begun to be laid out and cut off: it has no {run.recipe_file.name}, "
+            f"{run.path}: its creation was cut off: it has no {run.recipe_file.name}, "
             "and nothing has run in it. Remove the folder, or choose another --name."
         )
     if run.path.exists():
@@ -105,7 +105,7 @@ def submit(folder: FederationFolder, run: RunFolder) -> str:
 
 
 def submissions(run: RunFolder) -> list[Submission]:
-    """Every time the run was handed to Flower, in order."""
+    """Every time the run was submitted to Flower, in order."""
     if not run.submissions_file.exists():
         return []
     lines = run.submissions_file.read_text(encoding="utf-8").splitlines()
@@ -113,12 +113,12 @@ def submissions(run: RunFolder) -> list[Submission]:
         return [Submission(**json.loads(line)) for line in lines if line.strip()]
     except (ValueError, TypeError):
         raise RunFolderError(
-            f"{run.submissions_file}: a line is not {{time, flower_run_id}}. Take it out."
+            f"{run.submissions_file}: a line is not {{time, flower_run_id}}. Remove it."
         ) from None
 
 
 def flower_status(folder: FederationFolder, flower_run_id: str) -> str:
-    """Flower's word for how a run stands, such as running or finished:failed; "" if unknown.
+    """Flower's own status of a run, such as running or finished:failed; "" if unknown.
 
     Flower forgets its runs with its database.
     """
@@ -149,14 +149,16 @@ def _lesion_masks(folder: FederationFolder, recipe: Recipe) -> Path | None:
     masks = folder.settings().lesion_masks
     if masks is None or recipe.loss.lesion_wise is None:
         return None
-    return _there(folder, masks, "lesion_masks")
+    return _existing_folder(folder, masks, "lesion_masks")
 
 
 def _held_out(folder: FederationFolder, site: HeldOutSite) -> HeldOutSite:
-    return HeldOutSite(name=site.name, data=_there(folder, site.data, f"site {site.name}"))
+    return HeldOutSite(
+        name=site.name, data=_existing_folder(folder, site.data, f"site {site.name}")
+    )
 
 
-def _there(folder: FederationFolder, path: Path, what: str) -> Path:
+def _existing_folder(folder: FederationFolder, path: Path, what: str) -> Path:
     """The full path of a folder that the settings name, from their own folder if not full."""
     full = (folder.path / path).resolve()
     if not full.is_dir():

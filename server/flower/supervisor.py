@@ -7,38 +7,39 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from common.errors import ConfigError, FlowerError
 from common.membership.certificate import expiry_warning, require_valid, validity
 from common.preflight.health import grpc_health
+from common.programs import free_port, require_flower
 from server.federation.federation_folder import FederationFolder
 from server.federation.key_pair import require_pair
 from server.federation.proxy import bring_proxy_file
 from server.flower.child import Child
-from server.flower.fallen_runs import FallenRuns
 from server.flower.fault_log import FaultLog
-from server.flower.flower import flower_environment
-from server.flower.proxy_logs import turn_over_proxy_logs
-from server.flower.serve_lock import end_left_behind, note_children, serving
-from server.flower.superlink import (
-    free_port,
+from server.flower.interrupted_runs import InterruptedRuns
+from server.flower.programs import (
+    flower_environment,
     port_answers,
     proxy_command,
     superexec_command,
     superlink_answers,
     superlink_command,
 )
+from server.flower.proxy_logs import rotate_proxy_logs
+from server.flower.serve_lock import end_left_behind, note_children, serving
 from server.status.federation_status import RENEWAL
 
 log = logging.getLogger(__name__)
 
 START_S = 90.0
 """How long one program may take until it answers; 5 s on an idle machine."""
-LOOK_S = 0.5
-"""From one look at the programs and the members to the next."""
-RECONCILE_AGAIN_S = 5.0
+POLL_S = 0.5
+"""From one check of the programs and the members to the next."""
+REGISTER_AGAIN_S = 5.0
 """After members could not be registered, until it is tried again."""
-CERTIFICATE_LOOK_S = 24 * 3600.0
+CERTIFICATE_CHECK_S = 24 * 3600.0
 
 Say = Callable[[str], None]
 
@@ -53,9 +54,10 @@ def serve(
 
     ConfigError where files or ports are missing; FlowerError where a program ends or does not
     answer at the start. One that ends later is started again after a delay (server/flower/child),
-    and whatever goes wrong in a look later is logged and tried again (server/flower/fault_log).
+    and whatever goes wrong in a later check is logged and tried again (server/flower/fault_log).
     """
     stopped = threading.Event() if stop is None else stop
+    require_flower()
     _require_credentials(folder)
     with serving(folder):
         end_left_behind(folder)
@@ -75,22 +77,23 @@ class _Server:
         self._say = say
         self._stopped = stopped
         self._executor_port = free_port()
-        self._superlink = self._child("superlink", superlink_command(folder))
+        child = partial(Child, environment=flower_environment(folder), logs=folder.logs)
+        self._superlink = child("superlink", superlink_command(folder))
         executor = superexec_command(folder, health_port=self._executor_port)
-        self._superexec = self._child("superexec", executor)
-        self._proxy = self._child("proxy", proxy_command(folder)) if with_proxy else None
+        self._superexec = child("superexec", executor)
+        self._proxy = child("proxy", proxy_command(folder)) if with_proxy else None
         self._children = [c for c in (self._superlink, self._superexec, self._proxy) if c]
-        self._fallen = FallenRuns(folder)
+        self._interrupted_runs = InterruptedRuns(folder)
         self._faults = FaultLog()
         self._noted: dict[int, tuple[str, ...]] = {}
         self._members_seen: int | None = None
-        self._reconcile_after = 0.0
+        self._register_after = 0.0
         self._certificates_after = 0.0
         # what the programs have in memory until they are started again
         self._authority = folder.authority_file.read_bytes()
         self._certificate = folder.certificate_file.read_bytes()
-        self._told_of_rotation = False
-        self._pair_seen = self._pair_judged = (0, 0)
+        self._rotation_reported = False
+        self._pair_seen = self._pair_checked = [0, 0]  # when each was written, in ns
 
     def run(self) -> None:
         settings = self._settings
@@ -100,104 +103,99 @@ class _Server:
             _require_free(port, self._folder)
         self._folder.logs.mkdir(parents=True, exist_ok=True)
         try:
-            self._look_at_certificates()
+            self._check_certificates()
             self._start(self._superlink, lambda: superlink_answers(self._folder))
             self._start(self._superexec, self._superexec_answers)
             if self._stopped.is_set():
                 return
-            self._look_at_members()  # before the door opens: a site that is not known gives up
+            self._register_members()  # before the proxy opens: an unknown site gives up
             if self._proxy is not None:
                 self._start(self._proxy, lambda: port_answers(settings.port))
             if self._stopped.is_set():
                 return
             self._say(self._ready())
-            while not self._stopped.wait(LOOK_S):
-                self._look()
+            while not self._stopped.wait(POLL_S):
+                self._check()
         finally:
             for child in reversed(self._children):
-                with self._faults.noted(f"ending {child.name}"):
+                with self._faults.logged(f"ending {child.name}"):
                     child.end()
             self._note_children()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         for child in self._children:
-            with self._faults.noted(f"the look at {child.name}"):
-                if child.look_after() and child is self._superlink:
+            with self._faults.logged(f"checking {child.name}"):
+                if child.restart_if_ended() and child is self._superlink:
                     self._members_seen = None  # its database may be a new one
         self._note_children()
-        self._look_at_members()
-        for what, look in (
-            ("the look at the runs", self._fallen.look),
-            ("the look at the certificates", self._look_at_certificates),
-            ("the look for a new certificate", self._look_for_rotation),
-            ("the look at the server's key", self._look_at_pair),
-            ("turning the proxy's logs over", lambda: turn_over_proxy_logs(self._folder)),
+        self._register_members()
+        for what, check in (
+            ("checking the runs", self._interrupted_runs.check),
+            ("checking the certificates", self._check_certificates),
+            ("checking for a new certificate", self._check_rotation),
+            ("checking the server's key", self._check_pair),
+            ("rotating the proxy's logs", lambda: rotate_proxy_logs(self._folder)),
         ):
-            with self._faults.noted(what):
-                look()
+            with self._faults.logged(what):
+                check()
 
-    def _look_at_members(self) -> None:
+    def _register_members(self) -> None:
         """Registers who is new, where members.json has changed since the last time."""
         from server.flower.flower_nodes import reconcile
 
         now = time.monotonic()
-        if now < self._reconcile_after:
+        if now < self._register_after:
             return
-        with self._faults.noted("registering the members"):
+        with self._faults.logged("registering the members"):
             file = self._folder.members_file
             changed = file.stat().st_mtime_ns if file.exists() else 0
             if changed == self._members_seen:
                 return
-            self._reconcile_after = now + RECONCILE_AGAIN_S
+            self._register_after = now + REGISTER_AGAIN_S
             done = reconcile(self._folder)
-            self._reconcile_after = now + LOOK_S
+            self._register_after = now + POLL_S
             if not done.running:
                 return
             self._members_seen = changed
             for site in done.registered:
-                self._say(f"site {site} may come now")
+                self._say(f"site {site} may connect now")
 
-    def _look_at_certificates(self) -> None:
+    def _check_certificates(self) -> None:
         if time.monotonic() < self._certificates_after:
             return
-        self._certificates_after = time.monotonic() + CERTIFICATE_LOOK_S
+        self._certificates_after = time.monotonic() + CERTIFICATE_CHECK_S
         now = datetime.now(UTC)
         for what, pem in (("server", self._certificate), ("authority", self._authority)):
             warning = expiry_warning(pem, what=f"the {what}'s certificate", now=now)
             if warning is not None:
                 self._say(f"warning: {warning}; {RENEWAL[what]}")
 
-    def _look_for_rotation(self) -> None:
+    def _check_rotation(self) -> None:
         """Says once that the certificate on disk is not the one in use."""
         file = self._folder.certificate_file
-        if self._told_of_rotation or not file.is_file() or file.read_bytes() == self._certificate:
+        if self._rotation_reported or not file.is_file() or file.read_bytes() == self._certificate:
             return
-        self._told_of_rotation = True
+        self._rotation_reported = True
         self._say(
             f"warning: {file} is new; it counts only after a reload of nginx and a restart of "
             "`lesionfed serve`"
         )
 
-    def _look_at_pair(self) -> None:
+    def _check_pair(self) -> None:
         """Says once that key and certificate on disk do not fit, as after a rotation cut off.
 
-        Judged when they have lain still from one look to the next: a rotation may be under way.
+        Checked when both are unchanged since the last time: a rotation may be under way.
         """
-        now = self._stamps()
-        lay_still, self._pair_seen = now == self._pair_seen, now
-        if not lay_still or now == self._pair_judged:
+        files = (self._folder.certificate_key_file, self._folder.certificate_file)
+        now = [file.stat().st_mtime_ns for file in files]
+        unchanged, self._pair_seen = now == self._pair_seen, now
+        if not unchanged or now == self._pair_checked:
             return
         try:
             require_pair(self._folder)
         except ConfigError as error:
             self._say(f"warning: {error} Until then neither nginx nor the SuperLink starts anew.")
-        self._pair_judged = now
-
-    def _stamps(self) -> tuple[int, int]:
-        """When key and certificate were written, in ns."""
-        files = (self._folder.certificate_key_file, self._folder.certificate_file)
-        key, certificate = (file.stat().st_mtime_ns for file in files)
-        return key, certificate
+        self._pair_checked = now
 
     def _start(self, child: Child, answers: Callable[[], bool]) -> None:
         """Starts the program and waits until it answers, or the server is to stop."""
@@ -208,10 +206,10 @@ class _Server:
         until = time.monotonic() + START_S
         while not answers():
             if not child.is_alive:
-                time.sleep(0.2)  # its last words may still be on their way
+                time.sleep(0.2)  # its last lines may still be on their way
                 raise FlowerError(
                     f"{child.name} ended as soon as it was started. See {child.log_file}, which "
-                    f"ends with\n{child.last_words}"
+                    f"ends with\n{child.last_lines}"
                 )
             if time.monotonic() > until:
                 raise FlowerError(
@@ -228,7 +226,7 @@ class _Server:
         commands = {c.pid: c.command for c in self._children if c.pid is not None}
         if commands == self._noted:
             return
-        with self._faults.noted("noting the programs in serve.json"):
+        with self._faults.logged("noting the programs in serve.json"):
             note_children(self._folder, commands)
             self._noted = commands
 
@@ -243,13 +241,9 @@ class _Server:
             f"a proxy in front, such as nginx with {self._folder.proxy_file}"
         )
 
-    def _child(self, name: str, command: list[str]) -> Child:
-        environment = flower_environment(self._folder)
-        return Child(name, command, environment=environment, logs=self._folder.logs)
-
 
 def _require_credentials(folder: FederationFolder) -> None:
-    """Nothing, or ConfigError where the folder is none of a federation or a certificate is over."""
+    """Nothing, or ConfigError where a federation's files are missing or a certificate has ended."""
     folder.settings()
     files = (
         folder.authority_file,

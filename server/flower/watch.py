@@ -1,4 +1,4 @@
-"""A run as it goes on elsewhere: its events as they come, and whether anybody conducts it."""
+"""A run that another process executes: its events as they come, and its end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from server.run.conducted import is_conducted
 from server.run.run_folder import RunFolder
 
 POLL_S = 0.5
-"""From one look at the events to the next."""
+"""From one read of the events to the next."""
 GONE_S = 3.0
-"""A run that nobody has conducted for so long, and that has no end, was cut off."""
+"""A run that no process has executed for so long, and that has no end, was interrupted."""
 ASK_FLOWER_S = 5.0
 """Before a run begins: from one question to Flower to the next."""
 BEGIN_S = 180.0
@@ -27,7 +27,7 @@ REPORT_S = 300.0
 
 
 class EventTail:
-    """The events that were added since the last look.
+    """The events that were added since the last read.
 
     path    events.jsonl, which may not be there yet
     skip    bytes that were read before
@@ -65,25 +65,25 @@ def watch(
     skip            bytes of events.jsonl that are of earlier submissions
     listener        called with each event as it comes
 
-    FlowerError where the process that conducts the run has died, or the run does not begin.
+    FlowerError where the process that executes the run has died, or the run does not begin.
     """
     tail = EventTail(run.events_file, skip=skip)
     submitted = time.monotonic()
-    conducted, begun, asked = submitted, False, submitted
+    executed, begun, asked = submitted, False, submitted
     while True:
-        held = is_conducted(run.path)  # before the events: whoever conducted may have ended since
+        locked = is_conducted(run.path)  # before the events: the process may have ended since
         for event in tail.new():
             begun = True
             listener(event)
             if event["event"] == "run-finished":
-                _await_report(run)
+                ends_within(run, REPORT_S)
                 return event
         now = time.monotonic()
-        if held:
-            conducted, begun = now, True
-        if begun and now - conducted > GONE_S:
+        if locked:
+            executed, begun = now, True
+        if begun and now - executed > GONE_S:
             raise FlowerError(
-                f"run {run.path.name}: the process that conducted it has died without a word. "
+                f"run {run.path.name}: the process that executed it has died without a word. "
                 "Nothing of its last checkpoint is lost: " + how_to_resume(folder, run)
             )
         if not begun and now - asked > ASK_FLOWER_S:
@@ -93,7 +93,7 @@ def watch(
 
 
 def how_to_resume(folder: FederationFolder, run: RunFolder) -> str:
-    """The command that goes on with a run."""
+    """The command that resumes a run."""
     return f"`lesionfed resume {run.path.name} --federation {folder.path}`"
 
 
@@ -114,7 +114,11 @@ def _require_to_begin(
         )
 
 
-def _await_report(run: RunFolder) -> None:
-    until = time.monotonic() + REPORT_S
-    while is_conducted(run.path) and time.monotonic() < until:
+def ends_within(run: RunFolder, wait_s: float) -> bool:
+    """Whether no process executes the run any more, once that is so or the time is up."""
+    until = time.monotonic() + wait_s
+    while is_conducted(run.path):
+        if time.monotonic() > until:
+            return False
         time.sleep(POLL_S / 5)
+    return True

@@ -15,10 +15,11 @@ from pathlib import Path
 import tomli_w
 
 from common.membership.node_key import new_node_key
+from common.programs import PROGRAMS
 from server.federation.federation_folder import FederationFolder
 from server.federation.members import Member, Members, write_members
 from server.federation.provision import provision
-from server.flower.flower import PROGRAMS, flower_environment
+from server.flower.programs import flower_environment
 from tests.federation.processes import Service, stop_all
 from tests.toy_sites import write_site
 

@@ -14,8 +14,8 @@ import tomli_w
 
 from common.recipe.recipe import load_recipe
 from common.wire.messages import Arrays
+from server.flower.programs import port_answers
 from server.flower.serve_lock import is_served
-from server.flower.superlink import port_answers
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import RunFolder
 from tests.federation.served import ServedFederation, await_, served

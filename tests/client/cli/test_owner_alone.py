@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from client.cli import main
-from client.flower import run_node as taking_part
+from client.flower import run_node
 from client.flower.supernode import Supervisor
 from client.site.site_folder import SiteFolder
 from server.federation.federation_folder import FederationFolder
@@ -92,9 +92,9 @@ def test_what_run_and_the_processes_below_it_write_is_for_the_owner_alone(
 
         def run(self) -> None:
             self._command = lambda: program
-            super()._one_life()
+            super()._run_once()
 
-    monkeypatch.setattr(taking_part, "Supervisor", Once)
+    monkeypatch.setattr(run_node, "Supervisor", Once)
     assert main(["run", "--folder", str(folder.path)]) == 0
     work = folder.path / "work"
     assert (work / "findings.txt").exists()

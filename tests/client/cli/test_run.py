@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 
 from client.cli import main
-from client.flower.launch import host_and_port, supernode_command, supernode_environment
-from client.flower.programs import REFUSED, write_programs
+from client.flower.launch import (
+    REFUSED,
+    host_and_port,
+    supernode_command,
+    supernode_environment,
+    write_programs,
+)
 from client.site.joined import joined_kit
 from client.site.site_folder import SiteFolder
 from common.errors import ConfigError

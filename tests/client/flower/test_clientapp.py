@@ -1,40 +1,13 @@
 from __future__ import annotations
 
 import logging
-import types
 
 import pytest
-from flwr.supernode.runtime import run_clientapp
 
 from client.app import app
-from client.flower.clientapp import (
-    error_without_text,
-    inspect_only,
-    own_app_loader,
-    replace_parts,
-)
-from client.flower.time_limit import BoundedApp
+from client.flower.clientapp import error_without_text, inspect_only, own_app_loader
+from client.flower.time_limit import TimeLimitedApp
 from common.errors import BundleRefused
-
-PARTS = ("install_from_fab", "get_load_client_app_fn", "Error")
-
-
-def test_flower_has_the_parts_that_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in PARTS:
-        monkeypatch.setattr(run_clientapp, name, getattr(run_clientapp, name))
-    replace_parts(run_clientapp)
-    parts = vars(run_clientapp)
-    assert [parts[name] for name in PARTS] == [inspect_only, own_app_loader, error_without_text]
-
-
-@pytest.mark.parametrize("missing", PARTS)
-def test_nothing_begins_where_flower_names_a_part_otherwise(missing: str) -> None:
-    module = types.ModuleType("flwr.other")
-    for name in PARTS:
-        if name != missing:
-            setattr(module, name, None)
-    with pytest.raises(BundleRefused, match=f"flwr.other has no {missing}: this is another"):
-        replace_parts(module)
 
 
 def test_the_text_of_a_refusal_is_its_code_and_the_details_are_in_the_log(
@@ -49,7 +22,7 @@ def test_the_text_of_a_refusal_is_its_code_and_the_details_are_in_the_log(
 def test_the_app_is_the_installed_one_whatever_the_bundle_names() -> None:
     load = own_app_loader(default_app_ref="evil:app", app_path=None, multi_app=True)
     loaded = load("evil/evil", "6.6.6", "0")
-    assert isinstance(loaded, BoundedApp)  # and work that hangs is given up
+    assert isinstance(loaded, TimeLimitedApp)  # and work that hangs is given up
     assert loaded.app is app
 
 

@@ -8,7 +8,7 @@ from typing import IO, Any
 import pytest
 
 from client.flower import node_log
-from client.flower.node_log import NodeLog, put_aside
+from client.flower.node_log import NodeLog, rotate
 
 
 def test_only_what_is_written_from_now_on_is_told(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_log_that_has_grown_is_put_aside_and_the_oldest_goes(
     path = tmp_path / "supernode.log"
     for text in ("one", "two", "three", "4"):
         path.write_text(text, "utf-8")
-        put_aside(path)
+        rotate(path)
     kept = {file.name: file.read_text("utf-8") for file in tmp_path.iterdir()}
     assert kept == {"supernode.log": "4", "supernode.log.1": "three", "supernode.log.2": "two"}
 
@@ -122,5 +122,5 @@ def test_a_log_that_cannot_be_copied_stays_and_is_followed_on(
             held.flush()
             assert len(list(log.events())) == (words[0] != "x")
     assert n_tried == 1  # not at every look
-    assert "was not turned over: No space left on device" in caplog.text
+    assert "was not rotated: No space left on device" in caplog.text
     assert [file.name for file in tmp_path.iterdir()] == ["supernode.log"]

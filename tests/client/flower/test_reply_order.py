@@ -12,7 +12,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode import start_client_internal
 from flwr.supernode.nodestate import NodeStateFactory
 
-from client.flower.reply_order import until_answered
+from client.flower.reply_order import push_until_answered
 
 PUSH = start_client_internal._push_messages
 
@@ -76,7 +76,7 @@ def test_our_way_waits_for_the_newest_message_and_sends_what_is_there_before(nod
     newest = left_behind(node)
     timer = threading.Timer(1.0, node.answer, args=(newest,))
     timer.start()
-    node.push(until_answered(PUSH))
+    node.push(push_until_answered(PUSH))
     timer.join()
     assert node.sent == ["passed over", "newest"]
 
@@ -85,11 +85,11 @@ def test_a_message_that_is_never_answered_does_not_hold_up_those_after_it(node: 
     node.take("passed over, and its process died")
     for name in ("next", "the one after"):
         node.answer(node.take(name))
-        node.push(until_answered(PUSH))
+        node.push(push_until_answered(PUSH))
     assert node.sent == ["next", "the one after"]
 
 
 def test_a_message_in_its_turn_is_sent_once(node: Node) -> None:
     node.answer(node.take("only"))
-    node.push(until_answered(PUSH))
+    node.push(push_until_answered(PUSH))
     assert node.sent == ["only"]

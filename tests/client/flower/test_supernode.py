@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 
 from client.flower import node_log
-from client.flower.supernode import PATIENT_STARTS, Delays, Supervisor
+from client.flower.supernode import UNKNOWN_KEY_STARTS, Delays, Supervisor
 from client.site.site_folder import SiteFolder
 from common.errors import LesionFedError
 
@@ -48,13 +48,13 @@ class Watched:
             self.folder,
             command=lambda: [sys.executable, "-c", PROGRAM + next(left)],
             environment=os.environ,
-            tell=self._tell,
+            say=self._say,
             stop=self.stop,
             delays=delays,
         )
         self.stop_at: str | None = None
 
-    def _tell(self, line: str) -> None:
+    def _say(self, line: str) -> None:
         self.told.append(line)
         if self.stop_at is not None and self.stop_at in line:
             self.stop.set()
@@ -103,7 +103,7 @@ def test_a_crash_is_remembered_by_the_next_supervisor(tmp_path: Path) -> None:
         ([REJECTED], "did not accept this site's signature.*5 s ahead"),
         ([REFUSED], "could not be begun(.|\n)*certificate verify failed"),
         ([STARTS_NOT, STARTS_NOT, STARTS_NOT], "ended 3 times in a row"),
-        ([SIGNS_OFF, *[NOT_ACTIVATED] * PATIENT_STARTS], "does not know this site's key"),
+        ([SIGNS_OFF, *[NOT_ACTIVATED] * UNKNOWN_KEY_STARTS], "does not know this site's key"),
     ],
 )
 def test_it_ends_with_words_where_another_start_would_not_help(
@@ -131,11 +131,11 @@ def test_a_refusal_after_it_has_worked_is_tried_again(tmp_path: Path) -> None:
     watched = Watched(tmp_path, [SIGNS_OFF, REFUSED, REFUSED])
     told = iter(range(2))
 
-    def tell(line: str) -> None:
+    def say(line: str) -> None:
         if "refused where it had worked" in line and next(told) == 1:
             watched.stop.set()
 
-    watched.supervisor._tell = tell
+    watched.supervisor._say = say
     watched.supervisor.run()
     assert len(watched.starts()) == 3
 

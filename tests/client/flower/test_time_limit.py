@@ -13,26 +13,26 @@ import pytest
 from flwr.app import Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
-from client.flower import time_limit as bounded
-from client.flower.time_limit import GIVEN_UP, BoundedApp
+from client.flower import time_limit
+from client.flower.time_limit import GIVEN_UP, TimeLimitedApp
 
 CONTEXT = Context(run_id=1, node_id=2, node_config={}, state=RecordDict(), run_config={})
 PROGRAM = """
 import logging, sys, threading, time
 from flwr.app import Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
-from client.flower import time_limit as bounded
+from client.flower import time_limit
 
 TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 1, 1
 logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s")
-bounded.LAST_WORDS_S = 0.5
+time_limit.LOG_S = 0.5
 threading.Thread(target=time.sleep, args=(600,)).start()  # the heartbeat lives
 
 def app(message, context):
     {body}
 
 message = Message(RecordDict(), 2, "query.lesionfed", ttl={ttl})
-print(bounded.BoundedApp(app)(message=message, context=None), flush=True)
+print(time_limit.TimeLimitedApp(app)(message=message, context=None), flush=True)
 time.sleep({later})
 import os; os._exit(7)
 """
@@ -51,7 +51,7 @@ def test_work_that_hangs_ends_the_process_and_the_hospital_is_told(tmp_path: Pat
     done = ended(f"return open({str(fifo)!r}).read()")
     assert (done.returncode, done.stdout) == (GIVEN_UP, "")
     assert "ERROR the work took longer than the coordinator waits for it" in done.stderr
-    assert "the next request is taken" in done.stderr
+    assert "the next request is answered" in done.stderr
 
 
 def test_it_ends_too_where_the_log_hangs() -> None:
@@ -75,7 +75,7 @@ def test_an_answer_is_the_apps_own_and_so_is_what_it_raises(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given_up: list[float] = []
-    monkeypatch.setattr(bounded, "_give_up", given_up.append)
+    monkeypatch.setattr(time_limit, "_give_up", given_up.append)
     message = sent(ttl=0.05)
     answer = Message(RecordDict(), reply_to=message)
     answers = iter([answer])
@@ -85,9 +85,9 @@ def test_an_answer_is_the_apps_own_and_so_is_what_it_raises(
         assert context is CONTEXT
         return next(answers)
 
-    assert BoundedApp(app)(message=message, context=CONTEXT) is answer
+    assert TimeLimitedApp(app)(message=message, context=CONTEXT) is answer
     with pytest.raises(StopIteration, match=r"^$"):
-        BoundedApp(app)(message=message, context=CONTEXT)
+        TimeLimitedApp(app)(message=message, context=CONTEXT)
     time.sleep(0.2)
     assert given_up == []
 
@@ -106,5 +106,5 @@ def test_a_time_to_live_that_makes_no_sense_neither_ends_the_work_nor_takes_the_
         def cancel(self) -> None: ...
 
     monkeypatch.setattr(threading, "Timer", Timer)
-    BoundedApp(lambda message, _: message)(sent(ttl=ttl), CONTEXT)
-    assert begun == [bounded.LONGEST_S]
+    TimeLimitedApp(lambda message, _: message)(sent(ttl=ttl), CONTEXT)
+    assert begun == [time_limit.LONGEST_S]

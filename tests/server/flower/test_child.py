@@ -29,7 +29,7 @@ def until(holds: Callable[[], bool]) -> None:
 def test_a_program_says_into_its_log_and_ends_when_asked(tmp_path: Path) -> None:
     child = made(tmp_path, SLEEP)
     child.start()
-    until(lambda: child.last_words == "here")
+    until(lambda: child.last_lines == "here")
     assert child.is_alive
     child.end()
     assert not child.is_alive
@@ -49,14 +49,14 @@ def test_a_program_that_died_starts_again_after_the_delay_and_not_before(
     starts = []
     for at in (1000.0, 1001.9, 1002.0):  # its end is seen at 1000, and the delay is 2 s
         now[0] = at
-        starts.append(child.look_after())
+        starts.append(child.restart_if_ended())
     assert starts == [False, False, True]
     while child.is_alive:
         time.sleep(0.02)
     starts = []
     for at in (1002.0, 1005.9, 1006.0):  # it lived less than 60 s: 2 * 2 s
         now[0] = at
-        starts.append(child.look_after())
+        starts.append(child.restart_if_ended())
     assert starts == [False, False, True]
     assert child.n_starts == 3
     child.end()
@@ -81,8 +81,8 @@ time.sleep(600)
 def test_what_a_killed_program_left_behind_is_ended_before_it_starts_again(tmp_path: Path) -> None:
     child = made(tmp_path, [sys.executable, "-c", MASTER])
     child.start()
-    until(lambda: child.last_words != "")
-    worker, master = int(child.last_words), child.pid
+    until(lambda: child.last_lines != "")
+    worker, master = int(child.last_lines), child.pid
     assert master is not None
     os.kill(master, signal.SIGKILL)
     until(lambda: not child.is_alive)

@@ -14,13 +14,13 @@ def test_a_fault_that_lasts_is_logged_once_and_again_after_the_look_went_well(
 ) -> None:
     faults = FaultLog()
     for i in range(3):
-        with faults.noted("the look"):
+        with faults.logged("the look"):
             raise OSError(28, "No space left on device", f"file-{i}")
     assert len(caplog.messages) == 1
     assert "the look failed and is tried again: OSError: [Errno 28] No space" in caplog.text
-    with faults.noted("the look"):
+    with faults.logged("the look"):
         pass
-    with faults.noted("the look"):
+    with faults.logged("the look"):
         raise OSError(28, "No space left on device", "file")
     assert len(caplog.messages) == 2
 
@@ -35,7 +35,7 @@ def test_another_fault_and_another_look_are_logged_as_well(
         ("one", sqlite3.OperationalError("no such table: node")),
         ("two", FlowerError("no answer")),
     ):
-        with caplog.at_level(logging.WARNING), faults.noted(what):
+        with caplog.at_level(logging.WARNING), faults.logged(what):
             raise error
     assert caplog.messages[2:] == [
         "one failed and is tried again: OperationalError: no such table: node",
@@ -45,5 +45,5 @@ def test_another_fault_and_another_look_are_logged_as_well(
 
 
 def test_an_error_of_our_own_is_not_passed_over() -> None:
-    with pytest.raises(TypeError, match="ours"), FaultLog().noted("the look"):
+    with pytest.raises(TypeError, match="ours"), FaultLog().logged("the look"):
         raise TypeError("ours")

@@ -92,7 +92,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """What Flower was told; it seems to listen."""
     told: list[tuple[str, ...]] = []
     monkeypatch.setattr(flower_nodes, "flwr", lambda folder, *arguments: told.append(arguments))
-    monkeypatch.setattr(flower_nodes, "_listens", lambda port: True)
+    monkeypatch.setattr(flower_nodes, "port_answers", lambda port: True)
     return told
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from server.flower import proxy_logs
-from server.flower.proxy_logs import turn_over_proxy_logs
+from server.flower.proxy_logs import rotate_proxy_logs
 from tests.server.federation.made_federation import made_federation
 
 
@@ -22,11 +22,11 @@ def test_a_log_past_the_bound_is_put_aside_and_goes_on_in_the_same_file(
         for lines in ("first line\n", "second line\n"):
             nginx.write(lines)
             nginx.flush()
-            turn_over_proxy_logs(folder)
+            rotate_proxy_logs(folder)
             assert log.with_name("access.log.1").read_text("utf-8") == lines
             assert log.read_text("utf-8") == ""
         nginx.write("third\n")
-    turn_over_proxy_logs(folder)
+    rotate_proxy_logs(folder)
     assert log.read_text("utf-8") == "third\n"
     assert small.read_text("utf-8") == "9 bytes.."
     assert not small.with_name("error.log.1").exists()
@@ -41,10 +41,10 @@ def test_a_log_stays_where_the_disk_has_little_room_for_its_copy(
     log = folder.proxy_file.with_name("access.log")
     log.parent.mkdir(exist_ok=True)
     log.write_text("eleven byte", "utf-8")
-    turn_over_proxy_logs(folder)
+    rotate_proxy_logs(folder)
     assert log.read_text("utf-8") == "eleven byte"
     assert [path.name for path in log.parent.glob("*access*")] == ["access.log"]
 
 
 def test_without_a_log_there_is_nothing_to_do(tmp_path: Path) -> None:
-    turn_over_proxy_logs(made_federation(tmp_path / "f"))
+    rotate_proxy_logs(made_federation(tmp_path / "f"))

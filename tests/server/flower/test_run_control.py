@@ -25,7 +25,6 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     monkeypatch.setattr(run_control, "flwr", lambda folder, *arguments: told.append(arguments))
     monkeypatch.setattr(run_control, "flower_status", lambda folder, run_id: "running")
     monkeypatch.setattr(run_control, "submit", lambda folder, run: "77")
-    monkeypatch.setattr(run_control, "POLL_S", 0.02)
     return told
 
 
@@ -104,7 +103,7 @@ def test_the_end_of_a_run_that_nobody_conducts_is_recorded_for_it(
     started(run)
     status = stop(folder, run, say=lambda text: None)
     assert status.status == "stopped"
-    assert status.reason == "stopped by the coordinator while nobody conducted it"
+    assert status.reason == "stopped by the coordinator while no process executed it"
     assert told == [("stop", "5", "federation")]
     with pytest.raises(RunFolderError, match=r"has ended already: it is stopped"):
         stop(folder, run, say=lambda text: None)

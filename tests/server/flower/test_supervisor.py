@@ -17,7 +17,7 @@ from server.federation.federation_folder import FederationFolder
 from server.federation.provision import rotate_certificate
 from server.flower import supervisor
 from server.flower.child import Child
-from server.flower.fallen_runs import FallenRuns
+from server.flower.interrupted_runs import InterruptedRuns
 from server.flower.supervisor import _Server, serve
 from server.status.run_status import run_status
 from tests.consortia import federation
@@ -37,14 +37,14 @@ def test_a_rotated_certificate_is_told_of_once_and_the_old_one_goes_on_being_war
     joint.certificate_file.write_bytes(old.certificate)
     said: list[str] = []
     server = _Server(joint, with_proxy=False, say=said.append, stopped=threading.Event())
-    server._look_for_rotation()
+    server._check_rotation()
     assert said == []
     rotate_certificate(joint)
-    server._look_for_rotation()
-    server._look_for_rotation()
+    server._check_rotation()
+    server._check_rotation()
     assert len(said) == 1
     assert "only after a reload of nginx and a restart of `lesionfed serve`" in said[0]
-    server._look_at_certificates()
+    server._check_certificates()
     assert len(said) == 2
     assert "warning: the server's certificate expires on" in said[1]
     assert said[1].endswith("; run `lesionfed rotate`")
@@ -61,8 +61,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "superlink_answers", lambda folder: True)
     monkeypatch.setattr(supervisor._Server, "_superexec_answers", lambda server: True)
     monkeypatch.setattr(supervisor, "port_answers", lambda port: False)
-    monkeypatch.setattr(supervisor, "LOOK_S", 0.01)
-    monkeypatch.setattr(supervisor, "RECONCILE_AGAIN_S", 0.01)
+    monkeypatch.setattr(supervisor, "POLL_S", 0.01)
+    monkeypatch.setattr(supervisor, "REGISTER_AGAIN_S", 0.01)
 
 
 class Fails:
@@ -112,7 +112,7 @@ def served_until(stop: threading.Event, folder: FederationFolder) -> list[Child]
             id="note of programs",
         ),
         pytest.param(
-            "server.flower.fallen_runs.all_runs", OSError(13, "Permission denied"), id="runs"
+            "server.flower.interrupted_runs.all_runs", OSError(13, "Permission denied"), id="runs"
         ),
         pytest.param(
             "server.flower.supervisor.require_pair", OSError(5, "Input/output error"), id="key"
@@ -127,7 +127,7 @@ def test_a_look_that_fails_is_tried_again_and_ends_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     joint, stop = federation(tmp_path), threading.Event()
-    monkeypatch.setattr("server.flower.fallen_runs.LOOK_S", 0.01)
+    monkeypatch.setattr("server.flower.interrupted_runs.CHECK_S", 0.01)
     fails = Fails(error, stop)
     monkeypatch.setattr(target, fails)
     children = served_until(stop, joint)
@@ -150,7 +150,7 @@ def test_a_program_that_is_gone_from_the_disk_does_not_keep_the_other_from_being
         if child.n_starts == 2:
             stop.set()
 
-    def look_after(child: Child) -> bool:
+    def restart_if_ended(child: Child) -> bool:
         if child.n_starts > 1:
             return False
         child.end()  # it has died
@@ -158,7 +158,7 @@ def test_a_program_that_is_gone_from_the_disk_does_not_keep_the_other_from_being
         return True
 
     monkeypatch.setattr(Child, "start", start)
-    monkeypatch.setattr(Child, "look_after", look_after)
+    monkeypatch.setattr(Child, "restart_if_ended", restart_if_ended)
     children = served_until(stop, federation(tmp_path))
     assert [child.n_starts for child in children] == [1, 2]
     assert not any(child.is_alive for child in children)
@@ -168,18 +168,18 @@ def test_a_program_that_is_gone_from_the_disk_does_not_keep_the_other_from_being
 def test_a_run_that_nobody_conducts_any_more_gets_its_end_from_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.flower.fallen_runs.LOOK_S", 0.01)
-    monkeypatch.setattr("server.flower.fallen_runs.GRACE_S", 0.05)
+    monkeypatch.setattr("server.flower.interrupted_runs.CHECK_S", 0.01)
+    monkeypatch.setattr("server.flower.interrupted_runs.GRACE_S", 0.05)
     joint, stop = federation(tmp_path), threading.Event()
     run = made_run(joint.run("r1").path, started())
-    looked = FallenRuns.look
+    checked = InterruptedRuns.check
 
-    def look(looks: FallenRuns) -> None:
-        looked(looks)
+    def check(runs: InterruptedRuns) -> None:
+        checked(runs)
         if "run-finished" in run.events_file.read_text("utf-8"):
             stop.set()
 
-    monkeypatch.setattr(FallenRuns, "look", look)
+    monkeypatch.setattr(InterruptedRuns, "check", check)
     served_until(stop, joint)
     assert run_status(run, now=datetime.now(UTC)).status == "failed"
 
@@ -198,16 +198,16 @@ def test_a_key_that_fits_no_more_is_told_of_once_and_only_when_it_lies_still(
     said: list[str] = []
     server = _Server(joint, with_proxy=False, say=said.append, stopped=threading.Event())
     for _ in range(3):
-        server._look_at_pair()
+        server._check_pair()
     assert said == []
     joint.certificate_key_file.write_bytes(joint.authority_key_file.read_bytes())
-    server._look_at_pair()
+    server._check_pair()
     assert said == []  # a rotation may be under way
     for _ in range(3):
-        server._look_at_pair()
+        server._check_pair()
     [warning] = said
     assert "do not belong together" in warning
     rotate_certificate(joint)
     for _ in range(3):
-        server._look_at_pair()
+        server._check_pair()
     assert len(said) == 1

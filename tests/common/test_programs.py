@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-from common import with_parent
+from common import programs
 
 PARENT = """
 import subprocess, sys, time
-from common.with_parent import with_parent
+from common.programs import with_parent
 program = [sys.executable, "-c", "import time; print(1, flush=True); time.sleep(600)"]
 child = subprocess.Popen(with_parent(program), stdout=subprocess.PIPE)
 child.stdout.readline()
@@ -41,7 +41,7 @@ def test_a_program_ends_with_the_process_that_started_it() -> None:
 
 def test_nothing_is_started_for_a_parent_that_is_gone() -> None:
     program = [sys.executable, "-c", "print('started')"]
-    command = [sys.executable, "-I", "-S", with_parent.__file__, "1", *program]
+    command = [sys.executable, "-I", "-S", programs.__file__, "1", *program]
     done = subprocess.run(command, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
 

@@ -13,8 +13,8 @@ import pytest
 from common.recipe.recipe import load_recipe
 from server.events.event_log import Event, EventLog
 from server.federation.federation_folder import FederationFolder
-from server.flower import fallen_runs, run_control
-from server.flower.fallen_runs import FallenRuns
+from server.flower import interrupted_runs, run_control
+from server.flower.interrupted_runs import InterruptedRuns
 from server.flower.run_control import resume, stop
 from server.flower.submission import lay_out_run
 from server.flower.watch import BEGIN_S
@@ -26,18 +26,18 @@ from tests.server.notify.receivers import program
 
 @pytest.fixture(autouse=True)
 def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks at every call, with a grace that has passed at the second; Flower takes everything."""
-    monkeypatch.setattr(fallen_runs, "LOOK_S", 0.0)
-    monkeypatch.setattr(fallen_runs, "GRACE_S", 1e-9)
+    """Checks at every call, with a grace that has passed at the second; Flower takes everything."""
+    monkeypatch.setattr(interrupted_runs, "CHECK_S", 0.0)
+    monkeypatch.setattr(interrupted_runs, "GRACE_S", 1e-9)
     monkeypatch.setattr(run_control, "submit", lambda folder, run: "77")
     monkeypatch.setattr(run_control, "flwr", lambda folder, *arguments: None)
     monkeypatch.setattr(run_control, "flower_status", lambda folder, run_id: "running")
 
 
-def looked_at(folder: FederationFolder, times: int = 3) -> FallenRuns:
-    looks = FallenRuns(folder)
+def looked_at(folder: FederationFolder, times: int = 3) -> InterruptedRuns:
+    looks = InterruptedRuns(folder)
     for _ in range(times):
-        looks.look()
+        looks.check()
     return looks
 
 
@@ -76,7 +76,7 @@ def test_a_run_whose_process_died_ends_as_failed_and_its_people_are_told(tmp_pat
     [(status, reason)] = ends(run)
     assert status == "failed"
     assert reason == (
-        "the process that conducted the run has died without a word. `lesionfed resume one "
+        "the process that executed the run has died without a word. `lesionfed resume one "
         f"--federation {folder.path}` goes on from the last checkpoint"
     )
     until(lambda: out.exists() and out.read_text("utf-8").endswith("\n"))
@@ -101,19 +101,19 @@ def test_a_run_that_ended_long_ago_is_left_as_it_is(tmp_path: Path, status: str)
     assert ends(run) == [(status, "as it was")]
 
 
-def test_a_run_is_given_its_grace_before_it_counts_as_fallen(
+def test_a_run_is_given_its_grace_before_it_counts_as_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(fallen_runs, "GRACE_S", 30.0)
-    monkeypatch.setattr("server.flower.fallen_runs.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(interrupted_runs, "GRACE_S", 30.0)
+    monkeypatch.setattr("server.flower.interrupted_runs.time.monotonic", lambda: now[0])
     folder, run = new_run(tmp_path)
     begun(run)
-    looks = FallenRuns(folder)
+    looks = InterruptedRuns(folder)
     seen = []
     for at in (1000.0, 1029.9, 1030.0):  # it is seen first at 1000
         now[0] = at
-        looks.look()
+        looks.check()
         seen.append(len(ends(run)))
     assert seen == [0, 0, 1]
 
@@ -136,7 +136,7 @@ def test_who_begins_to_conduct_after_the_look_wins_by_the_lock(
 ) -> None:
     folder, run = new_run(tmp_path)
     begun(run)
-    monkeypatch.setattr(fallen_runs, "is_conducted", lambda path: False)
+    monkeypatch.setattr(interrupted_runs, "is_conducted", lambda path: False)
     monkeypatch.setattr("server.status.run_status.is_conducted", lambda path: False)
     with run.locked():  # taken between the look and the record
         looked_at(folder)
@@ -154,8 +154,8 @@ def test_what_was_recorded_since_the_look_keeps_the_run_from_being_ended(
         events.record("run-finished", status="completed", reason=None)
         return status
 
-    monkeypatch.setattr(fallen_runs, "GRACE_S", 0.0)
-    monkeypatch.setattr(fallen_runs, "run_status", and_then_it_ends)
+    monkeypatch.setattr(interrupted_runs, "GRACE_S", 0.0)
+    monkeypatch.setattr(interrupted_runs, "run_status", and_then_it_ends)
     looked_at(folder, times=1)
     assert ends(run) == [("completed", None)]
 
@@ -172,7 +172,7 @@ def test_a_run_that_is_being_resumed_has_its_time_to_begin_and_no_more(tmp_path:
     told = json.loads(run.events_file.read_text("utf-8"))
     run.events_file.write_text(json.dumps(told | {"time": at}) + "\n", "utf-8")
     os.utime(run.submissions_file, (handed, handed))
-    looks.look()
+    looks.check()
     assert [status for status, _ in ends(run)] == ["failed"]
 
 
@@ -217,4 +217,4 @@ def test_a_run_that_cannot_be_read_is_logged_once_and_keeps_no_other_from_its_en
     bad.events_file.write_text("no event\n", encoding="utf-8")
     looked_at(folder, times=5)
     assert [status for status, _ in ends(run)] == ["failed"]
-    assert len([text for text in caplog.messages if "the look at run bad failed" in text]) == 1
+    assert len([text for text in caplog.messages if "checking run bad failed" in text]) == 1

@@ -1,4 +1,4 @@
-"""Runs whose process has died: their end is recorded and told, since nobody else is left to."""
+"""Runs whose process has died: their end is recorded here, since no process of theirs can."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from common.errors import RunFolderError
 from server.events.event_log import Event, EventLog
 from server.federation.federation_folder import FederationFolder
 from server.flower.fault_log import FaultLog
-from server.flower.run_control import all_runs
+from server.flower.run_control import all_runs, events_bytes
 from server.flower.watch import BEGIN_S, how_to_resume
 from server.notify.notifier import Notifier
 from server.run.conducted import is_conducted
@@ -21,80 +21,82 @@ from server.status.run_status import quiet_limit_s, run_status
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 5.0
-"""From one look at the runs to the next."""
+CHECK_S = 5.0
+"""From one check of the runs to the next."""
 GRACE_S = 30.0
-"""How long a run is seen without anybody who conducts it before its end is recorded."""
+"""How long a run is found without a process that executes it before its end is recorded."""
 
 
-class FallenRuns:
-    """Looks for runs of a federation that have begun, have no end and are conducted by nobody.
+class InterruptedRuns:
+    """Finds runs of a federation that have begun, have no end and are executed by no process.
 
     Such a run is recorded as failed, or as stopped where somebody has asked it to stop, and the
-    people of its own [notify] are told. `lesionfed resume` goes on with it as with any other.
+    people of its own [notify] get a notice. `lesionfed resume` goes on with it as with any other.
 
-    A run that has just been handed to Flower is left alone until it has had the time to begin, and
+    A run that was just submitted to Flower is left alone until it has had the time to begin, and
     one that begins in this instant holds the lock, which decides.
     """
 
     def __init__(self, folder: FederationFolder) -> None:
         self._folder = folder
         self._faults = FaultLog()
-        self._next_look = 0.0
-        self._fallen_since: dict[str, float] = {}
+        self._next_check = 0.0
+        self._interrupted_since: dict[str, float] = {}
         self._ended: dict[str, int] = {}
-        """Run -> bytes of its events when it was seen to have ended; not read again as long."""
+        """Run -> bytes of its events once it has ended; not read again while it has as many."""
 
-    def look(self) -> None:
-        """Ends what has fallen; a run that cannot be read is logged once, and looked at again."""
+    def check(self) -> None:
+        """Ends what was interrupted; a run that cannot be read is logged once, and tried again."""
         now = time.monotonic()
-        if now < self._next_look:
+        if now < self._next_check:
             return
-        self._next_look = now + LOOK_S
+        self._next_check = now + CHECK_S
         for run in all_runs(self._folder):
-            with self._faults.noted(f"the look at run {run.path.name}"):
-                self._look_at(run, now)
+            with self._faults.logged(f"checking run {run.path.name}"):
+                self._check_run(run, now)
 
-    def _look_at(self, run: RunFolder, now: float) -> None:
-        name, n_bytes = run.path.name, _n_bytes(run)
+    def _check_run(self, run: RunFolder, now: float) -> None:
+        name, n_bytes = run.path.name, events_bytes(run)
         if n_bytes in (0, self._ended.get(name)):
             return
         if is_conducted(run.path):
-            self._fallen_since.pop(name, None)
+            self._interrupted_since.pop(name, None)
             return
         status = run_status(run, now=datetime.now(UTC))
         if status.status in ("completed", "stopped", "failed"):
             self._ended[name] = n_bytes
         if status.status != "interrupted" or status.engine != "deployment":
-            self._fallen_since.pop(name, None)
+            self._interrupted_since.pop(name, None)
             return
-        if now - self._fallen_since.setdefault(name, now) < GRACE_S:
+        if now - self._interrupted_since.setdefault(name, now) < GRACE_S:
             return
         if status.last_event is not None and not _may_begin_yet(run, status.last_event):
             self._end(run, status.last_event, n_bytes=n_bytes)
 
     def _end(self, run: RunFolder, last_event: datetime, *, n_bytes: int) -> None:
-        """Records the end and has it told, unless something has befallen the run since the look."""
+        """Records the end and sends the notice, unless the run has changed since the check."""
         consortium, stall_s = run.consortium(), quiet_limit_s(run.recipe())
-        status, reason = "failed", _died(self._folder, run)
+        status, reason = "failed", _reason(self._folder, run)
         ends: list[Event] = []
         try:
             with run.locked():
-                if _n_bytes(run) != n_bytes or _may_begin_yet(run, last_event):
+                if events_bytes(run) != n_bytes or _may_begin_yet(run, last_event):
                     return
                 if run.stop_file.exists():
                     status, reason = "stopped", "stopped by the coordinator; its process had died"
                 events = EventLog(run.events_file, ends.append)
                 events.record("run-finished", status=status, reason=reason)
-        except RunFolderError:  # somebody conducts it now
+        except RunFolderError:  # a process executes it now
             return
         log.warning("run %s has ended as %s: %s", run.path.name, status, reason)
         # a mail server that hangs must not keep a program from being started again
         arguments = (run, consortium, stall_s, ends)
-        threading.Thread(target=_tell, args=arguments, name="fallen-run", daemon=True).start()
+        threading.Thread(
+            target=_notify, args=arguments, name="interrupted-run", daemon=True
+        ).start()
 
 
-def _tell(run: RunFolder, consortium: Consortium, stall_s: float, ends: list[Event]) -> None:
+def _notify(run: RunFolder, consortium: Consortium, stall_s: float, ends: list[Event]) -> None:
     with Notifier(
         consortium.notify or Notify(),
         federation=consortium.federation,
@@ -106,24 +108,17 @@ def _tell(run: RunFolder, consortium: Consortium, stall_s: float, ends: list[Eve
             notifier(end)
 
 
-def _died(folder: FederationFolder, run: RunFolder) -> str:
+def _reason(folder: FederationFolder, run: RunFolder) -> str:
     return (
-        "the process that conducted the run has died without a word. "
+        "the process that executed the run has died without a word. "
         f"{how_to_resume(folder, run)} goes on from the last checkpoint"
     )
 
 
 def _may_begin_yet(run: RunFolder, last_event: datetime) -> bool:
-    """Whether the run was handed to Flower after its last event, and not too long ago."""
+    """Whether the run was submitted to Flower after its last event, and not too long ago."""
     try:
-        handed = run.submissions_file.stat().st_mtime
+        submitted = run.submissions_file.stat().st_mtime
     except FileNotFoundError:
         return False
-    return handed > last_event.timestamp() and time.time() < handed + BEGIN_S
-
-
-def _n_bytes(run: RunFolder) -> int:
-    try:
-        return run.events_file.stat().st_size
-    except FileNotFoundError:
-        return 0
+    return submitted > last_event.timestamp() and time.time() < submitted + BEGIN_S

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from common.errors import FlowerError
-from server.flower import flower
-from server.flower.flower import PROGRAMS, flower_environment, flwr
+from common.programs import PROGRAMS
+from server.flower import flwr_command
+from server.flower.flwr_command import flwr
+from server.flower.programs import flower_environment
 from tests.server.federation.made_federation import made_federation
 
 
@@ -43,7 +45,7 @@ def test_flower_that_hangs_is_not_waited_for(
     programs.mkdir()
     (programs / "flwr").write_text("#!/bin/sh\nexec sleep 60\n")
     (programs / "flwr").chmod(0o755)
-    monkeypatch.setattr(flower, "PROGRAMS", programs)
-    monkeypatch.setattr(flower, "COMMAND_S", 0.2)
-    with pytest.raises(FlowerError, match=r"no answer within 0.2 s. Is `lesionfed serve` well"):
+    monkeypatch.setattr(flwr_command, "PROGRAMS", programs)
+    monkeypatch.setattr(flwr_command, "COMMAND_S", 0.2)
+    with pytest.raises(FlowerError, match=r"no answer within 0.2 s. Does `lesionfed serve` run"):
         flwr(folder, "ls")

@@ -3,55 +3,64 @@
 from __future__ import annotations
 
 import http.client
+import os
 import shutil
 import socket
 import ssl
 import urllib.request
-from pathlib import Path
+from collections.abc import Mapping
 
+from common import programs
 from common.errors import ConfigError
+from common.programs import LOOPBACK, PROGRAMS, options
 from server.federation.federation_folder import FederationFolder
-from server.flower.flower import LOOPBACK, PROGRAMS, superlink_address
 
 ANSWER_S = 5.0
 """How long one question to a program may take."""
 
 
+def superlink_address(folder: FederationFolder) -> str:
+    """Where the SuperLink answers, on loopback only: `127.0.0.1:port`."""
+    return f"{LOOPBACK}:{folder.settings().superlink_port}"
+
+
+def flower_environment(
+    folder: FederationFolder, environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """`environment` for any of Flower's programs at the coordinator: at home in the folder."""
+    return programs.flower_environment(environment, home=folder.flwr_home.resolve())
+
+
 def superlink_command(folder: FederationFolder) -> list[str]:
     """The SuperLink: loopback only, TLS, registered nodes only, its state on disk."""
     settings = folder.settings()
-    return _command(
-        PROGRAMS / "flower-superlink",
-        {
-            "--host": LOOPBACK,
-            "--port": settings.superlink_port,
-            "--ssl-ca-certfile": folder.authority_file.resolve(),
-            "--ssl-certfile": folder.certificate_file.resolve(),
-            "--ssl-keyfile": folder.certificate_key_file.resolve(),
-            "--superexec-auth-secret-file": folder.executor_secret_file.resolve(),
-            "--isolation": "process",
-            "--database": folder.database_file.resolve(),
-            "--health-server-address": f"{LOOPBACK}:{settings.health_port}",
-        },
-        "--enable-supernode-auth",
-        "--disable-runtime-dependency-installation",
-    )
+    values = {
+        "--host": LOOPBACK,
+        "--port": settings.superlink_port,
+        "--ssl-ca-certfile": folder.authority_file.resolve(),
+        "--ssl-certfile": folder.certificate_file.resolve(),
+        "--ssl-keyfile": folder.certificate_key_file.resolve(),
+        "--superexec-auth-secret-file": folder.executor_secret_file.resolve(),
+        "--isolation": "process",
+        "--database": folder.database_file.resolve(),
+        "--health-server-address": f"{LOOPBACK}:{settings.health_port}",
+    }
+    flags = ["--enable-supernode-auth", "--disable-runtime-dependency-installation"]
+    return [str(PROGRAMS / "flower-superlink"), *options(values), *flags]
 
 
 def superexec_command(folder: FederationFolder, *, health_port: int) -> list[str]:
-    """The SuperExec, which starts the process that conducts a run.
+    """The SuperExec, which starts the process that executes a run.
 
     health_port   on loopback, for this server's own questions
     """
-    return _command(
-        PROGRAMS / "flower-superexec",
-        {
-            "--runtime-api-address": superlink_address(folder),
-            "--root-certificates": folder.authority_file.resolve(),
-            "--superexec-auth-secret-file": folder.executor_secret_file.resolve(),
-            "--health-server-address": f"{LOOPBACK}:{health_port}",
-        },
-    )
+    values = {
+        "--runtime-api-address": superlink_address(folder),
+        "--root-certificates": folder.authority_file.resolve(),
+        "--superexec-auth-secret-file": folder.executor_secret_file.resolve(),
+        "--health-server-address": f"{LOOPBACK}:{health_port}",
+    }
+    return [str(PROGRAMS / "flower-superexec"), *options(values)]
 
 
 def proxy_command(folder: FederationFolder) -> list[str]:
@@ -89,15 +98,3 @@ def port_answers(port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
-
-
-def _command(program: Path, options: dict[str, object], *flags: str) -> list[str]:
-    pairs = [str(part) for option in options.items() for part in option]
-    return [str(program), *pairs, *flags]

@@ -1,0 +1,116 @@
+"""How programs are started: Flower's in a quiet environment, each to end with who started it.
+
+Also run as a file: `python -I -S programs.py PARENT PROGRAM ARGUMENT...`. The process asks for
+SIGTERM at its parent's death (Linux: prctl, PR_SET_PDEATHSIG), then becomes the program, which
+keeps that wish. So nothing is left behind by a `lesionfed serve` or a SuperNode that was killed
+without a chance to end what it had started. No package of ours can be imported then.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import sys
+import sysconfig
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+
+LOOPBACK = "127.0.0.1"
+
+PROGRAMS = Path(sysconfig.get_path("scripts"))
+"""Where the programs of this installation lie, Flower's among them."""
+
+FLOWER = "1.41"
+"""The version whose internals LesionFed uses; tests/test_flower_contract.py names each of them."""
+
+QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
+    "PYTHONUNBUFFERED": "1",
+}
+"""Nothing is reported to Flower's makers, looked up or installed; a task begins within 0.1 s."""
+
+
+def require_flower() -> None:
+    """Nothing, or FlowerError where another Flower is installed than LesionFed was made for."""
+    import importlib.metadata  # here, so that the file run by itself starts at once
+
+    from common.errors import FlowerError  # here, since the file run by itself cannot import it
+
+    found = importlib.metadata.version("flwr")
+    if not found.startswith(f"{FLOWER}."):
+        raise FlowerError(
+            f"flwr {found} is installed, and LesionFed was made for {FLOWER}. Install LesionFed "
+            "anew from its wheel, with requirements.lock as constraints."
+        )
+
+
+def flower_environment(
+    environment: Mapping[str, str], *, home: Path, first: Sequence[Path] = ()
+) -> dict[str, str]:
+    """`environment` for any of Flower's programs: quiet, and past every proxy to loopback.
+
+    home    Flower's own files
+    first   folders on PATH before this installation's programs
+    """
+    changed = {**environment, **QUIET, "FLWR_HOME": str(home)}
+    path = [*map(str, first), str(PROGRAMS), environment.get("PATH", "")]
+    changed["PATH"] = os.pathsep.join(part for part in path if part)
+    for name in ("NO_PROXY", "no_proxy"):  # all these programs talk to each other only
+        direct = [environment.get(name, ""), LOOPBACK, "localhost"]
+        changed[name] = ",".join(part for part in direct if part)
+    return changed
+
+
+def options(values: Mapping[str, object]) -> list[str]:
+    """A command line's words for these options, each followed by its value."""
+    return [str(part) for option in values.items() for part in option]
+
+
+def free_port() -> int:
+    """A TCP port on loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def copy_and_empty(log_file: Path) -> Path:
+    """A copy of the log beside it, for the caller to rename; the log itself is empty then.
+
+    Who holds the log open for appending goes on in the same file. What is written between the
+    copy's end and the emptying, some microseconds, is lost. OSError leaves the log as it was.
+    """
+    partial = log_file.with_name(f".{log_file.name}.partial")
+    try:
+        with log_file.open("rb") as file, partial.open("wb") as copy:
+            shutil.copyfileobj(file, copy, 1 << 20)
+            copy.flush()
+            os.truncate(log_file, 0)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    return partial
+
+
+def with_parent(command: Sequence[str]) -> list[str]:
+    """The command that runs `command` for as long as the calling process lives.
+
+    The thread that starts it has to live as long: the kernel takes that one for the parent.
+    """
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
+
+
+if __name__ == "__main__":
+    parent, program = int(sys.argv[1]), sys.argv[2:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:  # it died before we asked
+        sys.exit(1)
+    os.execv(program[0], program)  # noqa: S606 - the caller's own command, no shell
