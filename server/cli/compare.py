@@ -102,12 +102,11 @@ def _as_in(
     paper: Paper, shared: SharedCases, runs: Sequence[Path], out: Path | None
 ) -> tuple[PaperTable, list[Path]]:
     """The paper's table of the shared cases, and the files written to `out`."""
-    from server.compare.paper_results import write_paper
-    from server.papers.judged_run import judged_runs
+    from server.papers.evaluated_run import evaluated_runs
     from server.papers.paper_figures import paper_figures
-    from server.papers.paper_table import paper_table
+    from server.papers.paper_table import paper_table, write_paper
 
-    judged = judged_runs(shared.runs, runs)
+    judged = evaluated_runs(shared.runs, runs)
     table = paper_table(paper, judged)
     return table, [] if out is None else write_paper(out, table, paper_figures(paper, judged))
 

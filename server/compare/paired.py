@@ -11,8 +11,7 @@ from common.errors import ConfigError
 from common.seeds import derived_seed
 from server.compare.bca import bca_interval
 from server.compare.cases import RunCases, SharedCases
-from server.compare.holm import holm
-from server.compare.paired_tests import rank_biserial, signed_rank_p
+from server.compare.paired_tests import holm, rank_biserial, signed_rank_p
 
 DEFAULT_METRICS = ("dice", "lesion_f1", "lesion_sensitivity", "lesion_ppv", "hd95_mm")
 

@@ -6,26 +6,16 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from common.figures.curves import Chart, Curve
 from common.figures.parts_chart import PartOfSite, PartsChart
 from common.figures.threshold_boxes import MethodBoxes, ThresholdBoxes
 from server.evaluation.case_row import CaseRow
 from server.events.history import RunRecord
-from server.papers.judged_run import JudgedRun
+from server.papers.evaluated_run import EvaluatedRun
 from server.papers.published import Paper
 
 UNSEEN = "unseen"
-
-
-class Drawing(Protocol):
-    """What every chart offers."""
-
-    @property
-    def is_empty(self) -> bool: ...
-    def svg(self) -> str: ...
-    def in_words(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,10 +24,10 @@ class PaperFigure:
 
     name: str
     caption: str
-    drawing: Drawing
+    drawing: Chart | ThresholdBoxes | PartsChart
 
 
-def paper_figures(paper: Paper, runs: Sequence[JudgedRun]) -> list[PaperFigure]:
+def paper_figures(paper: Paper, runs: Sequence[EvaluatedRun]) -> list[PaperFigure]:
     """Every figure of `paper` that has something to show; the curves are drawn for all papers."""
     figures = [
         PaperFigure(
@@ -70,7 +60,7 @@ def paper_figures(paper: Paper, runs: Sequence[JudgedRun]) -> list[PaperFigure]:
     return [figure for figure in figures if not figure.drawing.is_empty]
 
 
-def validation_curves(runs: Sequence[JudgedRun]) -> Chart:
+def validation_curves(runs: Sequence[EvaluatedRun]) -> Chart:
     """Mean validation Dice by round, one line a method."""
     curves = []
     for label, of_label in _by_label(runs):
@@ -90,7 +80,7 @@ def validation_curves(runs: Sequence[JudgedRun]) -> Chart:
     )
 
 
-def threshold_boxes(runs: Sequence[JudgedRun]) -> ThresholdBoxes:
+def threshold_boxes(runs: Sequence[EvaluatedRun]) -> ThresholdBoxes:
     """Dice of every case at each decision threshold, one panel a method."""
     methods = []
     for label, of_label in _by_label(runs):
@@ -110,7 +100,7 @@ def threshold_boxes(runs: Sequence[JudgedRun]) -> ThresholdBoxes:
     return ThresholdBoxes(title="V-F1 by decision threshold", metric="V-F1", methods=methods)
 
 
-def split_chart(runs: Sequence[JudgedRun]) -> PartsChart:
+def split_chart(runs: Sequence[EvaluatedRun]) -> PartsChart:
     """Lesions in each part of the split; every run has the same data, so the first with a result.
 
     The training sites told what their parts hold; the unseen sites' lesions are those of the cases.
@@ -124,7 +114,7 @@ def split_chart(runs: Sequence[JudgedRun]) -> PartsChart:
     return PartsChart(title="Lesions by part of the split", parts=[])
 
 
-def _by_label(runs: Sequence[JudgedRun]) -> Iterator[tuple[str, list[JudgedRun]]]:
+def _by_label(runs: Sequence[EvaluatedRun]) -> Iterator[tuple[str, list[EvaluatedRun]]]:
     for label in dict.fromkeys(run.label for run in runs):
         yield label, [run for run in runs if run.label == label]
 

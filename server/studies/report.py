@@ -11,7 +11,7 @@ from common.figures.page import rendered_page, svg_uri, write_page
 from common.metrics.presets import preset
 from common.recipe.provenance import leaves
 from server.evaluation.site_summary import SiteSummary, summarize_sites
-from server.papers.judged_run import JudgedRun
+from server.papers.evaluated_run import EvaluatedRun
 from server.papers.paper_figures import PaperFigure
 from server.papers.paper_table import PaperTable, all_notes, as_grid
 from server.studies.many_runs import Outcome, outcome_at
@@ -38,7 +38,7 @@ class Difference:
 
 def write_page_of(
     folder: StudyFolder,
-    runs: Sequence[JudgedRun],
+    runs: Sequence[EvaluatedRun],
     table: PaperTable,
     figures: Sequence[PaperFigure],
 ) -> None:
@@ -73,7 +73,7 @@ def write_page_of(
     write_page(folder.page_file, html)
 
 
-def _by_site(runs: Sequence[JudgedRun]) -> list[tuple[str, list[tuple[str, SiteSummary]]]]:
+def _by_site(runs: Sequence[EvaluatedRun]) -> list[tuple[str, list[tuple[str, SiteSummary]]]]:
     """Site -> each method's summary there, over the cases of all seeds."""
     rows: dict[str, list[Any]] = {}
     for run in runs:

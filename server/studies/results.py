@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from common.files import write_whole
-from server.compare.paper_results import write_paper
 from server.evaluation.case_row import PLACE, as_csv
 from server.evaluation.site_summary import as_rows, summarize_sites
-from server.papers.judged_run import JudgedRun
+from server.papers.evaluated_run import EvaluatedRun
 from server.papers.paper_figures import paper_figures
-from server.papers.paper_table import PaperTable, paper_of, paper_table
+from server.papers.paper_table import PaperTable, paper_of, paper_table, write_paper
 from server.papers.published import Paper
 from server.studies.judged import read_judged
 from server.studies.plan import PlannedRun
@@ -38,7 +37,7 @@ def write_results(folder: StudyFolder, *, paper: Paper | None = None) -> PaperTa
     return table
 
 
-def _cases(judged: Sequence[tuple[PlannedRun, JudgedRun]]) -> list[dict[str, Any]]:
+def _cases(judged: Sequence[tuple[PlannedRun, EvaluatedRun]]) -> list[dict[str, Any]]:
     """One row a case: the run, then the case."""
     return [
         {"variant": run.method, "seed": run.seed, "fold": run.fold, **row.as_dict()}
@@ -47,7 +46,7 @@ def _cases(judged: Sequence[tuple[PlannedRun, JudgedRun]]) -> list[dict[str, Any
     ]
 
 
-def _summary(judged: Sequence[tuple[PlannedRun, JudgedRun]]) -> list[dict[str, Any]]:
+def _summary(judged: Sequence[tuple[PlannedRun, EvaluatedRun]]) -> list[dict[str, Any]]:
     """One row a method, seed and site."""
     return [
         {"variant": run.method, "seed": run.seed, "fold": run.fold, **row}

@@ -15,7 +15,7 @@ from server.run.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JudgedRun:
+class EvaluatedRun:
     """One network.
 
     label    the method it stands for: several seeds and folds share one
@@ -31,7 +31,7 @@ class JudgedRun:
     record: RunRecord | None
 
 
-def judged_runs(runs: Sequence[RunCases], paths: Sequence[Path]) -> list[JudgedRun]:
+def evaluated_runs(runs: Sequence[RunCases], paths: Sequence[Path]) -> list[EvaluatedRun]:
     """What `lesionfed compare` was given, each folder a method of its own.
 
     runs    the tables of cases, in the order of `paths`
@@ -40,11 +40,11 @@ def judged_runs(runs: Sequence[RunCases], paths: Sequence[Path]) -> list[JudgedR
     return [_judged(run, path) for run, path in zip(runs, paths, strict=True)]
 
 
-def _judged(run: RunCases, path: Path) -> JudgedRun:
+def _judged(run: RunCases, path: Path) -> EvaluatedRun:
     events = RunFolder(path).events_file
     inner = RunFolder(path).evaluation
     folder = path.parent if path.is_file() else inner if inner.is_dir() else path
-    return JudgedRun(
+    return EvaluatedRun(
         label=run.label,
         seed=0,
         rows=list(run.rows.values()),
