@@ -13,6 +13,7 @@ import typer
 
 from common.cli.named_folders import named_folders
 from common.errors import ConfigError
+from server.cli.options import ModelFile, Quiet
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="model.safetensors of a run.")],
+    model: ModelFile,
     held_out: Annotated[
         list[str], typer.Option(metavar="NAME=PATH", help="An unseen site. Repeat for each.")
     ],
@@ -30,7 +31,7 @@ def evaluate(
         Path, typer.Option(help="Folder for cases.csv, sites.csv and a picture a case.")
     ] = Path("evaluation"),
     images: Annotated[bool, typer.Option(help="Whether to draw the cases.")] = True,
-    quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
+    quiet: Quiet = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Cases, sites and the worst site as one JSON object.")
     ] = False,

@@ -13,6 +13,7 @@ import typer
 
 from common.cli.named_folders import named_folders
 from common.errors import ConfigError
+from server.cli.options import ModelFile, Quiet
 
 if TYPE_CHECKING:
     from common.metrics.threshold_choice import ThresholdChoice
@@ -21,7 +22,7 @@ IN_WORDS = {"dice": "mean Dice", "lesion_f1": "mean lesion F1"}
 
 
 def threshold(
-    model: Annotated[Path, typer.Argument(help="model.safetensors of a run.")],
+    model: ModelFile,
     on: Annotated[
         list[str],
         typer.Option(
@@ -38,7 +39,7 @@ def threshold(
     write: Annotated[
         bool, typer.Option("--write", help="Store the choice in the model file.")
     ] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="The sweep and the choice.")] = False,
 ) -> None:
     """Tries 0.05 to 0.95 on every case of the sites, and names the best decision threshold.
