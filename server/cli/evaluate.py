@@ -49,18 +49,12 @@ def evaluate(
     from common.model_file import read_model
     from server.evaluation.evaluate import evaluate as evaluate_sites
     from server.evaluation.site_summary import summarize_sites, worst_site
-    from server.run.participation import parts_in_run
+    from server.run.participation import require_took_no_part
 
     sites = named_folders(held_out, option="--held-out")
     if not sites:
         raise ConfigError("want at least one --held-out NAME=PATH")
-    for name, part in parts_in_run(model, sites).items():
-        if part in ("train", "validation"):
-            did = "trained this network" if part == "train" else "chose the round of this network"
-            raise ConfigError(
-                f"--held-out {name}={sites[name]}: this site {did}, so it cannot judge it. Name a "
-                "site that took no part."
-            )
+    require_took_no_part(model, sites)
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -126,8 +126,8 @@ def _are_folders(reference: Path, prediction: Path) -> bool:
 
 
 def _score_one(reference: Path, prediction: Path, scoring: Scoring, *, as_json: bool) -> ScoredPair:
+    from server.evaluation.mask_pairs import Pair, without_suffix
     from server.evaluation.score_folders import score_pair
-    from server.evaluation.score_pairs import Pair, without_suffix
 
     pair = Pair(case=without_suffix(reference.name), reference=reference, prediction=prediction)
     scored = score_pair(pair, scoring)
@@ -153,8 +153,8 @@ def _score_all(
         TimeRemainingColumn,
     )
 
+    from server.evaluation.mask_pairs import find_pairs
     from server.evaluation.score_folders import score_pairs
-    from server.evaluation.score_pairs import find_pairs
 
     found = find_pairs(references, predictions)
     for path in found.left_over:

@@ -51,12 +51,13 @@ def threshold(
     from rich.console import Console
 
     from common.model_file import read_model, write_model
-    from server.evaluation.threshold import choose_threshold, require_a_choice_is_fair
+    from server.evaluation.threshold import choose_threshold
+    from server.run.participation import require_may_choose
 
     sites = named_folders(on, option="--on")
     if not sites:
         raise ConfigError("want at least one --on NAME=PATH")
-    require_a_choice_is_fair(model, sites)
+    require_may_choose(model, sites)
     if out is not None and (out / "cases.csv").exists():
         raise ConfigError(
             f"--out {out}: an evaluation is kept there, with a thresholds.csv of its own. "
