@@ -106,9 +106,9 @@ def _as_in(
     from server.papers.paper_figures import paper_figures
     from server.papers.paper_table import paper_table, write_paper
 
-    judged = evaluated_runs(shared.runs, runs)
-    table = paper_table(paper, judged)
-    return table, [] if out is None else write_paper(out, table, paper_figures(paper, judged))
+    evaluated = evaluated_runs(shared.runs, runs)
+    table = paper_table(paper, evaluated)
+    return table, [] if out is None else write_paper(out, table, paper_figures(paper, evaluated))
 
 
 def _show(comparison: Comparison) -> None:
@@ -150,9 +150,9 @@ def _tests(lines: list[PairedMetric]) -> Table:
     """What chance has to say, and the cases that are in no difference."""
     from rich.table import Table
 
-    table = Table("metric", "effect", "p", "Holm", "patients", "failed", "undefined")
+    table = Table("metric", "effect", "p", "Holm", "subjects", "failed", "undefined")
     for line in lines:
-        counts = (line.n_patients, line.n_failed, line.n_undefined)
+        counts = (line.n_subjects, line.n_failed, line.n_undefined)
         tests = (_signed(line.rank_biserial, 2), _p(line.p), _p(line.p_holm))
         table.add_row(line.metric, *tests, *map(str, counts))
     return table

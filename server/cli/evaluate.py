@@ -77,12 +77,12 @@ def evaluate(
     summaries = summarize_sites(rows)
     worst = worst_site(summaries)
     if as_json:
-        told = {
+        facts = {
             "cases": [row.as_dict() for row in rows],
             "sites": [summary.as_dict() for summary in summaries],
             "worst_site": None if worst is None else worst.site,
         }
-        print(json.dumps(told, allow_nan=False))
+        print(json.dumps(facts, allow_nan=False))
     else:
         _show(rows, summaries, worst)
         print(f"rows  {out / 'cases.csv'}")
@@ -99,7 +99,7 @@ def _show(
     console.print(_case_table(rows))
     console.print(_site_table(summaries))
     if worst is not None:
-        print(_worst_in_words(worst))
+        print(_worst_site_line(worst))
     if unranked := [s.site for s in summaries if s.metric("dice").mean is None]:
         print(f"No Dice is defined at: {', '.join(unranked)}.")
 
@@ -116,8 +116,8 @@ def _case_table(rows: Sequence[CaseRow]) -> Table:
             shown(row.metric(metric))
             for metric in ("dice", "lesion_f1", "lesion_sensitivity", "lesion_ppv")
         ]
-        told = figures if row.failed is None else [Text(f"failed: {row.failed}")]
-        table.add_row(row.site, row.name, *told)
+        cells = figures if row.failed is None else [Text(f"failed: {row.failed}")]
+        table.add_row(row.site, row.name, *cells)
     return table
 
 
@@ -167,7 +167,7 @@ def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.2f}"
 
 
-def _worst_in_words(worst: SiteSummary) -> str:
+def _worst_site_line(worst: SiteSummary) -> str:
     dice = worst.metric("dice")
     return (
         f"Worst site: {worst.site}, mean Dice {dice.mean:.3f} over {dice.n} of "

@@ -99,14 +99,14 @@ def simulate(
             unseen=named_folders(held_out or [], option="--held-out"),
             lesion_masks=lesion_masks,
         )
-    _conduct(folder, quiet=quiet or as_json, images=images)
+    _run_here(folder, quiet=quiet or as_json, images=images)
     if as_json:
         print(json.dumps(run_result(folder)))
     else:
         show_result(folder)
 
 
-def _conduct(folder: RunFolder, *, quiet: bool, images: bool) -> None:
+def _run_here(folder: RunFolder, *, quiet: bool, images: bool) -> None:
     from server.cli.run_progress import RunProgress
     from server.simulate import MIN_SUBJECTS, simulate
 

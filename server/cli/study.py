@@ -40,7 +40,7 @@ def study(
     recipe: RecipeName = "default",
     site: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="A site that trains; with --folds, one to deal."),
+        typer.Option(metavar="NAME=PATH", help="A site that trains; with --folds, one to split."),
     ] = None,
     validation: ValidationSites = None,
     held_out: HeldOutSites = None,
@@ -64,7 +64,7 @@ def study(
     folds: Annotated[
         int | None,
         typer.Option(
-            min=3, help="Deal the sites into so many parts: each is unseen once, the next chooses."
+            min=3, help="Split the sites into so many parts: each is unseen once, the next chooses."
         ),
     ] = None,
     out: StudyOut = Path("runs/study"),

@@ -18,7 +18,7 @@ from server.cli.options import ModelFile, Quiet
 if TYPE_CHECKING:
     from common.metrics.threshold_choice import ThresholdChoice
 
-IN_WORDS = {"dice": "mean Dice", "lesion_f1": "mean lesion F1"}
+METRIC_NAMES = {"dice": "mean Dice", "lesion_f1": "mean lesion F1"}
 
 
 def threshold(
@@ -105,7 +105,7 @@ def _show(choice: ThresholdChoice) -> None:
         chosen = "chosen" if at == choice.threshold else ""
         table.add_row(f"{at:.2f}", f"{dice:.4f}", f"{lesion_f1:.4f}", str(choice.n_cases), chosen)
     Console().print(table)
-    print(f"chosen  {choice.threshold:g}, by {IN_WORDS[choice.by]}, on {choice.split}")
+    print(f"chosen  {choice.threshold:g}, by {METRIC_NAMES[choice.by]}, on {choice.split}")
     if choice.at_edge:
         print("This is the edge of the grid: the best threshold may lie beyond it.")
 
@@ -132,8 +132,8 @@ def _write_sweep(choice: ThresholdChoice, out: Path) -> None:
         title=f"Decision threshold, {choice.n_cases} cases of {choice.split}",
         thresholds=choice.thresholds,
         lines=[
-            ThresholdLine(label=IN_WORDS["dice"], values=choice.mean_dice),
-            ThresholdLine(label=IN_WORDS["lesion_f1"], values=choice.mean_lesion_f1),
+            ThresholdLine(label=METRIC_NAMES["dice"], values=choice.mean_dice),
+            ThresholdLine(label=METRIC_NAMES["lesion_f1"], values=choice.mean_lesion_f1),
         ],
         chosen=choice.threshold,
     )

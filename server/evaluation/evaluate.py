@@ -104,7 +104,7 @@ def _draw(
 
 
 def _definition(model: Model) -> dict[str, object]:
-    """What was judged, and by which definition."""
+    """What was evaluated, and by which definition."""
     return {
         "lesion": preset(model.recipe.evaluation.preset).as_dict(),
         "run": model.run,

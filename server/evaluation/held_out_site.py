@@ -1,4 +1,4 @@
-"""First step: a held-out site is opened, its cases prepared as the training sites prepare theirs."""
+"""First step: a held-out site is opened, its cases prepared as training sites prepare theirs."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ class EvaluatedRun:
     """One network.
 
     label    the method it stands for: several seeds and folds share one
-    rows     one a planned case of the sites it was judged at
+    rows     one a planned case of the sites it was evaluated at
     sweeps   case -> its counts by decision threshold; empty where none were kept
-    record   the run as its events tell it; None where the folder is no run's
+    record   the run as its events give it; None where the folder is no run's
     """
 
     label: str
@@ -37,10 +37,10 @@ def evaluated_runs(runs: Sequence[RunCases], paths: Sequence[Path]) -> list[Eval
     runs    the tables of cases, in the order of `paths`
     paths   a run's folder, one that holds cases.csv, or the table itself
     """
-    return [_judged(run, path) for run, path in zip(runs, paths, strict=True)]
+    return [_evaluated(run, path) for run, path in zip(runs, paths, strict=True)]
 
 
-def _judged(run: RunCases, path: Path) -> EvaluatedRun:
+def _evaluated(run: RunCases, path: Path) -> EvaluatedRun:
     events = RunFolder(path).events_file
     inner = RunFolder(path).evaluation
     folder = path.parent if path.is_file() else inner if inner.is_dir() else path

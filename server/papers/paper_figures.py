@@ -47,7 +47,7 @@ def paper_figures(paper: Paper, runs: Sequence[EvaluatedRun]) -> list[PaperFigur
                 caption=(
                     "V-F1 (Dice) of every unseen case by decision threshold. Box: middle half of "
                     "the cases; line: median; whiskers: 5 to 95 % of them. The triangle "
-                    "tells where the median is highest here: unseen cases choose nothing."
+                    "shows where the median is highest here: unseen cases choose nothing."
                 ),
                 drawing=threshold_boxes(runs),
             ),
@@ -103,13 +103,13 @@ def threshold_boxes(runs: Sequence[EvaluatedRun]) -> ThresholdBoxes:
 def split_chart(runs: Sequence[EvaluatedRun]) -> PartsChart:
     """Lesions in each part of the split; every run has the same data, so the first with a result.
 
-    The training sites told what their parts hold; the unseen sites' lesions are those of the cases.
+    The training sites report what their parts hold; lesions of unseen sites are those of the cases.
     """
     for run in runs:
-        told = [] if run.record is None else list(_parts_told(run.record))
-        if told and any(row.failed is None for row in run.rows):
+        reported = [] if run.record is None else list(_parts_reported(run.record))
+        if reported and any(row.failed is None for row in run.rows):
             return PartsChart(
-                title="Lesions by part of the split", parts=[*told, *_parts_unseen(run.rows)]
+                title="Lesions by part of the split", parts=[*reported, *_parts_unseen(run.rows)]
             )
     return PartsChart(title="Lesions by part of the split", parts=[])
 
@@ -140,7 +140,7 @@ def _validation_dice(record: RunRecord) -> Iterator[tuple[int, float]]:
             yield index, statistics.fmean(by_round[index])
 
 
-def _parts_told(record: RunRecord) -> Iterator[PartOfSite]:
+def _parts_reported(record: RunRecord) -> Iterator[PartOfSite]:
     for site, split in record.splits.items():
         for part, facts in split.parts.items():
             yield PartOfSite(

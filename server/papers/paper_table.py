@@ -32,8 +32,8 @@ class Column:
     figure   of the unseen sites' cases
     seen     where the column is of the cases that training sites kept for a test: the mean there,
              and over how many cases; a table without such a test is without the column
-    rare     the metric in a case, where predictions decide whether it is defined: the reader is
-             told in how many cases it is
+    rare     the metric in a case, where predictions decide whether it is defined: a note says in
+             how many cases it is
     """
 
     title: str
@@ -192,7 +192,7 @@ def paper_table(paper: Paper, runs: Sequence[EvaluatedRun]) -> PaperTable:
     runs   the folds of one method and seed are one set of cases: the figure is made of them
            together, then averaged over the seeds
 
-    A case that failed is in no figure; the counts tell. Undefined values are in no mean.
+    A case that failed is in no figure; n_scored shows it. Undefined values are in no mean.
     """
     tests = _site_tests(runs)
     shown = [

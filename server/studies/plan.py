@@ -26,7 +26,7 @@ class StudySite(Settings):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """The sites of one run: those that train, those that choose the round, those that judge it."""
+    """The sites of one run: they train, choose the round, or are held out for the verdict."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...] = ()

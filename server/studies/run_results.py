@@ -32,7 +32,7 @@ class RunOutcome:
 class RunResult:
     """One planned network and what came of it.
 
-    record       the run as its events tell it; None before the first one
+    record       the run as its events give it; None before the first one
     rows         one a case of its unseen sites; all failed where the run has no result
     evaluation   its tables, where it has a result
     """
@@ -90,7 +90,7 @@ def _outcome(record: RunRecord | None) -> RunOutcome:
 
 
 def _record(events: Path) -> RunRecord | None:
-    """The run as its events tell it; None before its first whole event."""
+    """The run as its events give it; None before its first whole event."""
     if not events.exists() or b"\n" not in events.read_bytes():
         return None
     return read_run(events)

@@ -1,4 +1,4 @@
-"""Every case where it was unseen, by method and by the sites that were learned from."""
+"""Every case evaluated where its site was unseen, by method and training sites."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The matrix of a study: what learned where, judged at each site that it never saw."""
+"""The matrix of a study: each network and threshold, evaluated at each site that it never saw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""leave-site-out.html: the study for a reader who was not there; no picture of a patient."""
+"""leave-site-out.html: the study in one file; no picture of a patient."""
 
 from __future__ import annotations
 

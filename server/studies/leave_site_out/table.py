@@ -38,7 +38,7 @@ class TableRow:
 
 
 def table_rows(cells: Sequence[Cell]) -> list[TableRow]:
-    """One row a method and metric over every site's cases, each judged where it was unseen."""
+    """One row a method and metric over every site's cases, each evaluated where it was unseen."""
     return [
         row
         for method in METHODS

@@ -1,4 +1,4 @@
-"""study.html: the methods side by side for a reader who was not there; no picture of a patient."""
+"""study.html: the methods side by side, in one file; no picture of a patient."""
 
 from __future__ import annotations
 
