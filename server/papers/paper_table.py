@@ -90,27 +90,11 @@ class PaperTable:
 
 
 def _mean(metric: str) -> Figure:
-    def figure(rows: Sequence[CaseRow]) -> float | None:
-        values = defined(rows, metric)
-        return statistics.fmean(values) if values else None
-
-    return figure
+    return lambda rows: statistics.fmean(values) if (values := defined(rows, metric)) else None
 
 
 def _median(metric: str) -> Figure:
-    def figure(rows: Sequence[CaseRow]) -> float | None:
-        values = defined(rows, metric)
-        return statistics.median(values) if values else None
-
-    return figure
-
-
-def _p_sensitivity(rows: Sequence[CaseRow]) -> float | None:
-    return patient_level_by_subject(rows).sensitivity
-
-
-def _p_specificity(rows: Sequence[CaseRow]) -> float | None:
-    return patient_level_by_subject(rows).specificity
+    return lambda rows: statistics.median(values) if (values := defined(rows, metric)) else None
 
 
 def _false_lesions(rows: Sequence[CaseRow]) -> float | None:
@@ -143,8 +127,8 @@ COLUMNS: Mapping[Paper, tuple[Column, ...]] = {
     "hussein2023": (
         Column(title="L-F1", figure=_median("lesion_f1")),
         Column(title="V-F1", figure=_median("dice")),
-        Column(title="P-sens", figure=_p_sensitivity),
-        Column(title="P-spec", figure=_p_specificity),
+        Column(title="P-sens", figure=lambda rows: patient_level_by_subject(rows).sensitivity),
+        Column(title="P-spec", figure=lambda rows: patient_level_by_subject(rows).specificity),
     ),
     "aslani2020": (
         Column(title="DSC", figure=_mean("dice")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from common.imaging.intake.session_pairs import planned_cases
 from common.recipe.recipe import Task
 from server.evaluation.case_row import CaseRow
 from server.evaluation.evaluation_folder import EvaluationFolder
+from server.evaluation.site_summary import SiteSummary, summarize_sites
 from server.events.history import RunRecord, read_run
 from server.studies.plan import PlannedRun
 from server.studies.study_folder import AnyStudy
@@ -75,6 +76,20 @@ def read_results(folder: AnyStudy) -> list[RunResult]:
 def outcome_of(folder: AnyStudy, run: PlannedRun) -> RunOutcome:
     """How the run of one network ended, or that it has not."""
     return _outcome(_record(folder.run_folder(run).events_file))
+
+
+def summaries_by_site(
+    rows: Mapping[str, Sequence[CaseRow]],
+) -> dict[str, list[tuple[str, SiteSummary]]]:
+    """Site -> each method's name and summary there; a method without a row there is absent.
+
+    rows   method's name -> its rows, of all sites
+    """
+    by_site: dict[str, list[tuple[str, SiteSummary]]] = {}
+    for name, of_method in rows.items():
+        for summary in summarize_sites(of_method):
+            by_site.setdefault(summary.site, []).append((name, summary))
+    return by_site
 
 
 def _outcome(record: RunRecord | None) -> RunOutcome:

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from server.evaluation.case_row import CaseRow, Value, read_cases
+from server.evaluation.case_row import CaseRow, read_cases
+from server.evaluation.site_summary import defined
 from server.studies.run_results import RunResult
 
 
@@ -83,11 +84,9 @@ def _mean_row(rows: Sequence[CaseRow]) -> CaseRow:
     if len(rows) == 1 or not scored:
         return rows[0]
     names = dict.fromkeys(name for row in scored for name in row.metrics)
-    means = {name: _mean([row.metric(name) for row in scored]) for name in names}
+    means = {
+        name: statistics.fmean(values) if (values := defined(scored, name)) else None
+        for name in names
+    }
     first = scored[0]
     return CaseRow(site=first.site, subject=first.subject, session=first.session, metrics=means)
-
-
-def _mean(values: Sequence[Value]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return statistics.fmean(defined) if defined else None

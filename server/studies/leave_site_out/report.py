@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from common.figures.page import rendered_page, svg_uri, write_page
 from common.figures.raincloud import Raincloud, SiteCases
 from common.metrics.presets import preset
-from server.evaluation.site_summary import SiteSummary, summarize_sites, worst_site
+from server.evaluation.site_summary import summarize_sites, worst_site
 from server.studies.leave_site_out.cells import Cell, rows_of
 from server.studies.leave_site_out.grid import grid
 from server.studies.leave_site_out.plan import LeaveSiteOutPlan
 from server.studies.leave_site_out.table import METHODS, table_rows
 from server.studies.leave_site_out.verdict import method_names, verdict
-from server.studies.run_results import RunResult
+from server.studies.run_results import RunResult, summaries_by_site
 from server.studies.study_folder import StudyFolder
 
 METRIC_NAMES = {
@@ -36,6 +36,7 @@ def write_study_page(
     names = method_names(plan.recipe.task)
     table = table_rows(cells)
     chart = federated_cases(cells)
+    by_site = summaries_by_site({names[method]: rows_of(cells, method) for method in METHODS})
     values: dict[str, Any] = {
         "name": folder.path.resolve().name,
         "plan": plan,
@@ -53,7 +54,7 @@ def write_study_page(
             for title, metric in (("Mean Dice", "dice_mean"), ("Mean lesion F1", "lesion_f1_mean"))
         ],
         "table": table,
-        "by_site": _by_site(cells, plan.names, names),
+        "by_site": {site: by_site.get(site, []) for site in plan.names},
         "definition": preset(plan.recipe.evaluation.preset),
         "recipe": json.dumps(plan.recipe.model_dump(mode="json"), indent=1),
     }
@@ -86,17 +87,3 @@ def federated_cases(cells: Sequence[Cell]) -> Raincloud:
         worst_site=worst.site if worst else None,
         value_range=(0.0, 1.0),
     )
-
-
-def _by_site(
-    cells: Sequence[Cell], sites: Sequence[str], names: Mapping[str, str]
-) -> list[tuple[str, list[tuple[str, SiteSummary]]]]:
-    """Site -> each method's name and summary there; a method without a row there is absent."""
-    summaries = {
-        method: {summary.site: summary for summary in summarize_sites(rows_of(cells, method))}
-        for method in METHODS
-    }
-    return [
-        (site, [(names[m], found[site]) for m, found in summaries.items() if site in found])
-        for site in sites
-    ]

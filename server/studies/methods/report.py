@@ -10,11 +10,11 @@ from typing import Any
 from common.figures.page import rendered_page, svg_uri, write_page
 from common.metrics.presets import preset
 from common.recipe.provenance import leaves
-from server.evaluation.site_summary import SiteSummary, summarize_sites
+from server.evaluation.case_row import CaseRow
 from server.papers.paper_figures import PaperFigure
 from server.papers.paper_table import PaperTable, all_notes, as_grid
 from server.studies.methods.plan import MethodsPlan
-from server.studies.run_results import RunResult
+from server.studies.run_results import RunResult, summaries_by_site
 from server.studies.study_folder import StudyFolder
 
 
@@ -35,6 +35,9 @@ def write_study_page(
     """Writes the page of the study; the runs' own reports are linked, not held."""
     plan = folder.plan()
     header, rows = as_grid(table)
+    rows_of_method: dict[str, list[CaseRow]] = {}
+    for result in results:
+        rows_of_method.setdefault(result.run.method, []).extend(result.rows)
     values: dict[str, Any] = {
         "name": folder.path.resolve().name,
         "plan": plan,
@@ -44,7 +47,7 @@ def write_study_page(
         "n_ours": len(table.lines),
         "notes": all_notes(table),
         "figures": [(svg_uri(f.drawing.svg()), f.drawing.in_words(), f.caption) for f in figures],
-        "by_site": _by_site(results),
+        "by_site": summaries_by_site(rows_of_method),
         "runs": results,
         "failed": [result for result in results if result.outcome.failed is not None],
         "differences": _differences(plan),
@@ -53,22 +56,6 @@ def write_study_page(
     }
     html = rendered_page("study.html.j2", package="server.studies.methods", values=values)
     write_page(folder.page_file, html)
-
-
-def _by_site(results: Sequence[RunResult]) -> list[tuple[str, list[tuple[str, SiteSummary]]]]:
-    """Site -> each method's summary there, over the cases of all seeds."""
-    rows: dict[str, list[Any]] = {}
-    for result in results:
-        rows.setdefault(result.run.method, []).extend(result.rows)
-    summaries = {
-        label: {summary.site: summary for summary in summarize_sites(of_label)}
-        for label, of_label in rows.items()
-    }
-    sites = dict.fromkeys(site for found in summaries.values() for site in found)
-    return [
-        (site, [(label, found[site]) for label, found in summaries.items() if site in found])
-        for site in sites
-    ]
 
 
 def _differences(plan: MethodsPlan) -> list[Difference]:
