@@ -14,14 +14,9 @@ from common.recipe.recipe import Recipe
 from server.evaluation.case_row import CaseRow
 from server.evaluation.evaluate import evaluate
 from server.evaluation.evaluation_folder import EvaluationFolder
-from server.evaluation.held_out_site import (
-    HeldOutSite,
-    Segment,
-    by_intensity,
-    by_network,
-    mean_dice,
-    open_held_out_site,
-)
+from server.evaluation.held_out_site import PreparedHeldOutSite, open_held_out_site
+from server.evaluation.predict import Segment, by_intensity, by_network
+from server.evaluation.site_summary import defined, spread
 from server.events.event_log import EventLog
 from server.run.run_folder import Consortium, RunFolder
 from server.run.run_state import RunState, Selected
@@ -41,7 +36,7 @@ class CentralEvaluation:
         self._recipe = recipe
         self._consortium = consortium
         self._events = events
-        self._opened: dict[str, HeldOutSite] = {}
+        self._opened: dict[str, PreparedHeldOutSite] = {}
 
     def evaluate_held_out(self, state: RunState) -> RunState:
         """The state with the best round until now; the model file is written when it changes.
@@ -92,7 +87,7 @@ class CentralEvaluation:
         return choosing
 
     def _select(self, state: RunState, choosing: Sequence[CaseRow]) -> RunState:
-        score = mean_dice(choosing)
+        score = spread(defined(choosing, "dice")).mean
         best = state.selected
         if best is not None and best.score is not None and (score is None or score <= best.score):
             return state
@@ -117,7 +112,7 @@ class CentralEvaluation:
         facts = {"site": site, "role": role, "method": method, "round": round_index}
         self._events.record("evaluated", **facts, cases=cases)
 
-    def _open(self, name: str, state: RunState) -> HeldOutSite:
+    def _open(self, name: str, state: RunState) -> PreparedHeldOutSite:
         if name not in self._opened:
             held_out = (*self._consortium.validation, *self._consortium.unseen)
             [data] = [site.data for site in held_out if site.name == name]

@@ -33,7 +33,7 @@ from server.cli.threshold import threshold
 
 
 def build_parser() -> typer.Typer:
-    """All commands of `lesionfed`; torch and its kin are imported only by the one that runs."""
+    """All commands of `lesionfed`; each imports torch and the like only when it runs."""
     app = typer.Typer(
         help="Train one lesion segmentation over many hospitals, and judge it on unseen sites.",
         no_args_is_help=True,

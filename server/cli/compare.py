@@ -102,14 +102,13 @@ def _as_in(
     paper: Paper, shared: SharedCases, runs: Sequence[Path], out: Path | None
 ) -> tuple[PaperTable, list[Path]]:
     """The paper's table of the shared cases, and the files written to `out`."""
-    from server.compare.paper_results import write_paper
-    from server.papers.judged_run import judged_runs
+    from server.papers.evaluated_run import evaluated_runs
     from server.papers.paper_figures import paper_figures
-    from server.papers.paper_table import paper_table
+    from server.papers.paper_table import paper_table, write_paper
 
-    judged = judged_runs(shared.runs, runs)
-    table = paper_table(paper, judged)
-    return table, [] if out is None else write_paper(out, table, paper_figures(paper, judged))
+    evaluated = evaluated_runs(shared.runs, runs)
+    table = paper_table(paper, evaluated)
+    return table, [] if out is None else write_paper(out, table, paper_figures(paper, evaluated))
 
 
 def _show(comparison: Comparison) -> None:
@@ -151,9 +150,9 @@ def _tests(lines: list[PairedMetric]) -> Table:
     """What chance has to say, and the cases that are in no difference."""
     from rich.table import Table
 
-    table = Table("metric", "effect", "p", "Holm", "patients", "failed", "undefined")
+    table = Table("metric", "effect", "p", "Holm", "subjects", "failed", "undefined")
     for line in lines:
-        counts = (line.n_patients, line.n_failed, line.n_undefined)
+        counts = (line.n_subjects, line.n_failed, line.n_undefined)
         tests = (_signed(line.rank_biserial, 2), _p(line.p), _p(line.p_holm))
         table.add_row(line.metric, *tests, *map(str, counts))
     return table

@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
+from server.cli.options import ProvisionedFederation
+
 
 def enrol(
     request: Annotated[
         Path,
         typer.Argument(dir_okay=False, help="request.json from the site.", show_default=False),
     ],
-    federation: Annotated[
-        Path, typer.Option(exists=True, file_okay=False, help="Folder made by provision.")
-    ],
+    federation: ProvisionedFederation,
     fingerprint: Annotated[
         str | None,
         typer.Option(

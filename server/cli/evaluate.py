@@ -13,6 +13,7 @@ import typer
 
 from common.cli.named_folders import named_folders
 from common.errors import ConfigError
+from server.cli.options import ModelFile, Quiet
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="model.safetensors of a run.")],
+    model: ModelFile,
     held_out: Annotated[
         list[str], typer.Option(metavar="NAME=PATH", help="An unseen site. Repeat for each.")
     ],
@@ -30,7 +31,7 @@ def evaluate(
         Path, typer.Option(help="Folder for cases.csv, sites.csv and a picture a case.")
     ] = Path("evaluation"),
     images: Annotated[bool, typer.Option(help="Whether to draw the cases.")] = True,
-    quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
+    quiet: Quiet = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Cases, sites and the worst site as one JSON object.")
     ] = False,
@@ -48,18 +49,12 @@ def evaluate(
     from common.model_file import read_model
     from server.evaluation.evaluate import evaluate as evaluate_sites
     from server.evaluation.site_summary import summarize_sites, worst_site
-    from server.run.participation import parts_in_run
+    from server.run.participation import require_took_no_part
 
     sites = named_folders(held_out, option="--held-out")
     if not sites:
         raise ConfigError("want at least one --held-out NAME=PATH")
-    for name, part in parts_in_run(model, sites).items():
-        if part in ("train", "validation"):
-            did = "trained this network" if part == "train" else "chose the round of this network"
-            raise ConfigError(
-                f"--held-out {name}={sites[name]}: this site {did}, so it cannot judge it. Name a "
-                "site that took no part."
-            )
+    require_took_no_part(model, sites)
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -82,12 +77,12 @@ def evaluate(
     summaries = summarize_sites(rows)
     worst = worst_site(summaries)
     if as_json:
-        told = {
+        facts = {
             "cases": [row.as_dict() for row in rows],
             "sites": [summary.as_dict() for summary in summaries],
             "worst_site": None if worst is None else worst.site,
         }
-        print(json.dumps(told, allow_nan=False))
+        print(json.dumps(facts, allow_nan=False))
     else:
         _show(rows, summaries, worst)
         print(f"rows  {out / 'cases.csv'}")
@@ -104,7 +99,7 @@ def _show(
     console.print(_case_table(rows))
     console.print(_site_table(summaries))
     if worst is not None:
-        print(_worst_in_words(worst))
+        print(_worst_site_line(worst))
     if unranked := [s.site for s in summaries if s.metric("dice").mean is None]:
         print(f"No Dice is defined at: {', '.join(unranked)}.")
 
@@ -121,8 +116,8 @@ def _case_table(rows: Sequence[CaseRow]) -> Table:
             shown(row.metric(metric))
             for metric in ("dice", "lesion_f1", "lesion_sensitivity", "lesion_ppv")
         ]
-        told = figures if row.failed is None else [Text(f"failed: {row.failed}")]
-        table.add_row(row.site, row.name, *told)
+        cells = figures if row.failed is None else [Text(f"failed: {row.failed}")]
+        table.add_row(row.site, row.name, *cells)
     return table
 
 
@@ -172,7 +167,7 @@ def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.2f}"
 
 
-def _worst_in_words(worst: SiteSummary) -> str:
+def _worst_site_line(worst: SiteSummary) -> str:
     dice = worst.metric("dice")
     return (
         f"Worst site: {worst.site}, mean Dice {dice.mean:.3f} over {dice.n} of "

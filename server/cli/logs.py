@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.errors import ConfigError
+from server.cli.options import Federation, RunName
 
 if TYPE_CHECKING:
     from server.federation.federation_folder import FederationFolder
@@ -19,10 +20,8 @@ POLL_S = 0.5
 
 
 def logs(
-    run: Annotated[str, typer.Argument(help="The run's name.")],
-    federation: Annotated[
-        Path, typer.Option(help="The federation's folder.", file_okay=False, exists=True)
-    ],
+    run: RunName,
+    federation: Federation,
     follow: Annotated[
         bool, typer.Option("--follow", help="Goes on until the run ends, or Ctrl-C.")
     ] = False,

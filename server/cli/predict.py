@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from common.errors import ConfigError
+from server.cli.options import ModelFile
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="model.safetensors of a run.")],
+    model: ModelFile,
     image: Annotated[
         list[str],
         typer.Option(

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from server.cli.follow_run import follow_run
+from server.cli.options import Detach, Federation, Quiet, ResultAsJson, RunName
 
 
 def resume(
-    run: Annotated[str, typer.Argument(help="The run's name.")],
-    federation: Annotated[
-        Path, typer.Option(help="The federation's folder.", file_okay=False, exists=True)
-    ],
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Starts the run and does not follow it.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
+    run: RunName,
+    federation: Federation,
+    detach: Detach = False,
+    quiet: Quiet = False,
+    as_json: ResultAsJson = False,
 ) -> None:
     """Resumes a run that was stopped, failed or interrupted, with the settings it began with."""
     from server.federation.federation_folder import FederationFolder

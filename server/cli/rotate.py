@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from server.cli.options import ProvisionedFederation
 
 
 def rotate(
-    federation: Annotated[
-        Path, typer.Option(exists=True, file_okay=False, help="Folder made by provision.")
-    ],
+    federation: ProvisionedFederation,
 ) -> None:
     """Make the server a new key and certificate, for 397 days; sites need nothing new.
 

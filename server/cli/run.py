@@ -4,48 +4,45 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from common.errors import ConfigError
 from server.cli.follow_run import follow_run
+from server.cli.options import (
+    Changes,
+    Detach,
+    Federation,
+    Quiet,
+    RecipeName,
+    ResultAsJson,
+    Rounds,
+    Scale,
+    Seed,
+    Variant,
+    overrides_of,
+)
 
 if TYPE_CHECKING:
     from server.federation.federation_folder import FederationFolder
 
 
 def run(
-    federation: Annotated[
-        Path, typer.Option(help="The federation's folder.", file_okay=False, exists=True)
-    ],
-    recipe: Annotated[
-        str, typer.Option(help="A recipe that comes with LesionFed, or a TOML file.")
-    ] = "default",
+    federation: Federation,
+    recipe: RecipeName = "default",
     name: Annotated[
         str | None,
         typer.Option(help="Of the run and its folder; without it RECIPE-YYYYmmdd-HHMMSS."),
     ] = None,
-    rounds: Annotated[int | None, typer.Option(help="Training rounds.", min=1)] = None,
-    scale: Annotated[
-        Literal["full", "small"],
-        typer.Option(help="small: the recipe's own preset of sizes and steps for 2 cores."),
-    ] = "full",
-    variant: Annotated[
-        str | None,
-        typer.Option(help="One of the methods that the recipe's file names to compare."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Changes one setting. Repeatable."),
-    ] = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Starts the run and does not follow it.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
+    rounds: Rounds = None,
+    scale: Scale = "full",
+    variant: Variant = None,
+    seed: Seed = None,
+    set_: Changes = None,
+    detach: Detach = False,
+    quiet: Quiet = False,
+    as_json: ResultAsJson = False,
 ) -> None:
     """Trains over the federation's sites and judges the result on its unseen ones.
 
@@ -57,9 +54,7 @@ def run(
 
     folder = FederationFolder(federation)
     folder.settings()
-    overrides = list(set_ or [])
-    overrides += [f"federation.rounds={rounds}"] if rounds is not None else []
-    overrides += [f"seed={seed}"] if seed is not None else []
+    overrides = overrides_of(set_, rounds=rounds, seed=seed)
     loaded = load_recipe(recipe, scale=scale, variant=variant, overrides=overrides)
     run_name = name or f"{loaded.name}-{datetime.now():%Y%m%d-%H%M%S}"
     _require_name(run_name)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from common.errors import LesionFedError
+from server.cli.options import Federation
 
 if TYPE_CHECKING:
     from server.run.run_folder import RunFolder
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 
 def runs(
-    federation: Annotated[
-        Path, typer.Option(help="The federation's folder.", file_okay=False, exists=True)
-    ],
+    federation: Federation,
     as_json: Annotated[
         bool, typer.Option("--json", help="A list, a run each, times in ISO 8601.")
     ] = False,

@@ -126,8 +126,8 @@ def _are_folders(reference: Path, prediction: Path) -> bool:
 
 
 def _score_one(reference: Path, prediction: Path, scoring: Scoring, *, as_json: bool) -> ScoredPair:
+    from server.evaluation.mask_pairs import Pair, without_suffix
     from server.evaluation.score_folders import score_pair
-    from server.evaluation.score_pairs import Pair, without_suffix
 
     pair = Pair(case=without_suffix(reference.name), reference=reference, prediction=prediction)
     scored = score_pair(pair, scoring)
@@ -153,8 +153,8 @@ def _score_all(
         TimeRemainingColumn,
     )
 
+    from server.evaluation.mask_pairs import find_pairs
     from server.evaluation.score_folders import score_pairs
-    from server.evaluation.score_pairs import find_pairs
 
     found = find_pairs(references, predictions)
     for path in found.left_over:
@@ -207,7 +207,7 @@ def _print_table(scored: CaseScore) -> None:
     table = Table("metric", caption=str(scored.definition), caption_justify="left")
     table.add_column("value", justify="right")
     for name, value in scored.metrics().items():
-        table.add_row(name, _in_words(value))
+        table.add_row(name, _shown(value))
     console = Console()
     console.print(table)
     for note in scored.notes:
@@ -222,11 +222,11 @@ def _print_summary(total: SiteSummary, definition: LesionDefinition) -> None:
     for column in ("mean", "median", "quartiles", "n"):
         table.add_column(column, justify="right")
     for name, over_cases in total.metrics.items():
-        quartiles = f"{_in_words(over_cases.q1)} to {_in_words(over_cases.q3)}"
+        quartiles = f"{_shown(over_cases.q1)} to {_shown(over_cases.q3)}"
         table.add_row(
             name,
-            _in_words(over_cases.mean),
-            _in_words(over_cases.median),
+            _shown(over_cases.mean),
+            _shown(over_cases.median),
             quartiles if over_cases.n else "undefined",
             str(over_cases.n),
         )
@@ -234,9 +234,9 @@ def _print_summary(total: SiteSummary, definition: LesionDefinition) -> None:
     bearing, false = total.patient_level, total.false_detections
     limits = total.agreement.limits_ml
     print(f"cases: {total.n_planned} planned, {total.n_scored} scored")
-    print(f"Dice of all voxels together: {_in_words(total.pooled_dice)}")
+    print(f"Dice of all voxels together: {_shown(total.pooled_dice)}")
     print(
-        f"volume, predicted minus reference: bias {_in_words(total.agreement.bias_ml)} mL"
+        f"volume, predicted minus reference: bias {_shown(total.agreement.bias_ml)} mL"
         + ("" if limits is None else f", limits {limits[0]:.4f} to {limits[1]:.4f} mL")
     )
     print(
@@ -246,11 +246,11 @@ def _print_summary(total: SiteSummary, definition: LesionDefinition) -> None:
     )
     if false.n:
         print(
-            f"in scans without lesions ({false.n}), on average {_in_words(false.mean_count)} "
-            f"false lesions of {_in_words(false.mean_volume_mm3)} mm3"
+            f"in scans without lesions ({false.n}), on average {_shown(false.mean_count)} "
+            f"false lesions of {_shown(false.mean_volume_mm3)} mm3"
         )
     if definition.name == ISBI2015.name:
-        print(f"ISBI score: {_in_words(total.isbi.score)}")
+        print(f"ISBI score: {_shown(total.isbi.score)}")
 
 
 def _write(
@@ -270,7 +270,7 @@ def _write(
             print(f"{what}  {path}")
 
 
-def _in_words(value: float | int | None) -> str:
+def _shown(value: float | int | None) -> str:
     if value is None:
         return "undefined"
     return str(value) if isinstance(value, int) else f"{value:.4f}"

@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from server.cli.options import Federation
+
 
 def serve(
-    federation: Annotated[
-        Path, typer.Option(help="The federation's folder.", file_okay=False, exists=True)
-    ],
+    federation: Federation,
     with_proxy: Annotated[
         bool,
         typer.Option(

@@ -5,13 +5,27 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from common.cli.named_folders import named_folders
 from common.errors import ConfigError
-from server.cli.resume_options import refuse_settings_beside_resume
+from server.cli.options import (
+    Changes,
+    Controls,
+    HeldOutSites,
+    Quiet,
+    RecipeName,
+    ResultAsJson,
+    Rounds,
+    Scale,
+    Seed,
+    ValidationSites,
+    Variant,
+    overrides_of,
+    refuse_settings_beside_resume,
+)
 from server.cli.run_result import run_result, show_result
 
 if TYPE_CHECKING:
@@ -19,24 +33,13 @@ if TYPE_CHECKING:
 
 
 def simulate(
-    recipe: Annotated[
-        str, typer.Option(help="A recipe that comes with LesionFed, or a TOML file.")
-    ] = "default",
+    recipe: RecipeName = "default",
     site: Annotated[
         list[str] | None, typer.Option(metavar="NAME=PATH", help="A site that trains. Repeatable.")
     ] = None,
-    controls: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="A site that adds to the template only."),
-    ] = None,
-    validation: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="A site that chooses the round; never trains."),
-    ] = None,
-    held_out: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="An unseen site, for the verdict alone."),
-    ] = None,
+    controls: Controls = None,
+    validation: ValidationSites = None,
+    held_out: HeldOutSites = None,
     alone: Annotated[
         str | None,
         typer.Option(
@@ -57,25 +60,16 @@ def simulate(
     resume: Annotated[
         Path | None, typer.Option(help="A run folder to go on with; no other setting is taken.")
     ] = None,
-    rounds: Annotated[int | None, typer.Option(help="Training rounds.", min=1)] = None,
-    scale: Annotated[
-        Literal["full", "small"],
-        typer.Option(help="small: the recipe's own preset of sizes and steps for 2 cores."),
-    ] = "full",
-    variant: Annotated[
-        str | None,
-        typer.Option(help="One of the methods that the recipe's file names to compare."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Changes one setting. Repeatable."),
-    ] = None,
+    rounds: Rounds = None,
+    scale: Scale = "full",
+    variant: Variant = None,
+    seed: Seed = None,
+    set_: Changes = None,
     images: Annotated[
         bool, typer.Option(help="Whether the report holds pictures of the held-out cases.")
     ] = True,
-    quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
+    quiet: Quiet = False,
+    as_json: ResultAsJson = False,
 ) -> None:
     """Trains over several sites on this machine and judges the result on unseen ones."""
     from server.run.run_folder import RunFolder
@@ -87,9 +81,7 @@ def simulate(
     else:
         from common.recipe.recipe import load_recipe
 
-        overrides = list(set_ or [])
-        overrides += [f"federation.rounds={rounds}"] if rounds is not None else []
-        overrides += [f"seed={seed}"] if seed is not None else []
+        overrides = overrides_of(set_, rounds=rounds, seed=seed)
         sites = named_folders(site or [], option="--site")
         if not sites:
             raise ConfigError("want at least one --site NAME=PATH")
@@ -107,14 +99,14 @@ def simulate(
             unseen=named_folders(held_out or [], option="--held-out"),
             lesion_masks=lesion_masks,
         )
-    _conduct(folder, quiet=quiet or as_json, images=images)
+    _run_here(folder, quiet=quiet or as_json, images=images)
     if as_json:
         print(json.dumps(run_result(folder)))
     else:
         show_result(folder)
 
 
-def _conduct(folder: RunFolder, *, quiet: bool, images: bool) -> None:
+def _run_here(folder: RunFolder, *, quiet: bool, images: bool) -> None:
     from server.cli.run_progress import RunProgress
     from server.simulate import MIN_SUBJECTS, simulate
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from server.cli.options import ProvisionedFederation
 
 if TYPE_CHECKING:
     from server.federation.federation_folder import FederationFolder
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def sites(
-    federation: Annotated[
-        Path, typer.Option(exists=True, file_okay=False, help="Folder made by provision.")
-    ],
+    federation: ProvisionedFederation,
     action: Annotated[
         Literal["list", "suspend", "restore", "remove"],
         typer.Argument(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from server.cli.options import Federation, RunName
 
 
 def stop(
-    run: Annotated[str, typer.Argument(help="The run's name.")],
-    federation: Annotated[
-        Path, typer.Option(help="The federation's folder.", file_okay=False, exists=True)
-    ],
+    run: RunName,
+    federation: Federation,
 ) -> None:
     """Ends a run; what its last checkpoint holds is kept, and `resume` continues from there."""
     from server.federation.federation_folder import FederationFolder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,35 +10,41 @@ import typer
 
 from common.cli.named_folders import named_folders
 from common.errors import ConfigError
-from server.cli.resume_options import HEEDED, refuse_settings_beside_resume
+from server.cli.options import (
+    KEPT_BY_RESUME,
+    Changes,
+    Controls,
+    HeldOutSites,
+    Quiet,
+    RecipeName,
+    ResultAsJson,
+    ResumedStudy,
+    Rounds,
+    Scale,
+    StudyImages,
+    StudyOut,
+    ValidationSites,
+    overrides_of,
+    refuse_settings_beside_resume,
+)
 from server.papers.published import Paper
 
 if TYPE_CHECKING:
     from common.recipe.recipe import Recipe
     from server.papers.paper_table import PaperTable
+    from server.studies.methods.plan import MethodsPlan
     from server.studies.study_folder import StudyFolder
 
 
 def study(
-    recipe: Annotated[
-        str, typer.Option(help="A recipe that comes with LesionFed, or a TOML file.")
-    ] = "default",
+    recipe: RecipeName = "default",
     site: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="A site that trains; with --folds, one to deal."),
+        typer.Option(metavar="NAME=PATH", help="A site that trains; with --folds, one to split."),
     ] = None,
-    validation: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="A site that chooses the round; never trains."),
-    ] = None,
-    held_out: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="An unseen site, for the verdict alone."),
-    ] = None,
-    controls: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="A site that adds to the template only."),
-    ] = None,
+    validation: ValidationSites = None,
+    held_out: HeldOutSites = None,
+    controls: Controls = None,
     lesion_masks: Annotated[
         Path | None,
         typer.Option(
@@ -59,51 +64,39 @@ def study(
     folds: Annotated[
         int | None,
         typer.Option(
-            min=3, help="Deal the sites into so many parts: each is unseen once, the next chooses."
+            min=3, help="Split the sites into so many parts: each is unseen once, the next chooses."
         ),
     ] = None,
-    out: Annotated[
-        Path, typer.Option(help="The study's folder; goes on where the same study is in it.")
-    ] = Path("runs/study"),
-    resume: Annotated[
-        Path | None, typer.Option(help="A study to go on with; no other setting is taken.")
-    ] = None,
-    rounds: Annotated[int | None, typer.Option(help="Training rounds.", min=1)] = None,
-    scale: Annotated[
-        Literal["full", "small"],
-        typer.Option(help="small: the recipe's own preset of sizes and steps for 2 cores."),
-    ] = "full",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Changes one setting. Repeatable."),
-    ] = None,
+    out: StudyOut = Path("runs/study"),
+    resume: ResumedStudy = None,
+    rounds: Rounds = None,
+    scale: Scale = "full",
+    set_: Changes = None,
     paper: Annotated[
         Paper | None,
         typer.Option(help="Whose table and figures. Without it: the recipe's.", show_default=False),
     ] = None,
-    images: Annotated[
-        bool,
-        typer.Option(help="Whether each run's report holds pictures of its unseen cases."),
-    ] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
+    images: StudyImages = False,
+    quiet: Quiet = False,
+    as_json: ResultAsJson = False,
 ) -> None:
     """Trains every method of a recipe on the same sites and prints the paper's own table.
 
     One ordinary run for each method, seed and fold. What is finished is kept: after a cut, --resume
     goes on.
     """
+    from server.cli.study_progress import run_with_progress
+    from server.studies.methods.plan import MethodsPlan, make_plan
+    from server.studies.methods.results import write_results
     from server.studies.study_folder import StudyFolder
 
+    folder = StudyFolder(out if resume is None else resume, MethodsPlan)
     if resume is not None:
-        refuse_settings_beside_resume(HEEDED | {"paper"})
-        folder = StudyFolder(resume)
+        refuse_settings_beside_resume(KEPT_BY_RESUME | {"paper"})
     else:
         from common.imaging.intake.intake import examine
-        from server.studies.plan import make_plan
 
-        overrides = list(set_ or [])
-        overrides += [f"federation.rounds={rounds}"] if rounds is not None else []
+        overrides = overrides_of(set_, rounds=rounds)
         recipes = _recipes(recipe, variant or [], scale=scale, overrides=overrides)
         plan = make_plan(
             recipes,
@@ -117,9 +110,9 @@ def study(
         )
         for data in plan.data.values():
             examine(data, task=plan.methods[0].recipe.task)  # known now, not many networks later
-        folder = StudyFolder(out)
         folder.begin(plan)
-    table = _conduct(folder, paper=paper, images=images, quiet=quiet or as_json)
+    run_with_progress(folder, images=images, quiet=quiet or as_json)
+    table = write_results(folder, paper=paper)
     result = _result(folder, table)
     if as_json:
         print(json.dumps(result))
@@ -151,21 +144,10 @@ def _numbers(text: str) -> list[int]:
         raise ConfigError(f"--seeds {text!r}: want whole numbers, such as 0,1,2") from None
 
 
-def _conduct(folder: StudyFolder, *, paper: Paper | None, images: bool, quiet: bool) -> PaperTable:
-    from server.cli.study_progress import StudyProgress
-    from server.studies.results import write_results
-    from server.studies.run import conduct_study
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # recorded as stopped, as Ctrl-C is
-    progress = StudyProgress(folder.path, folder.plan().runs(), quiet=quiet)
-    conduct_study(folder, images=images, watch=progress)
-    return write_results(folder, paper=paper)
-
-
-def _result(folder: StudyFolder, table: PaperTable) -> dict[str, Any]:
+def _result(folder: StudyFolder[MethodsPlan], table: PaperTable) -> dict[str, Any]:
     """The study's end, for scripts; undefined figures are null."""
     from server.papers.paper_table import as_dict
-    from server.studies.many_runs import outcome_at
+    from server.studies.run_results import outcome_of
 
     return {
         "study": str(folder.path),
@@ -178,7 +160,7 @@ def _result(folder: StudyFolder, table: PaperTable) -> dict[str, Any]:
                 "validated_on": run.parts.validation,
                 "tested_on": run.parts.unseen,
                 "run": str(folder.path / run.place),
-                "failed": outcome_at(folder.path / run.place).failed,
+                "failed": outcome_of(folder, run).failed,
             }
             for run in folder.plan().runs()
         ],
@@ -187,13 +169,12 @@ def _result(folder: StudyFolder, table: PaperTable) -> dict[str, Any]:
     }
 
 
-def _show(folder: StudyFolder, table: PaperTable, result: dict[str, Any]) -> None:
+def _show(folder: StudyFolder[MethodsPlan], table: PaperTable, result: dict[str, Any]) -> None:
     from server.cli.paper_table import show_paper_table
+    from server.cli.study_progress import show_failed
 
     show_paper_table(table)
-    for run in result["runs"]:
-        if run["failed"] is not None:
-            print(f"failed  {run['run']}: {run['failed']}")
+    show_failed(result["runs"])
     print(f"table    {folder.table_file}")
     print(f"summary  {folder.summary_file}")
     print(f"report   {folder.page_file}")

@@ -1,56 +1,61 @@
-"""The progress of a study of many runs: which network, how many, how long yet."""
+"""A study of many runs in the terminal: which network, how many, how long yet, what failed."""
 
 from __future__ import annotations
 
+import signal
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
 import typer
 
 from common.figures.page import wall_time
 from server.cli.run_progress import RunProgress
-from server.run.run_folder import RunFolder
-from server.studies.many_runs import Listener, OneRun, outcome_at
+from server.studies.plan import PlannedRun
+from server.studies.run_results import outcome_of
+from server.studies.run_study import Listener, run_study
+from server.studies.study_folder import AnyStudy
 
 
-class StudyProgress:
-    """Says which run of how many begins and how long the rest may take, then shows the run's own.
+def run_with_progress(folder: AnyStudy, *, images: bool, quiet: bool) -> None:
+    """Executes the runs that are missing; says of each that begins how long the rest may take.
 
-    study   the folder that the runs lie in
-    runs    all of them, in their order
-    quiet   nothing is shown
+    images   whether each run's report holds pictures of its unseen cases
+    quiet    nothing is shown
     """
-
-    def __init__(self, study: Path, runs: Sequence[OneRun], *, quiet: bool) -> None:
-        self._study = study
-        self._runs = runs
-        self._quiet = quiet
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # recorded as stopped, as Ctrl-C is
+    runs = folder.plan().runs()
 
     @contextmanager
-    def __call__(self, run: OneRun) -> Iterator[Listener | None]:
-        """The listener of one run."""
-        if self._quiet:
-            yield None
-            return
-        place = self._runs.index(run) + 1
+    def progress_of(run: PlannedRun) -> Iterator[Listener]:
+        number = runs.index(run) + 1
         typer.echo(
-            f"run {place} of {len(self._runs)}: {run.in_words}{self._to_go(place)}", err=True
+            f"run {number} of {len(runs)}: {run.title}{_time_left(folder, runs, number)}", err=True
         )
-        folder = RunFolder(self._study / run.place)
+        run_folder = folder.run_folder(run)
         with RunProgress(
-            n_rounds=folder.recipe().n_training_rounds,
-            n_sites=sum(site.trains for site in folder.consortium().sites),
+            n_rounds=run_folder.recipe().n_training_rounds,
+            n_sites=sum(site.trains for site in run_folder.consortium().sites),
             quiet=False,
         ) as progress:
             yield progress
 
-    def _to_go(self, place: int) -> str:
-        """How long the rest may take, by the mean of those that have ended."""
-        ended = [outcome_at(self._study / run.place) for run in self._runs[: place - 1]]
-        walls_s = [o.wall_s for o in ended if o.failed is None and o.wall_s is not None]
-        if not walls_s:
-            return ""
-        n_left = len(self._runs) - place + 1
-        return f"; about {wall_time(statistics.fmean(walls_s) * n_left)} to go"
+    run_study(folder, images=images, watch=None if quiet else progress_of)
+
+
+def show_failed(runs: Sequence[Mapping[str, Any]]) -> None:
+    """Prints each run without a result, and why."""
+    for run in runs:
+        if run["failed"] is not None:
+            print(f"failed  {run['run']}: {run['failed']}")
+
+
+def _time_left(folder: AnyStudy, runs: Sequence[PlannedRun], number: int) -> str:
+    """How long the rest may take, by the mean of those that have ended."""
+    ended = [outcome_of(folder, run) for run in runs[: number - 1]]
+    walls_s = [o.wall_s for o in ended if o.failed is None and o.wall_s is not None]
+    if not walls_s:
+        return ""
+    n_left = len(runs) - number + 1
+    return f"; about {wall_time(statistics.fmean(walls_s) * n_left)} to go"

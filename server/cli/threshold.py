@@ -13,15 +13,16 @@ import typer
 
 from common.cli.named_folders import named_folders
 from common.errors import ConfigError
+from server.cli.options import ModelFile, Quiet
 
 if TYPE_CHECKING:
     from common.metrics.threshold_choice import ThresholdChoice
 
-IN_WORDS = {"dice": "mean Dice", "lesion_f1": "mean lesion F1"}
+METRIC_NAMES = {"dice": "mean Dice", "lesion_f1": "mean lesion F1"}
 
 
 def threshold(
-    model: Annotated[Path, typer.Argument(help="model.safetensors of a run.")],
+    model: ModelFile,
     on: Annotated[
         list[str],
         typer.Option(
@@ -38,7 +39,7 @@ def threshold(
     write: Annotated[
         bool, typer.Option("--write", help="Store the choice in the model file.")
     ] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress.")] = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="The sweep and the choice.")] = False,
 ) -> None:
     """Tries 0.05 to 0.95 on every case of the sites, and names the best decision threshold.
@@ -50,12 +51,13 @@ def threshold(
     from rich.console import Console
 
     from common.model_file import read_model, write_model
-    from server.evaluation.threshold import choose_threshold, require_a_choice_is_fair
+    from server.evaluation.threshold import choose_threshold
+    from server.run.participation import require_may_choose
 
     sites = named_folders(on, option="--on")
     if not sites:
         raise ConfigError("want at least one --on NAME=PATH")
-    require_a_choice_is_fair(model, sites)
+    require_may_choose(model, sites)
     if out is not None and (out / "cases.csv").exists():
         raise ConfigError(
             f"--out {out}: an evaluation is kept there, with a thresholds.csv of its own. "
@@ -103,7 +105,7 @@ def _show(choice: ThresholdChoice) -> None:
         chosen = "chosen" if at == choice.threshold else ""
         table.add_row(f"{at:.2f}", f"{dice:.4f}", f"{lesion_f1:.4f}", str(choice.n_cases), chosen)
     Console().print(table)
-    print(f"chosen  {choice.threshold:g}, by {IN_WORDS[choice.by]}, on {choice.split}")
+    print(f"chosen  {choice.threshold:g}, by {METRIC_NAMES[choice.by]}, on {choice.split}")
     if choice.at_edge:
         print("This is the edge of the grid: the best threshold may lie beyond it.")
 
@@ -130,8 +132,8 @@ def _write_sweep(choice: ThresholdChoice, out: Path) -> None:
         title=f"Decision threshold, {choice.n_cases} cases of {choice.split}",
         thresholds=choice.thresholds,
         lines=[
-            ThresholdLine(label=IN_WORDS["dice"], values=choice.mean_dice),
-            ThresholdLine(label=IN_WORDS["lesion_f1"], values=choice.mean_lesion_f1),
+            ThresholdLine(label=METRIC_NAMES["dice"], values=choice.mean_dice),
+            ThresholdLine(label=METRIC_NAMES["lesion_f1"], values=choice.mean_lesion_f1),
         ],
         chosen=choice.threshold,
     )

@@ -1,4 +1,4 @@
-"""A bootstrap interval for a mean difference, with patients drawn anew within each site."""
+"""A bootstrap interval for a mean difference, with subjects resampled within each site."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ LEVEL = 0.95
 TIE = 1e-12
 """Resampled means this close to the mean, relative to the largest value, are equal to it."""
 
-Patient = Sequence[float]
-"""A patient's differences, one a session, at least one."""
+Subject = Sequence[float]
+"""A subject's differences, one a session, at least one."""
 
 
 def bca_interval(
-    strata: Sequence[Sequence[Patient]],
+    strata: Sequence[Sequence[Subject]],
     *,
     seed: int,
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
 ) -> tuple[float, float] | None:
-    """BCa interval of the mean over all sessions; None where no site has 2 patients or more.
+    """BCa interval of the mean over all sessions; None where no site has 2 subjects or more.
 
-    strata   site -> its patients -> their sessions' differences. Each resample draws as many
-             patients as a site has, with replacement and within that site; all sessions of a
-             patient go together, so a mean over sessions may have another number of them
+    strata   site -> its subjects -> their sessions' differences. Each resample draws as many
+             subjects as a site has, with replacement and within that site; all sessions of a
+             subject go together, so a mean over sessions may have another number of them
 
-    A site with one patient is the same in every resample: the interval says nothing of what else
+    A site with one subject is the same in every resample: the interval says nothing of what else
     could have happened there.
 
     Source  Efron 1987, doi:10.1080/01621459.1987.10478410; the acceleration over several strata
             from the jackknife within each, as in `scipy.stats.bootstrap`, which has no strata made
-            of clusters: with one site and one session a patient this is its interval. Resamples
+            of clusters: with one site and one session a subject this is its interval. Resamples
             that equal the mean count half.
     """
-    sums = [np.array([np.sum(patient) for patient in site], float) for site in strata]
-    counts = [np.array([len(patient) for patient in site], float) for site in strata]
+    sums = [np.array([np.sum(subject) for subject in site], float) for site in strata]
+    counts = [np.array([len(subject) for subject in site], float) for site in strata]
     if max((len(site) for site in sums), default=0) < 2:
         return None
     mean = float(sum(s.sum() for s in sums) / sum(c.sum() for c in counts))
     resampled = _resampled_means(sums, counts, seed=seed, n_resamples=n_resamples)
-    largest = max(abs(value) for site in strata for patient in site for value in patient)
+    largest = max(abs(value) for site in strata for subject in site for value in subject)
     equal = np.abs(resampled - mean) <= TIE * largest
     share_below = float(np.mean(np.where(equal, 0.5, resampled < mean)))
     if not 0 < share_below < 1:
@@ -59,8 +59,8 @@ def _resampled_means(
     rng = np.random.default_rng(seed)
     total, n_sessions = np.zeros(n_resamples), np.zeros(n_resamples)
     for site_sums, site_counts in zip(sums, counts, strict=True):
-        n_patients = len(site_sums)
-        drawn = rng.integers(0, n_patients, (n_resamples, n_patients))
+        n_subjects = len(site_sums)
+        drawn = rng.integers(0, n_subjects, (n_resamples, n_subjects))
         total += site_sums[drawn].sum(axis=1)
         n_sessions += site_counts[drawn].sum(axis=1)
     means: FloatArray = total / n_sessions

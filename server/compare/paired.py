@@ -11,8 +11,7 @@ from common.errors import ConfigError
 from common.seeds import derived_seed
 from server.compare.bca import bca_interval
 from server.compare.cases import RunCases, SharedCases
-from server.compare.holm import holm
-from server.compare.paired_tests import rank_biserial, signed_rank_p
+from server.compare.paired_tests import holm, rank_biserial, signed_rank_p
 
 DEFAULT_METRICS = ("dice", "lesion_f1", "lesion_sensitivity", "lesion_ppv", "hd95_mm")
 
@@ -49,7 +48,7 @@ class PairedMetric:
     pairs           the cases in which both define the metric
     n_failed        shared cases that either run could not score
     n_undefined     shared cases both scored, with the metric undefined in either
-    interval        95% BCa interval of the mean difference, patients resampled within sites
+    interval        95% BCa interval of the mean difference, subjects resampled within sites
     rank_biserial   effect size, -1 to 1; above 0 where the other run has the larger values
     p, p_holm       Wilcoxon's signed-rank test over cases, alone and corrected for the whole table
     Figures are None where they are undefined.
@@ -72,8 +71,8 @@ class PairedMetric:
         return len(self.pairs)
 
     @property
-    def n_patients(self) -> int:
-        """Patients they come from: a subject of a site."""
+    def n_subjects(self) -> int:
+        """Subjects they come from; the same label at two sites is two subjects."""
         return len({(pair.site, pair.subject) for pair in self.pairs})
 
     @property
@@ -171,18 +170,18 @@ def _paired_metric(metric: str, first: RunCases, other: RunCases) -> PairedMetri
         pairs=tuple(pairs),
         n_failed=n_failed,
         n_undefined=n_undefined,
-        interval=bca_interval(_by_patient(pairs), seed=derived_seed(0, "compare", metric)),
+        interval=bca_interval(_by_subject(pairs), seed=derived_seed(0, "compare", metric)),
         rank_biserial=rank_biserial(differences),
         p=signed_rank_p(differences),
     )
 
 
-def _by_patient(pairs: Sequence[CasePair]) -> list[list[list[float]]]:
-    """Site -> patient -> the differences of the patient's sessions."""
+def _by_subject(pairs: Sequence[CasePair]) -> list[list[list[float]]]:
+    """Site -> subject -> the differences of the subject's sessions."""
     sites: dict[str, dict[str, list[float]]] = {}
     for pair in pairs:
         sites.setdefault(pair.site, {}).setdefault(pair.subject, []).append(pair.difference)
-    return [list(patients.values()) for patients in sites.values()]
+    return [list(subjects.values()) for subjects in sites.values()]
 
 
 def _require_known(metrics: Sequence[str], runs: Sequence[RunCases]) -> None:

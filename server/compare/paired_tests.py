@@ -1,4 +1,4 @@
-"""Whether paired differences lean to one side: Wilcoxon's test, and how far they lean."""
+"""Paired differences: Wilcoxon's signed-rank test, its effect size, Holm's correction of many."""
 
 from __future__ import annotations
 
@@ -47,6 +47,23 @@ def rank_biserial(differences: Sequence[float]) -> float | None:
 
     ranks = rankdata(np.abs(nonzero))
     return float(np.sum(np.sign(nonzero) * ranks) / np.sum(ranks))
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Each p after Holm's correction for all that are defined; None stays None.
+
+    The smallest of m is multiplied by m, the next by m - 1 and so on; none is smaller than the one
+    before it or above 1.
+
+    Source  Holm 1979, A simple sequentially rejective multiple test procedure.
+    """
+    ranked = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    corrected: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for n_before, (p, index) in enumerate(ranked):
+        largest = max(largest, min(1.0, p * (len(ranked) - n_before)))
+        corrected[index] = largest
+    return corrected
 
 
 def _nonzero(differences: Sequence[float]) -> FloatArray:

@@ -11,10 +11,10 @@ from server.compare.paired import Comparison, PairedMetric
 METHODS = (
     "Difference: the other run minus the first, over cases both scored and that define the metric; "
     f"interval: {LEVEL:.0%} BCa bootstrap of the mean difference, {N_RESAMPLES:,} resamples of "
-    "patients within their site, all sessions of a patient together (a site with one patient adds "
+    "subjects within their site, all sessions of a subject together (a site with one subject adds "
     "no spread); "
     "p: Wilcoxon signed-rank, two-sided, zero differences left out, each session a case of its own "
-    "(so p is too small where patients have several); "
+    "(so p is too small where subjects have several); "
     "effect: matched-pairs rank-biserial correlation; "
     "Holm: p corrected for all metrics and runs shown."
 )
@@ -56,7 +56,7 @@ def _row(line: PairedMetric) -> dict[str, Any]:
         "other": line.other,
         "metric": line.metric,
         "n": line.n,
-        "n_patients": line.n_patients,
+        "n_patients": line.n_subjects,
         "n_failed": line.n_failed,
         "n_undefined": line.n_undefined,
         "mean_first": line.mean_first,

@@ -1,38 +1,32 @@
-"""A model file on unseen sites: a row, its lesions, its curves and a picture for every case."""
+"""A model file on held-out sites, step by step: open each site, predict, score, draw, write.
+
+A step a file: held_out_site.py, predict.py, score.py; the tables lie in evaluation_folder.py, a
+site's figures are made in site_summary.py. threshold.py chooses a decision threshold instead.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from common.arrays import BoolArray, Float32Array
+from common.arrays import BoolArray
 from common.errors import LesionFedError, SiteDataError
 from common.figures.case_picture import case_picture
 from common.figures.viewer import viewer_volume
 from common.files import write_whole
 from common.imaging.dataset.prepared import PreparedCase
-from common.learning.model import new_network
-from common.learning.parameters import load_parameters
 from common.learning.segmentation import found_lesions, segment
-from common.metrics.lesion_table import lesion_rows
 from common.metrics.presets import preset
-from common.metrics.probability_counts import count_probabilities
-from common.metrics.threshold_sweep import sweep_thresholds
 from common.model_file import Model
 from server.evaluation.case_row import CaseRow
 from server.evaluation.evaluation_folder import EvaluationFolder, ScoredCase
 from server.evaluation.held_out_site import (
-    HeldOutSite,
-    failed_row,
+    PreparedHeldOutSite,
     open_held_out_site,
-    score_prepared,
     unusable_site,
 )
-
-Probability = Float32Array
+from server.evaluation.predict import trained_network
+from server.evaluation.score import failed_row, score_fully
 
 
 def evaluate(
@@ -55,10 +49,8 @@ def evaluate(
     (SiteDataError). A case that cannot be scored is a row with its reason, and so is every case of
     a site none of whose cases can be used.
     """
-    torch.set_num_threads(model.recipe.compute.threads)
-    network = new_network(model.recipe)
-    load_parameters(network, model.parameters)
-    opened: list[HeldOutSite] = []
+    network = trained_network(model)
+    opened: list[PreparedHeldOutSite] = []
     failed: list[CaseRow] = []
     for name, data in sites.items():
         try:
@@ -93,36 +85,6 @@ def evaluate(
     return {name: [row for row in rows if row.site == name] for name in sites}
 
 
-def score_fully(
-    site: str, case: PreparedCase, probability: Probability, model: Model
-) -> ScoredCase:
-    """The case's row, its lesions, and its counts by threshold and by probability.
-
-    probability   (i, j, k) on the case's crop, 0 outside the brain
-    """
-    assert case.lesions is not None, "only cases with a reference are scored"
-    definition = preset(model.recipe.evaluation.preset)
-    reference = case.on_file_grid(np.asarray(case.lesions))
-    whole = case.on_file_grid(probability).data
-    mask = found_lesions(probability, model.threshold, model.recipe)
-    return ScoredCase(
-        row=score_prepared(case, mask, site=site, recipe=model.recipe),
-        lesions=lesion_rows(
-            reference.data, case.on_file_grid(mask).data, affine=case.affine, definition=definition
-        ),
-        sweep=sweep_thresholds(
-            whole,
-            reference.data,
-            spacing_mm=reference.spacing_mm,
-            definition=definition,
-            min_voxels=model.recipe.inference.min_lesion_voxels,
-        ),
-        probabilities=count_probabilities(
-            probability, np.asarray(case.lesions), np.asarray(case.brain)
-        ),
-    )
-
-
 def _draw(
     folder: EvaluationFolder,
     row: CaseRow,
@@ -142,7 +104,7 @@ def _draw(
 
 
 def _definition(model: Model) -> dict[str, object]:
-    """What was judged, and by which definition."""
+    """What was evaluated, and by which definition."""
     return {
         "lesion": preset(model.recipe.evaluation.preset).as_dict(),
         "run": model.run,

@@ -88,7 +88,7 @@ class EvaluationFolder:
 
     @property
     def definition_file(self) -> Path:
-        """What counted as a lesion, and which model was judged at which threshold."""
+        """What counted as a lesion, and which model was evaluated at which threshold."""
         return self.path / "definition.json"
 
     def picture_file(self, site: str, case: str) -> Path:
@@ -133,8 +133,8 @@ class EvaluationFolder:
     def threshold(self) -> float | None:
         """The decision threshold that was used; None where the folder does not say."""
         try:
-            told = json.loads(self.definition_file.read_text(encoding="utf-8"))
-            return float(told["threshold"])
+            definition = json.loads(self.definition_file.read_text(encoding="utf-8"))
+            return float(definition["threshold"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:

@@ -1,18 +1,19 @@
-"""One case through a model file to a lesion mask on the images' own grid."""
+"""Second step: the lesions of one case, by a network or by one threshold on its intensity."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
-from common.arrays import Float32Array
+from common.arrays import BoolArray, Float32Array
 from common.errors import ModelFileError, SiteDataError
 from common.imaging.dataset.case_images import CaseImages, brain_of_dates
-from common.imaging.dataset.prepared import PreparedCase, prepare_case
+from common.imaging.dataset.prepared import PreparedCase, baseline_intensity, prepare_case
 from common.imaging.grid import Grid
 from common.imaging.preprocessing.back_to_scanner import back_to_scanner
 from common.imaging.preprocessing.chain import PreparedVolumes, prepare_sessions
@@ -29,8 +30,39 @@ from common.imaging.volume import (
 from common.learning.model import new_network
 from common.learning.parameters import load_parameters
 from common.learning.segmentation import found_lesions, segment
+from common.metrics.small_lesions import without_small_lesions
 from common.model_file import Model
 from common.recipe.recipe import Recipe, Task
+
+Segment = Callable[[PreparedCase], BoolArray]
+"""A prepared case in, its lesion mask on the crop out."""
+
+
+def trained_network(model: Model) -> nn.Module:
+    """The model's network with its parameters; torch computes with the recipe's threads."""
+    torch.set_num_threads(model.recipe.compute.threads)
+    network = new_network(model.recipe)
+    load_parameters(network, model.parameters)
+    return network
+
+
+def by_network(network: nn.Module, recipe: Recipe, threshold: float) -> Segment:
+    """Segments with a network: lesion where its probability is above the threshold."""
+    return lambda case: found_lesions(segment(network, case, recipe), threshold, recipe)
+
+
+def by_intensity(threshold: float, recipe: Recipe) -> Segment:
+    """Segments with one threshold on `baseline_intensity`: the baseline.
+
+    Lesions too small to be believed go, as they do from the network's mask; the threshold itself
+    was tuned with them (chosen: every threshold of every case would have to be labelled).
+    """
+
+    def segment_case(case: PreparedCase) -> BoolArray:
+        found = (baseline_intensity(case, recipe.task) > threshold) & case.brain
+        return without_small_lesions(found, recipe.inference.min_lesion_voxels)
+
+    return segment_case
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +212,6 @@ def _segmented(
         settings=model.recipe.standardization,
         template=model.template,
     )
-    torch.set_num_threads(model.recipe.compute.threads)
-    network = new_network(model.recipe)
-    load_parameters(network, model.parameters)
+    network = trained_network(model)
     reasons = tuple(f"z-score alone was used for {reason}" for reason in left_out)
     return case, segment(network, case, model.recipe), reasons

@@ -18,7 +18,7 @@ from common.metrics.lesion_table import LesionRow, lesion_rows
 from common.metrics.mask import lesion_mask
 from common.metrics.presets import LesionDefinition
 from server.evaluation.case_row import CaseRow
-from server.evaluation.score_pairs import Pair
+from server.evaluation.mask_pairs import Pair
 from server.evaluation.site_summary import SiteSummary, summarize_site
 
 COLUMNS = ("case", "failed")

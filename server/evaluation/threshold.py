@@ -6,16 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from common.errors import ConfigError, LesionFedError, SiteDataError
+from common.errors import LesionFedError, SiteDataError
 from common.learning.case_sweep import sweep_case
-from common.learning.model import new_network
-from common.learning.parameters import load_parameters
 from common.metrics.threshold_choice import By, ThresholdChoice, choose, sum_cases
 from common.model_file import Model
 from server.evaluation.held_out_site import open_held_out_site
-from server.run.participation import parts_in_run
+from server.evaluation.predict import trained_network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,22 +23,6 @@ class SiteSweep:
 
     choice: ThresholdChoice
     failed: Mapping[str, str]
-
-
-def require_a_choice_is_fair(model_file: Path, sites: Mapping[str, Path]) -> None:
-    """Nothing, or ConfigError where a site judges the run beside `model_file`, or trained it."""
-    parts = parts_in_run(model_file, sites)
-    for name, part in parts.items():
-        if part == "unseen":
-            raise ConfigError(
-                f"--on {name}={sites[name]}: this site judges this run. A threshold chosen on it "
-                "would void the verdict: name a validation site."
-            )
-        if part == "train":
-            raise ConfigError(
-                f"--on {name}={sites[name]}: this site trained this network, which is surer there "
-                "than anywhere else: name a validation site."
-            )
 
 
 def choose_threshold(
@@ -61,9 +41,7 @@ def choose_threshold(
 
     SiteDataError where no case can be swept.
     """
-    torch.set_num_threads(model.recipe.compute.threads)
-    network = new_network(model.recipe)
-    load_parameters(network, model.parameters)
+    network = trained_network(model)
     opened = [
         open_held_out_site(name, data, recipe=model.recipe, template=model.template, store=store)
         for name, data in sites.items()

@@ -6,26 +6,16 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from common.figures.curves import Chart, Curve
 from common.figures.parts_chart import PartOfSite, PartsChart
 from common.figures.threshold_boxes import MethodBoxes, ThresholdBoxes
 from server.evaluation.case_row import CaseRow
 from server.events.history import RunRecord
-from server.papers.judged_run import JudgedRun
+from server.papers.evaluated_run import EvaluatedRun
 from server.papers.published import Paper
 
 UNSEEN = "unseen"
-
-
-class Drawing(Protocol):
-    """What every chart offers."""
-
-    @property
-    def is_empty(self) -> bool: ...
-    def svg(self) -> str: ...
-    def in_words(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,10 +24,10 @@ class PaperFigure:
 
     name: str
     caption: str
-    drawing: Drawing
+    drawing: Chart | ThresholdBoxes | PartsChart
 
 
-def paper_figures(paper: Paper, runs: Sequence[JudgedRun]) -> list[PaperFigure]:
+def paper_figures(paper: Paper, runs: Sequence[EvaluatedRun]) -> list[PaperFigure]:
     """Every figure of `paper` that has something to show; the curves are drawn for all papers."""
     figures = [
         PaperFigure(
@@ -57,7 +47,7 @@ def paper_figures(paper: Paper, runs: Sequence[JudgedRun]) -> list[PaperFigure]:
                 caption=(
                     "V-F1 (Dice) of every unseen case by decision threshold. Box: middle half of "
                     "the cases; line: median; whiskers: 5 to 95 % of them. The triangle "
-                    "tells where the median is highest here: unseen cases choose nothing."
+                    "shows where the median is highest here: unseen cases choose nothing."
                 ),
                 drawing=threshold_boxes(runs),
             ),
@@ -70,7 +60,7 @@ def paper_figures(paper: Paper, runs: Sequence[JudgedRun]) -> list[PaperFigure]:
     return [figure for figure in figures if not figure.drawing.is_empty]
 
 
-def validation_curves(runs: Sequence[JudgedRun]) -> Chart:
+def validation_curves(runs: Sequence[EvaluatedRun]) -> Chart:
     """Mean validation Dice by round, one line a method."""
     curves = []
     for label, of_label in _by_label(runs):
@@ -90,7 +80,7 @@ def validation_curves(runs: Sequence[JudgedRun]) -> Chart:
     )
 
 
-def threshold_boxes(runs: Sequence[JudgedRun]) -> ThresholdBoxes:
+def threshold_boxes(runs: Sequence[EvaluatedRun]) -> ThresholdBoxes:
     """Dice of every case at each decision threshold, one panel a method."""
     methods = []
     for label, of_label in _by_label(runs):
@@ -110,21 +100,21 @@ def threshold_boxes(runs: Sequence[JudgedRun]) -> ThresholdBoxes:
     return ThresholdBoxes(title="V-F1 by decision threshold", metric="V-F1", methods=methods)
 
 
-def split_chart(runs: Sequence[JudgedRun]) -> PartsChart:
+def split_chart(runs: Sequence[EvaluatedRun]) -> PartsChart:
     """Lesions in each part of the split; every run has the same data, so the first with a result.
 
-    The training sites told what their parts hold; the unseen sites' lesions are those of the cases.
+    The training sites report what their parts hold; lesions of unseen sites are those of the cases.
     """
     for run in runs:
-        told = [] if run.record is None else list(_parts_told(run.record))
-        if told and any(row.failed is None for row in run.rows):
+        reported = [] if run.record is None else list(_parts_reported(run.record))
+        if reported and any(row.failed is None for row in run.rows):
             return PartsChart(
-                title="Lesions by part of the split", parts=[*told, *_parts_unseen(run.rows)]
+                title="Lesions by part of the split", parts=[*reported, *_parts_unseen(run.rows)]
             )
     return PartsChart(title="Lesions by part of the split", parts=[])
 
 
-def _by_label(runs: Sequence[JudgedRun]) -> Iterator[tuple[str, list[JudgedRun]]]:
+def _by_label(runs: Sequence[EvaluatedRun]) -> Iterator[tuple[str, list[EvaluatedRun]]]:
     for label in dict.fromkeys(run.label for run in runs):
         yield label, [run for run in runs if run.label == label]
 
@@ -150,7 +140,7 @@ def _validation_dice(record: RunRecord) -> Iterator[tuple[int, float]]:
             yield index, statistics.fmean(by_round[index])
 
 
-def _parts_told(record: RunRecord) -> Iterator[PartOfSite]:
+def _parts_reported(record: RunRecord) -> Iterator[PartOfSite]:
     for site, split in record.splits.items():
         for part, facts in split.parts.items():
             yield PartOfSite(

@@ -5,13 +5,17 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, get_args
 
+from common.files import write_whole
 from common.metrics.cohort import false_detections
 from common.metrics.patient_level import patient_level_by_subject
 from server.evaluation.case_row import CaseRow
+from server.evaluation.site_summary import defined
 from server.events.history import SiteTest
-from server.papers.judged_run import JudgedRun
+from server.papers.evaluated_run import EvaluatedRun
+from server.papers.paper_figures import PaperFigure
 from server.papers.published import PUBLISHED, Paper
 
 AS_PUBLISHED = "as published"
@@ -28,8 +32,8 @@ class Column:
     figure   of the unseen sites' cases
     seen     where the column is of the cases that training sites kept for a test: the mean there,
              and over how many cases; a table without such a test is without the column
-    rare     the metric in a case, where predictions decide whether it is defined: the reader is
-             told in how many cases it is
+    rare     the metric in a case, where predictions decide whether it is defined: a note says in
+             how many cases it is
     """
 
     title: str
@@ -86,32 +90,11 @@ class PaperTable:
 
 
 def _mean(metric: str) -> Figure:
-    def figure(rows: Sequence[CaseRow]) -> float | None:
-        values = _defined(rows, metric)
-        return statistics.fmean(values) if values else None
-
-    return figure
+    return lambda rows: statistics.fmean(values) if (values := defined(rows, metric)) else None
 
 
 def _median(metric: str) -> Figure:
-    def figure(rows: Sequence[CaseRow]) -> float | None:
-        values = _defined(rows, metric)
-        return statistics.median(values) if values else None
-
-    return figure
-
-
-def _defined(rows: Sequence[CaseRow], metric: str) -> list[float]:
-    values = (row.metric(metric) for row in rows)
-    return [float(value) for value in values if value is not None]
-
-
-def _p_sensitivity(rows: Sequence[CaseRow]) -> float | None:
-    return patient_level_by_subject(rows).sensitivity
-
-
-def _p_specificity(rows: Sequence[CaseRow]) -> float | None:
-    return patient_level_by_subject(rows).specificity
+    return lambda rows: statistics.median(values) if (values := defined(rows, metric)) else None
 
 
 def _false_lesions(rows: Sequence[CaseRow]) -> float | None:
@@ -144,8 +127,8 @@ COLUMNS: Mapping[Paper, tuple[Column, ...]] = {
     "hussein2023": (
         Column(title="L-F1", figure=_median("lesion_f1")),
         Column(title="V-F1", figure=_median("dice")),
-        Column(title="P-sens", figure=_p_sensitivity),
-        Column(title="P-spec", figure=_p_specificity),
+        Column(title="P-sens", figure=lambda rows: patient_level_by_subject(rows).sensitivity),
+        Column(title="P-spec", figure=lambda rows: patient_level_by_subject(rows).specificity),
     ),
     "aslani2020": (
         Column(title="DSC", figure=_mean("dice")),
@@ -187,13 +170,13 @@ def paper_of(name: str) -> Paper:
     return papers.get(name, "default")
 
 
-def paper_table(paper: Paper, runs: Sequence[JudgedRun]) -> PaperTable:
+def paper_table(paper: Paper, runs: Sequence[EvaluatedRun]) -> PaperTable:
     """Each method's line in the columns of `paper`, methods in the order in which they appear.
 
     runs   the folds of one method and seed are one set of cases: the figure is made of them
            together, then averaged over the seeds
 
-    A case that failed is in no figure; the counts tell. Undefined values are in no mean.
+    A case that failed is in no figure; n_scored shows it. Undefined values are in no mean.
     """
     tests = _site_tests(runs)
     shown = [
@@ -236,7 +219,7 @@ def paper_table(paper: Paper, runs: Sequence[JudgedRun]) -> PaperTable:
     )
 
 
-def _line(label: str, runs: Sequence[JudgedRun], columns: Sequence[Column]) -> MethodLine:
+def _line(label: str, runs: Sequence[EvaluatedRun], columns: Sequence[Column]) -> MethodLine:
     seeds = dict.fromkeys(run.seed for run in runs)
     by_seed = [[run for run in runs if run.seed == seed] for seed in seeds]
     n_rows = sum(len(run.rows) for run in runs)
@@ -252,17 +235,17 @@ def _line(label: str, runs: Sequence[JudgedRun], columns: Sequence[Column]) -> M
     )
 
 
-def _figure(column: Column, runs: Sequence[JudgedRun]) -> float | None:
+def _figure(column: Column, runs: Sequence[EvaluatedRun]) -> float | None:
     """One figure of one method and seed, over all its folds."""
     if column.seen is None:
         return column.figure([row for run in runs for row in run.rows if row.failed is None])
-    pairs = [column.seen(test) for test in _site_tests(runs) or ()]
-    defined = [(value, n) for value, n in pairs if value is not None and n]
-    n_cases = sum(n for _, n in defined)
-    return sum(value * n for value, n in defined) / n_cases if n_cases else None
+    tests = [column.seen(test) for test in _site_tests(runs) or ()]
+    means = [(mean, n) for mean, n in tests if mean is not None and n]
+    n_cases = sum(n for _, n in means)
+    return sum(mean * n for mean, n in means) / n_cases if n_cases else None
 
 
-def _site_tests(runs: Sequence[JudgedRun]) -> list[SiteTest] | None:
+def _site_tests(runs: Sequence[EvaluatedRun]) -> list[SiteTest] | None:
     """The tests of the runs with a result; None where one of them has none, or no run a result."""
     with_result = [run for run in runs if any(row.failed is None for row in run.rows)]
     tests = [
@@ -273,21 +256,21 @@ def _site_tests(runs: Sequence[JudgedRun]) -> list[SiteTest] | None:
     return tests if tests and len(tests) == len(with_result) else None
 
 
-def _n_defined(label: str, runs: Sequence[JudgedRun], columns: Sequence[Column]) -> str:
+def _n_defined(label: str, runs: Sequence[EvaluatedRun], columns: Sequence[Column]) -> str:
     """In how many of a method's scored cases figures are defined that need a prediction."""
     rows = [row for run in runs for row in run.rows if row.failed is None]
     counts = [
-        f"{column.title} in {len(_defined(rows, column.rare))}" for column in columns if column.rare
+        f"{column.title} in {len(defined(rows, column.rare))}" for column in columns if column.rare
     ]
     return f"{label}: {' and '.join(counts)} of {len(rows)} scored cases."
 
 
-def _entry(values: Sequence[float | None]) -> Entry:
-    defined = [value for value in values if value is not None]
+def _entry(by_seed: Sequence[float | None]) -> Entry:
+    values = [value for value in by_seed if value is not None]
     return Entry(
-        n=len(defined),
-        mean=statistics.fmean(defined) if defined else None,
-        sd=statistics.stdev(defined) if len(defined) > 1 else None,
+        n=len(values),
+        mean=statistics.fmean(values) if values else None,
+        sd=statistics.stdev(values) if len(values) > 1 else None,
     )
 
 
@@ -355,3 +338,13 @@ def all_notes(table: PaperTable) -> list[str]:
     """What the reader has to know of the columns, and where the paper's figures are from."""
     source = [f"As published: {table.source}. Other data, so not to be ranked with ours."]
     return [*table.notes, *(source if table.source else [])]
+
+
+def write_paper(folder: Path, table: PaperTable, figures: Sequence[PaperFigure]) -> list[Path]:
+    """Writes `paper-table.md`, `paper-table.txt` and one SVG a figure; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {"paper-table.md": as_markdown(table), "paper-table.txt": as_text(table)}
+    texts |= {f"{figure.name}.svg": figure.drawing.svg() for figure in figures}
+    for name, text in texts.items():
+        write_whole(folder / name, text.encode())
+    return [folder / name for name in texts]

@@ -40,6 +40,32 @@ def parts_in_run(model_file: Path, sites: Mapping[str, Path]) -> dict[str, Part]
     return {name: part for name, part in parts.items() if part is not None}
 
 
+def require_took_no_part(model_file: Path, sites: Mapping[str, Path]) -> None:
+    """Nothing, or ConfigError where a site trained the run beside `model_file`, or chose in it."""
+    for name, part in parts_in_run(model_file, sites).items():
+        if part in ("train", "validation"):
+            did = "trained this network" if part == "train" else "chose the round of this network"
+            raise ConfigError(
+                f"--held-out {name}={sites[name]}: this site {did}, so it cannot judge it. Name a "
+                "site that took no part."
+            )
+
+
+def require_may_choose(model_file: Path, sites: Mapping[str, Path]) -> None:
+    """Nothing, or ConfigError where a site is unseen in the run beside `model_file`, or trained."""
+    for name, part in parts_in_run(model_file, sites).items():
+        if part == "unseen":
+            raise ConfigError(
+                f"--on {name}={sites[name]}: this site judges this run. A threshold chosen on it "
+                "would void the verdict: name a validation site."
+            )
+        if part == "train":
+            raise ConfigError(
+                f"--on {name}={sites[name]}: this site trained this network, whose probabilities "
+                "are nearer 0 and 1 on cases it has seen: name a validation site."
+            )
+
+
 def _data_of(site_file: Path) -> Path | None:
     """The site's folder; None where the site is elsewhere, as in every run but a simulation."""
     try:

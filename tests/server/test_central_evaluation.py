@@ -13,7 +13,7 @@ from common.model_file import read_model
 from common.recipe.recipe import Recipe, load_recipe
 from server.central_evaluation import CentralEvaluation
 from server.evaluation.case_row import CaseRow
-from server.evaluation.held_out_site import Segment
+from server.evaluation.predict import Segment
 from server.events.event_log import EventLog
 from server.run.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
 from server.run.run_state import RunState

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.studies.leave_site_out.cells import Cell, rows_of
-from server.studies.leave_site_out.matrix import MatrixRow, matrix_rows
-from server.studies.leave_site_out.study_folder import Judged
+from server.studies.leave_site_out.matrix import CellSummary, matrix_rows
 
 DARKEST = 0.45
 """How much of the light a value of 1 takes; black text stays legible on it (contrast above 4.5)."""
@@ -41,7 +40,7 @@ def grid(
 ) -> list[Line]:
     """The lines of the matrix: methods that left one site out, then every site's own network.
 
-    metric           a column of MatrixRow, in [0, 1]
+    metric           a column of CellSummary, in [0, 1]
     threshold_name   the baseline, such as "FLAIR threshold"
     """
     rows = matrix_rows(cells)
@@ -59,18 +58,17 @@ def grid(
     ]
 
 
-def _of_network(rows: Sequence[MatrixRow], site: str) -> list[MatrixRow]:
+def _of_network(rows: Sequence[CellSummary], site: str) -> list[CellSummary]:
     return [row for row in rows if (row.method, row.trained_on) == ("local", site)]
 
 
-def _means(cells: Sequence[Cell]) -> list[MatrixRow]:
+def _means(cells: Sequence[Cell]) -> list[CellSummary]:
     """The local networks' mean case by case, as a row a site."""
-    method: Judged = "local"
-    rows = rows_of(cells, method)
-    sites = dict.fromkeys(cell.tested_on for cell in cells if cell.method == method)
+    rows = rows_of(cells, "local")
+    sites = dict.fromkeys(cell.tested_on for cell in cells if cell.method == "local")
     means = [
         Cell(
-            method=method,
+            method="local",
             trained_on=(),
             tested_on=site,
             failed=None,
@@ -81,7 +79,7 @@ def _means(cells: Sequence[Cell]) -> list[MatrixRow]:
     return matrix_rows(means)
 
 
-def _line(label: str, rows: Sequence[MatrixRow], sites: Sequence[str], metric: str) -> Line:
+def _line(label: str, rows: Sequence[CellSummary], sites: Sequence[str], metric: str) -> Line:
     by_site = {row.tested_on: dataclasses.asdict(row) for row in rows}
     return Line(label=label, fields=tuple(_field(by_site.get(site), metric) for site in sites))
 

@@ -1,4 +1,4 @@
-"""The matrix of a study: what learned where, judged at each site that it never saw."""
+"""The matrix of a study: each network and threshold, evaluated at each site that it never saw."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from server.evaluation.site_summary import summarize_sites
 from server.studies.leave_site_out.cells import Cell
-from server.studies.leave_site_out.study_folder import Judged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MatrixRow:
+class CellSummary:
     """One line of matrix.csv. Undefined values are in no average; None where none is defined.
 
     trained_on    the sites, joined by +
@@ -19,7 +18,7 @@ class MatrixRow:
     dice_pooled   over all voxels of the site's scored cases together
     """
 
-    method: Judged
+    method: str
     trained_on: str
     tested_on: str
     failed: str | None
@@ -31,15 +30,15 @@ class MatrixRow:
     lesion_f1_mean: float | None
 
 
-def matrix_rows(cells: Iterable[Cell]) -> list[MatrixRow]:
+def matrix_rows(cells: Iterable[Cell]) -> list[CellSummary]:
     """One row a cell, in the order given."""
     return [_row(cell) for cell in cells]
 
 
-def _row(cell: Cell) -> MatrixRow:
+def _row(cell: Cell) -> CellSummary:
     of_site = next(iter(summarize_sites(cell.rows)), None)  # None: a site without a single case
     dice = of_site.metric("dice") if of_site else None
-    return MatrixRow(
+    return CellSummary(
         method=cell.method,
         trained_on="+".join(cell.trained_on),
         tested_on=cell.tested_on,

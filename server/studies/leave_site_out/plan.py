@@ -2,59 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from common.code_digest import code_digest
 from common.errors import ConfigError
 from common.recipe.recipe import Recipe
-from common.settings import Settings
-from server.studies.plan_file import NamedSite, read_plan_file, require_recipe_as_written
-
-Method = Literal["federated", "pooled", "local"]
+from server.run.run_folder import RunFolder
+from server.simulate import lay_out
+from server.studies.leave_site_out.pooled_site import pool_sites
+from server.studies.plan import Parts, PlannedRun, StudyPlan, StudySite
 
 MIN_SITES = 3
 """With two, a "federation" without one of them is a single site."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlannedRun:
-    """One network.
+class LeaveSiteOutPlan(StudyPlan):
+    """A leave-site-out study: each site unseen once, by a federated, a pooled and local networks.
 
-    place        its run folder below that of the study, such as federated/without-lyon
-    trained_on   the sites it learns from, in the order of the plan
-    tested_on    the sites it never sees: one, or every other one for a local network
+    A run's parts.unseen: one site, or every other one for a local network.
     """
 
-    method: Method
-    place: Path
-    trained_on: tuple[str, ...]
-    tested_on: tuple[str, ...]
-
-    @property
-    def in_words(self) -> str:
-        """Such as `federated, without lyon` or `local, lyon alone`."""
-        if self.method == "local":
-            return f"local, {self.trained_on[0]} alone"
-        return f"{self.method}, without {self.tested_on[0]}"
-
-
-class Plan(Settings):
-    """All that is decided before the first network is trained; lies in `plan.json`.
-
-    A study goes on only under the plan that it began with.
-    """
+    kind: ClassVar = "leave-site-out study"
+    command: ClassVar = "lesionfed leave-site-out"
+    page: ClassVar = "leave-site-out.html"
+    compared: ClassVar = {
+        "recipe": "the recipe",
+        "code_digest": "LesionFed's own code",
+        "sites": "the sites",
+    }
 
     recipe: Recipe
     """As asked for; `recipe_of` gives what each network is trained with."""
     recipe_sha256: str
-    code_digest: str
-    """Of the code that made the plan: two versions do not share a table."""
-    sites: tuple[NamedSite, ...] = Field(min_length=MIN_SITES)
+    sites: tuple[StudySite, ...] = Field(min_length=MIN_SITES)
     steps_of_each_network: int
     """Optimizer steps in all: training rounds x steps x (sites - 1)."""
 
@@ -79,7 +63,18 @@ class Plan(Settings):
 
     def runs(self) -> list[PlannedRun]:
         """Every network, in the order of training: federated, pooled, local; sites as given."""
-        return [*self._without_one("federated"), *self._without_one("pooled"), *self._alone()]
+        without = [(name, tuple(n for n in self.names if n != name)) for name in self.names]
+        runs = [
+            self._run(
+                method, f"without-{name}", f"without {name}", Parts(train=others, unseen=(name,))
+            )
+            for method in ("federated", "pooled")
+            for name, others in without
+        ]
+        return runs + [
+            self._run("local", name, f"{name} alone", Parts(train=(name,), unseen=others))
+            for name, others in without
+        ]
 
     def recipe_of(self, run: PlannedRun) -> Recipe:
         """What the network of `run` is trained with: the recipe, the budget shared alike.
@@ -89,7 +84,7 @@ class Plan(Settings):
         one missing the budget would be another. Nothing is scored between the rounds.
         """
         recipe = self.recipe
-        steps, quorum = recipe.optimizer.steps, len(run.trained_on)
+        steps, quorum = recipe.optimizer.steps, len(run.parts.train)
         if run.method != "federated":
             steps, quorum = steps * (len(self.sites) - 1), 1
         rounds = recipe.federation.rounds
@@ -101,26 +96,24 @@ class Plan(Settings):
             }
         )
 
-    def _without_one(self, method: Literal["federated", "pooled"]) -> Iterator[PlannedRun]:
-        for name in self.names:
-            yield PlannedRun(
-                method=method,
-                place=Path(method, f"without-{name}"),
-                trained_on=tuple(other for other in self.names if other != name),
-                tested_on=(name,),
-            )
+    def lay_out(self, run: PlannedRun, new: RunFolder, *, study: Path) -> None:
+        """Fills the new folder of a run; a pooled network learns from links, in pooled-data."""
+        sites = self.folders(run.parts.train)
+        if run.method == "pooled":  # `without-NAME`: longer than NAME, so no other site's name
+            sites = {run.place.name: pool_sites(sites, study / "pooled-data" / run.place.name)}
+        lay_out(new, self.recipe_of(run), sites=sites, unseen=self.folders(run.parts.unseen))
 
-    def _alone(self) -> Iterator[PlannedRun]:
-        for name in self.names:
-            yield PlannedRun(
-                method="local",
-                place=Path("local", name),
-                trained_on=(name,),
-                tested_on=tuple(other for other in self.names if other != name),
-            )
+    def _run(self, method: str, name: str, sites: str, parts: Parts) -> PlannedRun:
+        return PlannedRun(
+            method=method,
+            seed=self.recipe.seed,
+            place=Path(method, name),
+            title=f"{method}, {sites}",
+            parts=parts,
+        )
 
 
-def make_plan(recipe: Recipe, sites: Mapping[str, Path]) -> Plan:
+def make_plan(recipe: Recipe, sites: Mapping[str, Path]) -> LeaveSiteOutPlan:
     """The study of `recipe` over `sites`, by the code of this process; ConfigError lists faults.
 
     sites   name -> BIDS folder, at least three
@@ -130,7 +123,7 @@ def make_plan(recipe: Recipe, sites: Mapping[str, Path]) -> Plan:
             f"want at least {MIN_SITES} sites, got {len(sites)}: each is left out once, and a "
             "federation without it needs two. Add --site NAME=PATH."
         )
-    return Plan.from_table(
+    return LeaveSiteOutPlan.from_table(
         {
             "recipe": recipe.model_dump(mode="json"),
             "recipe_sha256": recipe.sha256(),
@@ -140,18 +133,6 @@ def make_plan(recipe: Recipe, sites: Mapping[str, Path]) -> Plan:
         },
         where="the settings of this study",
     )
-
-
-def read_plan(path: Path) -> Plan:
-    """The plan in `path`; RunFolderError where there is none, or it is not as it was written.
-
-    A later version that knows more settings of a recipe reads it all the same.
-    """
-    plan, table = read_plan_file(
-        path, Plan, study="leave-site-out study", command="lesionfed leave-site-out"
-    )
-    require_recipe_as_written(path, table["recipe"], plan.recipe_sha256)
-    return plan
 
 
 def _n_steps(recipe: Recipe, n_sites: int) -> int:

@@ -20,7 +20,7 @@ SUBJECT = re.compile(r"^sub-(?=[^_.])")
 
 
 def pool_sites(sites: Mapping[str, Path], folder: Path) -> Path:
-    """`folder`, holding a link to every subject's files of every site; kept where it is there.
+    """`folder`, holding a link to every subject's files of every site; an existing one is kept.
 
     sites   name -> BIDS folder
 

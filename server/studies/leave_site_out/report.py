@@ -1,24 +1,22 @@
-"""leave-site-out.html: the study for a reader who was not there; no picture of a patient."""
+"""leave-site-out.html: the study in one file; no picture of a patient."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from common.figures.page import rendered_page, svg_uri, write_page
 from common.figures.raincloud import Raincloud, SiteCases
 from common.metrics.presets import preset
-from server.evaluation.site_summary import SiteSummary, summarize_sites, worst_site
+from server.evaluation.site_summary import summarize_sites, worst_site
 from server.studies.leave_site_out.cells import Cell, rows_of
 from server.studies.leave_site_out.grid import grid
-from server.studies.leave_site_out.plan import PlannedRun
-from server.studies.leave_site_out.run import outcome_of
-from server.studies.leave_site_out.study_folder import Judged, StudyFolder
+from server.studies.leave_site_out.plan import LeaveSiteOutPlan
 from server.studies.leave_site_out.table import METHODS, table_rows
 from server.studies.leave_site_out.verdict import method_names, verdict
-from server.studies.many_runs import Outcome
+from server.studies.run_results import RunResult, summaries_by_site
+from server.studies.study_folder import StudyFolder
 
 METRIC_NAMES = {
     "dice": "Dice",
@@ -30,31 +28,15 @@ METRIC_NAMES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunLine:
-    """One network of the study, as the page lists it."""
-
-    run: PlannedRun
-    outcome: Outcome
-    steps_a_round: int
-    has_report: bool
-
-
-def write_page_of(folder: StudyFolder, cells: Sequence[Cell]) -> None:
+def write_study_page(
+    folder: StudyFolder[LeaveSiteOutPlan], results: Sequence[RunResult], cells: Sequence[Cell]
+) -> None:
     """Writes the page of the study from its cells; the runs' own reports are linked, not held."""
     plan = folder.plan()
     names = method_names(plan.recipe.task)
     table = table_rows(cells)
-    runs = [
-        RunLine(
-            run=run,
-            outcome=outcome_of(folder, run),
-            steps_a_round=plan.recipe_of(run).optimizer.steps,
-            has_report=(folder.path / run.place / "report.html").exists(),
-        )
-        for run in plan.runs()
-    ]
     chart = federated_cases(cells)
+    by_site = summaries_by_site({names[method]: rows_of(cells, method) for method in METHODS})
     values: dict[str, Any] = {
         "name": folder.path.resolve().name,
         "plan": plan,
@@ -62,8 +44,8 @@ def write_page_of(folder: StudyFolder, cells: Sequence[Cell]) -> None:
         "metric_names": METRIC_NAMES,
         "chart": None if chart.is_empty else (svg_uri(chart.svg()), chart.in_words()),
         "verdict": verdict(cells, table, names=names),
-        "runs": runs,
-        "failed": [line for line in runs if line.outcome.failed is not None],
+        "runs": results,
+        "failed": [result for result in results if result.outcome.failed is not None],
         "grids": [
             (
                 title,
@@ -72,7 +54,7 @@ def write_page_of(folder: StudyFolder, cells: Sequence[Cell]) -> None:
             for title, metric in (("Mean Dice", "dice_mean"), ("Mean lesion F1", "lesion_f1_mean"))
         ],
         "table": table,
-        "by_site": _by_site(cells, plan.names, names),
+        "by_site": {site: by_site.get(site, []) for site in plan.names},
         "definition": preset(plan.recipe.evaluation.preset),
         "recipe": json.dumps(plan.recipe.model_dump(mode="json"), indent=1),
     }
@@ -105,17 +87,3 @@ def federated_cases(cells: Sequence[Cell]) -> Raincloud:
         worst_site=worst.site if worst else None,
         value_range=(0.0, 1.0),
     )
-
-
-def _by_site(
-    cells: Sequence[Cell], sites: Sequence[str], names: Mapping[Judged, str]
-) -> list[tuple[str, list[tuple[str, SiteSummary]]]]:
-    """Site -> each method's name and summary there; a method without a row there is absent."""
-    summaries = {
-        method: {summary.site: summary for summary in summarize_sites(rows_of(cells, method))}
-        for method in METHODS
-    }
-    return [
-        (site, [(names[m], found[site]) for m, found in summaries.items() if site in found])
-        for site in sites
-    ]

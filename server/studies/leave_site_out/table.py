@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from server.evaluation.case_row import CaseRow
 from server.evaluation.site_summary import SiteSummary, summarize_site, summarize_sites, worst_site
 from server.studies.leave_site_out.cells import Cell, rows_of
-from server.studies.leave_site_out.study_folder import Judged
 
-METHODS: tuple[Judged, ...] = ("federated", "pooled", "local", "baseline")
+METHODS: tuple[str, ...] = ("federated", "pooled", "local", "baseline")
 METRICS = ("dice", "lesion_f1", "lesion_sensitivity", "lesion_ppv", "hd95_mm", "assd_mm")
 
 
@@ -24,7 +23,7 @@ class TableRow:
     worst_site        the site with the worst mean, and that mean; None with fewer than two sites
     """
 
-    method: Judged
+    method: str
     metric: str
     n_planned: int
     n_scored: int
@@ -39,7 +38,7 @@ class TableRow:
 
 
 def table_rows(cells: Sequence[Cell]) -> list[TableRow]:
-    """One row a method and metric over every site's cases, each judged where it was unseen."""
+    """One row a method and metric over every site's cases, each evaluated where it was unseen."""
     return [
         row
         for method in METHODS
@@ -48,14 +47,14 @@ def table_rows(cells: Sequence[Cell]) -> list[TableRow]:
     ]
 
 
-def _of_method(method: Judged, rows: Sequence[CaseRow]) -> list[TableRow]:
+def _of_method(method: str, rows: Sequence[CaseRow]) -> list[TableRow]:
     by_site = summarize_sites(rows)
     together = summarize_site([dataclasses.replace(row, site="all sites") for row in rows])
     return [_row(method, metric, together, by_site) for metric in METRICS]
 
 
 def _row(
-    method: Judged, metric: str, together: SiteSummary, by_site: Sequence[SiteSummary]
+    method: str, metric: str, together: SiteSummary, by_site: Sequence[SiteSummary]
 ) -> TableRow:
     spread = together.metric(metric)
     worst = worst_site(by_site, metric)

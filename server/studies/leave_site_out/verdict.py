@@ -8,11 +8,10 @@ from common.recipe.recipe import Task
 from common.recipe.task_labels import threshold_name
 from server.evaluation.site_summary import summarize_sites
 from server.studies.leave_site_out.cells import Cell, rows_of
-from server.studies.leave_site_out.study_folder import Judged
 from server.studies.leave_site_out.table import TableRow
 
 
-def method_names(task: Task) -> dict[Judged, str]:
+def method_names(task: Task) -> dict[str, str]:
     """Method -> how a reader knows it, in reading order."""
     return {
         "federated": "Federated",
@@ -23,7 +22,7 @@ def method_names(task: Task) -> dict[Judged, str]:
 
 
 def verdict(
-    cells: Sequence[Cell], table: Sequence[TableRow], *, names: Mapping[Judged, str]
+    cells: Sequence[Cell], table: Sequence[TableRow], *, names: Mapping[str, str]
 ) -> list[str]:
     """One sentence on the federated networks, then one on each method beside them."""
     dice = {row.method: row for row in table if row.metric == "dice"}
@@ -69,6 +68,6 @@ def _apart(difference: float) -> str:
     return f"{abs(difference):.3f} {'above' if difference > 0 else 'below'}"
 
 
-def _site_means(cells: Sequence[Cell], method: Judged) -> dict[str, float]:
+def _site_means(cells: Sequence[Cell], method: str) -> dict[str, float]:
     means = {s.site: s.metric("dice").mean for s in summarize_sites(rows_of(cells, method))}
     return {site: mean for site, mean in means.items() if mean is not None}

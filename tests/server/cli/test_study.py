@@ -118,7 +118,7 @@ def test_a_study_with_a_failed_run_ends_with_1_and_counts_its_cases_as_planned(
     def fails(_folder: RunFolder, **_options: object) -> None:
         raise SiteDataError("lyon: no lesion in it")
 
-    monkeypatch.setattr("server.studies.many_runs.simulate", fails)
+    monkeypatch.setattr("server.studies.run_study.simulate", fails)
     out = tmp_path / "study"
     options = ["--recipe", recipe, "--variant", "b", "--seeds", "3,4", *sites, *TINY, "--quiet"]
     assert main(["study", *options, "--out", str(out)]) == 1

@@ -43,7 +43,7 @@ OTHER = [
 def test_a_comparison_by_hand() -> None:
     [dice] = compare(shared(first=FIRST, other=OTHER), metrics=["dice"]).metrics
 
-    assert (dice.n, dice.n_patients, dice.n_failed, dice.n_undefined) == (5, 4, 1, 0)
+    assert (dice.n, dice.n_subjects, dice.n_failed, dice.n_undefined) == (5, 4, 1, 0)
     assert dice.mean_first == pytest.approx(0.5)  # 2.5 / 5, without the failed case's 0.7
     assert dice.mean_other == pytest.approx(0.61)  # 3.05 / 5
     assert dice.mean_difference == pytest.approx(0.11)

@@ -8,7 +8,8 @@ import pytest
 
 from common.errors import SiteDataError
 from common.recipe.recipe import load_recipe
-from server.evaluation.held_out_site import by_intensity, open_held_out_site, unusable_site
+from server.evaluation.held_out_site import open_held_out_site, unusable_site
+from server.evaluation.predict import by_intensity
 from tests.toy_sites import write_site
 
 RECIPE = load_recipe("default", overrides=["standardization.method=z-score"])

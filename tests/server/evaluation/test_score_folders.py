@@ -12,8 +12,8 @@ from common.arrays import FloatArray
 from common.errors import GeometryError
 from common.imaging.volume import Volume, write_volume
 from common.metrics.presets import ISBI2015, MSSEG2016
+from server.evaluation.mask_pairs import Pair
 from server.evaluation.score_folders import ScoredPair, Scoring, score_pair, score_pairs, summary
-from server.evaluation.score_pairs import Pair
 
 # 30 degrees about k; spacing 1 x 0.5 x 2 mm, so a voxel is 1 mm3
 OBLIQUE = np.array(

@@ -12,7 +12,7 @@ from common.metrics.threshold_sweep import ThresholdCounts
 from common.metrics.voxel import VoxelCounts
 from server.evaluation.case_row import CaseRow
 from server.events.history import RunRecord, read_run
-from server.papers.judged_run import JudgedRun
+from server.papers.evaluated_run import EvaluatedRun
 from server.papers.paper_figures import (
     paper_figures,
     split_chart,
@@ -44,8 +44,8 @@ def evaluated(index: int, *dice: float | None, role: str = "validation") -> dict
 
 def run(
     label: str, record: RunRecord | None, *, seed: int = 0, rows: Sequence[CaseRow] = ()
-) -> JudgedRun:
-    return JudgedRun(label=label, seed=seed, rows=rows, sweeps={}, record=record)
+) -> EvaluatedRun:
+    return EvaluatedRun(label=label, seed=seed, rows=rows, sweeps={}, record=record)
 
 
 def test_the_validation_curve_is_the_mean_over_cases_and_then_over_runs(tmp_path: Path) -> None:
@@ -86,10 +86,10 @@ def test_the_boxes_hold_each_case_at_each_threshold() -> None:
         for n, (tp, fp, fn) in enumerate(((2, 1, 1), (0, 0, 2), (0, 0, 0)))
     }
     rows = [CaseRow(site="oslo", subject=f"sub-{n}") for n in range(3)]
-    judged = JudgedRun(label="dice", seed=0, rows=rows, sweeps=sweeps, record=None)
+    judged = EvaluatedRun(label="dice", seed=0, rows=rows, sweeps=sweeps, record=None)
     [method] = threshold_boxes([judged]).methods
     assert method.values == {0.5: pytest.approx((2 / 3, 0.0))}
-    common = JudgedRun(label="dice", seed=0, rows=rows[:1], sweeps=sweeps, record=None)
+    common = EvaluatedRun(label="dice", seed=0, rows=rows[:1], sweeps=sweeps, record=None)
     [method] = threshold_boxes([common]).methods  # the others were taken out: not common to all
     assert method.values == {0.5: pytest.approx((2 / 3,))}
 

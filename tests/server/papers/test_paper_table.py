@@ -8,7 +8,7 @@ import pytest
 
 from server.evaluation.case_row import CaseRow
 from server.events.history import RunRecord, RunStarted, SiteTest
-from server.papers.judged_run import JudgedRun
+from server.papers.evaluated_run import EvaluatedRun
 from server.papers.paper_table import (
     COLUMNS,
     as_dict,
@@ -26,8 +26,8 @@ def row(site: str = "oslo", failed: str | None = None, **metrics: float | int | 
     return CaseRow(site=site, subject="sub-01", failed=failed, metrics=metrics)
 
 
-def run(label: str, rows: Sequence[CaseRow], *, seed: int = 0) -> JudgedRun:
-    return JudgedRun(label=label, seed=seed, rows=rows, sweeps={}, record=None)
+def run(label: str, rows: Sequence[CaseRow], *, seed: int = 0) -> EvaluatedRun:
+    return EvaluatedRun(label=label, seed=seed, rows=rows, sweeps={}, record=None)
 
 
 def record(site_test: SiteTest) -> RunRecord:

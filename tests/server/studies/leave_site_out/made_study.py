@@ -9,10 +9,12 @@ from pathlib import Path
 from common.recipe.recipe import load_recipe
 from server.evaluation.case_row import CaseRow, write_cases
 from server.evaluation.evaluation_folder import EvaluationFolder
-from server.studies.leave_site_out.plan import make_plan
-from server.studies.leave_site_out.study_folder import StudyFolder
+from server.studies.leave_site_out.plan import LeaveSiteOutPlan, make_plan
+from server.studies.study_folder import StudyFolder
 
 SITES = ("lyon", "ghent", "turin")
+
+Study = StudyFolder[LeaveSiteOutPlan]
 
 Rows = Mapping[str, list[CaseRow]]
 """Place of a run -> its cases.csv; `baseline` in front of it: its baseline.csv."""
@@ -30,7 +32,7 @@ def case(site: str, subject: str, dice: float | None, **metrics: float | None) -
     return CaseRow(site=site, subject=f"sub-{subject}", metrics={"dice": dice, **metrics})
 
 
-def made_study(path: Path, rows: Rows, *, failed: Mapping[str, str] | None = None) -> StudyFolder:
+def made_study(path: Path, rows: Rows, *, failed: Mapping[str, str] | None = None) -> Study:
     """A study over three sites of two subjects each, all runs ended.
 
     rows     of a place that is not named: no case
@@ -42,7 +44,7 @@ def made_study(path: Path, rows: Rows, *, failed: Mapping[str, str] | None = Non
             image = data / subject / "anat" / f"{subject}_FLAIR.nii.gz"
             image.parent.mkdir(parents=True)
             image.touch()
-    study = StudyFolder(path / "study")
+    study = StudyFolder(path / "study", LeaveSiteOutPlan)
     study.begin(make_plan(load_recipe("default", scale="small"), sites))
     for run in study.plan().runs():
         place = run.place.as_posix()

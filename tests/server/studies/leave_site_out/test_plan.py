@@ -8,14 +8,13 @@ import pytest
 
 from common.errors import ConfigError, RunFolderError
 from common.recipe.recipe import load_recipe
-from server.studies.leave_site_out.plan import Plan, make_plan, read_plan
-from server.studies.leave_site_out.study_folder import StudyFolder
-from server.studies.plan_file import as_json
+from server.studies.leave_site_out.plan import LeaveSiteOutPlan, make_plan
+from server.studies.study_folder import StudyFolder, as_json
 
 OVERRIDES = ("federation.rounds=5", "optimizer.steps=7", "federation.quorum=2")
 
 
-def plan_of(n_sites: int, *overrides: str) -> Plan:
+def plan_of(n_sites: int, *overrides: str) -> LeaveSiteOutPlan:
     recipe = load_recipe("default", overrides=[*OVERRIDES, *overrides])
     return make_plan(recipe, {f"site-{i}": Path(f"/data/{i}") for i in range(1, n_sites + 1)})
 
@@ -24,16 +23,16 @@ def test_every_site_is_once_unseen_by_a_federated_and_by_a_pooled_network() -> N
     plan = plan_of(4)
     for method in ("federated", "pooled"):
         runs = [run for run in plan.runs() if run.method == method]
-        assert [run.tested_on for run in runs] == [(name,) for name in plan.names]
+        assert [run.parts.unseen for run in runs] == [(name,) for name in plan.names]
         for run in runs:
-            assert set(run.trained_on) == set(plan.names) - set(run.tested_on)
+            assert set(run.parts.train) == set(plan.names) - set(run.parts.unseen)
 
 
 def test_a_local_network_is_trained_once_a_site_and_tested_at_every_other() -> None:
     plan = plan_of(4)
     local = [run for run in plan.runs() if run.method == "local"]
-    assert [run.trained_on for run in local] == [(name,) for name in plan.names]
-    assert local[1].tested_on == ("site-1", "site-3", "site-4")
+    assert [run.parts.train for run in local] == [(name,) for name in plan.names]
+    assert local[1].parts.unseen == ("site-1", "site-3", "site-4")
 
 
 @pytest.mark.parametrize("n_sites", [3, 5])
@@ -43,7 +42,7 @@ def test_every_network_takes_rounds_x_steps_x_one_site_less(n_sites: int) -> Non
     assert plan.steps_of_each_network == expected
     for run in plan.runs():
         recipe = plan.recipe_of(run)
-        n_places = len(run.trained_on) if run.method == "federated" else 1
+        n_places = len(run.parts.train) if run.method == "federated" else 1
         assert recipe.federation.rounds * recipe.optimizer.steps * n_places == expected
 
 
@@ -85,13 +84,13 @@ def test_a_name_that_leaves_no_room_for_without_is_refused() -> None:
 
 
 def test_the_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
-    folder = StudyFolder(tmp_path / "study")
+    folder = StudyFolder(tmp_path / "study", LeaveSiteOutPlan)
     folder.begin(plan_of(3))
     assert folder.plan() == plan_of(3)
 
 
 def test_the_same_study_may_begin_twice_and_another_is_refused_by_name(tmp_path: Path) -> None:
-    folder = StudyFolder(tmp_path / "study")
+    folder = StudyFolder(tmp_path / "study", LeaveSiteOutPlan)
     folder.begin(plan_of(3))
     folder.begin(plan_of(3))
     with pytest.raises(RunFolderError, match=r"another plan \(the recipe differ"):
@@ -103,11 +102,11 @@ def test_the_same_study_may_begin_twice_and_another_is_refused_by_name(tmp_path:
 def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear reader", encoding="utf-8")
     with pytest.raises(RunFolderError, match="is not empty and holds no leave-site-out study"):
-        StudyFolder(tmp_path).begin(plan_of(3))
+        StudyFolder(tmp_path, LeaveSiteOutPlan).begin(plan_of(3))
 
 
 def test_a_plan_whose_recipe_was_edited_is_refused(tmp_path: Path) -> None:
-    folder = StudyFolder(tmp_path)
+    folder = StudyFolder(tmp_path, LeaveSiteOutPlan)
     folder.begin(plan_of(3))
     text = folder.plan_file.read_text("utf-8")
     folder.plan_file.write_text(text.replace('"seed": 0', '"seed": 1'), encoding="utf-8")
@@ -124,7 +123,7 @@ def test_a_plan_of_a_version_with_fewer_settings_is_read_and_keeps_its_digest(
     table["recipe_sha256"] = hashlib.sha256(older.encode()).hexdigest()
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(table), encoding="utf-8")
-    plan = read_plan(path)
+    plan = StudyFolder(tmp_path, LeaveSiteOutPlan).plan()
     assert plan.recipe.evaluation.preset == "msseg2016"
     assert plan.recipe_sha256 == table["recipe_sha256"]
 
@@ -132,9 +131,9 @@ def test_a_plan_of_a_version_with_fewer_settings_is_read_and_keeps_its_digest(
 def test_a_plan_that_is_no_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text('{"recipe": ', encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"plan\.json cannot be read as a plan"):
-        read_plan(tmp_path / "plan.json")
+        StudyFolder(tmp_path, LeaveSiteOutPlan).plan()
 
 
 def test_a_folder_without_a_plan_is_no_study(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="is no leave-site-out study"):
-        read_plan(tmp_path / "plan.json")
+        StudyFolder(tmp_path, LeaveSiteOutPlan).plan()

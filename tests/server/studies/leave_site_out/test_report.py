@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from server.studies.leave_site_out.cells import read_cells
+from server.studies.leave_site_out.cells import cells_of
 from server.studies.leave_site_out.grid import Field, grid
+from server.studies.leave_site_out.plan import LeaveSiteOutPlan
 from server.studies.leave_site_out.results import write_results
-from server.studies.leave_site_out.study_folder import StudyFolder
+from server.studies.run_results import read_results
+from server.studies.study_folder import StudyFolder
 from tests.server.studies.leave_site_out.made_study import SITES, case, made_study
 from tests.server.studies.leave_site_out.test_table import BASELINE, FAILED, FEDERATED, LOCAL
 
@@ -52,7 +54,7 @@ def test_the_page_holds_no_picture_no_script_and_no_address(page: str) -> None:
 
 def test_names_are_escaped(tmp_path: Path) -> None:
     made = made_study(tmp_path, {})
-    study = StudyFolder(made.path.rename(tmp_path / "a<b>&c"))
+    study = StudyFolder(made.path.rename(tmp_path / "a<b>&c"), LeaveSiteOutPlan)
     write_results(study)
     page = study.page_file.read_text("utf-8")
     assert "a&lt;b&gt;&amp;c" in page
@@ -71,7 +73,10 @@ def test_a_network_is_not_judged_at_home_and_a_failed_one_says_so(tmp_path: Path
     lines = {
         line.label: line.fields
         for line in grid(
-            read_cells(study), sites=SITES, metric="dice_mean", threshold_name="FLAIR threshold"
+            cells_of(read_results(study)),
+            sites=SITES,
+            metric="dice_mean",
+            threshold_name="FLAIR threshold",
         )
     }
     assert [(f.value, f.note) for f in lines["lyon alone"]] == [

@@ -20,12 +20,13 @@ from common.recipe.recipe import load_recipe
 from server.evaluation.case_row import read_cases
 from server.events.event_log import Event
 from server.events.history import read_run
-from server.studies.leave_site_out.plan import Plan, PlannedRun, make_plan
+from server.studies.leave_site_out.plan import LeaveSiteOutPlan, make_plan
 from server.studies.leave_site_out.results import write_results
-from server.studies.leave_site_out.run import conduct_study, outcome_of
-from server.studies.leave_site_out.study_folder import StudyFolder
-from server.studies.many_runs import Listener
-from tests.server.studies.leave_site_out.made_study import report_of_one_line
+from server.studies.plan import PlannedRun
+from server.studies.run_results import outcome_of
+from server.studies.run_study import Listener, run_study
+from server.studies.study_folder import StudyFolder
+from tests.server.studies.leave_site_out.made_study import Study, report_of_one_line
 from tests.toy_sites import write_site
 
 ROOT = Path(__file__).parents[4]
@@ -45,7 +46,7 @@ TABLES = ("matrix.csv", "table.csv", *(f"{m}/cases.csv" for m in ("federated", "
 def _no_charts() -> Iterator[None]:
     """Reports of one line: most of a toy run's time would be its charts."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("server.execute_run", "server.studies.many_runs"):
+        for module in ("server.execute_run", "server.studies.run_study"):
             patch.setattr(f"{module}.write_report", report_of_one_line)
         yield
 
@@ -60,25 +61,25 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def plan_of(hospitals: dict[str, Path]) -> Plan:
+def plan_of(hospitals: dict[str, Path]) -> LeaveSiteOutPlan:
     return make_plan(load_recipe("default", overrides=TINY), hospitals)
 
 
 @pytest.fixture(scope="module")
-def finished(hospitals: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+def finished(hospitals: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A study that was never cut off."""
-    study = StudyFolder(tmp_path_factory.mktemp("studies") / "finished")
+    study = StudyFolder(tmp_path_factory.mktemp("studies") / "finished", LeaveSiteOutPlan)
     study.begin(plan_of(hospitals))
-    conduct_study(study)
+    run_study(study)
     write_results(study)
     return study
 
 
-def bytes_of(study: StudyFolder) -> dict[str, bytes]:
+def bytes_of(study: Study) -> dict[str, bytes]:
     return {name: (study.path / name).read_bytes() for name in TABLES}
 
 
-def test_every_network_has_a_run_a_report_and_no_picture(finished: StudyFolder) -> None:
+def test_every_network_has_a_run_a_report_and_no_picture(finished: Study) -> None:
     for run in finished.plan().runs():
         assert outcome_of(finished, run).failed is None
         assert (finished.path / run.place / "report.html").is_file()
@@ -87,7 +88,7 @@ def test_every_network_has_a_run_a_report_and_no_picture(finished: StudyFolder) 
 
 
 def test_every_case_is_judged_once_by_each_method_where_it_was_unseen(
-    finished: StudyFolder,
+    finished: Study,
 ) -> None:
     cases = {(name, subject) for name in NAMES for subject in ("sub-01", "sub-02")}
     for method in ("federated", "pooled", "local", "baseline"):
@@ -97,29 +98,29 @@ def test_every_case_is_judged_once_by_each_method_where_it_was_unseen(
         assert all(row.failed is None for row in rows)
 
 
-def test_no_network_was_trained_on_the_site_that_judges_it(finished: StudyFolder) -> None:
+def test_no_network_was_trained_on_the_site_that_judges_it(finished: Study) -> None:
     for run in finished.plan().runs():
         record = read_run(finished.run_folder(run).events_file)
-        assert record.sites("unseen") == list(run.tested_on)
-        names = [f"without-{run.tested_on[0]}"] if run.method == "pooled" else run.trained_on
+        assert record.sites("unseen") == list(run.parts.unseen)
+        names = [f"without-{run.parts.unseen[0]}"] if run.method == "pooled" else run.parts.train
         assert record.sites("train") == list(names)
-        assert not {*record.sites("train")} & {*run.tested_on}
+        assert not {*record.sites("train")} & {*run.parts.unseen}
 
 
-def test_the_site_head_is_off_where_one_place_trains(finished: StudyFolder) -> None:
+def test_the_site_head_is_off_where_one_place_trains(finished: Study) -> None:
     for run in finished.plan().runs():
         [trained] = read_run(finished.run_folder(run).events_file).training
         spreads = [reply.fact("head_spread") for reply in trained.replies.values()]
         assert all((spread is None) == (run.method != "federated") for spread in spreads)
 
 
-def test_a_finished_study_trains_nothing_when_it_goes_on(finished: StudyFolder) -> None:
+def test_a_finished_study_trains_nothing_when_it_goes_on(finished: Study) -> None:
     before = bytes_of(finished)
 
     def never(run: PlannedRun) -> None:
-        raise AssertionError(f"{run.in_words} was run again")
+        raise AssertionError(f"{run.title} was run again")
 
-    conduct_study(finished, watch=never)  # type: ignore[arg-type] # it must not be called
+    run_study(finished, watch=never)  # type: ignore[arg-type] # it must not be called
     write_results(finished)
     assert bytes_of(finished) == before
 
@@ -127,31 +128,31 @@ def test_a_finished_study_trains_nothing_when_it_goes_on(finished: StudyFolder) 
 def test_other_code_does_not_go_on_with_a_study(
     hospitals: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = StudyFolder(tmp_path / "study")
+    study = StudyFolder(tmp_path / "study", LeaveSiteOutPlan)
     study.begin(plan_of(hospitals))
-    monkeypatch.setattr("server.studies.many_runs.code_digest", lambda: "0" * 64)
+    monkeypatch.setattr("server.studies.run_study.code_digest", lambda: "0" * 64)
     with pytest.raises(RunFolderError, match="code has changed since this study began, and 9 net"):
-        conduct_study(study)
+        run_study(study)
 
 
 def test_a_run_cut_off_between_its_end_and_its_report_gets_the_report(
-    finished: StudyFolder,
+    finished: Study,
 ) -> None:
     report = finished.path / "local" / "turin" / "report.html"
     report.unlink()
-    conduct_study(finished)
+    run_study(finished)
     assert report.is_file()
 
 
 def test_a_report_that_fails_does_not_keep_the_study_from_its_tables(
-    finished: StudyFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    finished: Study, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(_folder: Path, *, images: bool) -> Path:
         raise ValueError("a chart without a point")
 
     (finished.path / "local" / "turin" / "report.html").unlink()
-    monkeypatch.setattr("server.studies.many_runs.write_report", broken)
-    conduct_study(finished)
+    monkeypatch.setattr("server.studies.run_study.write_report", broken)
+    run_study(finished)
     assert "local, turin alone: the report could not be written" in caplog.text
 
 
@@ -159,12 +160,13 @@ PROGRAM = """\
 import sys
 from pathlib import Path
 import server.execute_run
-from server.studies.leave_site_out.run import conduct_study
-from server.studies.leave_site_out.study_folder import StudyFolder
+from server.studies.leave_site_out.plan import LeaveSiteOutPlan
+from server.studies.run_study import run_study
+from server.studies.study_folder import StudyFolder
 from tests.server.studies.leave_site_out.made_study import report_of_one_line
 
 server.execute_run.write_report = report_of_one_line
-conduct_study(StudyFolder(Path(sys.argv[1])))
+run_study(StudyFolder(Path(sys.argv[1]), LeaveSiteOutPlan))
 """
 
 
@@ -177,16 +179,16 @@ conduct_study(StudyFolder(Path(sys.argv[1])))
     ],
 )
 def test_a_study_that_was_killed_and_resumed_has_the_same_tables_byte_for_byte(
-    finished: StudyFolder, hospitals: dict[str, Path], tmp_path: Path, place: str, event: bytes
+    finished: Study, hospitals: dict[str, Path], tmp_path: Path, place: str, event: bytes
 ) -> None:
-    study = StudyFolder(tmp_path / "killed")
+    study = StudyFolder(tmp_path / "killed", LeaveSiteOutPlan)
     study.begin(plan_of(hospitals))
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(study.path)], cwd=ROOT)
     _wait_for(study.path / place / "events.jsonl", event, process)
     process.kill()
     assert process.wait() == -signal.SIGKILL
     assert [outcome_of(study, run).failed for run in study.plan().runs()].count(None) in range(1, 9)
-    conduct_study(study)
+    run_study(study)
     write_results(study)
     assert bytes_of(study) == bytes_of(finished)
 
@@ -201,16 +203,16 @@ def _wait_for(file: Path, words: bytes, process: subprocess.Popen[bytes]) -> Non
 
 
 def test_a_site_without_lesions_fails_where_it_trains_and_the_others_go_on(
-    finished: StudyFolder, hospitals: dict[str, Path], tmp_path: Path
+    finished: Study, hospitals: dict[str, Path], tmp_path: Path
 ) -> None:
     ghent = tmp_path / "ghent"
     shutil.copytree(hospitals["ghent"], ghent)
     for mask in ghent.rglob("*desc-lesion_mask.nii.gz"):
         volume = read_volume(mask)
         write_volume(Volume(np.zeros(volume.data.shape, np.uint8), volume.affine), mask)
-    study = StudyFolder(tmp_path / "study")
+    study = StudyFolder(tmp_path / "study", LeaveSiteOutPlan)
     study.begin(plan_of({**hospitals, "ghent": ghent}))
-    conduct_study(study)
+    run_study(study)
     failed = {
         run.place.as_posix(): outcome.failed
         for run in study.plan().runs()
@@ -240,9 +242,9 @@ def cut_in_the_first_round(_run: PlannedRun) -> Iterator[Listener]:
 def test_ctrl_c_stops_the_whole_study_and_leaves_the_rest_for_later(
     hospitals: dict[str, Path], tmp_path: Path
 ) -> None:
-    study = StudyFolder(tmp_path / "study")
+    study = StudyFolder(tmp_path / "study", LeaveSiteOutPlan)
     study.begin(plan_of(hospitals))
     with pytest.raises(KeyboardInterrupt):
-        conduct_study(study, watch=cut_in_the_first_round)
+        run_study(study, watch=cut_in_the_first_round)
     ended = [outcome_of(study, run).failed for run in study.plan().runs()]
     assert ended == ["stopped: interrupted at the coordinator", *["not run yet"] * 8]

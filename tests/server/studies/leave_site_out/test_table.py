@@ -8,13 +8,13 @@ import pytest
 
 from common.recipe.recipe import Task
 from server.evaluation.case_row import read_cases
-from server.studies.leave_site_out.cells import read_cells, rows_of
-from server.studies.leave_site_out.matrix import MatrixRow, matrix_rows
+from server.studies.leave_site_out.cells import cells_of, rows_of
+from server.studies.leave_site_out.matrix import CellSummary, matrix_rows
 from server.studies.leave_site_out.results import write_results
-from server.studies.leave_site_out.study_folder import StudyFolder
 from server.studies.leave_site_out.table import TableRow, table_rows
 from server.studies.leave_site_out.verdict import method_names, verdict
-from tests.server.studies.leave_site_out.made_study import case, made_study
+from server.studies.run_results import read_results
+from tests.server.studies.leave_site_out.made_study import Study, case, made_study
 
 FEDERATED = {
     "federated/without-lyon": [
@@ -52,20 +52,20 @@ FAILED = {
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> StudyFolder:
+def study(tmp_path: Path) -> Study:
     return made_study(tmp_path, FEDERATED | BASELINE | LOCAL, failed=FAILED)
 
 
-def matrix_of(study: StudyFolder) -> dict[tuple[str, str, str], MatrixRow]:
-    rows = matrix_rows(read_cells(study))
+def matrix_of(study: Study) -> dict[tuple[str, str, str], CellSummary]:
+    rows = matrix_rows(cells_of(read_results(study)))
     return {(row.method, row.trained_on, row.tested_on): row for row in rows}
 
 
-def table_of(study: StudyFolder) -> dict[tuple[str, str], TableRow]:
-    return {(row.method, row.metric): row for row in table_rows(read_cells(study))}
+def table_of(study: Study) -> dict[tuple[str, str], TableRow]:
+    return {(row.method, row.metric): row for row in table_rows(cells_of(read_results(study)))}
 
 
-def test_a_cell_has_the_mean_and_the_voxels_of_its_site_alone(study: StudyFolder) -> None:
+def test_a_cell_has_the_mean_and_the_voxels_of_its_site_alone(study: Study) -> None:
     cell = matrix_of(study)["federated", "ghent+turin", "lyon"]
     assert (cell.failed, cell.n_planned, cell.n_scored) == (None, 2, 2)
     assert cell.dice_mean == pytest.approx((0.8 + 0.2) / 2)
@@ -75,7 +75,7 @@ def test_a_cell_has_the_mean_and_the_voxels_of_its_site_alone(study: StudyFolder
     assert cell.lesion_f1_mean == pytest.approx(0.5)  # undefined in the other case
 
 
-def test_the_matrix_has_a_cell_for_each_method_and_unseen_site(study: StudyFolder) -> None:
+def test_the_matrix_has_a_cell_for_each_method_and_unseen_site(study: Study) -> None:
     cells = matrix_of(study)
     assert len(cells) == 3 + 3 + 3 * 2 + 3  # federated, pooled, local at two sites, threshold
     assert cells["baseline", "lyon+turin", "ghent"].dice_mean == pytest.approx(0.75)
@@ -83,13 +83,13 @@ def test_the_matrix_has_a_cell_for_each_method_and_unseen_site(study: StudyFolde
     assert ("local", "turin", "turin") not in cells
 
 
-def test_a_failed_run_is_a_cell_that_says_so_with_its_planned_cases(study: StudyFolder) -> None:
+def test_a_failed_run_is_a_cell_that_says_so_with_its_planned_cases(study: Study) -> None:
     cell = matrix_of(study)["local", "ghent", "lyon"]
     assert cell.failed == "failed"  # the reason may name files, and tables travel
     assert (cell.n_planned, cell.n_scored, cell.dice_mean) == (2, 0, None)
 
 
-def test_the_pooled_table_is_over_all_unseen_cases(study: StudyFolder) -> None:
+def test_the_pooled_table_is_over_all_unseen_cases(study: Study) -> None:
     row = table_of(study)["federated", "dice"]
     # 0.2 0.3 0.5 0.6 0.8 0.9: mean 3.3 / 6; quartiles at places 1.25 and 3.75 counted from 0
     assert row.mean == pytest.approx(3.3 / 6)
@@ -101,14 +101,14 @@ def test_the_pooled_table_is_over_all_unseen_cases(study: StudyFolder) -> None:
     assert row.worst_site_mean == pytest.approx(0.4)
 
 
-def test_an_undefined_dice_is_in_no_mean_and_shows_in_n(study: StudyFolder) -> None:
+def test_an_undefined_dice_is_in_no_mean_and_shows_in_n(study: Study) -> None:
     row = table_of(study)["baseline", "dice"]
     assert (row.n, row.n_scored, row.n_planned) == (5, 6, 6)
     assert row.mean == pytest.approx((0.1 + 0.3 + 0.7 + 0.8 + 0.4) / 5)
 
 
-def test_a_case_of_local_is_the_mean_over_the_networks_that_define_it(study: StudyFolder) -> None:
-    rows = {(row.site, row.subject): row for row in rows_of(read_cells(study), "local")}
+def test_a_case_of_local_is_the_mean_over_the_networks_that_define_it(study: Study) -> None:
+    rows = {(row.site, row.subject): row for row in rows_of(cells_of(read_results(study)), "local")}
     assert len(rows) == 6
     assert rows["ghent", "sub-01"].metric("dice") == pytest.approx((0.2 + 0.4) / 2)
     assert rows["ghent", "sub-01"].metric("hd95_mm") == pytest.approx((6.0 + 2.0) / 2)
@@ -129,14 +129,14 @@ def test_the_worst_site_of_a_distance_is_the_farthest(tmp_path: Path) -> None:
 
 
 def test_a_method_all_of_whose_runs_failed_has_its_planned_cases_and_no_mean(
-    study: StudyFolder,
+    study: Study,
 ) -> None:
     row = table_of(study)["pooled", "dice"]
     assert (row.n, row.n_scored, row.n_planned, row.mean) == (0, 0, 6, None)
 
 
-def test_the_verdict_counts_sites_and_says_where_cases_differ(study: StudyFolder) -> None:
-    cells = read_cells(study)
+def test_the_verdict_counts_sites_and_says_where_cases_differ(study: Study) -> None:
+    cells = cells_of(read_results(study))
     sentences = verdict(cells, table_rows(cells), names=method_names(Task(modalities=("FLAIR",))))
     assert sentences[0] == (
         "Federated over all other sites, the network has a mean Dice of 0.550 over 6 of 6 planned "
@@ -155,7 +155,7 @@ def test_the_verdict_counts_sites_and_says_where_cases_differ(study: StudyFolder
     )
 
 
-def test_the_tables_are_written_and_each_method_has_its_cases(study: StudyFolder) -> None:
+def test_the_tables_are_written_and_each_method_has_its_cases(study: Study) -> None:
     write_results(study)
     assert [row.site for row in read_cases(study.cases_file("federated"))] == [
         "lyon", "lyon", "ghent", "ghent", "turin", "turin",

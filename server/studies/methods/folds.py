@@ -1,29 +1,20 @@
-"""Sites dealt into folds: each is unseen in one, a validation site in one, and else it trains."""
+"""Cross-validation over sites: each is unseen in one fold, validates in one, trains in the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from common.errors import ConfigError
 from common.seeds import derived_seed
+from server.studies.plan import Parts
 
 MIN_FOLDS = 3
 """One part is unseen, one validates, and something has to train."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
-    """What each site does in one fold."""
-
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    unseen: tuple[str, ...]
-
-
-def deal_folds(sites: Sequence[str], n_folds: int, *, seed: int) -> list[tuple[str, ...]]:
+def split_sites(sites: Sequence[str], n_folds: int, *, seed: int) -> list[tuple[str, ...]]:
     """The sites in `n_folds` parts that differ by one site at most; ConfigError where it cannot be.
 
     The same sites and seed give the same parts, whatever order the sites are named in.

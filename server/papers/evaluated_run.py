@@ -15,13 +15,13 @@ from server.run.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JudgedRun:
+class EvaluatedRun:
     """One network.
 
     label    the method it stands for: several seeds and folds share one
-    rows     one a planned case of the sites it was judged at
+    rows     one a planned case of the sites it was evaluated at
     sweeps   case -> its counts by decision threshold; empty where none were kept
-    record   the run as its events tell it; None where the folder is no run's
+    record   the run as its events give it; None where the folder is no run's
     """
 
     label: str
@@ -31,20 +31,20 @@ class JudgedRun:
     record: RunRecord | None
 
 
-def judged_runs(runs: Sequence[RunCases], paths: Sequence[Path]) -> list[JudgedRun]:
+def evaluated_runs(runs: Sequence[RunCases], paths: Sequence[Path]) -> list[EvaluatedRun]:
     """What `lesionfed compare` was given, each folder a method of its own.
 
     runs    the tables of cases, in the order of `paths`
     paths   a run's folder, one that holds cases.csv, or the table itself
     """
-    return [_judged(run, path) for run, path in zip(runs, paths, strict=True)]
+    return [_evaluated(run, path) for run, path in zip(runs, paths, strict=True)]
 
 
-def _judged(run: RunCases, path: Path) -> JudgedRun:
+def _evaluated(run: RunCases, path: Path) -> EvaluatedRun:
     events = RunFolder(path).events_file
     inner = RunFolder(path).evaluation
     folder = path.parent if path.is_file() else inner if inner.is_dir() else path
-    return JudgedRun(
+    return EvaluatedRun(
         label=run.label,
         seed=0,
         rows=list(run.rows.values()),

@@ -8,10 +8,8 @@ import pytest
 from common.errors import ConfigError, RunFolderError
 from common.recipe.recipe import load_recipe
 from server.run.run_folder import RunFolder
-from server.studies.plan import Plan, make_plan, read_plan
-from server.studies.plan_file import as_json
-from server.studies.run import _lay_out as lay_out_run
-from server.studies.study_folder import StudyFolder
+from server.studies.methods.plan import MethodsPlan, make_plan
+from server.studies.study_folder import StudyFolder, as_json
 
 RECIPES = {
     "BM": load_recipe("default", overrides=["loss.site.name=none"]),
@@ -21,7 +19,7 @@ SITES = {name: Path("/data") / name for name in ("lyon", "ghent", "turin")}
 UNSEEN = {"oslo": Path("/data/oslo")}
 
 
-def plan_of(*seeds: int) -> Plan:
+def plan_of(*seeds: int) -> MethodsPlan:
     return make_plan(RECIPES, seeds=seeds, sites=SITES, unseen=UNSEEN)
 
 
@@ -39,7 +37,7 @@ def test_a_run_has_its_methods_recipe_its_own_seed_and_every_site_in_every_round
     assert recipe.optimizer == RECIPES["BM"].optimizer
     assert run.parts.train == ("lyon", "ghent", "turin")
     assert run.parts.unseen == ("oslo",)
-    assert run.in_words == "BM, seed 3"
+    assert run.title == "BM, seed 3"
 
 
 def test_in_folds_every_site_is_unseen_once_by_each_method() -> None:
@@ -51,7 +49,7 @@ def test_in_folds_every_site_is_unseen_once_by_each_method() -> None:
     for method in RECIPES:
         unseen = [site for run in runs if run.method == method for site in run.parts.unseen]
         assert sorted(unseen) == sorted(SITES)
-    assert runs[0].in_words == "BM, fold 1, seed 0"
+    assert runs[0].title == "BM, fold 1, seed 0"
 
 
 def test_controls_and_lesion_masks_reach_the_runs_that_can_use_them(tmp_path: Path) -> None:
@@ -60,12 +58,12 @@ def test_controls_and_lesion_masks_reach_the_runs_that_can_use_them(tmp_path: Pa
         recipes, seeds=[0], sites=SITES, unseen=UNSEEN,
         controls={"bern": Path("/data/bern")}, lesion_masks=tmp_path / "masks",
     )  # fmt: skip
-    folder = StudyFolder(tmp_path / "study")
+    folder = StudyFolder(tmp_path / "study", MethodsPlan)
     folder.begin(plan)
     assert folder.plan() == plan
     for run in plan.runs():
         new = RunFolder(tmp_path / run.method)
-        lay_out_run(plan, new, run)
+        plan.lay_out(run, new, study=folder.path)
         consortium = new.consortium()
         assert [(s.name, s.trains) for s in consortium.sites][-1] == ("bern", False)
         expected = (tmp_path / "masks").resolve() if run.method == "wise" else None
@@ -91,7 +89,7 @@ def test_what_makes_no_study_is_refused() -> None:
 
 
 def test_a_study_goes_on_under_its_own_plan_alone(tmp_path: Path) -> None:
-    folder = StudyFolder(tmp_path / "study")
+    folder = StudyFolder(tmp_path / "study", MethodsPlan)
     folder.begin(plan_of(0))
     folder.begin(plan_of(0))
     assert folder.plan() == plan_of(0)
@@ -105,9 +103,9 @@ def test_a_plan_whose_recipe_was_changed_by_hand_is_refused(tmp_path: Path) -> N
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(table), encoding="utf-8")
     with pytest.raises(RunFolderError, match="its recipe is not the one that the study began with"):
-        read_plan(path)
+        StudyFolder(tmp_path, MethodsPlan).plan()
 
 
 def test_a_folder_without_a_plan_is_no_study(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="is no study of methods"):
-        read_plan(tmp_path / "plan.json")
+        StudyFolder(tmp_path, MethodsPlan).plan()

@@ -13,15 +13,17 @@ from common.errors import RunFolderError
 from common.recipe.recipe import Recipe, load_recipe
 from server.events.event_log import Event
 from server.events.history import read_run
-from server.studies.many_runs import Listener, outcome_at
-from server.studies.plan import Plan, PlannedRun, make_plan
-from server.studies.results import write_results
-from server.studies.run import conduct_study
+from server.studies.methods.plan import MethodsPlan, make_plan
+from server.studies.methods.results import write_results
+from server.studies.plan import PlannedRun
+from server.studies.run_results import outcome_of
+from server.studies.run_study import Listener, run_study
 from server.studies.study_folder import StudyFolder
 from tests.server.studies.leave_site_out.made_study import report_of_one_line
 from tests.toy_sites import write_site
 
 NAMES = ("lyon", "ghent", "turin")
+Study = StudyFolder[MethodsPlan]
 TABLES = ("table.csv", "summary.csv", "paper-table.md", "paper-table.txt", "validation-dice.svg")
 
 
@@ -41,7 +43,7 @@ def tiny(*more: str) -> Recipe:
 def _no_charts() -> Iterator[None]:
     """Reports of one line: most of a toy run's time would be its charts."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("server.execute_run", "server.studies.many_runs"):
+        for module in ("server.execute_run", "server.studies.run_study"):
             patch.setattr(f"{module}.write_report", report_of_one_line)
         yield
 
@@ -56,31 +58,31 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def plan_of(hospitals: dict[str, Path]) -> Plan:
+def plan_of(hospitals: dict[str, Path]) -> MethodsPlan:
     recipes = {"uniform": tiny(), "none": tiny("loss.site.name=none")}
     return make_plan(recipes, seeds=[0], sites=hospitals, n_folds=3)
 
 
 @pytest.fixture(scope="module")
-def finished(hospitals: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+def finished(hospitals: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Study:
     """Three folds of two methods, never cut off."""
-    study = StudyFolder(tmp_path_factory.mktemp("studies") / "finished")
+    study = StudyFolder(tmp_path_factory.mktemp("studies") / "finished", MethodsPlan)
     study.begin(plan_of(hospitals))
-    conduct_study(study)
+    run_study(study)
     write_results(study)
     return study
 
 
-def table_of(study: StudyFolder) -> list[dict[str, str]]:
+def table_of(study: Study) -> list[dict[str, str]]:
     return list(csv.DictReader(study.table_file.read_text(encoding="utf-8").splitlines()))
 
 
-def bytes_of(study: StudyFolder) -> dict[str, bytes]:
+def bytes_of(study: Study) -> dict[str, bytes]:
     return {name: (study.path / name).read_bytes() for name in TABLES}
 
 
 def test_every_case_is_in_the_table_once_a_method_judged_where_its_site_was_unseen(
-    finished: StudyFolder,
+    finished: Study,
 ) -> None:
     rows = table_of(finished)
     found = sorted((row["variant"], row["seed"], row["site"], row["subject"]) for row in rows)
@@ -93,18 +95,18 @@ def test_every_case_is_in_the_table_once_a_method_judged_where_its_site_was_unse
         assert record.sites("train") == list(run.parts.train)
 
 
-def test_a_finished_study_trains_nothing_when_it_goes_on(finished: StudyFolder) -> None:
+def test_a_finished_study_trains_nothing_when_it_goes_on(finished: Study) -> None:
     before = bytes_of(finished)
 
     def never(run: PlannedRun) -> None:
-        raise AssertionError(f"{run.in_words} was run again")
+        raise AssertionError(f"{run.title} was run again")
 
-    conduct_study(finished, watch=never)  # type: ignore[arg-type] # it must not be called
+    run_study(finished, watch=never)  # type: ignore[arg-type] # it must not be called
     write_results(finished)
     assert bytes_of(finished) == before
 
 
-def test_the_page_stands_alone_and_says_in_what_the_methods_differ(finished: StudyFolder) -> None:
+def test_the_page_stands_alone_and_says_in_what_the_methods_differ(finished: Study) -> None:
     page = finished.page_file.read_text(encoding="utf-8")
     assert "loss.site.name" in page
     assert "optimizer.steps</code></th>" not in page
@@ -124,17 +126,17 @@ def cut_in_the_first_round(_run: PlannedRun) -> Iterator[Listener]:
 
 
 def test_a_study_that_was_cut_goes_on_to_the_same_tables(
-    finished: StudyFolder, hospitals: dict[str, Path], tmp_path: Path
+    finished: Study, hospitals: dict[str, Path], tmp_path: Path
 ) -> None:
-    study = StudyFolder(tmp_path / "cut")
+    study = StudyFolder(tmp_path / "cut", MethodsPlan)
     study.begin(plan_of(hospitals))
     with pytest.raises(KeyboardInterrupt):
-        conduct_study(study, watch=cut_in_the_first_round)
-    ended = [outcome_at(study.path / run.place).failed for run in study.plan().runs()]
+        run_study(study, watch=cut_in_the_first_round)
+    ended = [outcome_of(study, run).failed for run in study.plan().runs()]
     assert ended == ["stopped: interrupted at the coordinator", *["not run yet"] * 5]
     write_results(study)
     assert {row["failed"] for row in table_of(study)} == {"the run failed"}
-    conduct_study(study)
+    run_study(study)
     write_results(study)
     assert bytes_of(study) == bytes_of(finished)
 
@@ -142,8 +144,8 @@ def test_a_study_that_was_cut_goes_on_to_the_same_tables(
 def test_other_code_does_not_go_on_with_a_study(
     hospitals: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = StudyFolder(tmp_path / "study")
+    study = StudyFolder(tmp_path / "study", MethodsPlan)
     study.begin(plan_of(hospitals))
-    monkeypatch.setattr("server.studies.many_runs.code_digest", lambda: "0" * 64)
+    monkeypatch.setattr("server.studies.run_study.code_digest", lambda: "0" * 64)
     with pytest.raises(RunFolderError, match="code has changed since this study began, and 6 net"):
-        conduct_study(study)
+        run_study(study)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import ConfigError
-from server.studies.folds import deal_folds, parts_of_fold
+from server.studies.methods.folds import parts_of_fold, split_sites
 
 
 @given(n_sites=st.integers(3, 60), n_folds=st.integers(3, 8), seed=st.integers(0, 5))
@@ -15,9 +15,9 @@ def test_every_site_is_unseen_once_and_never_in_two_parts(
     sites = [f"site-{number}" for number in range(n_sites)]
     if n_sites < n_folds:
         with pytest.raises(ConfigError, match="at least one site a fold"):
-            deal_folds(sites, n_folds, seed=seed)
+            split_sites(sites, n_folds, seed=seed)
         return
-    folds = deal_folds(sites, n_folds, seed=seed)
+    folds = split_sites(sites, n_folds, seed=seed)
     sizes = [len(part) for part in folds]
     assert max(sizes) - min(sizes) <= 1
     unseen: list[str] = []
@@ -32,12 +32,12 @@ def test_every_site_is_unseen_once_and_never_in_two_parts(
 
 def test_folds_depend_on_the_seed_and_not_on_the_order_of_the_sites() -> None:
     sites = [f"site-{number}" for number in range(20)]
-    assert deal_folds(sites, 5, seed=1) == deal_folds(sites[::-1], 5, seed=1)
-    assert deal_folds(sites, 5, seed=1) != deal_folds(sites, 5, seed=2)
+    assert split_sites(sites, 5, seed=1) == split_sites(sites[::-1], 5, seed=1)
+    assert split_sites(sites, 5, seed=1) != split_sites(sites, 5, seed=2)
 
 
 def test_five_folds_of_ten_sites_train_on_sixty_percent() -> None:
-    parts = parts_of_fold(deal_folds(list("abcdefghij"), 5, seed=0), 5)
+    parts = parts_of_fold(split_sites(list("abcdefghij"), 5, seed=0), 5)
     assert [len(p) for p in (parts.train, parts.validation, parts.unseen)] == [6, 2, 2]
 
 
@@ -49,4 +49,4 @@ def test_the_part_after_the_last_is_the_first() -> None:
 
 def test_two_folds_leave_nothing_to_train_on() -> None:
     with pytest.raises(ConfigError, match="want at least 3 folds, got 2"):
-        deal_folds(["a", "b", "c"], 2, seed=0)
+        split_sites(["a", "b", "c"], 2, seed=0)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import SiteDataError
-from server.evaluation.score_pairs import find_pairs, without_suffix
+from server.evaluation.mask_pairs import find_pairs, without_suffix
 
 
 def folder(root: Path, *names: str) -> Path:

@@ -1,0 +1,93 @@
+"""The options that several commands have, each written once: its name, its limits, its help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from pathlib import Path
+from typing import Annotated, Literal
+
+import click
+import typer
+from click.core import ParameterSource
+
+from common.errors import ConfigError
+
+RecipeName = Annotated[
+    str, typer.Option(help="A recipe that comes with LesionFed, or a TOML file.")
+]
+Rounds = Annotated[int | None, typer.Option(help="Training rounds.", min=1)]
+Scale = Annotated[
+    Literal["full", "small"],
+    typer.Option(help="small: the recipe's own preset of sizes and steps for 2 cores."),
+]
+Variant = Annotated[
+    str | None,
+    typer.Option(help="One of the methods that the recipe's file names to compare."),
+]
+Seed = Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Changes one setting. Repeatable."),
+]
+
+Controls = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=PATH", help="A site that adds to the template only."),
+]
+ValidationSites = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=PATH", help="A site that chooses the round; never trains."),
+]
+HeldOutSites = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=PATH", help="An unseen site, for the verdict alone."),
+]
+
+StudyOut = Annotated[
+    Path, typer.Option(help="The study's folder; goes on where the same study is in it.")
+]
+ResumedStudy = Annotated[
+    Path | None, typer.Option(help="A study to go on with; no other setting is taken.")
+]
+StudyImages = Annotated[
+    bool, typer.Option(help="Whether each run's report holds pictures of its unseen cases.")
+]
+
+ModelFile = Annotated[Path, typer.Argument(help="model.safetensors of a run.")]
+Federation = Annotated[
+    Path, typer.Option(help="The federation's folder.", file_okay=False, exists=True)
+]
+ProvisionedFederation = Annotated[
+    Path, typer.Option(exists=True, file_okay=False, help="Folder made by provision.")
+]
+RunName = Annotated[str, typer.Argument(help="The run's name.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Starts the run and does not follow it.")]
+Quiet = Annotated[bool, typer.Option(help="No progress.")]
+ResultAsJson = Annotated[bool, typer.Option("--json", help="The result as JSON.")]
+
+KEPT_BY_RESUME = frozenset({"resume", "images", "quiet", "as_json"})
+"""Options that a resumed run or study takes: how it is shown, not what it is."""
+
+
+def overrides_of(
+    changes: Sequence[str] | None, *, rounds: int | None = None, seed: int | None = None
+) -> list[str]:
+    """The recipe's settings that the command line changes, as KEY=VALUE."""
+    overrides = list(changes or [])
+    overrides += [f"federation.rounds={rounds}"] if rounds is not None else []
+    overrides += [f"seed={seed}"] if seed is not None else []
+    return overrides
+
+
+def refuse_settings_beside_resume(allowed: Set[str] = KEPT_BY_RESUME) -> None:
+    """Nothing, or ConfigError where an option was given that what is resumed would not take."""
+    context = click.get_current_context()
+    given = {
+        name
+        for name in context.params
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    if refused := sorted(given - allowed):
+        raise ConfigError(
+            f"--resume goes on with the settings it began with; leave out {', '.join(refused)}"
+        )
