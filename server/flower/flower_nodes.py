@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from common.errors import ConfigError
+from common.files import SECRET, write_whole
 from common.membership.node_key import fingerprint, public_line
-from common.membership.secret_file import write_secret
 from server.federation.federation_folder import FederationFolder, FederationSettings
 from server.federation.members import changing
 from server.flower.flower import LOOPBACK, flwr
@@ -66,7 +66,7 @@ def write_connection(folder: FederationFolder, settings: FederationSettings) -> 
     }
     table = {"superlink": {"default": CONNECTION, CONNECTION: connection}}
     folder.flwr_home.mkdir(parents=True, exist_ok=True)
-    write_secret(folder.flwr_home / "config.toml", tomli_w.dumps(table).encode())
+    write_whole(folder.flwr_home / "config.toml", tomli_w.dumps(table).encode(), mode=SECRET)
 
 
 def reconcile(folder: FederationFolder) -> Reconciled:

@@ -15,7 +15,6 @@ from server.federation.federation_folder import FederationFolder
 from server.flower.flower import flwr
 from server.flower.flower_nodes import CONNECTION
 from server.flower.submission import flower_status, submissions, submit
-from server.run.conducted import is_conducted
 from server.run.run_folder import RunFolder
 from server.status.run_status import RunStatus, run_status
 
@@ -64,7 +63,7 @@ def resume(folder: FederationFolder, run: RunFolder) -> Resumed:
     are now. RunFolderError where it is completed or still conducted.
     """
     status = _status(run)
-    if is_conducted(run.path):
+    if run.is_executing():
         raise RunFolderError(
             f"run {run.path.name} is still running. Look with `lesionfed status {run.path.name}`, "
             f"or end it first with `lesionfed stop {run.path.name}`."
@@ -96,13 +95,13 @@ def stop(folder: FederationFolder, run: RunFolder, *, say: Callable[[str], None]
     if status.status in ("completed", "stopped", "failed"):
         raise RunFolderError(f"run {run.path.name} has ended already: it is {status.status}.")
     run.stop_file.touch()
-    if is_conducted(run.path):
+    if run.is_executing():
         say(f"asked run {run.path.name} to stop; it ends at its next look, within {STOP_S:g} s")
         if not _ends_within(run, STOP_S):
             say("it has not heard; Flower is told to end it")
             _end_at_flower(folder, run)
             _ends_within(run, LAST_RESORT_S)
-        if is_conducted(run.path):
+        if run.is_executing():
             raise FlowerError(
                 f"run {run.path.name}: its process will not end. End `lesionfed serve` and start "
                 "it again; the run can then be resumed."
@@ -142,7 +141,7 @@ def _status(run: RunFolder) -> RunStatus:
 
 def _ends_within(run: RunFolder, wait_s: float) -> bool:
     until = time.monotonic() + wait_s
-    while is_conducted(run.path):
+    while run.is_executing():
         if time.monotonic() > until:
             return False
         time.sleep(POLL_S)

@@ -11,7 +11,6 @@ from common.errors import FlowerError
 from server.events.event_log import Event
 from server.federation.federation_folder import FederationFolder
 from server.flower.submission import flower_status
-from server.run.conducted import is_conducted
 from server.run.run_folder import RunFolder
 
 POLL_S = 0.5
@@ -71,7 +70,7 @@ def watch(
     submitted = time.monotonic()
     conducted, begun, asked = submitted, False, submitted
     while True:
-        held = is_conducted(run.path)  # before the events: whoever conducted may have ended since
+        held = run.is_executing()  # before the events: whoever conducted may have ended since
         for event in tail.new():
             begun = True
             listener(event)
@@ -116,5 +115,5 @@ def _require_to_begin(
 
 def _await_report(run: RunFolder) -> None:
     until = time.monotonic() + REPORT_S
-    while is_conducted(run.path) and time.monotonic() < until:
+    while run.is_executing() and time.monotonic() < until:
         time.sleep(POLL_S / 5)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, BinaryIO, Literal, Self
 
 import tomli_w
 from pydantic import Field, model_validator
 
 from common.errors import ConfigError, RunFolderError
-from common.files import write_whole
+from common.files import is_locked, locked, write_whole
 from common.installed_packages import installed_lock
 from common.recipe.recipe import Recipe, recipe_from_table
 from common.settings import Settings, read_toml
@@ -28,7 +26,7 @@ Role = Literal["train", "statistics", "evaluate"]
 evaluate: scores the finished model on its own cases and sends the scores, never trains."""
 
 LOOK_S = 0.5
-"""Who asks whether a run is conducted holds its lock for an instant; a start tries for so long."""
+"""Who asks whether a run executes holds its lock for an instant; a start tries for so long."""
 
 
 class EnrolledSite(Settings):
@@ -190,21 +188,18 @@ class RunFolder:
         """Puts who takes part and who judges on disk, whole."""
         write_whole(self.consortium_file, _as_toml(consortium.model_dump(mode="json")))
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Nobody else conducts this run meanwhile; RunFolderError where somebody does already."""
+    def locked(self) -> AbstractContextManager[BinaryIO]:
+        """Nobody else executes this run meanwhile; RunFolderError where somebody does already."""
         if not self.path.is_dir():
             raise RunFolderError(f"{self.path} is not a run folder: no such folder.")
-        with (self.path / "lock").open("ab") as file:
-            until = time.monotonic() + LOOK_S
-            while not _is_taken(file.fileno()):
-                if time.monotonic() > until:
-                    raise RunFolderError(
-                        f"{self.path}: another process conducts this run. Wait until it ends, or "
-                        "stop it first."
-                    )
-                time.sleep(0.02)
-            yield
+        busy = RunFolderError(
+            f"{self.path}: another process executes this run. Wait until it ends, or stop it first."
+        )
+        return locked(self.path / "lock", busy=busy, wait_s=LOOK_S)
+
+    def is_executing(self) -> bool:
+        """Whether a process executes this run now; false too where there is no such folder."""
+        return is_locked(self.path / "lock")
 
     def recipe(self) -> Recipe:
         """The recipe of this run."""
@@ -220,15 +215,6 @@ class RunFolder:
             return read_toml(path)
         except ConfigError as error:
             raise RunFolderError(f"{self.path} is not a run folder. {error}") from None
-
-
-def _is_taken(descriptor: int) -> bool:
-    """Whether the lock is ours now."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _as_toml(table: Mapping[str, Any]) -> bytes:
