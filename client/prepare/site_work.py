@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from client.prepare.derivatives import read_notes, start_folder, written_to
-from client.prepare.memory import SPARED, available_bytes
+from client.prepare.memory import SPARED
 from client.prepare.plan import Job, Plan
 from client.prepare.qc_page import CaseLine, page_path, write_qc_index
 from client.prepare.stale_cases import forget_aside, put_aside
@@ -18,6 +18,7 @@ from client.prepare.workers import Outcome, run_jobs
 from common.errors import SiteDataError
 from common.files import locked
 from common.imaging.intake.findings import Finding
+from common.machine import available_bytes
 from common.recipe.recipe import Recipe
 
 Result = Literal["prepared", "drawn", "cached", "failed", "quarantined"]

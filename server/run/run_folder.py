@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from common.errors import ConfigError, RunFolderError
 from common.files import is_locked, locked, write_whole
-from common.installed_packages import installed_lock
+from common.machine import installed_lock
 from common.recipe.recipe import Recipe, recipe_from_table
 from common.settings import Settings, read_toml
 from server.run.environment import environment

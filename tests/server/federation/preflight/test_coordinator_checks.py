@@ -16,13 +16,13 @@ from grpc_health.v1.health_pb2_grpc import (  # type: ignore[import-untyped] # a
     add_HealthServicer_to_server,
 )
 
-from common.preflight.check import Check
+from common.preflight.check import CheckResult
 from common.recipe.recipe import load_recipe
 from server.cli import main
 from server.federation.federation_folder import FederationFolder, FederationSettings
 from server.federation.members import Member, Members, write_members
 from server.federation.preflight.coordinator_checks import coordinator_checks
-from server.federation.preflight.members import members
+from server.federation.preflight.enrolled import enrolled_as_planned
 from tests.preflight_servers import Authority, closed_port, https_server
 
 
@@ -61,7 +61,7 @@ def member(site: str, **how: str) -> Member:
     return Member(site=site, public_key=f"key of {site}", enrolled="2026-01-02", **how)  # type: ignore[arg-type] # checked by pydantic
 
 
-def by_name(folder: FederationFolder) -> dict[str, Check]:
+def by_name(folder: FederationFolder) -> dict[str, CheckResult]:
     return {check.name: check for check in coordinator_checks(folder, recipe=None)}
 
 
@@ -130,10 +130,10 @@ def test_planned_and_enrolled_sites_are_compared() -> None:
         },
         where="here",
     )
-    nobody = members(settings, Members(members=(member("e"),)))
+    nobody = enrolled_as_planned(settings, Members(members=(member("e"),)))
     assert nobody.status == "problem"
     assert nobody.found == "none of 4 planned sites is active and trains"
-    some = members(
+    some = enrolled_as_planned(
         settings, Members(members=(member("a"), member("b", state="suspended"), member("x")))
     )
     assert some.status == "warning"
