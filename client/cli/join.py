@@ -30,7 +30,7 @@ def join(
     import importlib.metadata
     from datetime import UTC, datetime
 
-    from client.site.join import join as put_in_place
+    from client.site.membership import join_federation
     from client.site.site_folder import SiteFolder
     from common.code_digest import code_digest
     from common.files import owner_only
@@ -38,7 +38,7 @@ def join(
 
     site = SiteFolder(folder)
     with owner_only():
-        joined = put_in_place(site, kit, authority=authority)
+        joined = join_federation(site, kit, authority=authority)
     typer.echo(
         f"site {joined.site} ({joined.role}) has joined {joined.federation} at "
         f"{joined.address}, port {joined.port}"

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from client.cli.run import FolderOption
 from common.cli.preflight_lines import show_checks
 
 
 def preflight(
-    folder: Annotated[
-        Path,
-        typer.Option(exists=True, file_okay=False, help="The site's folder.", show_default=False),
-    ],
+    folder: FolderOption,
     recipe: Annotated[
         str | None,
         typer.Option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from client.preflight import site_files
-from client.site.site import Site
+from client.site.settings import Site
 from client.site.site_folder import SiteFolder
 from common.membership.kit import Kit
 from common.preflight import machine

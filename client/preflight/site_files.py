@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from client.site.joined import joined_kit
-from client.site.site import Site, read_site
+from client.site.membership import joined_kit
+from client.site.settings import Site, read_site
 from client.site.site_folder import SiteFolder
 from common.errors import ConfigError, WireError
 from common.membership.certificate import certificate_fingerprint

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 
 from common.errors import ConfigError
 from common.files import locked, write_whole
+from common.membership.site import SiteName
 from common.settings import Settings
-from server.run.run_folder import SiteName
 
 State = Literal["active", "suspended", "removed"]
 

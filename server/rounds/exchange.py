@@ -14,6 +14,7 @@ from flwr.serverapp import Grid
 
 from common.code_digest import code_digest
 from common.errors import QuorumNotMet, WireError
+from common.membership.site import Role
 from common.recipe.recipe import Recipe
 from common.wire.codec import pack
 from common.wire.flower_record import to_record
@@ -34,7 +35,7 @@ from server.rounds.pending_request import (
 )
 from server.rounds.roster import Roster, gather, quorum_of
 from server.rounds.site_tracker import SiteTracker
-from server.run.run_folder import Consortium, Role
+from server.run.run_folder import Consortium
 from server.run.site_state import SiteRecord
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal, Self
+from typing import Any, BinaryIO, Self
 
 import tomli_w
 from pydantic import Field, model_validator
@@ -14,16 +14,11 @@ from pydantic import Field, model_validator
 from common.errors import ConfigError, RunFolderError
 from common.files import is_locked, locked, write_whole
 from common.machine import installed_lock
+from common.membership.site import Role, SiteName
 from common.recipe.recipe import Recipe, recipe_from_table
 from common.settings import Settings, read_toml
 from server.run.environment import environment
 from server.run.notify_settings import Notify
-
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-SiteName = Annotated[str, Field(pattern=NAME_PATTERN)]
-Role = Literal["train", "statistics", "evaluate"]
-"""train: learns and sends updates; statistics: adds to the template only, such as healthy controls;
-evaluate: scores the finished model on its own cases and sends the scores, never trains."""
 
 LOOK_S = 0.5
 """Who asks whether a run executes holds its lock for an instant; a start tries for so long."""

@@ -10,7 +10,7 @@ import pytest
 from client.cli import main
 from client.flower.launch import host_and_port, supernode_command, supernode_environment
 from client.flower.programs import REFUSED, write_programs
-from client.site.joined import joined_kit
+from client.site.membership import joined_kit
 from client.site.site_folder import SiteFolder
 from common.errors import ConfigError
 from common.membership.kit import Kit

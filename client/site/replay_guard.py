@@ -16,7 +16,7 @@ LIMIT = 100_000
 """Requests of one run that a site answers; a run of 2,000 rounds asks some 10,000. 3.3 MB."""
 
 
-class Answered:
+class ReplayGuard:
     """The ledger of one site, a file for each run; it outlives the processes.
 
     folder   inside the site's work folder; made if need be
