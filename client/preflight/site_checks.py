@@ -1,4 +1,4 @@
-"""Everything a hospital looks at before its node runs."""
+"""Everything a hospital checks before its node runs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SPARE_BYTES = 1_000_000_000
 PROGRAM_BYTES = 2_000_000_000
 """Memory of the SuperNode and one ClientApp with torch, before a network is in it."""
 COPIES = 6
-"""Of the network while it trains: weights, gradients, two moments, what came, what goes."""
+"""Of the network while it trains: weights, gradients, two moments, what came in, what goes out."""
 
 
 def site_checks(folder: SiteFolder, *, recipe: Recipe | None) -> Iterator[CheckResult]:
     """Each check as it is made: this site's files, its machine, the way to the coordinator.
 
-    recipe   tells the size of an update, the device and the deadline; None leaves those out
+    recipe   gives the size of an update, the device and the deadline; None leaves those out
     """
     settings, site = site_files.settings(folder.settings_file)
     yield settings
@@ -47,9 +47,9 @@ def site_checks(folder: SiteFolder, *, recipe: Recipe | None) -> Iterator[CheckR
     yield from _machine(site, recipe, update_bytes or 0)
     yield site_files.running_node(folder)
     if kit is None:
-        yield not_checked("connection", "the kit says where to")
+        yield not_checked("connection", "the kit has the address")
     else:
-        yield from run_steps(_way(folder, kit, recipe, update_bytes))
+        yield from run_steps(_connection_steps(folder, kit, recipe, update_bytes))
 
 
 def _machine(site: Site | None, recipe: Recipe | None, update_bytes: int) -> Iterator[CheckResult]:
@@ -61,7 +61,7 @@ def _machine(site: Site | None, recipe: Recipe | None, update_bytes: int) -> Ite
         yield machine.device(recipe.compute)
 
 
-def _way(
+def _connection_steps(
     folder: SiteFolder, kit: Kit, recipe: Recipe | None, update_bytes: int | None
 ) -> Iterator[Step]:
     coordinator = Coordinator(

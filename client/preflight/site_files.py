@@ -68,7 +68,7 @@ def kit(folder: SiteFolder) -> tuple[CheckResult, Kit | None]:
 
 
 def running_node(folder: SiteFolder) -> CheckResult:
-    """What the running SuperNode says of itself; not-checked where none runs, which is no fault."""
+    """The health of the running SuperNode; not-checked where none runs, which is no fault."""
     try:
         address = folder.health_file.read_text(encoding="ascii").strip()
         host, _, port = address.rpartition(":")

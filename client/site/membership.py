@@ -17,17 +17,17 @@ from common.membership.node_key import public_key_of
 def join_federation(folder: SiteFolder, kit_file: Path, *, authority: str | None = None) -> Kit:
     """The kit, whose parts now lie in the site's folder.
 
-    authority   fingerprint that the coordinator told by another way; None to compare by eye
+    authority   fingerprint that the coordinator gave by another way; None to compare by eye
 
     WireError where the kit was changed; ConfigError where it is another site's, or its authority is
-    not the one that was told, or (where none was told) not the one the site trusts already.
+    not the one given, or (where none is given) not the one the site trusts already.
     """
     kit, authority_pem = read_kit(kit_file)
     _require_own(folder, kit, kit_file)
     found = kit.authority_fingerprint
     if authority is not None and authority.strip() != found:
         raise ConfigError(
-            f"{kit_file}: signed by authority {found}, and {authority.strip()!r} was told. Do not "
+            f"{kit_file}: signed by authority {found}, and {authority.strip()!r} was given. Do not "
             "use this kit; ask the coordinator to read the authority's fingerprint again."
         )
     if authority is None and folder.authority_file.exists():
@@ -35,7 +35,7 @@ def join_federation(folder: SiteFolder, kit_file: Path, *, authority: str | None
         if trusted != found:
             raise ConfigError(
                 f"{kit_file}: signed by authority {found}; this site trusts {trusted}. If the "
-                f"coordinator has told of a new one, say --authority {found}"
+                f"coordinator has announced a new one, add --authority {found}"
             )
     folder.kit_file.parent.mkdir(exist_ok=True)
     write_whole(folder.authority_file, authority_pem)

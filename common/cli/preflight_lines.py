@@ -41,9 +41,9 @@ def _table(checks: Iterable[CheckResult]) -> list[CheckResult]:
     for title in ("what was found", "what to do"):
         table.add_column(title, overflow="fold")  # a path is never cut short
     made = []
-    with Console(stderr=True).status("looking") as shown:
+    with Console(stderr=True).status("checking") as shown:
         for check in checks:
-            shown.update(f"looked at: {check.name}")
+            shown.update(f"checked: {check.name}")
             result = f"[{STYLES[check.status]}]{check.status}[/]"
             table.add_row(check.name, result, escape(check.found), escape(check.fix or ""))
             made.append(check)

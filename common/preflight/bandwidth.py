@@ -43,8 +43,8 @@ def bandwidth(
     update_bytes       of one model, which goes down and up once a round; None: the rate alone
     round_deadline_s   a warning where the traffic takes more than a quarter of it
 
-    Only the way up is measured: the server sends nothing large to who has not signed. The way down
-    is taken to be as fast; it is seldom slower.
+    Only the upload is measured: the server sends nothing large to who has not signed. The download
+    is assumed as fast; it is seldom slower.
     """
     try:
         short = [_upload(coordinator, 0) for _ in range(2)]
@@ -53,7 +53,7 @@ def bandwidth(
         return problem(
             BANDWIDTH,
             f"1 MB was not sent within {TIMEOUT_S:.0f} s",
-            "Ask your network's people for a better line to the coordinator.",
+            "Ask your network's administrators for a better line to the coordinator.",
         )
     except OSError as error:
         return not_checked(BANDWIDTH, f"the upload broke off: {reason(error)}")
@@ -82,11 +82,11 @@ def judge_rate(
     """
     found = f"{8e-6 * rate:.1f} Mbit/s up, {1000 * latency_s:.0f} ms a request"
     if update_bytes is None:
-        return passed(BANDWIDTH, f"{found}; --recipe tells the time a round")
+        return passed(BANDWIDTH, f"{found}; with --recipe, the time of a round too")
     round_s = 2 * update_bytes / rate + 2 * latency_s
     found = (
-        f"{found}; about {duration(round_s)} a round for {update_bytes / 1e6:.1f} MB each way (the "
-        "way down taken as fast as the way up)"
+        f"{found}; about {duration(round_s)} a round for {update_bytes / 1e6:.1f} MB each way ("
+        "assuming the way down as fast as the way up)"
     )
     if round_deadline_s is not None and round_s > SHARE_OF_DEADLINE * round_deadline_s:
         return warning(

@@ -1,4 +1,4 @@
-"""Does a Flower process on this machine say that it serves?"""
+"""Whether a Flower process on this machine says that it serves."""
 
 from __future__ import annotations
 

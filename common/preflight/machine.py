@@ -64,7 +64,7 @@ def memory(*, needed_bytes: int) -> CheckResult:
     try:
         free_bytes = available_bytes()
     except ConfigError:
-        return not_checked(MEMORY, f"{MEMINFO} does not tell")
+        return not_checked(MEMORY, f"{MEMINFO} does not say how much is free")
     found = f"{free_bytes / 1e9:.1f} GB free, about {needed_bytes / 1e9:.1f} GB are wanted"
     fix = "End other programs, raise the container's limit, or use a machine with more memory."
     if free_bytes < needed_bytes / 2:
@@ -154,23 +154,23 @@ def versions(*, lesionfed_version: str, digest: str, issued: str) -> CheckResult
 
 
 def secret_files(paths: Sequence[Path], *, made_by: str) -> CheckResult:
-    """Passed where each file is there and neither group nor others may do anything with it.
+    """Passed where each file exists and neither group nor others may do anything with it.
 
     made_by   the command that makes a missing one
     """
     try:
         missing = [path for path in paths if not path.is_file()]
-        open_ones = [path for path in paths if path.is_file() and path.stat().st_mode & OTHERS]
+        readable = [path for path in paths if path.is_file() and path.stat().st_mode & OTHERS]
     except OSError as error:
         found = f"{error.filename}: {error.strerror}"
         return problem(SECRETS, found, "Run this as the user whom the files belong to.")
     if missing:
         return problem(SECRETS, f"missing: {_names(missing)}", f"Make it: {made_by}.")
-    if open_ones:
+    if readable:
         return problem(
             SECRETS,
-            f"others on this machine may use {_names(open_ones)}",
-            f"chmod 600 {_names(open_ones)}, and make new ones if anyone else had access.",
+            f"others on this machine may use {_names(readable)}",
+            f"chmod 600 {_names(readable)}, and make new ones if anyone else had access.",
         )
     return passed(SECRETS, f"{', '.join(path.name for path in paths)}: 0600")
 

@@ -58,8 +58,8 @@ def name_resolution(address: str) -> CheckResult:
         return problem(
             RESOLUTION,
             f"the name {address} is not known here",
-            "Compare it with what the coordinator says; then ask your network's people for a DNS "
-            "entry, or add the name to /etc/hosts.",
+            "Compare it with what the coordinator says; then ask your network's administrators for "
+            "a DNS entry, or add the name to /etc/hosts.",
         )
     addresses = sorted({str(entry[4][0]) for entry in found})
     return passed(RESOLUTION, f"{address} is {', '.join(addresses)}")
@@ -76,8 +76,8 @@ def proxy_variables(address: str) -> CheckResult:
     return warning(
         VARIABLES,
         f"{variable} is set: the SuperNode goes through that proxy, this preflight did not",
-        f"Where a direct connection is allowed: export NO_PROXY={address}. A proxy that breaks TLS "
-        "open cannot be used.",
+        f"Where a direct connection is allowed: export NO_PROXY={address}. A proxy that "
+        "intercepts TLS cannot be used.",
     )
 
 
@@ -112,7 +112,7 @@ def tcp(coordinator: Coordinator) -> CheckResult:
 def clock(coordinator: Coordinator) -> CheckResult:
     """How far this clock is from that of the proxy, by the Date header of its answer to `/`.
 
-    The certificate is not looked at here, since a clock that is far off makes a good one look bad;
+    The certificate is not checked here, since a clock that is far off makes a good one look bad;
     nothing is sent, and what is learnt is only shown.
     """
     try:

@@ -1,4 +1,4 @@
-"""Does the coordinator's server know this site's key?"""
+"""Whether the coordinator's server knows this site's key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GATEWAY = (502, 503, 504)
 
 
 def node_key_accepted(coordinator: Coordinator, key_file: Path) -> CheckResult:
-    """Passed where the server knows the key and takes its signature.
+    """Passed where the server knows the key and accepts its signature.
 
     One signed call as the SuperNode makes it, to activate the node with a heartbeat that is never
     allowed. Flower 1.41 checks the signature, then looks the key up, then refuses the heartbeat
@@ -38,7 +38,7 @@ def node_key_accepted(coordinator: Coordinator, key_file: Path) -> CheckResult:
         return problem(NODE_KEY, str(error), "Put the key back from its backup, or enrol anew.")
     status, code = _activated(coordinator, key)
     if code == ACCEPTED:
-        return passed(NODE_KEY, "registered, and its signature is taken")
+        return passed(NODE_KEY, "registered, and its signature is accepted")
     if code == NOT_REGISTERED:
         return problem(
             NODE_KEY,

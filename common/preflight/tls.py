@@ -1,4 +1,4 @@
-"""Is the proxy who it should be, by its certificate?"""
+"""Whether the proxy's certificate is the federation's, for this address, and valid today."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def tls(coordinator: Coordinator) -> CheckResult:
         return problem(
             TLS,
             f"{coordinator.shown} does not speak TLS as expected: {reason(error)}",
-            "Something else may answer at this port, or a firewall breaks TLS open. Ask the "
+            "Something else may answer at this port, or a firewall intercepts TLS. Ask the "
             "coordinator what listens there.",
         )
     return _dates(certificate, authority)
@@ -85,7 +85,7 @@ def _dates(certificate: bytes, authority: bytes) -> CheckResult:
 
 
 def _refused(coordinator: Coordinator, error: ssl.SSLCertVerificationError) -> CheckResult:
-    """The refusal in the certificate's own words."""
+    """The problem with the certificate that was refused: its signer, its dates or its names."""
     try:
         pem = served_certificate(coordinator, unverified())
         certificate = load_certificate(pem, where="the certificate shown")
@@ -105,8 +105,8 @@ def _refused(coordinator: Coordinator, error: ssl.SSLCertVerificationError) -> C
             f"the certificate is signed by {certificate.issuer.rfc4514_string()}, which is not "
             f"this federation's authority ({certificate_fingerprint(authority)})",
             "Do not connect. Compare the authority's fingerprint with the coordinator by "
-            "telephone: the kit is another federation's, or somebody stands in between, such as a "
-            "firewall that breaks TLS open.",
+            "telephone: the kit is another federation's, or somebody is in between, such as a "
+            "firewall that intercepts TLS.",
         )
     if error.verify_code == EXPIRED:
         ended = f"on {end:%Y-%m-%d %H:%M} UTC"

@@ -21,7 +21,7 @@ SECRET_BYTES = 32
 
 
 def provision(settings_file: Path, out: Path) -> FederationFolder:
-    """The new federation in `out`: authority, server certificate, secret, proxy, an empty roster.
+    """The new federation in `out`: authority, server certificate, secret, proxy, no member yet.
 
     settings_file   what becomes `federation.toml`
     out             a folder that is not there yet, or empty

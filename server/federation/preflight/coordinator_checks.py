@@ -1,4 +1,4 @@
-"""Everything a coordinator looks at before a run."""
+"""Everything a coordinator checks before a run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COPIES = 4
 def coordinator_checks(folder: FederationFolder, *, recipe: Recipe | None) -> Iterator[CheckResult]:
     """Each check as it is made: this federation's files, this machine, what sites will reach.
 
-    recipe   tells the size of an update and the device; None leaves those out
+    recipe   gives the size of an update and the device; None leaves those out
     """
     secrets = [folder.authority_key_file, folder.certificate_key_file, folder.executor_secret_file]
     yield machine.secret_files(secrets, made_by="lesionfed provision")
@@ -54,7 +54,7 @@ def coordinator_checks(folder: FederationFolder, *, recipe: Recipe | None) -> It
     yield grpc_health(
         "SuperLink", port=settings.health_port, fix="Start it: lesionfed serve; read superlink.log."
     )
-    yield from run_steps(_way(folder, settings))
+    yield from run_steps(_connection_steps(folder, settings))
 
 
 def _machine(
@@ -69,8 +69,8 @@ def _machine(
         yield machine.device(recipe.compute)
 
 
-def _way(folder: FederationFolder, settings: FederationSettings) -> Iterator[Step]:
-    """As a site goes it, from here; the clock is the server's own."""
+def _connection_steps(folder: FederationFolder, settings: FederationSettings) -> Iterator[Step]:
+    """A site's own steps, made from here; the clock compared is this machine's with itself."""
     coordinator = Coordinator(
         address=settings.address, port=settings.port, authority_file=folder.authority_file
     )
