@@ -13,8 +13,8 @@ from client.phases.mining import mine
 from client.phases.statistics import describe_site
 from client.phases.threshold import sum_thresholds
 from client.phases.training import train
-from client.site.answered import Answered
-from client.site.site import Site
+from client.site.replay_guard import ReplayGuard
+from client.site.settings import Site
 from common.errors import WireError
 from common.recipe.recipe import Recipe, recipe_from_table
 from common.wire.messages import (
@@ -57,7 +57,7 @@ def _admitted(assignment: Assignment, site: Site) -> Recipe:
             "the name in site.toml with the one that the coordinator enrolled.",
             code="wrong-site",
         )
-    Answered(site.work / "answered").begin(assignment.run, assignment.exchange_id)
+    ReplayGuard(site.work / "answered").begin(assignment.run, assignment.exchange_id)
     recipe = _recipe_of(assignment)
     site.policy.require_approved(recipe.sha256())
     return recipe

@@ -1,23 +1,116 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, files for one user alone, and locks between processes."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+from common.errors import LesionFedError
+
+SECRET = 0o600
+"""The mode of a file that only its owner may read."""
+OWNER_ONLY = 0o077
+"""The umask: nothing for the group, nothing for others."""
+POLL_S = 0.02
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     """Writes `content` beside `path`, forces it to disk, and renames it into place.
+
+    mode   of the file, less the umask, before the first byte is there
 
     A reader sees the old file or the new one, never a part; a failure (OSError) leaves the old one.
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with partial.open("xb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(partial, flags, mode), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def owner_only() -> Iterator[None]:
+    """No other user may read what this process, and those it starts meanwhile, write in the block.
+
+    Of the whole process, not of one thread: it sets the umask.
+    """
+    before = os.umask(OWNER_ONLY)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextmanager
+def locked(
+    path: Path, *, busy: LesionFedError | None = None, wait_s: float = 0.0
+) -> Iterator[BinaryIO]:
+    """Holds the lock on `path` for the block; the file, made where need be, to read and append to.
+
+    busy     raised where another holds the lock for longer than `wait_s`; None: waits for its turn
+
+    The lock ends with the process, however that ends. LesionFedError where the file system has no
+    locks. Not to be entered twice by one caller: it would wait for itself.
+    """
+    with path.open("a+b") as file:
+        if busy is None:
+            _flock(file, path, fcntl.LOCK_EX)
+        else:
+            until = time.monotonic() + wait_s
+            while not _flock(file, path, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                if time.monotonic() > until:
+                    raise busy
+                time.sleep(POLL_S)
+        yield file
+
+
+def is_locked(path: Path) -> bool:
+    """Whether anybody holds the lock on `path` now.
+
+    Takes a shared lock for an instant, so whoever wants the lock just then must try twice.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return False
+    with file:
+        return not _flock(file, path, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def _flock(file: BinaryIO, path: Path, how: int) -> bool:
+    """Whether the lock is ours now; False where it is another's and `how` does not wait."""
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise LesionFedError(
+            f"{path}: the file system here ({_file_system(file)}) has no file locks: "
+            f"{error.strerror}. Put the folder on a local disk, or have the file system mounted "
+            "with locks (Lustre: -o flock; NFS: a lock daemon).",
+            code="no-file-locks",
+        ) from None
+    return True
+
+
+def _file_system(file: BinaryIO) -> str:
+    """Its type, such as nfs4 or lustre, by Linux's list of mounts."""
+    device = os.fstat(file.fileno()).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    with suppress(OSError):
+        for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
+            mount, _, kind = line.partition(" - ")
+            if wanted in mount.split():
+                return kind.split()[0]
+    return "of unknown type"

@@ -11,6 +11,7 @@ from flwr.serverapp import Grid
 
 from common.code_digest import code_digest
 from common.errors import LesionFedError, RunFolderError, RunStopped
+from common.membership.site import Role
 from common.model_file import read_model, write_model
 from common.recipe.recipe import Recipe
 from server.central_evaluation import CentralEvaluation
@@ -21,7 +22,7 @@ from server.report.render import write_report
 from server.rounds.exchange import Communicator
 from server.rounds.loop import run_phases
 from server.run.checkpoint import load_checkpoint, save_checkpoint
-from server.run.run_folder import Consortium, Role, RunFolder
+from server.run.run_folder import Consortium, RunFolder
 from server.run.run_state import RunState
 
 log = logging.getLogger(__name__)

@@ -9,11 +9,12 @@ from pathlib import Path
 import tomli_w
 
 from common.errors import ConfigError
+from common.membership.site import Role
 from common.recipe.recipe import Recipe
 from server.events.event_log import Event
 from server.execute_run import execute_run
 from server.inline import InlineGrid, inline_key
-from server.run.run_folder import Consortium, Role, RunFolder
+from server.run.run_folder import Consortium, RunFolder
 from server.run.run_state import RunState
 
 Folders = Mapping[str, Path]

@@ -57,6 +57,11 @@ def test_flower_appears_only_where_messages_are_carried() -> None:
     assert {user for user in users if not user.startswith(FLOWER_ROOMS)} == set()
 
 
+def test_files_are_locked_in_one_place() -> None:
+    users = [shown(p) for p in FILES if "fcntl" in {n.split(".")[0] for n in imports_of(p)}]
+    assert users == ["common/files.py"], "lock a file with common.files.locked"
+
+
 def test_nothing_is_pickled() -> None:
     forbidden = {"pickle", "cloudpickle", "dill", "shelve", "marshal", "joblib"}
     guilty = [shown(p) for p in FILES if forbidden & {n.split(".")[0] for n in imports_of(p)}]

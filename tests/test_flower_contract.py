@@ -32,7 +32,7 @@ from client.flower.launch import OURS, REFUSED
 from client.flower.node_log import EVENT_TEXTS, EXIT_CODE
 from client.flower.supernode_process import node_parts
 from common.membership.node_key import public_line
-from common.preflight import clock, node_key
+from common.preflight import network, node_key
 from common.programs import FLOWER, LOOPBACK, PROGRAMS, QUIET, free_port, require_flower
 from server.flower.flower_nodes import UNREGISTERED, _nodes
 from server.flower.submission import bundle_folder
@@ -246,7 +246,7 @@ def test_a_bundle_has_the_members_that_the_guard_lets_in() -> None:
 @pytest.mark.parametrize(
     ("of", "name", "value"),
     [
-        ("flwr.common.constant", "SYSTEM_TIME_TOLERANCE", clock.AHEAD_S),
+        ("flwr.common.constant", "SYSTEM_TIME_TOLERANCE", network.AHEAD_S),
         ("flwr.common.constant", "TIMESTAMP_TOLERANCE", 300),
         (
             "flwr.supercore.error",

@@ -27,10 +27,10 @@ def init(
     telephone, so that the coordinator knows that the request is yours.
     """
     from client.site.new_site import new_site
-    from client.site.owner_alone import for_the_owner_alone
+    from common.files import owner_only
     from common.membership.node_key import fingerprint
 
-    with for_the_owner_alone():
+    with owner_only():
         made, request = new_site(folder, name)
     typer.echo(f"site {request.site}: key, request and settings in {made.path}")
     typer.echo(f"fingerprint: {fingerprint(request.public_key)}")

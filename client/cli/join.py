@@ -30,15 +30,15 @@ def join(
     import importlib.metadata
     from datetime import UTC, datetime
 
-    from client.site.join import join as put_in_place
-    from client.site.owner_alone import for_the_owner_alone
+    from client.site.membership import join_federation
     from client.site.site_folder import SiteFolder
     from common.code_digest import code_digest
+    from common.files import owner_only
     from common.membership.certificate import expiry_warning
 
     site = SiteFolder(folder)
-    with for_the_owner_alone():
-        joined = put_in_place(site, kit, authority=authority)
+    with owner_only():
+        joined = join_federation(site, kit, authority=authority)
     typer.echo(
         f"site {joined.site} ({joined.role}) has joined {joined.federation} at "
         f"{joined.address}, port {joined.port}"

@@ -24,7 +24,7 @@ def leave(
     The running node ends within seconds, work that has begun is given up. Images, settings and logs
     stay as they are. Models trained so far keep what they learned here.
     """
-    from client.site.leaving import leave_federation
+    from client.site.membership import leave_federation
     from client.site.site_folder import SiteFolder
 
     if not yes:

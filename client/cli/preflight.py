@@ -1,20 +1,17 @@
-"""lesionfed-site preflight: can this hospital's node take part, and what has to be mended?"""
+"""lesionfed-site preflight: can this hospital's node take part, and what has to be fixed?"""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from client.cli.run import FolderOption
 from common.cli.preflight_lines import show_checks
 
 
 def preflight(
-    folder: Annotated[
-        Path,
-        typer.Option(exists=True, file_okay=False, help="The site's folder.", show_default=False),
-    ],
+    folder: FolderOption,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -25,7 +22,7 @@ def preflight(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Look at files, machine and the way to the coordinator; say what is wrong and what to do.
+    """Check files, machine and the way to the coordinator; say what is wrong and what to do.
 
     Nothing is changed, here or there, and a running node goes on undisturbed; 1 MB of random bytes
     is sent to measure the line. Exit code 0: no problem (warnings allowed); 1: a problem; 2: asked

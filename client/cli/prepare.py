@@ -129,7 +129,7 @@ def _plan(
     show_progress: bool,
 ) -> Plan:
     from client.prepare.plan import plan_site  # image libraries: kept from --help
-    from client.site.site import read_site
+    from client.site.settings import read_site
 
     template = None
     if model is not None:

@@ -43,13 +43,13 @@ def run(
     cut line. Needs a folder that has joined. Only what the policy in site.toml allows leaves.
     """
     from client.flower.run_node import run_node  # pydantic and cryptography: kept from --help
-    from client.site.owner_alone import for_the_owner_alone
     from client.site.site_folder import SiteFolder
+    from common.files import owner_only
 
     site_folder = SiteFolder(folder.resolve())
     if site_folder.paused_file.exists():
         _say("paused: no work is done until lesionfed-site unpause")
-    with for_the_owner_alone(), _stopped_by_signals() as stop:
+    with owner_only(), _stopped_by_signals() as stop:
         run_node(site_folder, say=_say, stop=stop, health_port=health_port)
     _say("ended")
 

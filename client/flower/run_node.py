@@ -13,7 +13,7 @@ from client.flower.launch import (
     write_programs,
 )
 from client.flower.supernode import Supervisor
-from client.site.joined import joined_kit
+from client.site.membership import joined_kit
 from client.site.site_folder import SiteFolder
 from common.files import write_whole
 from common.programs import LOOPBACK, free_port

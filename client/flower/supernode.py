@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from threading import Event
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from client.flower.node_log import NodeEvent, NodeLog, rotate
 from client.site.site_folder import SiteFolder
 from common.errors import LesionFedError
+from common.files import locked
 
 log = logging.getLogger(__name__)
 
@@ -204,20 +204,15 @@ class Supervisor:
     def _log_tail(self) -> str:
         return f"The last lines of {self._log_file}:\n{NodeLog(self._log_file).tail()}"
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[BinaryIO]:
         """Holds the folder against a second supervisor, which would take the node's place."""
         self._folder.flwr_home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self._folder.flwr_home / "run.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LesionFedError(
-                    f"{self._folder.path}: another `lesionfed-site run` is at work in this folder. "
-                    "Stop that one first.",
-                    code="busy",
-                ) from None
-            yield
+        busy = LesionFedError(
+            f"{self._folder.path}: another `lesionfed-site run` is at work in this folder. "
+            "Stop that one first.",
+            code="busy",
+        )
+        return locked(self._folder.flwr_home / "run.lock", busy=busy)
 
 
 class _ShownEvents:

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 
 from client.phases.site_cases import own_cases, shareable
-from client.site.site import Site
+from client.site.settings import Site
 from common.imaging.dataset.prepared import baseline_intensity
 from common.imaging.dataset.split import PARTS, Part, Split, part_facts
 from common.metrics.intensity_sweep import dice_by_threshold

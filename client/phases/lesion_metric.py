@@ -11,7 +11,7 @@ import numpy.typing as npt
 import safetensors.numpy
 
 from client.phases.newest_files import remove_older_than
-from client.site.site import Site
+from client.site.settings import Site
 from common.errors import SiteDataError
 from common.files import write_whole
 from common.learning.lesion_wise.lesion_wise_loss import frozen_metric_network

@@ -14,7 +14,7 @@ from torch import nn
 
 from client.phases.newest_files import remove_older_than
 from client.phases.site_cases import own_cases
-from client.site.site import Site
+from client.site.settings import Site
 from common.arrays import IntArray
 from common.errors import ConfigError
 from common.files import write_whole

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from client.site.findings_file import tell
-from client.site.site import Site
+from client.site.findings_file import write_findings
+from client.site.settings import Site
 from common.errors import SiteDataError
 from common.imaging.dataset.prepared import PreparedCase
 from common.imaging.dataset.prepared_site import PreparedSite, prepared_site
@@ -22,7 +22,7 @@ def site_cases(site: Site, recipe: Recipe, template: Template) -> PreparedSite:
     """Everything usable at the site, prepared with the consortium's template."""
     store = site.work / "prepared"
     prepared = prepared_site(site.data, recipe=recipe, template=template, store=store)
-    tell(site, prepared.findings, n_left_out=len(prepared.quarantined))
+    write_findings(site, prepared.findings, n_left_out=len(prepared.quarantined))
     return prepared
 
 

@@ -8,8 +8,8 @@ import operator
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from client.site.findings_file import tell
-from client.site.site import Site
+from client.site.findings_file import write_findings
+from client.site.settings import Site
 from common.errors import SiteDataError
 from common.imaging.dataset.case_images import CaseImages, read_case
 from common.imaging.intake.intake import examine
@@ -31,7 +31,7 @@ def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
     sums would come from fewer subjects than the hospital allows.
     """
     intake = examine(site.data, task=recipe.task)
-    tell(site, intake.findings, n_left_out=len(intake.quarantined))
+    write_findings(site, intake.findings, n_left_out=len(intake.quarantined))
     settings = recipe.standardization
     lesion_volume_ml = 0.0
     sessions: dict[str, dict[str | None, list[TemplateSums]]] = defaultdict(dict)

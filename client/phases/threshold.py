@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from client.phases.site_cases import labelled_cases, own_cases, shareable
-from client.site.site import Site
+from client.site.settings import Site
 from common.imaging.dataset.prepared import PreparedCase
 from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network

@@ -12,7 +12,7 @@ from torch import nn
 from client.phases.lesion_metric import stored_lesion_metric
 from client.phases.mining import stored_hard_negatives
 from client.phases.site_cases import own_cases, shareable
-from client.site.site import Site
+from client.site.settings import Site
 from common.arrays import IndexArray
 from common.errors import ConfigError, SiteDataError, WireError
 from common.imaging.dataset.prepared import PreparedCase

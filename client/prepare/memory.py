@@ -1,4 +1,4 @@
-"""How much memory a case needs, how much there is, and waiting until it fits."""
+"""How much memory a case needs, and waiting until it fits."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 
 from client.prepare.job import WorkOrder
-from common.errors import ConfigError, SiteDataError
+from common.errors import SiteDataError
 from common.imaging.volume import read_grid
 
 BASE_BYTES = 800_000_000
@@ -21,9 +20,6 @@ BYTES_PER_COMMON_VOXEL = 20
 """Chosen to lie above the peaks of real cases of 3 to 15 million voxels, 0.5 to 1.0 GB."""
 SPARED = 0.1
 """Share of the free memory that is left to the others on the machine (chosen)."""
-
-MEMINFO = Path("/proc/meminfo")
-CGROUP = Path("/sys/fs/cgroup")
 
 
 def needed_bytes(order: WorkOrder) -> int:
@@ -38,36 +34,6 @@ def needed_bytes(order: WorkOrder) -> int:
     return (
         BASE_BYTES + BYTES_PER_SCANNER_VOXEL * n_scanner + round(BYTES_PER_COMMON_VOXEL * n_common)
     )
-
-
-def available_bytes() -> int:
-    """What may be used without swapping: the machine's free memory, or less in a container.
-
-    Of what a container holds, file pages not used of late do not count: they go when asked for.
-    ConfigError where the system does not say.
-    """
-    try:
-        lines = MEMINFO.read_text(encoding="ascii").splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line[:12] == "MemAvailable")
-    except (OSError, StopIteration, ValueError, IndexError) as error:
-        raise ConfigError(
-            f"{MEMINFO}: want a line MemAvailable, found {error!r}. Run this on Linux."
-        ) from None
-    try:
-        limit = int((CGROUP / "memory.max").read_text(encoding="ascii"))
-        used = int((CGROUP / "memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):  # no container, or one without a limit: "max"
-        return free
-    return min(free, max(0, limit - max(0, used - _droppable_bytes())))
-
-
-def _droppable_bytes() -> int:
-    """The container's file pages not used of late; 0 where it does not say."""
-    try:
-        lines = (CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return 0
 
 
 class MemoryBudget:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from client.prepare.derivatives import read_notes, start_folder, written_to
-from client.prepare.memory import SPARED, available_bytes
+from client.prepare.memory import SPARED
 from client.prepare.plan import Job, Plan
 from client.prepare.qc_page import CaseLine, page_path, write_qc_index
 from client.prepare.stale_cases import forget_aside, put_aside
 from client.prepare.workers import Outcome, run_jobs
 from common.errors import SiteDataError
+from common.files import locked
 from common.imaging.intake.findings import Finding
+from common.machine import available_bytes
 from common.recipe.recipe import Recipe
 
 Result = Literal["prepared", "drawn", "cached", "failed", "quarantined"]
@@ -153,15 +154,12 @@ def _quarantined(name: str, findings: tuple[Finding, ...]) -> CaseResult:
 @contextmanager
 def _alone_in(out: Path) -> Iterator[None]:
     """Holds the prepared folder; SiteDataError where another command is at work in it."""
-    with written_to(out):
-        file = (out / ".lock").open("w")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise SiteDataError(
-                f"{out}: another lesionfed-site prepare is at work in this folder. Wait for it, "
-                "or choose another --out.",
-                code="busy",
-            ) from None
+    busy = SiteDataError(
+        f"{out}: another lesionfed-site prepare is at work in this folder. Wait for it, "
+        "or choose another --out.",
+        code="busy",
+    )
+    with ExitStack() as stack:
+        with written_to(out):
+            stack.enter_context(locked(out / ".lock", busy=busy))
         yield

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from client.site.site import Site
+from client.site.settings import Site
 from common.files import write_whole
 from common.imaging.intake.findings import Finding, as_text
 
 log = logging.getLogger(__name__)
 
 
-def tell(site: Site, findings: Sequence[Finding], *, n_left_out: int) -> None:
+def write_findings(site: Site, findings: Sequence[Finding], *, n_left_out: int) -> None:
     """Writes every finding to `work/findings.txt`, and warns where a case was left out.
 
     The log holds counts alone; subjects are named in the file, which stays at the site.

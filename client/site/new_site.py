@@ -9,7 +9,8 @@ from client.site.site_folder import SiteFolder
 from common.errors import ConfigError
 from common.files import write_whole
 from common.membership.node_key import new_node_key
-from common.membership.request import SITE_NAME_PATTERN, EnrolmentRequest, write_request
+from common.membership.request import EnrolmentRequest, write_request
+from common.membership.site import NAME_PATTERN
 
 SETTINGS = """\
 # This hospital's own settings. The coordinator neither sees nor sets them.
@@ -37,7 +38,7 @@ def new_site(path: Path, name: str) -> tuple[SiteFolder, EnrolmentRequest]:
     A `site.toml` that is there is kept, and so is a key whose request was never written.
     ConfigError where the folder has both already, or the name cannot be a site's.
     """
-    if not re.fullmatch(SITE_NAME_PATTERN, name):
+    if not re.fullmatch(NAME_PATTERN, name):
         raise ConfigError(
             f"site name {name!r}: want letters, digits, - and _ only, at most 64, beginning with a "
             "letter or digit; the coordinator's federation.toml has it"

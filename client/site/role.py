@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from client.site.membership import kit_in
 from client.site.site_folder import SiteFolder
 from common.errors import PolicyRefused
-from common.membership.json_text import read_json
-from common.membership.kit import LARGEST_BYTES, Kit
 from common.wire.messages import Request, StatisticsRequest, ThresholdRequest
 
 ALLOWED: Mapping[str, type[StatisticsRequest] | type[ThresholdRequest]] = {
@@ -25,13 +24,11 @@ def require_role(request: Request, folder: SiteFolder) -> None:
     """
     if not folder.kit_file.exists():
         return
-    where = str(folder.kit_file)
-    content = folder.kit_file.read_bytes()
-    kit = Kit.from_table(read_json(content, where=where, largest_bytes=LARGEST_BYTES), where=where)
+    kit = kit_in(folder)
     allowed = ALLOWED.get(kit.role)
     if allowed is not None and not isinstance(request, allowed):
         raise PolicyRefused(
-            f"{where}: this site was enrolled for the role {kit.role!r}, and a "
+            f"{folder.kit_file}: this site was enrolled for the role {kit.role!r}, and a "
             f"{type(request).__name__} came. If the hospital agrees to another role, it enrols "
             "again and joins with the new kit.",
             code="other-role",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from common.preflight.check import Check
+    from common.preflight.check import CheckResult
 
 STYLES = {
     "passed": "green",
@@ -20,7 +20,7 @@ STYLES = {
 }
 
 
-def show_checks(checks: Iterable[Check], *, as_json: bool) -> None:
+def show_checks(checks: Iterable[CheckResult], *, as_json: bool) -> None:
     """Prints every check; exit code 1 where one is a problem."""
     if as_json:
         made = list(checks)
@@ -32,7 +32,7 @@ def show_checks(checks: Iterable[Check], *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _table(checks: Iterable[Check]) -> list[Check]:
+def _table(checks: Iterable[CheckResult]) -> list[CheckResult]:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -41,9 +41,9 @@ def _table(checks: Iterable[Check]) -> list[Check]:
     for title in ("what was found", "what to do"):
         table.add_column(title, overflow="fold")  # a path is never cut short
     made = []
-    with Console(stderr=True).status("looking") as shown:
+    with Console(stderr=True).status("checking") as shown:
         for check in checks:
-            shown.update(f"looked at: {check.name}")
+            shown.update(f"checked: {check.name}")
             result = f"[{STYLES[check.status]}]{check.status}[/]"
             table.add_row(check.name, result, escape(check.found), escape(check.fix or ""))
             made.append(check)
@@ -54,5 +54,5 @@ def _table(checks: Iterable[Check]) -> list[Check]:
     return made
 
 
-def _n_problems(checks: Iterable[Check]) -> int:
+def _n_problems(checks: Iterable[CheckResult]) -> int:
     return sum(check.status == "problem" for check in checks)

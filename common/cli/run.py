@@ -39,8 +39,7 @@ def run(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         return FAILED
     except OSError as error:
-        typer.echo(
-            f"{error.filename}: {error.strerror}. Check free space and permissions.", err=True
-        )
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"{where}{error.strerror}. Check free space and permissions.", err=True)
         return FAILED
     return code if isinstance(code, int) else 0

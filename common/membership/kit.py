@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -28,8 +28,8 @@ from common.membership.certificate import (
     require_valid,
 )
 from common.membership.json_text import read_json
-from common.membership.request import SITE_NAME_PATTERN
 from common.membership.signature import is_signed, sign
+from common.membership.site import Role, SiteName
 from common.settings import Settings
 
 PURPOSE = "site kit"
@@ -41,9 +41,9 @@ LARGEST_BYTES = 64 * 1024
 class Kit(Settings):
     """What one site has to know of the federation."""
 
-    federation: Annotated[str, Field(pattern=SITE_NAME_PATTERN)]
-    site: Annotated[str, Field(pattern=SITE_NAME_PATTERN)]
-    role: Literal["train", "statistics", "evaluate"]
+    federation: SiteName
+    site: SiteName
+    role: Role
     public_key: Annotated[str, Field(max_length=1000)]
     """The site's, as enrolled: a kit is of use to the owner of this key only."""
     address: Annotated[str, Field(min_length=1, max_length=255)]

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from common.errors import ConfigError
-from common.membership.secret_file import write_secret
+from common.files import SECRET, write_whole
 
 
 def new_node_key(path: Path) -> str:
@@ -36,7 +36,8 @@ def new_node_key(path: Path) -> str:
             "Keep it, or move it away first."
         )
     key = ec.generate_private_key(ec.SECP384R1())
-    write_secret(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    write_whole(path, pem, mode=SECRET)
     return public_line(key.public_key())
 
 

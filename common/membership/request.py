@@ -15,9 +15,9 @@ from common.files import write_whole
 from common.membership.json_text import read_json
 from common.membership.node_key import public_line, read_node_key, read_public_key
 from common.membership.signature import is_signed, sign
+from common.membership.site import SiteName
 from common.settings import Settings
 
-SITE_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 PURPOSE = "enrolment request"
 LARGEST_BYTES = 16 * 1024
 
@@ -25,7 +25,7 @@ LARGEST_BYTES = 16 * 1024
 class EnrolmentRequest(Settings):
     """A site's wish to take part under one key, signed with that key."""
 
-    site: Annotated[str, Field(pattern=SITE_NAME_PATTERN)]
+    site: SiteName
     public_key: Annotated[str, Field(max_length=1000)]
     """As in an OpenSSH .pub file, without comment."""
     lesionfed_version: Annotated[str, Field(max_length=100)]

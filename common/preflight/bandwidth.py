@@ -1,14 +1,14 @@
-"""How long does one round's traffic take from here?"""
+"""How much travels in a round, and how long that takes from here."""
 
 from __future__ import annotations
 
 import os
 
-from common.preflight.check import Check, not_checked, passed, problem, warning
-from common.preflight.clock import amount
-from common.preflight.coordinator import Coordinator, reason
+from common.preflight.check import CheckResult, not_checked, passed, problem, warning
+from common.preflight.coordinator import Coordinator, duration, reason
+from common.recipe.recipe import Recipe
 
-NAME = "bandwidth"
+BANDWIDTH = "bandwidth"
 
 SAMPLE_BYTES = 1_000_000
 PATH = "/v1/fleet/pull-messages"
@@ -21,67 +21,80 @@ SHARE_OF_DEADLINE = 0.25
 """Of a round's deadline; what is left is for training."""
 
 
+def update_size_bytes(recipe: Recipe) -> int:
+    """Bytes of the recipe's network as it travels: every parameter and buffer at its own width.
+
+    The site head, some thousand values a site, is left out.
+    """
+    from common.learning.model import new_network  # torch takes seconds
+
+    state = new_network(recipe).state_dict()
+    return sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+
+
 def bandwidth(
     coordinator: Coordinator,
     *,
     update_bytes: int | None = None,
     round_deadline_s: float | None = None,
-) -> Check:
+) -> CheckResult:
     """Seconds a round, from the time of one upload of 1 MB that the server reads and refuses.
 
     update_bytes       of one model, which goes down and up once a round; None: the rate alone
     round_deadline_s   a warning where the traffic takes more than a quarter of it
 
-    Only the way up is measured: the server sends nothing large to who has not signed. The way down
-    is taken to be as fast; it is seldom slower.
+    Only the upload is measured: the server sends nothing large to who has not signed. The download
+    is assumed as fast; it is seldom slower.
     """
     try:
         short = [_upload(coordinator, 0) for _ in range(2)]
         long = _upload(coordinator, SAMPLE_BYTES)
     except TimeoutError:
         return problem(
-            NAME,
+            BANDWIDTH,
             f"1 MB was not sent within {TIMEOUT_S:.0f} s",
-            "Ask your network's people for a better line to the coordinator.",
+            "Ask your network's administrators for a better line to the coordinator.",
         )
     except OSError as error:
-        return not_checked(NAME, f"the upload broke off: {reason(error)}")
+        return not_checked(BANDWIDTH, f"the upload broke off: {reason(error)}")
     if long[0] == TOO_LARGE:
         return problem(
-            NAME,
+            BANDWIDTH,
             "the proxy refuses a body of 1 MB (413)",
             "The coordinator raises the limit on a body in whatever stands before the proxy.",
         )
     if any(status not in REFUSED_AFTER_READING for status, _ in (*short, long)):
-        return not_checked(NAME, f"the server answers {long[0]}: nothing there reads an upload")
+        return not_checked(
+            BANDWIDTH, f"the server answers {long[0]}: nothing there reads an upload"
+        )
     latency_s = min(took_s for _, took_s in short)
     rate = SAMPLE_BYTES / max(long[1] - latency_s, 1e-3)
-    return judged(rate, latency_s, update_bytes=update_bytes, round_deadline_s=round_deadline_s)
+    return judge_rate(rate, latency_s, update_bytes=update_bytes, round_deadline_s=round_deadline_s)
 
 
-def judged(
+def judge_rate(
     rate: float, latency_s: float, *, update_bytes: int | None, round_deadline_s: float | None
-) -> Check:
-    """The check's words.
+) -> CheckResult:
+    """The check's result.
 
     rate        bytes a second, up
     latency_s   of one small request on a new connection
     """
     found = f"{8e-6 * rate:.1f} Mbit/s up, {1000 * latency_s:.0f} ms a request"
     if update_bytes is None:
-        return passed(NAME, f"{found}; --recipe tells the time a round")
+        return passed(BANDWIDTH, f"{found}; with --recipe, the time of a round too")
     round_s = 2 * update_bytes / rate + 2 * latency_s
     found = (
-        f"{found}; about {amount(round_s)} a round for {update_bytes / 1e6:.1f} MB each way (the "
-        "way down taken as fast as the way up)"
+        f"{found}; about {duration(round_s)} a round for {update_bytes / 1e6:.1f} MB each way ("
+        "assuming the way down as fast as the way up)"
     )
     if round_deadline_s is not None and round_s > SHARE_OF_DEADLINE * round_deadline_s:
         return warning(
-            NAME,
-            f"{found}, of a deadline of {amount(round_deadline_s)}",
+            BANDWIDTH,
+            f"{found}, of a deadline of {duration(round_deadline_s)}",
             "Use a faster line, or ask the coordinator for a longer federation.round_deadline_s.",
         )
-    return passed(NAME, found)
+    return passed(BANDWIDTH, found)
 
 
 def _upload(coordinator: Coordinator, n_bytes: int) -> tuple[int, float]:

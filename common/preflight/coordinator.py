@@ -87,6 +87,11 @@ def unverified() -> ssl.SSLContext:
     return context
 
 
+def duration(seconds: float) -> str:
+    """Seconds below two minutes, else minutes."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+
+
 def reason(error: OSError) -> str:
     """The error in a few words, without the numbers of the operating system."""
     if isinstance(error, TimeoutError):

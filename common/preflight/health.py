@@ -1,13 +1,13 @@
-"""Does a Flower process on this machine say that it serves?"""
+"""Whether a Flower process on this machine says that it serves."""
 
 from __future__ import annotations
 
-from common.preflight.check import Check, passed, problem
+from common.preflight.check import CheckResult, passed, problem
 
 TIMEOUT_S = 5.0
 
 
-def grpc_health(process: str, *, port: int, fix: str) -> Check:
+def grpc_health(process: str, *, port: int, fix: str) -> CheckResult:
     """Passed where `grpc.health.v1` on loopback answers SERVING.
 
     process   SuperLink or SuperNode

@@ -1,4 +1,4 @@
-"""Does the coordinator's server know this site's key?"""
+"""Whether the coordinator's server knows this site's key."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from common.errors import ConfigError
 from common.membership.node_key import read_node_key
-from common.preflight.check import Check, not_checked, passed, problem
+from common.preflight.check import CheckResult, not_checked, passed, problem
 from common.preflight.coordinator import Coordinator
 
-NAME = "node key"
+NODE_KEY = "node key"
 
 NO_INTERVAL = 0.0
 """Seconds between heartbeats; Flower wants 10 or more."""
@@ -24,8 +24,8 @@ FORBIDDEN = 403
 GATEWAY = (502, 503, 504)
 
 
-def node_key_accepted(coordinator: Coordinator, key_file: Path) -> Check:
-    """Passed where the server knows the key and takes its signature.
+def node_key_accepted(coordinator: Coordinator, key_file: Path) -> CheckResult:
+    """Passed where the server knows the key and accepts its signature.
 
     One signed call as the SuperNode makes it, to activate the node with a heartbeat that is never
     allowed. Flower 1.41 checks the signature, then looks the key up, then refuses the heartbeat
@@ -35,35 +35,35 @@ def node_key_accepted(coordinator: Coordinator, key_file: Path) -> Check:
     try:
         key = read_node_key(key_file)
     except (ConfigError, OSError) as error:
-        return problem(NAME, str(error), "Put the key back from its backup, or enrol anew.")
+        return problem(NODE_KEY, str(error), "Put the key back from its backup, or enrol anew.")
     status, code = _activated(coordinator, key)
     if code == ACCEPTED:
-        return passed(NAME, "registered, and its signature is taken")
+        return passed(NODE_KEY, "registered, and its signature is accepted")
     if code == NOT_REGISTERED:
         return problem(
-            NAME,
+            NODE_KEY,
             "the server does not know this key: not enrolled yet, suspended or removed",
             "Ask the coordinator: lesionfed sites list.",
         )
     if status == UNAUTHORIZED:
         return problem(
-            NAME,
+            NODE_KEY,
             "the server does not take this key's signature",
             "Set this machine's clock; then ask the coordinator which key is enrolled.",
         )
     if status == FORBIDDEN:
         return problem(
-            NAME,
+            NODE_KEY,
             "the proxy lets nothing through to /v1/fleet/",
             "The coordinator uses the nginx.conf that `lesionfed provision` writes.",
         )
     if status in GATEWAY:
         return problem(
-            NAME,
+            NODE_KEY,
             f"the proxy answers {status}: the SuperLink behind it does not run",
             "The coordinator starts it: lesionfed serve.",
         )
-    return not_checked(NAME, f"no answer that says so (HTTP {status}, code {code})")
+    return not_checked(NODE_KEY, f"no answer that says so (HTTP {status}, code {code})")
 
 
 def _activated(

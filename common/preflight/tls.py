@@ -1,4 +1,4 @@
-"""Is the proxy who it should be, by its certificate?"""
+"""Whether the proxy's certificate is the federation's, for this address, and valid today."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from common.membership.certificate import (
     names_of,
     validity,
 )
-from common.preflight.check import Check, passed, problem, warning
+from common.preflight.check import CheckResult, passed, problem, warning
 from common.preflight.coordinator import TIMEOUT_S, Coordinator, reason, unverified
 
-NAME = "TLS certificate"
+TLS = "TLS certificate"
 
 # X509_V_ERR_* of OpenSSL, which Python does not name
 NOT_YET_VALID = 9
@@ -26,7 +26,7 @@ WRONG_NAME = (62, 64)
 WRONG_SIGNER = (2, 7, 18, 19, 20, 21, 30)
 
 
-def tls(coordinator: Coordinator) -> Check:
+def tls(coordinator: Coordinator) -> CheckResult:
     """Passed where the federation's authority signed the certificate, for this address and today.
 
     A warning within 30 days of the certificate's, or the authority's, end.
@@ -36,20 +36,20 @@ def tls(coordinator: Coordinator) -> Check:
         load_certificate(authority, where=str(coordinator.authority_file))
         certificate = served_certificate(coordinator, coordinator.trust())
     except ConfigError as error:
-        return problem(NAME, str(error), "Join again with the coordinator's kit.")
+        return problem(TLS, str(error), "Join again with the coordinator's kit.")
     except ssl.SSLCertVerificationError as error:
         return _refused(coordinator, error)
     except FileNotFoundError:
         return problem(
-            NAME,
+            TLS,
             f"{coordinator.authority_file}: no such file: the proxy cannot be known",
             "At a site, join with the coordinator's kit; at the coordinator, provision first.",
         )
     except OSError as error:
         return problem(
-            NAME,
+            TLS,
             f"{coordinator.shown} does not speak TLS as expected: {reason(error)}",
-            "Something else may answer at this port, or a firewall breaks TLS open. Ask the "
+            "Something else may answer at this port, or a firewall intercepts TLS. Ask the "
             "coordinator what listens there.",
         )
     return _dates(certificate, authority)
@@ -68,7 +68,7 @@ def served_certificate(coordinator: Coordinator, context: ssl.SSLContext) -> byt
     return ssl.DER_cert_to_PEM_cert(shown).encode()
 
 
-def _dates(certificate: bytes, authority: bytes) -> Check:
+def _dates(certificate: bytes, authority: bytes) -> CheckResult:
     now = datetime.now(UTC)
     for pem, what, fix in (
         (certificate, "the server's certificate", "The coordinator rotates it: lesionfed rotate."),
@@ -79,13 +79,13 @@ def _dates(certificate: bytes, authority: bytes) -> Check:
         ),
     ):
         if text := expiry_warning(pem, what=what, now=now):
-            return warning(NAME, text, fix)
+            return warning(TLS, text, fix)
     names = ", ".join(names_of(certificate))
-    return passed(NAME, f"for {names}, until {validity(certificate)[1].date().isoformat()}")
+    return passed(TLS, f"for {names}, until {validity(certificate)[1].date().isoformat()}")
 
 
-def _refused(coordinator: Coordinator, error: ssl.SSLCertVerificationError) -> Check:
-    """The refusal in the certificate's own words."""
+def _refused(coordinator: Coordinator, error: ssl.SSLCertVerificationError) -> CheckResult:
+    """The problem with the certificate that was refused: its signer, its dates or its names."""
     try:
         pem = served_certificate(coordinator, unverified())
         certificate = load_certificate(pem, where="the certificate shown")
@@ -93,7 +93,7 @@ def _refused(coordinator: Coordinator, error: ssl.SSLCertVerificationError) -> C
         names = ", ".join(names_of(pem)) or "no name"
     except (OSError, ConfigError, ValueError):
         return problem(
-            NAME,
+            TLS,
             f"the certificate is refused: {error.verify_message}",
             "Ask the coordinator which certificate the proxy has.",
         )
@@ -101,26 +101,26 @@ def _refused(coordinator: Coordinator, error: ssl.SSLCertVerificationError) -> C
     if error.verify_code in WRONG_SIGNER:
         authority = coordinator.authority_file.read_bytes()
         return problem(
-            NAME,
+            TLS,
             f"the certificate is signed by {certificate.issuer.rfc4514_string()}, which is not "
             f"this federation's authority ({certificate_fingerprint(authority)})",
             "Do not connect. Compare the authority's fingerprint with the coordinator by "
-            "telephone: the kit is another federation's, or somebody stands in between, such as a "
-            "firewall that breaks TLS open.",
+            "telephone: the kit is another federation's, or somebody is in between, such as a "
+            "firewall that intercepts TLS.",
         )
     if error.verify_code == EXPIRED:
         ended = f"on {end:%Y-%m-%d %H:%M} UTC"
         if end > datetime.now(UTC):
             ended = "in the chain"
         return problem(
-            NAME,
+            TLS,
             f"the certificate expired {ended}, and here it is {now}",
             "The coordinator rotates it: lesionfed rotate. If the date here is wrong, set this "
             "machine's clock.",
         )
     if error.verify_code == NOT_YET_VALID:
         return problem(
-            NAME,
+            TLS,
             f"the certificate is not yet valid: it holds from {start:%Y-%m-%d %H:%M} UTC, and here "
             f"it is {now}",
             "If the date here is wrong, set this machine's clock; else the coordinator sets theirs "
@@ -128,13 +128,13 @@ def _refused(coordinator: Coordinator, error: ssl.SSLCertVerificationError) -> C
         )
     if error.verify_code in WRONG_NAME:
         return problem(
-            NAME,
+            TLS,
             f"the certificate is for {names}, not for {coordinator.address}",
             "The coordinator sets `address` in federation.toml to the name that sites use, and "
             "rotates the certificate: lesionfed rotate.",
         )
     return problem(
-        NAME,
+        TLS,
         f"the certificate is refused: {error.verify_message}",
         "Ask the coordinator which certificate the proxy has.",
     )

@@ -29,13 +29,13 @@ def enrol(
         typer.Option("--replace", help="The site has made a new key; the old one ends."),
     ] = False,
 ) -> None:
-    """Take a site in: check its request, write its kit.
+    """Enrol a site: check its request, write its kit.
 
     The fingerprint has to come from the site by another way than the request. A running server
     learns of the site at once.
     """
     from common.membership.certificate import certificate_fingerprint
-    from server.federation.enrolment import enrol as take_in
+    from server.federation.enrolment import enrol as enrol_site
     from server.federation.federation_folder import FederationFolder
     from server.flower.flower_nodes import reconcile
 
@@ -46,7 +46,7 @@ def enrol(
             )
         fingerprint = str(typer.prompt("fingerprint, as the site reads it out"))
     folder = FederationFolder(federation)
-    kit = take_in(folder, request, fingerprint=fingerprint, replace=replace)
+    kit = enrol_site(folder, request, fingerprint=fingerprint, replace=replace)
     reconciled = reconcile(folder)
     typer.echo(f"enrolled; kit: {kit}")
     if not reconciled.running:

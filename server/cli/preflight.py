@@ -1,4 +1,4 @@
-"""lesionfed preflight: is the coordinator ready for a run, and what has to be mended?"""
+"""lesionfed preflight: is the coordinator ready for a run, and what has to be fixed?"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def preflight(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Look at credentials, members, machine, SuperLink and proxy; say what is wrong, what to do.
+    """Check credentials, members, machine, SuperLink and proxy; say what is wrong, what to do.
 
     Nothing is changed. Start `serve` and the proxy first. Exit code 0: no problem (warnings
     allowed); 1: a problem; 2: asked for wrongly.

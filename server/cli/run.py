@@ -75,7 +75,7 @@ def run(
 
 
 def _require_name(name: str) -> None:
-    from server.run.run_folder import NAME_PATTERN
+    from common.membership.site import NAME_PATTERN
 
     if re.fullmatch(NAME_PATTERN, name) is None:
         raise ConfigError(

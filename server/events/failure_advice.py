@@ -54,6 +54,8 @@ ADVICE = {
     # the site's machine
     "disk": "The site's disk is full or refuses to be written: ask it to free space and check the "
     "permissions of its work folder.",
+    "no-file-locks": "The site's folder lies on a file system without file locks: ask it to move "
+    "the folder to a local disk, or to mount that one with locks.",
     "memory": "The site has too little memory: ask it to give its node more or run fewer workers.",
     "no-gpu": "The recipe wants a GPU that the site's node does not see: ask it to check driver "
     "and container, or set compute.device to cpu.",

@@ -1,4 +1,4 @@
-"""Who belongs to a federation: a site enrols, pauses, comes back, leaves."""
+"""Who belongs to a federation: a site is enrolled, suspended, restored, removed."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def enrol(
 ) -> Path:
     """The kit for the site that sent `request_file`; the site is a member from now on.
 
-    fingerprint   of the site's key, as the site told it by another way than the request came
+    fingerprint   of the site's key, as the site gave it by another way than the request came
     replace       take the key in the request in place of the one the site has
 
     WireError where the request was changed; ConfigError where the site is not planned, or its key
-    is not the one that was told, or name or key belong to another already. The same request again
-    writes the kit again.
+    is not the one given, or name or key belong to another already. The same request again writes
+    the kit again.
     """
     request = read_request(request_file)
     planned = _planned(folder, request.site)
-    _require_told(request, fingerprint)
+    _require_fingerprint(request, fingerprint)
     with changing(folder.members_file):
         members = folder.members()
         _require_free(members, request, replace=replace)
@@ -74,13 +74,13 @@ def _planned(folder: FederationFolder, site: str) -> PlannedSite:
     return sites[site]
 
 
-def _require_told(request: EnrolmentRequest, told: str) -> None:
+def _require_fingerprint(request: EnrolmentRequest, fingerprint: str) -> None:
     found = node_key.fingerprint(request.public_key)
-    if told.strip() != found:
+    if fingerprint.strip() != found:
         raise ConfigError(
             f"the key in the request of site {request.site!r} has fingerprint {found}, and "
-            f"{told.strip()!r} was told. Ask the site to read its fingerprint again; if they still "
-            "differ, the request is not theirs."
+            f"{fingerprint.strip()!r} was given. Ask the site to read its fingerprint again; if "
+            "they still differ, the request is not theirs."
         )
 
 
@@ -105,12 +105,12 @@ def _require_free(members: Members, request: EnrolmentRequest, *, replace: bool)
         if not replace:
             raise ConfigError(
                 f"site {request.site!r} is enrolled already ({member.state}), with another key: "
-                f"{node_key.fingerprint(member.public_key)}. If it made a new one, say --replace."
+                f"{node_key.fingerprint(member.public_key)}. If it made a new one, add --replace."
             )
     elif member.state == "removed":
         raise ConfigError(
             f"site {request.site!r} was removed, and its key with it: Flower takes no key twice. "
-            "Let it make a new one (lesionfed-site init in a new folder), then say --replace."
+            "Let it make a new one (lesionfed-site init in a new folder), then add --replace."
         )
     elif member.state == "suspended":
         raise ConfigError(

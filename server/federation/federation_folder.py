@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from common.membership.site import Role, SiteName
 from common.settings import Settings, read_toml
 from server.federation.members import Members, read_members
 from server.run.notify_settings import Notify
-from server.run.run_folder import NAME_PATTERN, HeldOutSite, RunFolder, SiteName
+from server.run.run_folder import HeldOutSite, RunFolder
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-Role = Literal["train", "statistics", "evaluate"]
-"""train: learns and sends updates; statistics: adds to the template only; evaluate: scores only."""
 
 
 class PlannedSite(Settings):
@@ -27,7 +26,7 @@ class PlannedSite(Settings):
 class FederationSettings(Settings):
     """What `federation.toml` says; the coordinator's own file, outside every signed kit."""
 
-    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    name: SiteName
     address: Annotated[str, Field(min_length=1)]
     """Host name or IP address under which sites reach the reverse proxy."""
     port: Port = 8443

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomli_w
 
-from common.membership.secret_file import write_secret
+from common.files import SECRET, write_whole
 from common.programs import LOOPBACK
 from server.federation.federation_folder import FederationFolder, FederationSettings
 
@@ -20,4 +20,4 @@ def write_connection(folder: FederationFolder, settings: FederationSettings) -> 
     }
     table = {"superlink": {"default": CONNECTION, CONNECTION: connection}}
     folder.flwr_home.mkdir(parents=True, exist_ok=True)
-    write_secret(folder.flwr_home / "config.toml", tomli_w.dumps(table).encode())
+    write_whole(folder.flwr_home / "config.toml", tomli_w.dumps(table).encode(), mode=SECRET)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, BinaryIO, Literal, Self
 
 from pydantic import Field, model_validator
 
 from common.errors import ConfigError
-from common.files import write_whole
+from common.files import locked, write_whole
+from common.membership.site import SiteName
 from common.settings import Settings
-from server.run.run_folder import SiteName
 
 State = Literal["active", "suspended", "removed"]
 
@@ -59,15 +57,12 @@ class Members(Settings):
         return next((member for member in self.members if member.site == site), None)
 
 
-@contextmanager
-def changing(path: Path) -> Iterator[None]:
+def changing(path: Path) -> AbstractContextManager[BinaryIO]:
     """Nobody else changes the members in `path`, or registers them, meanwhile; waits for its turn.
 
     Not to be entered twice by one caller: it would wait for itself.
     """
-    with path.with_name("members.lock").open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return locked(path.with_name("members.lock"))
 
 
 def read_members(path: Path) -> Members:

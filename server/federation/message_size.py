@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from common.errors import ConfigError
-from common.preflight.update_size import update_size_bytes
+from common.preflight.bandwidth import update_size_bytes
+from common.preflight.check import CheckResult, passed, problem
 from common.recipe.recipe import Recipe
 
+MESSAGE_SIZE = "message size"
 HEADROOM = 1.2
 """A request holds an update and what Flower and the site head add to it."""
 
@@ -26,3 +28,13 @@ def require_fits(recipe: Recipe, *, largest_message_mb: int) -> None:
             "an update at least. Raise it in federation.toml, start `lesionfed serve` anew, reload "
             "nginx, and start a new run."
         )
+
+
+def message_size(recipe: Recipe, *, largest_message_mb: int) -> CheckResult:
+    """The same as a line of the coordinator's preflight."""
+    try:
+        require_fits(recipe, largest_message_mb=largest_message_mb)
+    except ConfigError as error:
+        fix = "Raise largest_message_mb, start serve and nginx anew."
+        return problem(MESSAGE_SIZE, str(error), fix)
+    return passed(MESSAGE_SIZE, f"the proxy lets {largest_message_mb} MB through")

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from common.errors import ConfigError
-from common.files import write_whole
+from common.files import SECRET, write_whole
 from common.membership.certificate import validity
-from common.membership.secret_file import write_secret
 from common.settings import read_toml
 from server.federation.authority import Credential, new_authority, new_server_certificate
 from server.federation.federation_folder import FederationFolder, FederationSettings
@@ -22,7 +21,7 @@ SECRET_BYTES = 32
 
 
 def provision(settings_file: Path, out: Path) -> FederationFolder:
-    """The new federation in `out`: authority, server certificate, secret, proxy, an empty roster.
+    """The new federation in `out`: authority, server certificate, secret, proxy, no member yet.
 
     settings_file   what becomes `federation.toml`
     out             a folder that is not there yet, or empty
@@ -62,7 +61,7 @@ def rotate_certificate(folder: FederationFolder) -> datetime:
         ) from None
     now = datetime.now(UTC)
     server = new_server_certificate(authority, address=settings.address, now=now)
-    write_secret(folder.certificate_key_file, server.key)
+    write_whole(folder.certificate_key_file, server.key, mode=SECRET)
     write_whole(folder.certificate_file, server.certificate)
     return validity(server.certificate)[1]
 
@@ -96,11 +95,11 @@ def _lay_out(folder: FederationFolder, settings: FederationSettings, settings_to
     now = datetime.now(UTC)
     authority = new_authority(settings.name, now=now)
     server = new_server_certificate(authority, address=settings.address, now=now)
-    write_secret(folder.authority_key_file, authority.key)
+    write_whole(folder.authority_key_file, authority.key, mode=SECRET)
     write_whole(folder.authority_file, authority.certificate)
-    write_secret(folder.certificate_key_file, server.key)
+    write_whole(folder.certificate_key_file, server.key, mode=SECRET)
     write_whole(folder.certificate_file, server.certificate)
-    write_secret(folder.executor_secret_file, secrets.token_bytes(SECRET_BYTES))
+    write_whole(folder.executor_secret_file, secrets.token_bytes(SECRET_BYTES), mode=SECRET)
     write_whole(folder.proxy_file, nginx_configuration(settings).encode())
     write_members(folder.members_file, Members())
     write_whole(folder.settings_file, settings_toml)

@@ -14,7 +14,6 @@ from server.flower.fault_log import FaultLog
 from server.flower.run_control import all_runs, events_bytes
 from server.flower.watch import BEGIN_S, how_to_resume
 from server.notify.notifier import Notifier
-from server.run.conducted import is_conducted
 from server.run.notify_settings import Notify
 from server.run.run_folder import Consortium, RunFolder
 from server.status.run_status import quiet_limit_s, run_status
@@ -59,7 +58,7 @@ class InterruptedRuns:
         name, n_bytes = run.path.name, events_bytes(run)
         if n_bytes in (0, self._ended.get(name)):
             return
-        if is_conducted(run.path):
+        if run.is_executing():
             self._interrupted_since.pop(name, None)
             return
         status = run_status(run, now=datetime.now(UTC))

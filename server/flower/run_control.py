@@ -15,7 +15,6 @@ from server.federation.flower_connection import CONNECTION
 from server.flower.flwr_command import flwr
 from server.flower.submission import flower_status, submissions, submit
 from server.flower.watch import ends_within
-from server.run.conducted import is_conducted
 from server.run.run_folder import RunFolder
 from server.status.run_status import RunStatus, run_status
 
@@ -68,7 +67,7 @@ def resume(folder: FederationFolder, run: RunFolder) -> Resumed:
     written into the run. RunFolderError where it is completed or still executed.
     """
     status = _status(run)
-    if is_conducted(run.path):
+    if run.is_executing():
         raise RunFolderError(
             f"run {run.path.name} is still running. See it with `lesionfed status "
             f"{run.path.name}`, or end it first with `lesionfed stop {run.path.name}`."
@@ -100,13 +99,13 @@ def stop(folder: FederationFolder, run: RunFolder, *, say: Callable[[str], None]
     if status.status in ("completed", "stopped", "failed"):
         raise RunFolderError(f"run {run.path.name} has ended already: it is {status.status}.")
     run.stop_file.touch()
-    if is_conducted(run.path):
+    if run.is_executing():
         say(f"asked run {run.path.name} to stop; it ends at its next check, within {STOP_S:g} s")
         if not ends_within(run, STOP_S):
             say("it did not react; Flower is asked to end it")
             _end_at_flower(folder, run)
             ends_within(run, LAST_RESORT_S)
-        if is_conducted(run.path):
+        if run.is_executing():
             raise FlowerError(
                 f"run {run.path.name}: its process will not end. End `lesionfed serve` and start "
                 "it again; the run can then be resumed."

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from common.errors import ConfigError
-from common.files import write_whole
+from common.files import is_locked, locked, write_whole
 from server.federation.federation_folder import FederationFolder
 
 log = logging.getLogger(__name__)
@@ -24,29 +24,18 @@ LEFT_S = 15.0
 """How long what was left behind may take to end by itself before it is killed."""
 
 
-@contextmanager
-def serving(folder: FederationFolder) -> Iterator[None]:
+def serving(folder: FederationFolder) -> AbstractContextManager[BinaryIO]:
     """Nobody else serves this federation meanwhile; ConfigError where somebody does already."""
-    with _lock_file(folder).open("ab") as file:
-        until = time.monotonic() + TRIES_S
-        while not _locked(file.fileno(), fcntl.LOCK_EX):
-            if time.monotonic() > until:
-                raise ConfigError(
-                    f"{folder.path}: another `lesionfed serve` serves this federation. One is "
-                    "enough; end that one first if this one is to take over."
-                )
-            time.sleep(0.05)
-        yield
+    busy = ConfigError(
+        f"{folder.path}: another `lesionfed serve` serves this federation. One is "
+        "enough; end that one first if this one is to take over."
+    )
+    return locked(_lock_file(folder), busy=busy, wait_s=TRIES_S)
 
 
 def is_served(folder: FederationFolder) -> bool:
     """Whether a `lesionfed serve` of this federation runs on this machine."""
-    try:
-        file = _lock_file(folder).open("rb")
-    except FileNotFoundError:
-        return False
-    with file:
-        return not _locked(file.fileno(), fcntl.LOCK_SH)
+    return is_locked(_lock_file(folder))
 
 
 def note_children(folder: FederationFolder, commands: Mapping[int, Sequence[str]]) -> None:
@@ -105,14 +94,6 @@ def _runs(pid: int, command: Sequence[str]) -> bool:
     except OSError:
         return False
     return len(command) > 0 and " ".join(command).encode() in line
-
-
-def _locked(descriptor: int, how: int) -> bool:
-    try:
-        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _lock_file(folder: FederationFolder) -> Path:

@@ -11,7 +11,6 @@ from common.errors import FlowerError
 from server.events.event_log import Event
 from server.federation.federation_folder import FederationFolder
 from server.flower.submission import flower_status
-from server.run.conducted import is_conducted
 from server.run.run_folder import RunFolder
 
 POLL_S = 0.5
@@ -71,7 +70,7 @@ def watch(
     submitted = time.monotonic()
     executed, begun, asked = submitted, False, submitted
     while True:
-        locked = is_conducted(run.path)  # before the events: the process may have ended since
+        locked = run.is_executing()  # before the events: the process may have ended since
         for event in tail.new():
             begun = True
             listener(event)
@@ -117,7 +116,7 @@ def _require_to_begin(
 def ends_within(run: RunFolder, wait_s: float) -> bool:
     """Whether no process executes the run any more, once that is so or the time is up."""
     until = time.monotonic() + wait_s
-    while is_conducted(run.path):
+    while run.is_executing():
         if time.monotonic() > until:
             return False
         time.sleep(POLL_S / 5)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 from common.errors import RunFolderError, UpdateRejected
+from common.membership.site import Role
 from common.metrics.threshold_choice import ThresholdSums
 from common.model_file import Model, read_model
 from common.wire.messages import ScoredPart, ThresholdReply, ThresholdRequest
 from server.rounds.phase import Exchange
-from server.run.run_folder import Role
 from server.run.run_state import RunState
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from common.membership.site import Role
 from common.wire.messages import Assignment, Request
-from server.run.run_folder import Role
 from server.run.run_state import RunState
 
 Accumulate = Callable[[str, Any], Mapping[str, object]]

@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from common.errors import ConfigError, QuorumNotMet
+from common.membership.site import Role
 from server.federation.members import Members, State, read_members
 from server.rounds.deadline_grid import DeadlineGrid
-from server.run.run_folder import Consortium, Role
+from server.run.run_folder import Consortium
 
 log = logging.getLogger(__name__)
 

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, BinaryIO, Self
 
 import tomli_w
 from pydantic import Field, model_validator
 
 from common.errors import ConfigError, RunFolderError
-from common.files import write_whole
-from common.installed_packages import installed_lock
+from common.files import is_locked, locked, write_whole
+from common.machine import installed_lock
+from common.membership.site import Role, SiteName
 from common.recipe.recipe import Recipe, recipe_from_table
 from common.settings import Settings, read_toml
 from server.run.environment import environment
 from server.run.notify_settings import Notify
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-SiteName = Annotated[str, Field(pattern=NAME_PATTERN)]
-Role = Literal["train", "statistics", "evaluate"]
-"""train: learns and sends updates; statistics: adds to the template only, such as healthy controls;
-evaluate: scores the finished model on its own cases and sends the scores, never trains."""
-
 LOOK_S = 0.5
-"""Who asks whether a run is conducted holds its lock for an instant; a start tries for so long."""
+"""Who asks whether a run executes holds its lock for an instant; a start tries for so long."""
 
 
 class EnrolledSite(Settings):
@@ -190,21 +183,18 @@ class RunFolder:
         """Puts who takes part and who judges on disk, whole."""
         write_whole(self.consortium_file, _as_toml(consortium.model_dump(mode="json")))
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Nobody else conducts this run meanwhile; RunFolderError where somebody does already."""
+    def locked(self) -> AbstractContextManager[BinaryIO]:
+        """Nobody else executes this run meanwhile; RunFolderError where somebody does already."""
         if not self.path.is_dir():
             raise RunFolderError(f"{self.path} is not a run folder: no such folder.")
-        with (self.path / "lock").open("ab") as file:
-            until = time.monotonic() + LOOK_S
-            while not _is_taken(file.fileno()):
-                if time.monotonic() > until:
-                    raise RunFolderError(
-                        f"{self.path}: another process conducts this run. Wait until it ends, or "
-                        "stop it first."
-                    )
-                time.sleep(0.02)
-            yield
+        busy = RunFolderError(
+            f"{self.path}: another process executes this run. Wait until it ends, or stop it first."
+        )
+        return locked(self.path / "lock", busy=busy, wait_s=LOOK_S)
+
+    def is_executing(self) -> bool:
+        """Whether a process executes this run now; false too where there is no such folder."""
+        return is_locked(self.path / "lock")
 
     def recipe(self) -> Recipe:
         """The recipe of this run."""
@@ -220,15 +210,6 @@ class RunFolder:
             return read_toml(path)
         except ConfigError as error:
             raise RunFolderError(f"{self.path} is not a run folder. {error}") from None
-
-
-def _is_taken(descriptor: int) -> bool:
-    """Whether the lock is ours now."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _as_toml(table: Mapping[str, Any]) -> bytes:

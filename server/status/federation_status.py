@@ -9,7 +9,7 @@ from pathlib import Path
 
 from common.errors import ConfigError, RunFolderError
 from common.membership.certificate import days_left, expiry_warning
-from common.preflight.check import Check
+from common.preflight.check import CheckResult
 from common.preflight.health import grpc_health
 from server.federation.federation_folder import FederationFolder
 from server.status.run_status import RunStatus, run_status
@@ -65,7 +65,7 @@ class FederationStatus:
     """
 
     federation: str
-    superlink: Check
+    superlink: CheckResult
     members: tuple[MemberStatus, ...]
     certificates: tuple[CertificateStatus, ...]
     runs: tuple[RunLine, ...]

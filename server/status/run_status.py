@@ -11,7 +11,6 @@ from common.recipe.recipe import Recipe
 from server.events.history import TRAINING_PHASES
 from server.events.progress import CheckpointSoFar, RunSoFar, SiteSoFar, read_run_so_far
 from server.notify.record import n_undelivered
-from server.run.conducted import is_conducted
 from server.run.run_folder import RunFolder
 
 Verdict = Literal[
@@ -90,7 +89,7 @@ def run_status(folder: RunFolder, *, now: datetime) -> RunStatus:
     so_far = read_run_so_far(folder.events_file)
     name = so_far.run or folder.consortium().run
     limit = timedelta(seconds=quiet_limit_s(recipe))
-    status = _verdict(so_far, conducted=is_conducted(folder.path), limit=limit, now=now)
+    status = _verdict(so_far, conducted=folder.is_executing(), limit=limit, now=now)
     current = so_far.current
     waits_for, waits_until = _waits(so_far, recipe)
     trained = [r for r in so_far.rounds.values() if r.phase in TRAINING_PHASES]

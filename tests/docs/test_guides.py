@@ -13,7 +13,7 @@ import typer
 import client.cli
 import server.cli
 from client.site.new_site import SETTINGS
-from client.site.site import Site
+from client.site.settings import Site
 from common.settings import read_toml
 from server.federation.federation_folder import FederationSettings
 

@@ -12,11 +12,10 @@ import pytest
 
 from common.membership.node_key import new_node_key
 from common.preflight.bandwidth import bandwidth
-from common.preflight.connection import connection
+from common.preflight.check import run_steps
 from common.preflight.coordinator import Coordinator
+from common.preflight.network import connection, tcp
 from common.preflight.node_key import node_key_accepted
-from common.preflight.steps import taken
-from common.preflight.tcp import tcp
 from server.federation.federation_folder import FederationSettings
 from server.federation.proxy import nginx_configuration
 from tests.federation.consortium import LoopbackConsortium
@@ -75,7 +74,7 @@ def test_every_step_passes_and_the_running_node_stays_online(tmp_path: Path) -> 
         with proxy(
             tmp_path / "proxied", tmp_path / "credentials", superlink_port=port
         ) as coordinator:
-            way = list(taken(connection(coordinator)))
+            way = list(run_steps(connection(coordinator)))
             known = node_key_accepted(coordinator, consortium._keys["north"].private)
             new_node_key(tmp_path / "stranger.key")
             stranger = node_key_accepted(coordinator, tmp_path / "stranger.key")

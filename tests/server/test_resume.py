@@ -259,7 +259,7 @@ def test_a_run_that_is_asked_to_stop_ends_stopped_and_goes_on_when_resumed(
 
 def test_two_cannot_conduct_one_run(hospitals: dict[str, Path], tmp_path: Path) -> None:
     folder = new_run(tmp_path / "run", hospitals)
-    with folder.locked(), pytest.raises(RunFolderError, match="another process conducts this run"):
+    with folder.locked(), pytest.raises(RunFolderError, match="another process executes this run"):
         simulate(folder)
     assert not folder.events_file.exists()
 

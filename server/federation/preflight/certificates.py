@@ -1,4 +1,4 @@
-"""Do the server's certificate, its authority and its address fit each other?"""
+"""Whether the server's certificate, its authority and its address fit each other."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 
 from common.errors import ConfigError
 from common.membership.certificate import expiry_warning, is_for, names_of, validity
-from common.preflight.check import Check, passed, problem, warning
+from common.preflight.check import CheckResult, passed, problem, warning
 from common.preflight.coordinator import Coordinator, reason, unverified
 from common.preflight.tls import served_certificate
 from server.federation.federation_folder import FederationFolder
 from server.federation.key_pair import require_pair
 
-NAME = "certificate files"
+FILES = "certificate files"
 SERVED = "certificate served"
 
 
-def certificates(folder: FederationFolder, address: str) -> Check:
+def certificates(folder: FederationFolder, address: str) -> CheckResult:
     """The dates of both certificates, and whether the server's is for `address`."""
     now = datetime.now(UTC)
     try:
@@ -29,22 +29,22 @@ def certificates(folder: FederationFolder, address: str) -> Check:
             start, end = validity(pem)
             if now < start or now > end:
                 holds = f"{start.date().isoformat()} to {end.date().isoformat()}"
-                return problem(NAME, f"{what} holds from {holds}", f"Check the clock. {fix}")
+                return problem(FILES, f"{what} holds from {holds}", f"Check the clock. {fix}")
             if text := expiry_warning(pem, what=what, now=now):
-                return warning(NAME, text, fix)
+                return warning(FILES, text, fix)
         if not is_for(server, address):
             text = f"the server's certificate is for {', '.join(names_of(server))}, not {address}"
-            return problem(NAME, text, "Rotate it: lesionfed rotate.")
+            return problem(FILES, text, "Rotate it: lesionfed rotate.")
         require_pair(folder)
     except OSError as error:
         text = f"{error.filename}: {error.strerror}"
-        return problem(NAME, text, "Make it: lesionfed provision.")
+        return problem(FILES, text, "Make it: lesionfed provision.")
     except ConfigError as error:
-        return problem(NAME, str(error), "Rotate it: lesionfed rotate.")
-    return passed(NAME, f"for {', '.join(names_of(server))}, until {validity(server)[1].date()}")
+        return problem(FILES, str(error), "Rotate it: lesionfed rotate.")
+    return passed(FILES, f"for {', '.join(names_of(server))}, until {validity(server)[1].date()}")
 
 
-def certificate_served(folder: FederationFolder, coordinator: Coordinator) -> Check:
+def certificate_served(folder: FederationFolder, coordinator: Coordinator) -> CheckResult:
     """Whether the proxy shows the certificate on disk: after rotating, it wants a reload."""
     try:
         shown = served_certificate(coordinator, unverified())

@@ -1,27 +1,22 @@
-"""Everything a coordinator looks at before a run."""
+"""Everything a coordinator checks before a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from common.errors import ConfigError
-from common.preflight.check import Check, passed, problem
-from common.preflight.connection import connection
+from common.preflight import machine
+from common.preflight.bandwidth import update_size_bytes
+from common.preflight.check import CheckResult, Step, passed, problem, run_steps
 from common.preflight.coordinator import Coordinator
-from common.preflight.device import device
-from common.preflight.disk import disk
 from common.preflight.health import grpc_health
-from common.preflight.memory import memory
-from common.preflight.packages import lock_digest, packages
-from common.preflight.secret_files import secret_files
-from common.preflight.steps import Step, taken
-from common.preflight.update_size import update_size_bytes
+from common.preflight.network import connection
 from common.recipe.recipe import Recipe
 from server.aggregation.registry import AGGREGATIONS
 from server.federation.federation_folder import FederationFolder, FederationSettings
-from server.federation.preflight import certificates
-from server.federation.preflight import members as members_check
-from server.federation.preflight.message_size import message_size
+from server.federation.message_size import message_size
+from server.federation.preflight.certificates import SERVED, certificate_served, certificates
+from server.federation.preflight.enrolled import enrolled_as_planned
 
 SETTINGS = "federation settings"
 
@@ -36,51 +31,51 @@ COPIES = 2
 """Of the network in the ServerApp beside the aggregate: the parameters, the reply at hand."""
 
 
-def coordinator_checks(folder: FederationFolder, *, recipe: Recipe | None) -> Iterator[Check]:
+def coordinator_checks(folder: FederationFolder, *, recipe: Recipe | None) -> Iterator[CheckResult]:
     """Each check as it is made: this federation's files, this machine, what sites will reach.
 
-    recipe   tells the size of an update and the device; None leaves those out
+    recipe   gives the size of an update and the device; None leaves those out
     """
     secrets = [folder.authority_key_file, folder.certificate_key_file, folder.executor_secret_file]
-    yield secret_files(secrets, made_by="lesionfed provision")
-    yield packages()
-    yield lock_digest()
+    yield machine.secret_files(secrets, made_by="lesionfed provision")
+    yield machine.packages()
+    yield machine.lock_digest()
     try:
         settings = folder.settings()
-        enrolled = folder.members()
+        members = folder.members()
     except (ConfigError, OSError) as error:
-        yield problem(SETTINGS, str(error), "Mend the file; everything else stands behind it.")
+        yield problem(SETTINGS, str(error), "Correct the file; everything else depends on it.")
         return
     yield passed(SETTINGS, f"{settings.name} at {settings.address}:{settings.port}")
-    yield members_check.members(settings, enrolled)
-    yield certificates.certificates(folder, settings.address)
+    yield enrolled_as_planned(settings, members)
+    yield certificates(folder, settings.address)
     yield from _machine(folder, settings, recipe)
     if recipe is not None:
         yield message_size(recipe, largest_message_mb=settings.largest_message_mb)
     yield grpc_health(
         "SuperLink", port=settings.health_port, fix="Start it: lesionfed serve; read superlink.log."
     )
-    yield from taken(_way(folder, settings))
+    yield from run_steps(_connection_steps(folder, settings))
 
 
 def _machine(
     folder: FederationFolder, settings: FederationSettings, recipe: Recipe | None
-) -> Iterator[Check]:
+) -> Iterator[CheckResult]:
     update_bytes = 0 if recipe is None else update_size_bytes(recipe)
     in_flight_bytes = IN_FLIGHT * len(settings.sites) * update_bytes
     needed_bytes = SPARE_BYTES + CHECKPOINTS * update_bytes + in_flight_bytes
-    yield disk(folder.runs, needed_bytes=needed_bytes, purpose="checkpoints and messages")
+    yield machine.disk(folder.runs, needed_bytes=needed_bytes, purpose="checkpoints and messages")
     rule = AGGREGATIONS["weighted-mean" if recipe is None else recipe.federation.aggregation]
     copies = COPIES + rule.copies_held(len(settings.sites))
-    yield memory(needed_bytes=PROGRAM_BYTES + copies * update_bytes + in_flight_bytes)
+    yield machine.memory(needed_bytes=PROGRAM_BYTES + copies * update_bytes + in_flight_bytes)
     if recipe is not None:
-        yield device(recipe.compute)
+        yield machine.device(recipe.compute)
 
 
-def _way(folder: FederationFolder, settings: FederationSettings) -> Iterator[Step]:
-    """As a site goes it, from here; the clock is the server's own."""
+def _connection_steps(folder: FederationFolder, settings: FederationSettings) -> Iterator[Step]:
+    """A site's own steps, made from here; the clock compared is this machine's with itself."""
     coordinator = Coordinator(
         address=settings.address, port=settings.port, authority_file=folder.authority_file
     )
     yield from connection(coordinator)
-    yield Step(certificates.SERVED, lambda: certificates.certificate_served(folder, coordinator))
+    yield Step(SERVED, lambda: certificate_served(folder, coordinator))

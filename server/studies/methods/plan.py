@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from common.code_digest import code_digest
 from common.errors import ConfigError
+from common.membership.site import NAME_PATTERN
 from common.recipe.recipe import Recipe
 from common.settings import Settings
 from server.run.run_folder import RunFolder
@@ -21,7 +22,7 @@ from server.studies.plan import Parts, PlannedRun, StudyPlan, StudySite
 class Method(Settings):
     """One of the things compared: the recipe with one variant's changes."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
     recipe: Recipe
     """With its own seed; `MethodsPlan.recipe_of` gives each run's."""
     recipe_sha256: str

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from client.cli import main
-from client.site.site import read_site
+from client.site.settings import read_site
 from client.site.site_folder import SiteFolder
 from common.membership.node_key import public_key_of
 from common.membership.request import read_request

@@ -20,11 +20,11 @@ from tests.consortia import enrolled, federation
 WRITES = """
 import sys
 from pathlib import Path
-from client.site.findings_file import tell
-from client.site.site import read_site
+from client.site.findings_file import write_findings
+from client.site.settings import read_site
 
 site = read_site(Path(sys.argv[1]))
-tell(site, [], n_left_out=0)
+write_findings(site, [], n_left_out=0)
 image = site.work / "prepared" / "sub-01" / "image.npy"
 image.parent.mkdir(parents=True)
 image.write_bytes(b"voxels")

@@ -15,7 +15,7 @@ from client.flower.launch import (
     supernode_environment,
     write_programs,
 )
-from client.site.joined import joined_kit
+from client.site.membership import joined_kit
 from client.site.site_folder import SiteFolder
 from common.errors import ConfigError
 from common.membership.kit import Kit

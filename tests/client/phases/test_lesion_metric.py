@@ -9,7 +9,7 @@ import safetensors.numpy
 import torch
 
 from client.phases.lesion_metric import store_lesion_metric, stored_lesion_metric
-from client.site.site import Site
+from client.site.settings import Site
 from common.errors import ModelFileError, SiteDataError
 from common.learning.lesion_wise.metric_network import build_metric_network
 from common.learning.parameters import parameters_of

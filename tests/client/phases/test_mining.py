@@ -10,7 +10,7 @@ from torch import nn
 
 from client.phases.mining import mine, stored_hard_negatives
 from client.phases.site_cases import own_cases
-from client.site.site import Site, read_site
+from client.site.settings import Site, read_site
 from common.arrays import Float32Array
 from common.errors import ConfigError
 from common.imaging.dataset.prepared import PreparedCase

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from client.phases.site_cases import own_cases
-from client.site.site import Site, read_site
+from client.site.settings import Site, read_site
 from common.errors import SiteDataError
 from common.imaging.dataset.split import PARTS, Split
 from common.imaging.volume import Volume, read_volume, write_volume

@@ -15,14 +15,14 @@ import pytest
 import tomli_w
 
 from client.cli import main
-from client.preflight.running_node import running_node
 from client.preflight.site_checks import site_checks
+from client.preflight.site_files import running_node
 from client.site.site_folder import SiteFolder
 from common.code_digest import code_digest
 from common.membership.certificate import certificate_fingerprint
 from common.membership.kit import Kit
 from common.membership.node_key import new_node_key
-from common.preflight.check import Check
+from common.preflight.check import CheckResult
 from common.recipe.recipe import load_recipe
 from tests.preflight_servers import Authority, https_server
 
@@ -61,7 +61,7 @@ def site(tmp_path: Path) -> Iterator[SiteFolder]:
         yield joined_site(tmp_path, authority, port=port)
 
 
-def by_name(folder: SiteFolder) -> dict[str, Check]:
+def by_name(folder: SiteFolder) -> dict[str, CheckResult]:
     return {check.name: check for check in site_checks(folder, recipe=None)}
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from client.prepare import memory
-from client.prepare.memory import MemoryBudget, available_bytes, needed_bytes
-from common.errors import ConfigError, SiteDataError
+from client.prepare.memory import MemoryBudget, needed_bytes
+from common.errors import SiteDataError
 from tests.client.prepare.jobs import toy_order
 from tests.volumes import image_path
 
@@ -67,44 +67,6 @@ def test_a_case_waits_until_it_fits_beside_the_others() -> None:
     assert order == ["four is in", "six goes", "five is in"]
 
 
-def write_machine(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *, limit: str | None, used: str = "0"
-) -> None:
-    """8000 kB free; in a container where there is a limit."""
-    meminfo = "MemTotal:       16000 kB\nMemFree:  500 kB\nMemAvailable:    8000 kB\n"
-    (folder / "meminfo").write_text(meminfo)
-    monkeypatch.setattr(memory, "MEMINFO", folder / "meminfo")
-    monkeypatch.setattr(memory, "CGROUP", folder)
-    if limit is not None:
-        (folder / "memory.max").write_text(f"{limit}\n")
-        (folder / "memory.current").write_text(f"{used}\n")
-
-
-@pytest.mark.parametrize(
-    ("limit", "used", "expected"),
-    [
-        pytest.param(None, "0", 8000 * 1024, id="no container"),
-        pytest.param("max", "5", 8000 * 1024, id="a container without a limit"),
-        pytest.param("3000000", "1000000", 2_000_000, id="3 MB less the 1 MB in use"),
-        pytest.param("3000000", "4000000", 0, id="over its limit"),
-        pytest.param("99000000", "0", 8000 * 1024, id="a limit above what the machine has"),
-    ],
-)
-def test_the_memory_to_be_had_is_the_machine_s_or_the_container_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, used: str, expected: int
-) -> None:
-    write_machine(tmp_path, monkeypatch, limit=limit, used=used)
-    assert available_bytes() == expected
-
-
-def test_a_system_that_does_not_tell_its_memory_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "nothing")
-    with pytest.raises(ConfigError, match="want a line MemAvailable"):
-        available_bytes()
-
-
 @pytest.mark.parametrize("modality", ["FLAIR", "T1w"])
 def test_the_estimate_reads_what_intake_reads_whatever_the_file_s_ending(
     tmp_path: Path, modality: str
@@ -127,12 +89,3 @@ def test_the_estimate_takes_the_spacing_of_the_affine(tmp_path: Path) -> None:
     content[80:84] = struct.pack("<f", 9.0)
     path.write_bytes(gzip.compress(bytes(content)))
     assert needed_bytes(order) == before
-
-
-def test_file_pages_that_can_be_dropped_count_as_free(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """3 MB less 2.5 MB in use, of which 2 MB are file pages not used of late."""
-    write_machine(tmp_path, monkeypatch, limit="3000000", used="2500000")
-    (tmp_path / "memory.stat").write_text("anon 1\nactive_file 7\ninactive_file 2000000\n")
-    assert available_bytes() == 2_500_000

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
@@ -9,6 +8,7 @@ from client.site.role import require_role
 from client.site.site_folder import SiteFolder
 from common.errors import PolicyRefused
 from common.membership.kit import Kit
+from common.membership.site import Role
 from common.wire.messages import (
     Assignment,
     Request,
@@ -37,7 +37,7 @@ REQUESTS: dict[str, Request] = {
 }
 
 
-def folder_with(path: Path, role: Literal["train", "statistics", "evaluate"]) -> SiteFolder:
+def folder_with(path: Path, role: Role) -> SiteFolder:
     folder = SiteFolder(path)
     folder.kit_file.parent.mkdir()
     kit = Kit(
@@ -58,9 +58,7 @@ def folder_with(path: Path, role: Literal["train", "statistics", "evaluate"]) ->
 
 @pytest.mark.parametrize("request_", REQUESTS)
 @pytest.mark.parametrize("role", ["statistics", "evaluate"])
-def test_a_site_does_only_what_its_kit_says(
-    tmp_path: Path, role: Literal["statistics", "evaluate"], request_: str
-) -> None:
+def test_a_site_does_only_what_its_kit_says(tmp_path: Path, role: Role, request_: str) -> None:
     folder = folder_with(tmp_path, role)
     if request_ == role:
         require_role(REQUESTS[request_], folder)

@@ -9,8 +9,7 @@ import pytest
 
 from common.errors import ConfigError, WireError
 from common.membership.node_key import new_node_key
-from common.membership.request import SITE_NAME_PATTERN, read_request, write_request
-from server.run.run_folder import NAME_PATTERN
+from common.membership.request import read_request, write_request
 
 
 @pytest.fixture
@@ -73,7 +72,3 @@ def test_what_is_no_request_is_refused(request_file: Path, content: str, message
 def test_a_missing_request_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.json: no such file"):
         read_request(tmp_path / "none.json")
-
-
-def test_sites_are_named_alike_on_both_sides() -> None:
-    assert SITE_NAME_PATTERN == NAME_PATTERN

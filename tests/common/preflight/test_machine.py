@@ -1,17 +1,28 @@
-"""Disk, memory, device, files and variables of this machine."""
+"""Disk, memory, device, packages, code and secret files of this machine."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-from common.preflight.device import device
-from common.preflight.disk import disk, folder_size_bytes
-from common.preflight.memory import memory
-from common.preflight.proxy_variables import proxy_variables
-from common.preflight.secret_files import secret_files
+from common import machine as this_machine
+from common.code_digest import code_digest
+from common.preflight import machine
+from common.preflight.machine import (
+    device,
+    disk,
+    folder_size_bytes,
+    lock_digest,
+    memory,
+    packages,
+    secret_files,
+    unmet,
+    versions,
+)
 from common.recipe.recipe import Compute
 
 GB = 1_000_000_000
@@ -34,27 +45,19 @@ def test_a_folders_size_is_that_of_its_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("needed_gb", "status"), [(8, "passed"), (9, "warning"), (17, "problem")])
 def test_memory_is_warned_of_below_the_estimate_and_refused_below_half(
-    tmp_path: Path, needed_gb: int, status: str
+    monkeypatch: pytest.MonkeyPatch, needed_gb: int, status: str
 ) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal: 1 kB\nMemAvailable:    8000000 kB\n")  # 8.192e9 bytes
-    assert memory(needed_bytes=needed_gb * GB, meminfo=meminfo, container=tmp_path).status == status
+    monkeypatch.setattr(machine, "available_bytes", lambda: 8_192_000_000)
+    check = memory(needed_bytes=needed_gb * GB)
+    assert check.status == status
+    assert check.found.startswith("8.2 GB free")
 
 
-def test_a_containers_limit_counts_where_it_is_smaller(tmp_path: Path) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemAvailable: 8000000 kB\n")
-    (tmp_path / "memory.max").write_text("3000000000\n")
-    (tmp_path / "memory.current").write_text("1000000000\n")
-    check = memory(needed_bytes=3 * GB, meminfo=meminfo, container=tmp_path)
-    assert check.found.startswith("2.0 GB free")
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory(needed_bytes=3 * GB, meminfo=meminfo, container=tmp_path).status == "passed"
-
-
-def test_memory_that_nothing_tells_is_not_checked(tmp_path: Path) -> None:
-    meminfo = tmp_path / "none"
-    assert memory(needed_bytes=1, meminfo=meminfo, container=tmp_path).status == "not-checked"
+def test_memory_that_nothing_tells_is_not_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(this_machine, "MEMINFO", tmp_path / "none")
+    assert memory(needed_bytes=1).status == "not-checked"
 
 
 def test_more_threads_than_cpus_are_warned_of() -> None:
@@ -83,16 +86,37 @@ def test_secrets_that_others_may_read_are_named(tmp_path: Path) -> None:
     assert secret_files([secret, key], made_by="provision").found == f"missing: {key}"
 
 
-def test_a_web_proxy_is_warned_of_unless_the_address_is_excepted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    assert proxy_variables("hub.example").found == "none is set"
-    monkeypatch.setenv("HTTPS_PROXY", "http://web.example:3128")
-    check = proxy_variables("hub.example")
-    assert check.status == "warning"
-    assert "export NO_PROXY=hub.example" in str(check.fix)
-    monkeypatch.setenv("NO_PROXY", "hub.example")
-    assert proxy_variables("hub.example").status == "passed"
+def test_what_is_installed_here_fits() -> None:
+    check = packages()
+    assert check.status == "passed"
+    assert f"flwr {importlib.metadata.version('flwr')}" in check.found
+
+
+def test_a_missing_package_and_another_version_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = importlib.metadata.version("numpy")
+    assert unmet(Requirement("numpy<1")) == f"numpy {version} is installed, want <1"
+    assert unmet(Requirement("no-such-package")) == "no-such-package is missing"
+    wanted = ["numpy<1", "no-such-package", "other; extra == 'dev'"]
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: wanted)
+    check = packages()
+    assert check.status == "problem"
+    assert check.found == f"numpy {version} is installed, want <1; no-such-package is missing"
+
+
+def test_the_lock_digest_changes_with_one_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    locks = iter(["a==1\nb==2\n", "a==1\nb==3\n"])
+    monkeypatch.setattr("common.preflight.machine.installed_lock", lambda: next(locks))
+    first, second = lock_digest(), lock_digest()
+    assert first.found.endswith("over 2 packages")
+    assert first.found != second.found
+
+
+def test_other_code_under_the_same_version_is_a_problem() -> None:
+    version = importlib.metadata.version("lesionfed")
+    issued = "2026-01-02T03:04:05Z"
+    same = versions(lesionfed_version=version, digest=code_digest(), issued=issued)
+    assert same.status == "passed"
+    other = versions(lesionfed_version=version, digest="0" * 64, issued=issued)
+    assert other.status == "problem"
+    assert other.found.endswith("code 000000000000 by the kit of 2026-01-02")
+    assert versions(lesionfed_version="9", digest=code_digest(), issued=issued).status == "problem"

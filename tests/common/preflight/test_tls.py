@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.membership.certificate import certificate_fingerprint
-from common.preflight.check import Check
+from common.preflight.check import CheckResult
 from common.preflight.tls import tls
 from tests.preflight_servers import Authority, at, https_server
 
@@ -20,7 +20,7 @@ def check_of(
     trusted: Authority | None = None,
     signer: Authority | None = None,
     **how: object,
-) -> Check:
+) -> CheckResult:
     """The check of a server whose certificate `signer` made, by a site that trusts `trusted`."""
     trusted = trusted or Authority()
     files = (signer or trusted).server(folder / "server", **how)  # type: ignore[arg-type] # as named

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import ConfigError
+from common.files import write_whole
 from server.federation import provision as federation_room
 from server.federation.key_pair import require_pair
 from server.federation.provision import rotate_certificate
@@ -17,8 +18,10 @@ def test_a_rotation_cut_off_between_key_and_certificate_is_found_and_mended_by_a
     made = federation(tmp_path)
     require_pair(made)
 
-    def cut(path: Path, content: bytes) -> None:
-        raise KeyboardInterrupt
+    def cut(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+        if path == made.certificate_file:
+            raise KeyboardInterrupt
+        write_whole(path, content, mode=mode)
 
     with monkeypatch.context() as patch:
         patch.setattr(federation_room, "write_whole", cut)

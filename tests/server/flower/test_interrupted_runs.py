@@ -136,8 +136,7 @@ def test_who_begins_to_conduct_after_the_look_wins_by_the_lock(
 ) -> None:
     folder, run = new_run(tmp_path)
     begun(run)
-    monkeypatch.setattr(interrupted_runs, "is_conducted", lambda path: False)
-    monkeypatch.setattr("server.status.run_status.is_conducted", lambda path: False)
+    monkeypatch.setattr(RunFolder, "is_executing", lambda run: False)
     with run.locked():  # taken between the look and the record
         looked_at(folder)
     assert ends(run) == []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from client.phases.site_cases import own_cases
-from client.site.site import read_site
+from client.site.settings import read_site
 from common.errors import RunFolderError, UpdateRejected
 from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network

@@ -11,7 +11,7 @@ import pytest
 from pydantic.dataclasses import dataclass
 
 from client import handle
-from client.site.site import Site
+from client.site.settings import Site
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire import codec
 from common.wire.messages import CHECKED, Assignment, Count

@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flwr.proto.node_pb2 import NodeInfo
 
 from common.errors import ConfigError, QuorumNotMet
+from common.membership.site import Role
 from server.federation.members import Member, Members, write_members
 from server.inline import InlineGrid, inline_key
 from server.rounds.deadline_grid import DeadlineGrid
 from server.rounds.roster import Roster, gather, quorum_of
-from server.run.run_folder import Consortium, EnrolledSite, Role
+from server.run.run_folder import Consortium, EnrolledSite
 
 TRAIN: tuple[Role, ...] = ("train",)
 

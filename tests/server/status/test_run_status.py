@@ -7,7 +7,6 @@ import pytest
 
 from common.errors import RunFolderError
 from server.events.failure_advice import advice
-from server.run.conducted import is_conducted
 from server.run.run_folder import RunFolder
 from server.status.run_status import RunStatus, run_status
 from tests.server.status.made_run import (
@@ -135,9 +134,9 @@ def test_nobody_who_conducts_and_no_end_is_interrupted(tmp_path: Path) -> None:
 def test_a_free_lock_is_as_good_as_none(tmp_path: Path) -> None:
     run = made_run(tmp_path, started())
     with run.locked():
-        assert is_conducted(run.path)
+        assert run.is_executing()
     assert (run.path / "lock").exists()
-    assert not is_conducted(run.path)
+    assert not run.is_executing()
     assert run_status(run, now=at(1)).status == "interrupted"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from client.phases.statistics import describe_site
-from client.site.site import read_site
+from client.site.settings import read_site
 from common.errors import SiteDataError
 from common.imaging.dataset.case_images import CaseImages
 from common.imaging.dataset.prepared import PreparedCase, baseline_intensity, prepare_case

@@ -17,14 +17,14 @@ from grpc_health.v1.health_pb2_grpc import (  # type: ignore[import-untyped] # a
     add_HealthServicer_to_server,
 )
 
-from common.preflight.check import Check, passed
-from common.preflight.update_size import update_size_bytes
+from common.preflight.bandwidth import update_size_bytes
+from common.preflight.check import CheckResult, passed
 from common.recipe.recipe import load_recipe
 from server.cli import main
 from server.federation.federation_folder import FederationFolder, FederationSettings
 from server.federation.members import Member, Members, write_members
 from server.federation.preflight.coordinator_checks import coordinator_checks
-from server.federation.preflight.members import members
+from server.federation.preflight.enrolled import enrolled_as_planned
 from tests.preflight_servers import Authority, closed_port, https_server
 
 
@@ -63,7 +63,7 @@ def member(site: str, **how: str) -> Member:
     return Member(site=site, public_key=f"key of {site}", enrolled="2026-01-02", **how)  # type: ignore[arg-type] # checked by pydantic
 
 
-def by_name(folder: FederationFolder) -> dict[str, Check]:
+def by_name(folder: FederationFolder) -> dict[str, CheckResult]:
     return {check.name: check for check in coordinator_checks(folder, recipe=None)}
 
 
@@ -132,10 +132,10 @@ def test_planned_and_enrolled_sites_are_compared() -> None:
         },
         where="here",
     )
-    nobody = members(settings, Members(members=(member("e"),)))
+    nobody = enrolled_as_planned(settings, Members(members=(member("e"),)))
     assert nobody.status == "problem"
     assert nobody.found == "none of 4 planned sites is active and trains"
-    some = members(
+    some = enrolled_as_planned(
         settings, Members(members=(member("a"), member("b", state="suspended"), member("x")))
     )
     assert some.status == "warning"
@@ -185,11 +185,11 @@ def test_memory_is_wanted_for_what_the_aggregation_rule_holds(
     federation.settings_file.write_text(tomli_w.dumps(settings), "utf-8")
     wanted = []
 
-    def memory(*, needed_bytes: int) -> Check:
+    def memory(*, needed_bytes: int) -> CheckResult:
         wanted.append(needed_bytes)
         return passed("memory", "enough")
 
-    monkeypatch.setattr("server.federation.preflight.coordinator_checks.memory", memory)
+    monkeypatch.setattr("server.federation.preflight.coordinator_checks.machine.memory", memory)
     for rule in ("weighted-mean", "median"):
         recipe = load_recipe("default", overrides=[f"federation.aggregation={rule}"])
         list(coordinator_checks(federation, recipe=recipe))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from client.site.policy import Policy
-from client.site.site import read_site
+from client.site.settings import read_site
 from common.errors import ConfigError, PolicyRefused
 
 

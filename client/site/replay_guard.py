@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from pathlib import Path
 
 from common.errors import WireError
+from common.files import locked
 
 ID_LENGTH = 32
 LINE_BYTES = ID_LENGTH + 1
@@ -16,7 +16,7 @@ LIMIT = 100_000
 """Requests of one run that a site answers; a run of 2,000 rounds asks some 10,000. 3.3 MB."""
 
 
-class Answered:
+class ReplayGuard:
     """The ledger of one site, a file for each run; it outlives the processes.
 
     folder   inside the site's work folder; made if need be
@@ -34,8 +34,7 @@ class Answered:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # by digest: the run's name is the coordinator's, and must not choose a path here
         path = self._folder / f"{hashlib.sha256(run.encode()).hexdigest()}.txt"
-        with path.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with locked(path) as file:
             file.seek(0)
             seen = file.read(LIMIT * LINE_BYTES).decode("ascii", errors="replace").split("\n")
             if exchange_id in seen:

@@ -1,0 +1,111 @@
+"""A site joins a federation with the coordinator's kit, keeps the kit, and leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from client.site.settings import read_site
+from client.site.site_folder import SiteFolder
+from common.errors import ConfigError
+from common.files import write_whole
+from common.membership.certificate import certificate_fingerprint
+from common.membership.json_text import read_json
+from common.membership.kit import LARGEST_BYTES, Kit, read_kit
+from common.membership.node_key import public_key_of
+
+
+def join_federation(folder: SiteFolder, kit_file: Path, *, authority: str | None = None) -> Kit:
+    """The kit, whose parts now lie in the site's folder.
+
+    authority   fingerprint that the coordinator gave by another way; None to compare by eye
+
+    WireError where the kit was changed; ConfigError where it is another site's, or its authority is
+    not the one given, or (where none is given) not the one the site trusts already.
+    """
+    kit, authority_pem = read_kit(kit_file)
+    _require_own(folder, kit, kit_file)
+    found = kit.authority_fingerprint
+    if authority is not None and authority.strip() != found:
+        raise ConfigError(
+            f"{kit_file}: signed by authority {found}, and {authority.strip()!r} was given. Do not "
+            "use this kit; ask the coordinator to read the authority's fingerprint again."
+        )
+    if authority is None and folder.authority_file.exists():
+        trusted = certificate_fingerprint(folder.authority_file.read_bytes())
+        if trusted != found:
+            raise ConfigError(
+                f"{kit_file}: signed by authority {found}; this site trusts {trusted}. If the "
+                f"coordinator has announced a new one, add --authority {found}"
+            )
+    folder.kit_file.parent.mkdir(exist_ok=True)
+    write_whole(folder.authority_file, authority_pem)
+    write_whole(folder.kit_file, kit.canonical_json().encode())
+    return kit
+
+
+def joined_kit(folder: SiteFolder) -> Kit:
+    """Where to connect, and as whom; ConfigError says what the folder lacks.
+
+    The signature was verified when the site joined; from then on the kit is the hospital's own.
+    """
+    if folder.left_file.exists():
+        raise ConfigError(
+            f"{folder.path}: this site has left the federation. To take part again, start in a new "
+            "folder: lesionfed-site init."
+        )
+    wanted = (folder.key_file, folder.kit_file, folder.authority_file, folder.settings_file)
+    missing = [str(path) for path in wanted if not path.is_file()]
+    if missing:
+        raise ConfigError(
+            f"{folder.path}: this folder has not joined a federation: no {', '.join(missing)}. "
+            "First lesionfed-site init, then lesionfed-site join with the coordinator's kit."
+        )
+    kit = kit_in(folder)
+    site = read_site(folder.settings_file)
+    if site.name != kit.site:
+        raise ConfigError(
+            f"{folder.settings_file}: name = {site.name!r}, and the kit is for {kit.site!r}. Write "
+            "the kit's name into site.toml, or join with this site's own kit."
+        )
+    if public_key_of(folder.key_file) != kit.public_key:
+        raise ConfigError(
+            f"{folder.kit_file} is for another key than {folder.key_file}: the coordinator's "
+            "server would not know this site, or take it for another one. Put the enrolled key "
+            "back, or enrol with this one."
+        )
+    return kit
+
+
+def kit_in(folder: SiteFolder) -> Kit:
+    """The kit that the site joined with, as it lies in its folder."""
+    where = str(folder.kit_file)
+    content = folder.kit_file.read_bytes()
+    return Kit.from_table(read_json(content, where=where, largest_bytes=LARGEST_BYTES), where=where)
+
+
+def leave_federation(folder: SiteFolder, *, delete_key: bool) -> str:
+    """The name of the site that has left; its folder is marked, and its running node ends.
+
+    ConfigError where the folder is no site's. Leaving twice is no error.
+    """
+    if not folder.settings_file.is_file():
+        raise ConfigError(f"{folder.path}: no site.toml here. Give the site's folder.")
+    name = read_site(folder.settings_file).name
+    folder.left_file.touch()
+    if delete_key:
+        folder.key_file.unlink(missing_ok=True)
+    return name
+
+
+def _require_own(folder: SiteFolder, kit: Kit, kit_file: Path) -> None:
+    if kit.public_key != public_key_of(folder.key_file):
+        raise ConfigError(
+            f"{kit_file} was made for another key than {folder.key_file}: it is the kit of site "
+            f"{kit.site!r}, or of a former key of this one. Ask the coordinator for this site's."
+        )
+    name = read_site(folder.settings_file).name
+    if kit.site != name:
+        raise ConfigError(
+            f'{folder.settings_file}: name = "{name}", and the site enrolled as {kit.site!r}. '
+            f'Write name = "{kit.site}".'
+        )
