@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from flwr.serverapp import Grid
 
@@ -14,7 +15,8 @@ from common.errors import LesionFedError, RunFolderError, RunStopped
 from common.model_file import read_model, write_model
 from common.recipe.recipe import Recipe
 from server.central_evaluation import CentralEvaluation
-from server.events.event_log import Event, EventLog, first_event
+from server.events import schema
+from server.events.event_log import EventLog, read_events
 from server.federation.message_size import require_fits
 from server.phases.baseline import BaselinePhase
 from server.phases.lesion_metric import LesionMetricPhase
@@ -43,7 +45,7 @@ def execute_run(
     *,
     engine: str,
     images: bool = True,
-    listener: Callable[[Event], None] | None = None,
+    listener: Callable[[schema.RunEvent], None] | None = None,
 ) -> RunState:
     """The run's last state; the folder then holds the model, the scores and the report.
 
@@ -64,7 +66,7 @@ def _execute(
     *,
     engine: str,
     images: bool,
-    listener: Callable[[Event], None] | None,
+    listener: Callable[[schema.RunEvent], None] | None,
 ) -> RunState:
     recipe, consortium = folder.recipe(), folder.consortium()  # without them there is no run
     events = EventLog(folder.events_file, listener)
@@ -102,23 +104,24 @@ def _go_on(
     folder: RunFolder,
     recipe: Recipe,
     consortium: Consortium,
-    facts: dict[str, object],
+    facts: dict[str, Any],
     events: EventLog,
     *,
     engine: str,
     images: bool,
 ) -> RunState:
-    earlier = first_event(folder.events_file)
+    events_before = read_events(folder.events_file)
+    earlier = next((e for e in events_before if isinstance(e, schema.RunStarted)), None)
     if earlier is not None:
         _require_the_same_run(folder, earlier, facts)
     damaged: list[Path] = []
     state = load_checkpoint(folder.checkpoints, on_damaged=damaged.append) or RunState()
     if earlier is None:
-        events.record("run-started", **facts)
+        events.record(schema.RunStarted(**facts))
     else:
-        events.record("run-resumed", **facts, **_goes_on_from(state))
+        events.record(schema.RunResumed(**facts, **_goes_on_from(state)))
     for path in damaged:
-        events.record("checkpoint-damaged", file=path.name)
+        events.record(schema.CheckpointDamaged(file=path.name))
 
     if consortium.largest_message_mb is not None:
         require_fits(recipe, largest_message_mb=consortium.largest_message_mb)
@@ -145,7 +148,9 @@ def _go_on(
     def save(state: RunState) -> None:
         with_sites = dataclasses.replace(state, sites=correspondence.records)
         path = save_checkpoint(folder.checkpoints, with_sites)
-        events.record("checkpoint", phase=state.phase, round=state.round_index, file=path.name)
+        events.record(
+            schema.CheckpointSaved(phase=state.phase, round=state.round_index, file=path.name)
+        )
 
     phases = phases_of(recipe, consortium, events, folder=folder)
     state = run_phases(phases, state, hold=hold, judge=judge.after_round, save=save)
@@ -156,7 +161,7 @@ def _go_on(
     return dataclasses.replace(state, sites=correspondence.records)
 
 
-def _goes_on_from(state: RunState) -> dict[str, object]:
+def _goes_on_from(state: RunState) -> dict[str, Any]:
     """The last round that counts: what a reader has heard of later ones is void."""
     return {
         "phase": state.phase,
@@ -166,11 +171,11 @@ def _goes_on_from(state: RunState) -> dict[str, object]:
 
 
 def _require_the_same_run(
-    folder: RunFolder, earlier: Mapping[str, object], facts: Mapping[str, object]
+    folder: RunFolder, earlier: schema.RunStarted, facts: Mapping[str, object]
 ) -> None:
     """Nothing, or RunFolderError where the recipe or the code is not that of the run's start."""
     for key, what in (("recipe_sha256", "recipe.toml"), ("code_digest", "LesionFed's own code")):
-        if earlier.get(key) != facts[key]:
+        if getattr(earlier, key) != facts[key]:
             raise RunFolderError(
                 f"{folder.path}: {what} has changed since this run started, so going on would mix "
                 "two experiments. Put it back as it was, or start a new run with another --out."
@@ -206,7 +211,7 @@ def phases_of(
     return phases
 
 
-def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, object]:
+def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, Any]:
     roles: tuple[Role, ...] = ("train", "statistics", "evaluate")
     sites = [
         {"name": site.name, "role": role}
@@ -227,10 +232,10 @@ def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, obj
 
 
 def _end(
-    folder: RunFolder, events: EventLog, status: str, reason: str | None, *, images: bool
+    folder: RunFolder, events: EventLog, status: schema.RunEnd, reason: str | None, *, images: bool
 ) -> None:
     try:
-        events.record("run-finished", status=status, reason=reason)
+        events.record(schema.RunFinished(status=status, reason=reason))
     except OSError:  # a full disk must not hide why the run ended
         log.exception("the run ended as %s (%s), and that could not be written", status, reason)
     try:

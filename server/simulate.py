@@ -10,7 +10,7 @@ import tomli_w
 
 from common.errors import ConfigError
 from common.recipe.recipe import Recipe
-from server.events.event_log import Event
+from server.events.schema import RunEvent
 from server.execute_run import execute_run
 from server.inline import InlineGrid, inline_key
 from server.run.run_folder import Consortium, Role, RunFolder
@@ -80,7 +80,7 @@ def lay_out(
 
 
 def simulate(
-    folder: RunFolder, *, images: bool = True, listener: Callable[[Event], None] | None = None
+    folder: RunFolder, *, images: bool = True, listener: Callable[[RunEvent], None] | None = None
 ) -> RunState:
     """The last state of the run in `folder`, conducted here; goes on where it was cut off."""
     names = [site.name for site in folder.consortium().sites]

@@ -50,7 +50,9 @@ def status(
     now = datetime.now(UTC)
     found = _look(folder, federation, now)
     if as_json:
-        print(json.dumps(dataclasses.asdict(found), default=datetime.isoformat))
+        from server.status.run_status import json_value
+
+        print(json.dumps(dataclasses.asdict(found), default=json_value))
     else:
         from rich.console import Console
 

@@ -8,7 +8,8 @@ import time
 from datetime import UTC, datetime
 
 from common.errors import RunFolderError
-from server.events.event_log import Event, EventLog
+from server.events.event_log import EventLog
+from server.events.schema import RunEnd, RunEvent, RunFinished
 from server.federation.federation_folder import FederationFolder
 from server.flower.fault_log import FaultLog
 from server.flower.run_control import all_runs
@@ -76,8 +77,9 @@ class FallenRuns:
     def _end(self, run: RunFolder, last_event: datetime, *, n_bytes: int) -> None:
         """Records the end and has it told, unless something has befallen the run since the look."""
         consortium, stall_s = run.consortium(), quiet_limit_s(run.recipe())
-        status, reason = "failed", _died(self._folder, run)
-        ends: list[Event] = []
+        status: RunEnd = "failed"
+        reason = _died(self._folder, run)
+        ends: list[RunEvent] = []
         try:
             with run.locked():
                 if _n_bytes(run) != n_bytes or _may_begin_yet(run, last_event):
@@ -85,7 +87,7 @@ class FallenRuns:
                 if run.stop_file.exists():
                     status, reason = "stopped", "stopped by the coordinator; its process had died"
                 events = EventLog(run.events_file, ends.append)
-                events.record("run-finished", status=status, reason=reason)
+                events.record(RunFinished(status=status, reason=reason))
         except RunFolderError:  # somebody conducts it now
             return
         log.warning("run %s has ended as %s: %s", run.path.name, status, reason)
@@ -94,7 +96,7 @@ class FallenRuns:
         threading.Thread(target=_tell, args=arguments, name="fallen-run", daemon=True).start()
 
 
-def _tell(run: RunFolder, consortium: Consortium, stall_s: float, ends: list[Event]) -> None:
+def _tell(run: RunFolder, consortium: Consortium, stall_s: float, ends: list[RunEvent]) -> None:
     with Notifier(
         consortium.notify or Notify(),
         federation=consortium.federation,

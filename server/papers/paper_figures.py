@@ -12,7 +12,7 @@ from common.figures.curves import Chart, Curve
 from common.figures.parts_chart import PartOfSite, PartsChart
 from common.figures.threshold_boxes import MethodBoxes, ThresholdBoxes
 from server.evaluation.case_row import CaseRow
-from server.events.history import RunRecord
+from server.events.history import RunHistory
 from server.papers.judged_run import JudgedRun
 from server.papers.published import Paper
 
@@ -129,7 +129,7 @@ def _by_label(runs: Sequence[JudgedRun]) -> Iterator[tuple[str, list[JudgedRun]]
         yield label, [run for run in runs if run.label == label]
 
 
-def _validation_dice(record: RunRecord) -> Iterator[tuple[int, float]]:
+def _validation_dice(record: RunHistory) -> Iterator[tuple[int, float]]:
     """Round and mean Dice: over all validation cases, else the mean of the sites' own.
 
     A cascade's sites first score the second network untrained: that is no round's result.
@@ -150,7 +150,7 @@ def _validation_dice(record: RunRecord) -> Iterator[tuple[int, float]]:
             yield index, statistics.fmean(by_round[index])
 
 
-def _parts_told(record: RunRecord) -> Iterator[PartOfSite]:
+def _parts_told(record: RunHistory) -> Iterator[PartOfSite]:
     for site, split in record.splits.items():
         for part, facts in split.parts.items():
             yield PartOfSite(

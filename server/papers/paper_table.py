@@ -10,7 +10,7 @@ from typing import Any, get_args
 from common.metrics.cohort import false_detections
 from common.metrics.patient_level import patient_level_by_subject
 from server.evaluation.case_row import CaseRow
-from server.events.history import SiteTest
+from server.events.schema import SiteTest
 from server.papers.judged_run import JudgedRun
 from server.papers.published import PUBLISHED, Paper
 

@@ -12,15 +12,15 @@ from typing import Protocol, TypeVar
 
 from common.code_digest import code_digest
 from common.errors import LesionFedError, RunFolderError
-from server.events.event_log import Event
-from server.events.history import RunRecord, read_run
+from server.events.history import RunHistory, read_run
+from server.events.schema import RunEvent
 from server.report.render import write_report
 from server.run.run_folder import RunFolder
 from server.simulate import simulate
 
 log = logging.getLogger(__name__)
 
-Listener = Callable[[Event], None]
+Listener = Callable[[RunEvent], None]
 
 
 class OneRun(Protocol):
@@ -98,16 +98,15 @@ def outcome_at(place: Path) -> Outcome:
     record = record_at(place)
     if record is None:
         return Outcome(failed="not run yet", wall_s=None)
-    wall_s = (record.last_time - record.started.time).total_seconds()
     ended = record.finished
     if ended is None:
         failed: str | None = "not finished yet"
     else:
         failed = None if ended.status == "completed" else f"{ended.status}: {ended.reason}"
-    return Outcome(failed=failed, wall_s=None if record.n_resumed else wall_s)
+    return Outcome(failed=failed, wall_s=record.wall_s)
 
 
-def record_at(place: Path) -> RunRecord | None:
+def record_at(place: Path) -> RunHistory | None:
     """The run in the folder `place` as its events tell it; None before its first whole event."""
     path = RunFolder(place).events_file
     if not path.exists() or b"\n" not in path.read_bytes():
