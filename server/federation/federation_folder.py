@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from common.settings import Settings, read_toml
 from server.federation.members import Members, read_members
 from server.run.notify_settings import Notify
-from server.run.run_folder import NAME_PATTERN, HeldOutSite, RunFolder, SiteName
+from server.run.run_folder import NAME_PATTERN, HeldOutData, RunFolder, SiteName
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Role = Literal["train", "statistics", "evaluate"]
@@ -40,9 +40,9 @@ class FederationSettings(Settings):
     """What the proxy lets through in one request, in MB of 1024^2 bytes. The SuperLink reads a
     request whole before it looks at who signed it: more is memory that anybody may take."""
     sites: tuple[PlannedSite, ...] = Field(min_length=1)
-    validation: tuple[HeldOutSite, ...] = ()
+    validation: tuple[HeldOutData, ...] = ()
     """Used for choices, never for the verdict."""
-    unseen: tuple[HeldOutSite, ...] = ()
+    unseen: tuple[HeldOutData, ...] = ()
     """Used for the verdict, never for a choice."""
     lesion_masks: Path | None = None
     notify: Notify = Notify()

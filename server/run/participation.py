@@ -10,10 +10,10 @@ from common.errors import ConfigError
 from common.settings import read_toml
 from server.run.run_folder import RunFolder
 
-Part = Literal["train", "statistics", "validation", "unseen"]
+RoleInRun = Literal["train", "statistics", "validation", "unseen"]
 
 
-def parts_in_run(model_file: Path, sites: Mapping[str, Path]) -> dict[str, Part]:
+def parts_in_run(model_file: Path, sites: Mapping[str, Path]) -> dict[str, RoleInRun]:
     """Name -> the part of each of `sites` that took one in the run beside `model_file`.
 
     sites   name -> BIDS folder
@@ -25,14 +25,14 @@ def parts_in_run(model_file: Path, sites: Mapping[str, Path]) -> dict[str, Part]
     if not folder.consortium_file.exists():
         return {}
     consortium = folder.consortium()
-    known: dict[Path, Part] = {}
+    known: dict[Path, RoleInRun] = {}
     for site in consortium.sites:
         data = _data_of(folder.path / "sites" / site.name / "site.toml")
         if data is not None:
             known[data] = "unseen" if site.role == "evaluate" else site.role
-    named: dict[str, Part] = {}
+    named: dict[str, RoleInRun] = {}
     for part, group in (("validation", consortium.validation), ("unseen", consortium.unseen)):
-        role: Part = "validation" if part == "validation" else "unseen"
+        role: RoleInRun = "validation" if part == "validation" else "unseen"
         for held_out in group:
             known[held_out.data.resolve()] = role
             named[held_out.name] = role
