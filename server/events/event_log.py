@@ -42,13 +42,11 @@ class EventLog:
         if path.exists():
             _without_torn_end(path)
 
-    def record(self, event: RunEvent | str, **facts: object) -> None:
+    def record(self, event: RunEvent) -> None:
         """Writes one event; ValueError where a number in it is not finite.
 
         OSError where the disk does not take it: the file then ends with the event before.
         """
-        if isinstance(event, str):  # until every writer names the class
-            event = _BY_KIND[event].model_validate(facts)
         line = (json.dumps(event.as_dict(), allow_nan=False) + "\n").encode()
         with self._path.open("ab", buffering=0) as file:
             end = file.tell()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from common.wire.messages import ThresholdReply, ThresholdRequest
 from server.events.event_log import EventLog
+from server.events.schema import SiteEvaluation
 from server.phases.threshold import model_threshold, selected_model, sums_of
 from server.rounds.exchange import Exchange
 from server.run.run_state import RunState
@@ -44,12 +45,13 @@ class SiteEvaluationPhase:
             sums = sums_of(site, reply, thresholds)
             dice, lesion_f1 = sums.means("dice"), sums.means("lesion_f1")
             self._events.record(
-                "site-evaluation",
-                site=site,
-                n_cases=sums.n_cases,
-                mean_dice=None if dice is None else dice[0],
-                mean_lesion_f1=None if lesion_f1 is None else lesion_f1[0],
-                threshold=thresholds[0],
+                SiteEvaluation(
+                    site=site,
+                    n_cases=sums.n_cases,
+                    mean_dice=None if dice is None else dice[0],
+                    mean_lesion_f1=None if lesion_f1 is None else lesion_f1[0],
+                    threshold=thresholds[0],
+                )
             )
             return {"n_cases": sums.n_cases}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from common.metrics.threshold_choice import ThresholdSums
 from common.wire.messages import ThresholdReply, ThresholdRequest
 from server.events.event_log import EventLog
+from server.events.schema import SiteTest
 from server.phases.threshold import model_threshold, selected_model, sums_of
 from server.rounds.exchange import Exchange
 from server.run.run_state import RunState
@@ -66,12 +67,13 @@ class SiteTestPhase:
         )
         dice, lesion_f1 = total.means("dice"), total.means("lesion_f1")
         self._events.record(
-            "site-test",
-            threshold=thresholds[0],
-            n_cases=total.n_cases,
-            n_dice=total.n_dice,
-            n_lesion_f1=total.n_lesion_f1,
-            mean_dice=None if dice is None else dice[0],
-            mean_lesion_f1=None if lesion_f1 is None else lesion_f1[0],
+            SiteTest(
+                threshold=thresholds[0],
+                n_cases=total.n_cases,
+                n_dice=total.n_dice,
+                n_lesion_f1=total.n_lesion_f1,
+                mean_dice=None if dice is None else dice[0],
+                mean_lesion_f1=None if lesion_f1 is None else lesion_f1[0],
+            )
         )
         return state

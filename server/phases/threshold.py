@@ -15,6 +15,7 @@ from common.model_file import Model, read_model
 from common.recipe.recipe import Recipe
 from common.wire.messages import ThresholdReply, ThresholdRequest
 from server.events.event_log import EventLog
+from server.events.schema import ThresholdChosen, ThresholdKept
 from server.rounds.exchange import Exchange
 from server.run.run_state import RunState
 
@@ -71,14 +72,14 @@ class ThresholdPhase:
         )
         choice = choose(total, by=self._recipe.inference.threshold_by, split=SPLIT)
         if choice is None:
-            self._events.record(
-                "threshold-kept",
-                threshold=model.recipe.inference.threshold,
-                reason="no training site keeps a case from training, or as many subjects as its "
-                "policy wants",
+            reason = (
+                "no training site keeps a case from training, or as many subjects as its policy "
+                "wants"
             )
+            threshold = model.recipe.inference.threshold
+            self._events.record(ThresholdKept(threshold=threshold, reason=reason))
         else:
-            self._events.record("threshold-chosen", **dataclasses.asdict(choice))
+            self._events.record(ThresholdChosen(**dataclasses.asdict(choice)))
         return dataclasses.replace(state, threshold_choice=choice)
 
 

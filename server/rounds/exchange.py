@@ -18,6 +18,7 @@ from common.recipe.recipe import Recipe
 from common.wire.codec import pack
 from common.wire.flower_record import to_record
 from common.wire.messages import Assignment, Request, SiteFailure
+from server.events import schema
 from server.events.event_log import EventLog, Place
 from server.rounds.deadline_grid import DeadlineGrid
 from server.rounds.pending_request import (
@@ -152,7 +153,7 @@ class Communicator:
         quorum = self._quorum(exchange, place, n_named=len(named), excluded=excluded)
         node_ids = self._gather(named, excluded, quorum, place)
         sites = [site for site in named if site in node_ids or site not in excluded]
-        self._events.record("round-started", **place, sites=sorted(node_ids))
+        self._events.record(schema.RoundStarted(**place, sites=tuple(sorted(node_ids))))
 
         started = time.monotonic()
         held = _Held(exchange, place, started + settings.round_deadline_s)
@@ -176,7 +177,7 @@ class Communicator:
             raise QuorumNotMet(_too_few(place, len(held.answered), quorum, held.failures))
         wall_s = round(time.monotonic() - started, 3)
         n_replies = len(held.answered)
-        self._events.record("round-finished", **place, wall_s=wall_s, n_replies=n_replies)
+        self._events.record(schema.RoundFinished(**place, wall_s=wall_s, n_replies=n_replies))
 
     def _quorum(
         self, exchange: Exchange, place: Place, *, n_named: int, excluded: list[str]
@@ -212,7 +213,7 @@ class Communicator:
             quorum=quorum,
             wait_s=self._recipe.federation.wait_for_sites_s,
             not_awaited=self._absent,
-            told=lambda facts: self._events.record("waiting", **place, **facts),
+            told=lambda facts: self._events.record(schema.WaitingForSites(**place, **facts)),
             look_up=self._look_up,
         )
         self._absent = {site for site in sites if site not in node_ids}
@@ -290,7 +291,7 @@ class Communicator:
             self._failed(held, site, told)
             return
         held.answered.append(site)
-        self._events.record("reply", **held.place, site=site, **told)
+        self._events.record(schema.SiteReplied(**held.place, site=site, **told))
         self._book.note(site, "answered", held.place)
 
     def _failed(self, held: _Held, site: str, failure: SiteFailure) -> None:
@@ -312,7 +313,7 @@ class Communicator:
             if site in there:
                 del held.again[site]
                 self._book.note(site, "seen", held.place)
-                self._events.record("retry", **held.place, site=site, code=failure.code)
+                self._events.record(schema.SiteRetried(**held.place, site=site, code=failure.code))
                 self._ask(held, site, there[site])
             elif time.monotonic() >= until:
                 del held.again[site]
@@ -330,8 +331,9 @@ class Communicator:
             if self._hears_late_replies:
                 self._late[letter.site] = (message_id, letter)
         for site, failure in held.failures.items():
-            facts = {"site": site, "error": failure.error, "code": failure.code}
-            self._events.record("site-failed", **held.place, **facts)
+            self._events.record(
+                schema.SiteFailed(**held.place, site=site, error=failure.error, code=failure.code)
+            )
 
     def _hear_late_replies(self, held: _Held) -> None:
         """Records answers to closed rounds; they count only where the recipe and the phase say so.
@@ -351,13 +353,11 @@ class Communicator:
                 continue
             late_s = round(time.monotonic() - letter.closes_at, 1)
             told = self._late_facts(held, letter, message)
-            self._events.record("late-reply", **letter.place, site=site, late_s=late_s, **told)
+            self._events.record(schema.LateReply(**letter.place, site=site, late_s=late_s, **told))
             if self._book.records[site].state == "late":
                 self._book.note(site, "answered", letter.place)
 
-    def _late_facts(
-        self, held: _Held, letter: PendingRequest, message: Message
-    ) -> dict[str, object]:
+    def _late_facts(self, held: _Held, letter: PendingRequest, message: Message) -> dict[str, Any]:
         """What became of a late answer: the round in which it counts, or None."""
         now, then, fold_late = held.place, letter.place, held.exchange.fold_late
         may_count = self._recipe.federation.late_weight > 0 and now["phase"] == then["phase"]

@@ -76,7 +76,7 @@ def is_gone(failure: SiteFailure) -> bool:
 
 def fold_answer(
     pending: PendingRequest, message: Message, *, reply: type[Any], fold: Fold
-) -> dict[str, object] | SiteFailure:
+) -> dict[str, Any] | SiteFailure:
     """Facts for the event log once the answer is folded in, or why it could not be."""
     if message.has_error():
         failure = _told_by_flower(message.error)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -25,7 +26,7 @@ POLL_S = 0.5
 LOOK_S = 1.0
 """How long the SuperLink has at least to say who is there."""
 
-Told = Callable[[dict[str, object]], None]
+Told = Callable[[dict[str, Any]], None]
 """Takes what is waited for: `for`, `until`, `have`, `need`."""
 
 
