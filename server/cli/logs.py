@@ -70,8 +70,8 @@ def _show_serverapp(folder: FederationFolder, run: RunFolder, n_lines: int) -> N
     require_served(folder)
     for submission in submissions(run):
         print(f"--- submitted {submission.time}, Flower's run {submission.flower_run_id}")
-        said = flwr_text(folder, "log", submission.flower_run_id, CONNECTION, "--show")
-        for line in said.splitlines()[-n_lines:]:
+        text = flwr_text(folder, "log", submission.flower_run_id, CONNECTION, "--show")
+        for line in text.splitlines()[-n_lines:]:
             print(line)
 
 

@@ -100,7 +100,8 @@ class RunProgress:
     @property
     def n_replies(self) -> int:
         """Replies in all training rounds that count."""
-        return sum(len(r.replies) for r in self.history.training)
+        rounds = self.history.rounds.values()
+        return sum(len(r.replies) for r in rounds if r.phase in TRAINING_PHASES)
 
     def _print(self, text: str) -> None:
         self._progress.console.print(text)

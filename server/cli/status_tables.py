@@ -28,7 +28,7 @@ STYLES = {
 
 
 def status_tables(status: RunStatus | FederationStatus, *, now: datetime) -> RenderableType:
-    """What is shown of it."""
+    """The tables of a run, or of a federation."""
     if isinstance(status, RunStatus):
         return Group(*_of_run(status, now))
     return Group(*_of_federation(status, now))

@@ -50,7 +50,7 @@ class EventLog:
         line = (json.dumps(event.as_dict(), allow_nan=False) + "\n").encode()
         with self._path.open("ab", buffering=0) as file:
             end = file.tell()
-            if file.write(line) < len(line):  # a disk takes what still fits, and says nothing
+            if file.write(line) < len(line):  # a full disk takes what still fits, without an error
                 file.truncate(end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         if self._listener is not None:

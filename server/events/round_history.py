@@ -18,7 +18,7 @@ class RoundHistory:
 
     n_resumed   how often the run had been resumed when it began: with another number, the process
                 is another one
-    started     None where the line that says so is lost
+    started     None where that line of the log is lost
     sites       those that were asked
     replies_s   from the requests to the last reply, as the coordinator measured it
     saved       its last checkpoint: after the held-out sites were scored, where they were
@@ -65,7 +65,7 @@ class RoundHistory:
 
     @property
     def received_bytes(self) -> int | None:
-        """Size of all replies; None where none said its own."""
+        """Size of all replies; None where no reply has one."""
         sizes = [r.size_bytes for r in self.replies.values() if r.size_bytes is not None]
         return sum(sizes) if sizes else None
 

@@ -1,4 +1,4 @@
-"""What somebody should be told of a run, from its events."""
+"""Notices of a run for people who do not watch it, from its events."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ DRAIN_S = 60.0
 class Notifier:
     """A listener of a run's events that sends notices from a thread of its own.
 
-    settings     who is told, and how
+    settings     who gets notices, and by which way
     federation   its name; None in a simulation
     run          the run's name
     folder       the run's folder, where each notice is recorded

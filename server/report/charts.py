@@ -78,7 +78,7 @@ def _by_site(history: RunHistory, fact: str) -> list[Curve]:
 
 
 def _estimated_and_true(history: RunHistory) -> list[Curve]:
-    """Two curves a site that trains with the lesion metric: what its network says, and the truth.
+    """Two curves a site that trains with the lesion metric: the estimate, and the true value.
 
     Where they drift apart, the segmenter has left the masks that the network learned from.
     """

@@ -170,7 +170,7 @@ def where_tested(rows: Mapping[str, Mapping[str, float | None]], own: Iterable[s
 
 
 def metric_name(column: str) -> str:
-    """A column of cases.csv as a reader says it, such as lesion F1."""
+    """A column of cases.csv as it is shown to a reader, such as lesion F1."""
     words = {"dice": "Dice", "f1": "F1", "ppv": "PPV", "hd95": "HD95", "assd": "ASSD", "mm": "(mm)"}
     return " ".join(words.get(word, word) for word in column.split("_"))
 

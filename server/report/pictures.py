@@ -26,11 +26,11 @@ class CasePicture:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pictures:
-    """All drawn cases; what a report without images holds is the empty one.
+    """All drawn cases; empty in a report without images.
 
-    chosen   those that stand for all: best, median, worst
+    chosen   examples: best, median, worst
     others   the rest, by site and case
-    viewer   the chosen cases in three planes, as HTML; None where none was kept
+    viewer   the chosen cases in three planes, as HTML; None where no images were stored
     """
 
     chosen: Sequence[CasePicture] = ()

@@ -39,7 +39,7 @@ from server.report.verdict import site_verdict
 from server.run.run_folder import RunFolder
 
 COLLAPSED_SPREAD = 1e-3
-"""A head whose answer spreads less than this says the same of every image (chosen)."""
+"""A head whose answer spreads less than this gives every image the same answer (chosen)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,7 +205,7 @@ def run_values(history: RunHistory, run_folder: Path) -> dict[str, Any]:
 
 
 def collapsed_sites(history: RunHistory) -> list[str]:
-    """Training sites whose site head, in their last reply, said the same of every image."""
+    """Training sites whose site head, in their last reply, gave every image the same answer."""
     last = {site: reply for r in history.training for site, reply in r.replies.items()}
     spreads = {site: reply.fact("head_spread") for site, reply in last.items()}
     return [

@@ -80,7 +80,7 @@ def _has_dice(case: CaseRow | None) -> bool:
 
 
 def site_verdict(history: RunHistory, site: str) -> SiteVerdict:
-    """All that is known of one held-out site at the end of the run, or by now."""
+    """The figures of one held-out site at the end of the run, or of the last round by now."""
     final = final_round(history, site)
     network = None if final is None else history.evaluations.get((site, "network", final))
     untrained = history.evaluations.get((site, "network", 0))
@@ -111,7 +111,7 @@ def final_round(history: RunHistory, site: str) -> int | None:
 
 
 def summarize(evaluated: Evaluated | None) -> SiteSummary | None:
-    """The site's figures in one evaluation; None where it was not held or had no case planned."""
+    """The site's figures in one evaluation; None where there was none, or no case was planned."""
     return summarize_site(evaluated.cases) if evaluated is not None and evaluated.cases else None
 
 

@@ -1,4 +1,4 @@
-"""Which part a site took in the run that a model file comes from, as far as its folder tells."""
+"""Which role a site had in the run that a model file comes from, by the run's folder."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ RoleInRun = Literal["train", "statistics", "validation", "unseen"]
 
 
 def parts_in_run(model_file: Path, sites: Mapping[str, Path]) -> dict[str, RoleInRun]:
-    """Name -> the part of each of `sites` that took one in the run beside `model_file`.
+    """Name -> the role of each of `sites` that had one in the run beside `model_file`.
 
     sites   name -> BIDS folder
 
     A site is known by its folder; a held-out one by its name as well, for those lie with the
-    coordinator. A model file alone tells nothing: a copy of it elsewhere knows no site.
+    coordinator. Beside a copy of the model file elsewhere there is no run: no site has a role then.
     """
     folder = RunFolder(model_file.resolve().parent)
     if not folder.consortium_file.exists():

@@ -60,7 +60,7 @@ class LatestRun:
 class FederationStatus:
     """How a federation stands.
 
-    superlink   what its health service says
+    superlink   the answer of its health service
     runs        the latest first
     """
 
