@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import mean
 
 from common.recipe.recipe import Recipe, load_recipe
-from server.events.event_log import Event
+from server.events.schema import CheckpointSaved, RunEvent
 from server.run.run_folder import RunFolder
 from server.simulate import lay_out, simulate
 from tests.toy_sites import write_site
@@ -88,12 +88,12 @@ class Recorder:
         if not earlier:
             self._append([field.name for field in fields(Line)])
 
-    def __call__(self, event: Event) -> None:
-        if event["event"] != "checkpoint" or event["phase"] != "training":
+    def __call__(self, event: RunEvent) -> None:
+        if not isinstance(event, CheckpointSaved) or event.phase != "training":
             return
         wall_s = time.monotonic() - self._started
-        if event["round"] > 0 and event["round"] % EVERY == 0:
-            self._append(list(asdict(self._line(event["round"], wall_s)).values()))
+        if event.round > 0 and event.round % EVERY == 0:
+            self._append(list(asdict(self._line(event.round, wall_s)).values()))
         if wall_s > self._seconds:
             raise OutOfTime
 

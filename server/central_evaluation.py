@@ -18,6 +18,7 @@ from server.evaluation.held_out_site import PreparedHeldOutSite, open_held_out_s
 from server.evaluation.predict import Segment, by_intensity, by_network
 from server.evaluation.site_summary import defined, spread
 from server.events.event_log import EventLog
+from server.events.schema import Evaluated, RoundSelected, ScoredMethod
 from server.run.run_folder import Consortium, RunFolder
 from server.run.run_state import RunState, Selected
 
@@ -75,7 +76,7 @@ class CentralEvaluation:
                 [row for site in sites for row in site.score(by_threshold, recipe=self._recipe)]
             )
 
-    def _score(self, method: str, segment_case: Segment, state: RunState) -> list[CaseRow]:
+    def _score(self, method: ScoredMethod, segment_case: Segment, state: RunState) -> list[CaseRow]:
         """Scores every held-out site and returns the rows of those that choose."""
         choosing: list[CaseRow] = []
         consortium = self._consortium
@@ -101,16 +102,16 @@ class CentralEvaluation:
             parameters=part(state.parameters, NETWORK),
         )
         write_model(model, self._folder.model_file)
-        self._events.record("selected", round=state.training_round, by=by, score=score)
+        self._events.record(RoundSelected(round=state.training_round, by=by, score=score))
         selected = Selected(round_index=state.training_round, by=by, score=score)
         return dataclasses.replace(state, selected=selected)
 
     def _record(
-        self, site: str, role: str, method: str, rows: Sequence[CaseRow], round_index: int
+        self, site: str, role: str, method: ScoredMethod, rows: Sequence[CaseRow], round_index: int
     ) -> None:
-        cases = [row.as_dict() for row in rows]
-        facts = {"site": site, "role": role, "method": method, "round": round_index}
-        self._events.record("evaluated", **facts, cases=cases)
+        self._events.record(
+            Evaluated(site=site, role=role, method=method, round=round_index, cases=tuple(rows))
+        )
 
     def _open(self, name: str, state: RunState) -> PreparedHeldOutSite:
         if name not in self._opened:

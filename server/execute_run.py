@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from flwr.serverapp import Grid
 
@@ -15,7 +16,8 @@ from common.membership.site import Role
 from common.model_file import read_model, write_model
 from common.recipe.recipe import Recipe
 from server.central_evaluation import CentralEvaluation
-from server.events.event_log import Event, EventLog, first_event
+from server.events import schema
+from server.events.event_log import EventLog, read_events
 from server.federation.message_size import require_fits
 from server.phases.phase_list import phases_of
 from server.report.render import write_report
@@ -37,7 +39,7 @@ def execute_run(
     *,
     engine: str,
     images: bool = True,
-    listener: Callable[[Event], None] | None = None,
+    listener: Callable[[schema.RunEvent], None] | None = None,
 ) -> RunState:
     """The run's last state; the folder then holds the model, the scores and the report.
 
@@ -65,7 +67,7 @@ def execute_run(
         return state
 
 
-def _status_and_reason(error: BaseException) -> tuple[str, str]:
+def _status_and_reason(error: BaseException) -> tuple[schema.RunEnd, str]:
     """How a run ends that ends with this error."""
     match error:
         case KeyboardInterrupt() | SystemExit():
@@ -91,19 +93,20 @@ def _start_or_resume(
     images: bool,
 ) -> RunState:
     facts = _facts(recipe, consortium, engine)
-    earlier = first_event(folder.events_file)
+    events_before = read_events(folder.events_file)
+    earlier = next((e for e in events_before if isinstance(e, schema.RunStarted)), None)
     if earlier is not None:
         _require_the_same_run(folder, earlier, facts)
     damaged: list[Path] = []
     state = load_checkpoint(folder.checkpoints, on_damaged=damaged.append) or RunState()
     if earlier is None:
-        events.record("run-started", **facts)
+        events.record(schema.RunStarted(**facts))
     else:
         # the last round that counts: events of later ones are void
-        last = {"phase": state.phase, "round": state.round_index}
-        events.record("run-resumed", **facts, **last, training_round=state.training_round)
+        last: dict[str, Any] = {"phase": state.phase, "round": state.round_index}
+        events.record(schema.RunResumed(**facts, **last, training_round=state.training_round))
     for path in damaged:
-        events.record("checkpoint-damaged", file=path.name)
+        events.record(schema.CheckpointDamaged(file=path.name))
 
     if consortium.largest_message_mb is not None:
         require_fits(recipe, largest_message_mb=consortium.largest_message_mb)
@@ -126,7 +129,9 @@ def _start_or_resume(
     def save(state: RunState) -> None:
         with_sites = dataclasses.replace(state, sites=communicator.records)
         path = save_checkpoint(folder.checkpoints, with_sites)
-        events.record("checkpoint", phase=state.phase, round=state.round_index, file=path.name)
+        events.record(
+            schema.CheckpointSaved(phase=state.phase, round=state.round_index, file=path.name)
+        )
 
     state = run_phases(
         phases_of(recipe, consortium, events, folder=folder),
@@ -143,18 +148,18 @@ def _start_or_resume(
 
 
 def _require_the_same_run(
-    folder: RunFolder, earlier: Mapping[str, object], facts: Mapping[str, object]
+    folder: RunFolder, earlier: schema.RunStarted, facts: Mapping[str, object]
 ) -> None:
     """Nothing, or RunFolderError where the recipe or the code is not that of the run's start."""
     for key, what in (("recipe_sha256", "recipe.toml"), ("code_digest", "LesionFed's own code")):
-        if earlier.get(key) != facts[key]:
+        if getattr(earlier, key) != facts[key]:
             raise RunFolderError(
                 f"{folder.path}: {what} has changed since this run started, so going on would mix "
                 "two experiments. Put it back as it was, or start a new run with another --out."
             )
 
 
-def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, object]:
+def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, Any]:
     roles: tuple[Role, ...] = ("train", "statistics", "evaluate")
     by_role = sorted(consortium.sites, key=lambda site: roles.index(site.role))
     sites = [{"name": site.name, "role": site.role} for site in by_role]
@@ -171,10 +176,10 @@ def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, obj
 
 
 def _finish(
-    folder: RunFolder, events: EventLog, status: str, reason: str | None, *, images: bool
+    folder: RunFolder, events: EventLog, status: schema.RunEnd, reason: str | None, *, images: bool
 ) -> None:
     try:
-        events.record("run-finished", status=status, reason=reason)
+        events.record(schema.RunFinished(status=status, reason=reason))
     except OSError:  # a full disk must not hide why the run ended
         log.exception("the run ended as %s (%s), and that could not be written", status, reason)
     try:

@@ -11,7 +11,7 @@ import tomli_w
 from common.errors import ConfigError
 from common.membership.site import Role
 from common.recipe.recipe import Recipe
-from server.events.event_log import Event
+from server.events.schema import RunEvent
 from server.execute_run import execute_run
 from server.inline import InlineGrid, inline_key
 from server.run.run_folder import Consortium, RunFolder
@@ -81,7 +81,7 @@ def lay_out(
 
 
 def simulate(
-    folder: RunFolder, *, images: bool = True, listener: Callable[[Event], None] | None = None
+    folder: RunFolder, *, images: bool = True, listener: Callable[[RunEvent], None] | None = None
 ) -> RunState:
     """The last state of the run in `folder`, executed here; goes on where it was cut off."""
     names = [site.name for site in folder.consortium().sites]

@@ -50,9 +50,9 @@ def follow_run(
         print(json.dumps(run_result(run)))
     else:
         show_result(run)
-    if end["status"] != "completed":
+    if end.status != "completed":
         if not as_json:
-            typer.echo(f"{end['status']}: {end['reason']}", err=True)
+            typer.echo(f"{end.status}: {end.reason}", err=True)
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""`lesionfed logs`: what has happened in a run, in words, or what Flower's programs said."""
+"""`lesionfed logs`: what has happened in a run, or what Flower's programs wrote."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def logs(
     ] = False,
     serverapp: Annotated[
         bool,
-        typer.Option("--serverapp", help="What the process that conducts the run said instead."),
+        typer.Option("--serverapp", help="What the process that executes the run wrote instead."),
     ] = False,
     lines: Annotated[int, typer.Option(help="How much of the end of a log.", min=1)] = 100,
 ) -> None:
-    """Tells what has happened in a run, a line an event."""
+    """Shows what has happened in a run, a line an event."""
     from server.federation.federation_folder import FederationFolder
     from server.flower.run_control import existing_run
 
@@ -69,21 +69,22 @@ def _show_serverapp(folder: FederationFolder, run: RunFolder, n_lines: int) -> N
     require_served(folder)
     for submission in submissions(run):
         print(f"--- submitted {submission.time}, Flower's run {submission.flower_run_id}")
-        said = flwr_text(folder, "log", submission.flower_run_id, CONNECTION, "--show")
-        for line in said.splitlines()[-n_lines:]:
+        text = flwr_text(folder, "log", submission.flower_run_id, CONNECTION, "--show")
+        for line in text.splitlines()[-n_lines:]:
             print(line)
 
 
 def _show_events(run: RunFolder, *, follow: bool) -> None:
-    from server.events.event_text import in_words
+    from server.events.event_text import event_text
+    from server.events.schema import RunFinished
     from server.flower.watch import EventTail
 
     tail, ended = EventTail(run.events_file), False
     try:
         while True:
             for event in tail.new():
-                print(in_words(event), flush=True)
-                ended = event["event"] == "run-finished"
+                print(event_text(event), flush=True)
+                ended = isinstance(event, RunFinished)
             if ended or not follow:
                 return
             time.sleep(POLL_S)

@@ -1,4 +1,4 @@
-"""lesionfed report: the page that tells what a run was worth."""
+"""lesionfed report: the page with a run's result."""
 
 from __future__ import annotations
 

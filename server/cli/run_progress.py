@@ -16,12 +16,21 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from server.events.event_log import Event
-from server.events.history import TRAINING_PHASES
+from server.events.history import TRAINING_PHASES, RunHistory
+from server.events.schema import (
+    Evaluated,
+    LesionMetricStep,
+    LesionMetricTrained,
+    RoundFinished,
+    RoundStarted,
+    RunEvent,
+    SiteFailed,
+    SiteReplied,
+)
 
 
 class RunProgress:
-    """A bar over all replies of all training rounds, and a word on what goes on now.
+    """A bar over all replies of all training rounds, and what the run does now.
 
     n_rounds   training rounds in all, of both networks in a cascade
     n_sites    sites that train
@@ -30,6 +39,7 @@ class RunProgress:
 
     def __init__(self, *, n_rounds: int, n_sites: int, quiet: bool) -> None:
         self._n_rounds = n_rounds
+        self.history = RunHistory()
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -54,47 +64,50 @@ class RunProgress:
     ) -> None:
         self._progress.stop()
 
-    def __call__(self, event: Event) -> None:
-        """Takes one event in."""
+    def __call__(self, event: RunEvent) -> None:
+        """Shows what one more event changes."""
+        self.history.accept(event)
         match event:
-            case {"event": "round-started", "phase": "training-second", "round": index}:
-                self._say(f"training, round {self._n_rounds // 2 + index} of {self._n_rounds}")
-            case {"event": "round-started", "phase": str(phase), "round": index} if (
-                phase in TRAINING_PHASES
-            ):
-                self._say(f"training, round {index} of {self._n_rounds}")
-            case {"event": "lesion-metric-step", "step": step, "n_steps": n_steps}:
-                self._say(f"the lesion metric learns, step {step} of {n_steps}")
-            case {"event": "lesion-metric", "mae": error, "spearman": correlation}:
-                self._progress.console.print(
-                    f"lesion metric: mean absolute error {shown(error)}, rank correlation "
-                    f"{shown(correlation)} on held-out pairs"
+            case RoundStarted(phase=phase, round=index) if phase in TRAINING_PHASES:
+                before = self._n_rounds // 2 if phase == "training-second" else 0
+                self._say(f"training, round {before + index} of {self._n_rounds}")
+            case RoundStarted():
+                self._say(f"{event.phase}: reading every site's cases")
+            case RoundFinished() if event.phase in TRAINING_PHASES:
+                self._say("scoring the held-out sites")
+            case SiteReplied() if event.phase in TRAINING_PHASES:
+                self._progress.update(self._task, completed=self.n_replies)
+            case SiteFailed():
+                self._print(f"site {event.site} failed: {event.error} ({event.code})")
+            case Evaluated(method="network", site=site):
+                dice = [row.metric("dice") for row in event.cases]
+                defined = [value for value in dice if value is not None]
+                mean = sum(defined) / len(defined) if defined else None
+                self._print(f"round {event.round}: {site} Dice {shown(mean)}")
+            case LesionMetricStep():
+                self._say(f"the lesion metric learns, step {event.step} of {event.n_steps}")
+            case LesionMetricTrained():
+                self._print(
+                    f"lesion metric: mean absolute error {shown(event.mae)}, rank correlation "
+                    f"{shown(event.spearman)} on held-out pairs"
                 )
-                if not event.get("accepted", True):
-                    self._progress.console.print(
+                if not event.accepted:
+                    self._print(
                         "warning: the lesion metric misses its aims (0.06, 0.95); give it more "
                         "loss.lesion_wise.n_pairs and steps"
                     )
-            case {"event": "round-started", "phase": phase}:
-                self._say(f"{phase}: reading every site's cases")
-            case {"event": "round-finished", "phase": str(phase)} if phase in TRAINING_PHASES:
-                self._say("scoring the held-out sites")
-            case {"event": "reply", "phase": str(phase)} if phase in TRAINING_PHASES:
-                self._progress.advance(self._task)
-            case {"event": "site-failed", "site": site, "error": error, "code": code}:
-                self._progress.console.print(f"site {site} failed: {error} ({code})")
-            case {"event": "evaluated", "method": "network", "site": site, "round": index}:
-                dice = mean_of(event, "dice")
-                self._progress.console.print(f"round {index}: {site} Dice {shown(dice)}")
+
+    @property
+    def n_replies(self) -> int:
+        """Replies in all training rounds that count."""
+        rounds = self.history.rounds.values()
+        return sum(len(r.replies) for r in rounds if r.phase in TRAINING_PHASES)
+
+    def _print(self, text: str) -> None:
+        self._progress.console.print(text)
 
     def _say(self, text: str) -> None:
         self._progress.update(self._task, description=text)
-
-
-def mean_of(event: Event, metric: str) -> float | None:
-    """Mean of one metric over an evaluation's cases, undefined ones left out."""
-    values = [case[metric] for case in event["cases"] if case.get(metric) is not None]
-    return sum(values) / len(values) if values else None
 
 
 def shown(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""A run's end, as the commands that conduct or follow one show it."""
+"""A run's end, as the commands that execute or follow one show it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def run_result(folder: RunFolder) -> dict[str, Any]:
     from server.events.history import read_run
     from server.report.verdict import site_verdict
 
-    record = read_run(folder.events_file)
-    verdicts = {site: site_verdict(record, site) for site in record.sites("unseen")}
+    history = read_run(folder.events_file)
+    verdicts = {site: site_verdict(history, site) for site in history.sites("unseen")}
     return {
         "run": str(folder.path),
-        "status": None if record.finished is None else record.finished.status,
-        "selected_round": None if record.selected is None else record.selected.round,
+        "status": None if history.finished is None else history.finished.status,
+        "selected_round": None if history.selected is None else history.selected.round,
         "unseen": {
             site: {
                 name: {metric: s.metric(metric).mean for metric in ("dice", "lesion_f1")}

@@ -32,12 +32,13 @@ def runs(
 
     from server.federation.federation_folder import FederationFolder
     from server.flower.run_control import all_runs
+    from server.status.run_status import json_value
 
     now = datetime.now(UTC)
     found = {run.path.name: _look(run, now) for run in all_runs(FederationFolder(federation))}
     if as_json:
         rows = [{"name": name, **_facts(look)} for name, look in found.items()]
-        print(json.dumps(rows, default=datetime.isoformat))
+        print(json.dumps(rows, default=json_value))
         return
     if not found:
         print(f"no runs yet in {federation}")
@@ -70,13 +71,13 @@ def _row(look: tuple[str, RunStatus] | str) -> tuple[str, ...]:
         return "-", "-", _plain(f"unreadable: {look}"), "-"
     recipe, status = look
     at = "-" if status.phase is None else f"{status.phase} {status.round}/{status.n_rounds}"
-    told: str = status.status
+    condition: str = status.status
     if status.status == "failed" and status.reason is not None:
-        told = f"failed: {status.reason}"
+        condition = f"failed: {status.reason}"
     elif status.status == "interrupted":
-        told = f"interrupted: {status.to_do}"
+        condition = f"interrupted: {status.to_do}"
     started = "-" if status.started is None else f"{status.started.astimezone():%Y-%m-%d %H:%M}"
-    return recipe, at, _plain(told), started
+    return recipe, at, _plain(condition), started
 
 
 def _plain(text: str) -> str:

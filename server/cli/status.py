@@ -40,7 +40,7 @@ def status(
         bool, typer.Option("--watch", help="Shows it anew every 2 s, until the run ends.")
     ] = False,
 ) -> None:
-    """Says which site, which round, what is waited for, and what to do."""
+    """Shows which sites, which round, what the run waits for, and what to do."""
     if watch and as_json:
         raise ConfigError("--watch and --json: want one of the two")
     folder = _run_folder(run, federation, run_path)
@@ -50,7 +50,9 @@ def status(
     now = datetime.now(UTC)
     found = _look(folder, federation, now)
     if as_json:
-        print(json.dumps(dataclasses.asdict(found), default=datetime.isoformat))
+        from server.status.run_status import json_value
+
+        print(json.dumps(dataclasses.asdict(found), default=json_value))
     else:
         from rich.console import Console
 

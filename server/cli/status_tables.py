@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from common.figures.page import data_size, wall_time
-from server.events.progress import Failure, SiteSoFar
+from server.events.site_history import Failure, SiteHistory
 from server.status.federation_status import FederationStatus
 from server.status.run_status import RunStatus
 
@@ -28,7 +28,7 @@ STYLES = {
 
 
 def status_tables(status: RunStatus | FederationStatus, *, now: datetime) -> RenderableType:
-    """What is shown of it."""
+    """The tables of a run, or of a federation."""
     if isinstance(status, RunStatus):
         return Group(*_of_run(status, now))
     return Group(*_of_federation(status, now))
@@ -45,6 +45,8 @@ def _of_run(status: RunStatus, now: datetime) -> Iterator[RenderableType]:
     for site in status.sites:
         if (failure := site.last_failure) is not None and site.consecutive_failures:
             yield f"{escape(site.name)} ({failure.code}): {escape(failure.advice)}"
+    if status.warning is not None:
+        yield escape(status.warning)
     if status.to_do is not None:
         yield escape(status.to_do)
 
@@ -79,12 +81,13 @@ def _facts(status: RunStatus, now: datetime) -> Iterator[tuple[str, str]]:
     if status.last_event is not None:
         yield "last event", _ago(status.last_event, now)
     if status.n_resumed:
-        yield "resumed", f"{status.n_resumed} times"
+        void = f"; rounds begun again: {status.n_void_rounds}" if status.n_void_rounds else ""
+        yield "resumed", f"{status.n_resumed} times{void}"
     if status.n_undelivered:
         yield "notices", f"{status.n_undelivered} could not be sent: see notices.jsonl"
 
 
-def _sites(sites: tuple[SiteSoFar, ...], now: datetime) -> Table:
+def _sites(sites: tuple[SiteHistory, ...], now: datetime) -> Table:
     table = Table(
         "site", "role", "state", "last answer", "received", "failures in a row", "last failure"
     )

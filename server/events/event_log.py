@@ -1,17 +1,25 @@
-"""What happened in a run, a line of JSON each: the one source for progress, report and exports."""
+"""events.jsonl, a line of JSON an event: the one source for progress, report and exports."""
 
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
-Event = Mapping[str, Any]
+from pydantic import ValidationError
+
+from common.errors import RunFolderError
+from server.events import schema
+from server.events.schema import RunEvent, UnknownEvent
+
+_BY_KIND: dict[str, type[RunEvent]] = {
+    kind.model_fields["event"].default: kind
+    for kind in vars(schema).values()
+    if isinstance(kind, type) and issubclass(kind, RunEvent)
+}
 
 
 class Place(TypedDict):
@@ -28,37 +36,75 @@ class EventLog:
     listener   called with each event after it is on disk, such as a progress display
     """
 
-    def __init__(self, path: Path, listener: Callable[[Event], None] | None = None) -> None:
+    def __init__(self, path: Path, listener: Callable[[RunEvent], None] | None = None) -> None:
         self._path = path
         self._listener = listener
         if path.exists():
             _without_torn_end(path)
 
-    def record(self, event: str, **facts: object) -> None:
-        """Writes one event; facts must be JSON, without NaN.
+    def record(self, event: RunEvent) -> None:
+        """Writes one event; ValueError where a number in it is not finite.
 
         OSError where the disk does not take it: the file then ends with the event before.
         """
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        entry = {"time": time, "event": event, **facts}
-        line = (json.dumps(entry, allow_nan=False) + "\n").encode()
+        line = (json.dumps(event.as_dict(), allow_nan=False) + "\n").encode()
         with self._path.open("ab", buffering=0) as file:
             end = file.tell()
-            if file.write(line) < len(line):  # a disk takes what still fits, and says nothing
+            if file.write(line) < len(line):  # a full disk takes what still fits, without an error
                 file.truncate(end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         if self._listener is not None:
-            self._listener(entry)
+            self._listener(event)
 
 
-def first_event(path: Path) -> Event | None:
-    """The `run-started` a run began with; None before it began.
+def parse_event(line: str | bytes) -> RunEvent:
+    """The event on one line of events.jsonl; NaN and infinity read as undefined.
 
-    A full disk may have refused it and taken the `run-finished` after it.
+    ValidationError where a field of a known event is missing or wrong; another ValueError where
+    the line is no JSON object at all.
     """
-    with path.open(encoding="utf-8") if path.exists() else io.StringIO() as file:
-        events = (json.loads(line) for line in file)
-        return next((event for event in events if event["event"] == "run-started"), None)
+    table = json.loads(line, parse_constant=lambda _: None)
+    if not isinstance(table, dict):
+        raise ValueError("want a JSON object")
+    kind = _BY_KIND.get(str(table.get("event")), UnknownEvent)
+    return kind.model_validate({"time": None, **table})
+
+
+def read_events(
+    path: Path, *, on_gap: Callable[[int], None] = lambda _: None
+) -> Iterator[RunEvent]:
+    """The events in the order they were written; none where there is no file.
+
+    on_gap   called with the number of each line that is no JSON: it is passed over
+
+    A last line without its end is passed over as well: the run may be writing it. RunFolderError
+    where the file cannot be read, or a line has not the fields of its event.
+    """
+    try:
+        with path.open("rb") as file:
+            for i, line in enumerate(file, start=1):
+                if not line.endswith(b"\n") or not line.strip():
+                    continue
+                try:
+                    event = parse_event(line)
+                except ValidationError as error:
+                    raise RunFolderError(f"{path}, line {i}: {_fault(line, error)}") from None
+                except ValueError:
+                    on_gap(i)
+                else:
+                    yield event
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunFolderError(
+            f"{path}: cannot be read: {error.strerror}. Check the permissions."
+        ) from None
+
+
+def _fault(line: bytes, error: ValidationError) -> str:
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in (json.loads(line).get("event", "event"), *fault["loc"]))
+    return f"{key}: {fault['msg']}. Restore the file from a backup, or take the line out."
 
 
 def _without_torn_end(path: Path) -> None:

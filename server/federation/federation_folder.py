@@ -11,7 +11,7 @@ from common.membership.site import Role, SiteName
 from common.settings import Settings, read_toml
 from server.federation.members import Members, read_members
 from server.run.notify_settings import Notify
-from server.run.run_folder import HeldOutSite, RunFolder
+from server.run.run_folder import HeldOutData, RunFolder
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -39,9 +39,9 @@ class FederationSettings(Settings):
     """What the proxy lets through in one request, in MB of 1024^2 bytes. The SuperLink reads a
     request whole before it looks at who signed it: more is memory that anybody may take."""
     sites: tuple[PlannedSite, ...] = Field(min_length=1)
-    validation: tuple[HeldOutSite, ...] = ()
+    validation: tuple[HeldOutData, ...] = ()
     """Used for choices, never for the verdict."""
-    unseen: tuple[HeldOutSite, ...] = ()
+    unseen: tuple[HeldOutData, ...] = ()
     """Used for the verdict, never for a choice."""
     lesion_masks: Path | None = None
     notify: Notify = Notify()

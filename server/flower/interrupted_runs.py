@@ -8,7 +8,8 @@ import time
 from datetime import UTC, datetime
 
 from common.errors import RunFolderError
-from server.events.event_log import Event, EventLog
+from server.events.event_log import EventLog
+from server.events.schema import RunEnd, RunEvent, RunFinished
 from server.federation.federation_folder import FederationFolder
 from server.flower.fault_log import FaultLog
 from server.flower.run_control import all_runs, events_bytes
@@ -75,8 +76,9 @@ class InterruptedRuns:
     def _end(self, run: RunFolder, last_event: datetime, *, n_bytes: int) -> None:
         """Records the end and sends the notice, unless the run has changed since the check."""
         consortium, stall_s = run.consortium(), quiet_limit_s(run.recipe())
-        status, reason = "failed", _reason(self._folder, run)
-        ends: list[Event] = []
+        status: RunEnd = "failed"
+        reason = _reason(self._folder, run)
+        ends: list[RunEvent] = []
         try:
             with run.locked():
                 if events_bytes(run) != n_bytes or _may_begin_yet(run, last_event):
@@ -84,7 +86,7 @@ class InterruptedRuns:
                 if run.stop_file.exists():
                     status, reason = "stopped", "stopped by the coordinator; its process had died"
                 events = EventLog(run.events_file, ends.append)
-                events.record("run-finished", status=status, reason=reason)
+                events.record(RunFinished(status=status, reason=reason))
         except RunFolderError:  # a process executes it now
             return
         log.warning("run %s has ended as %s: %s", run.path.name, status, reason)
@@ -95,7 +97,7 @@ class InterruptedRuns:
         ).start()
 
 
-def _notify(run: RunFolder, consortium: Consortium, stall_s: float, ends: list[Event]) -> None:
+def _notify(run: RunFolder, consortium: Consortium, stall_s: float, ends: list[RunEvent]) -> None:
     with Notifier(
         consortium.notify or Notify(),
         federation=consortium.federation,

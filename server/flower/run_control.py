@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from common.errors import FlowerError, RunFolderError
 from server.events.event_log import EventLog
-from server.events.progress import read_run_so_far
+from server.events.history import read_history
+from server.events.schema import RunFinished
 from server.federation.federation_folder import FederationFolder
 from server.federation.flower_connection import CONNECTION
 from server.flower.flwr_command import flwr
@@ -113,9 +114,9 @@ def stop(folder: FederationFolder, run: RunFolder, *, say: Callable[[str], None]
     _end_at_flower(folder, run)
     if _status(run).status in ("interrupted", "not-started"):
         with run.locked():
-            if read_run_so_far(run.events_file).ended is None:
+            if read_history(run.events_file).finished is None:
                 reason = "stopped by the coordinator while no process executed it"
-                EventLog(run.events_file).record("run-finished", status="stopped", reason=reason)
+                EventLog(run.events_file).record(RunFinished(status="stopped", reason=reason))
     return _status(run)
 
 

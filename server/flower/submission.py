@@ -17,7 +17,7 @@ from server.federation.federation_folder import FederationFolder
 from server.federation.flower_connection import CONNECTION
 from server.flower.flwr_command import flwr
 from server.flower.serve_lock import is_served
-from server.run.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
+from server.run.run_folder import Consortium, EnrolledSite, HeldOutData, RunFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,8 +152,8 @@ def _lesion_masks(folder: FederationFolder, recipe: Recipe) -> Path | None:
     return _existing_folder(folder, masks, "lesion_masks")
 
 
-def _held_out(folder: FederationFolder, site: HeldOutSite) -> HeldOutSite:
-    return HeldOutSite(
+def _held_out(folder: FederationFolder, site: HeldOutData) -> HeldOutData:
+    return HeldOutData(
         name=site.name, data=_existing_folder(folder, site.data, f"site {site.name}")
     )
 

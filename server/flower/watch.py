@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from common.errors import FlowerError
-from server.events.event_log import Event
+from server.events.event_log import parse_event
+from server.events.schema import RunEvent, RunFinished
 from server.federation.federation_folder import FederationFolder
 from server.flower.submission import flower_status
 from server.run.run_folder import RunFolder
@@ -36,7 +37,7 @@ class EventTail:
         self._path = path
         self._read = skip
 
-    def new(self) -> Iterator[Event]:
+    def new(self) -> Iterator[RunEvent]:
         """Each event that is whole and was not given yet."""
         if not self._path.exists():
             return
@@ -47,7 +48,8 @@ class EventTail:
             if not line.endswith(b"\n"):
                 return  # the rest of it is still to come
             self._read += len(line)
-            yield json.loads(line)
+            with suppress(ValueError):  # a damaged line: the report says so
+                yield parse_event(line)
 
 
 def watch(
@@ -56,8 +58,8 @@ def watch(
     *,
     flower_run_id: str,
     skip: int,
-    listener: Callable[[Event], None],
-) -> Event:
+    listener: Callable[[RunEvent], None],
+) -> RunFinished:
     """The event that the run ends with, once its report is written as well.
 
     flower_run_id   of the submission that is watched
@@ -74,7 +76,7 @@ def watch(
         for event in tail.new():
             begun = True
             listener(event)
-            if event["event"] == "run-finished":
+            if isinstance(event, RunFinished):
                 ends_within(run, REPORT_S)
                 return event
         now = time.monotonic()

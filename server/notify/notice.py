@@ -1,4 +1,4 @@
-"""What is worth telling somebody about a run, from its events."""
+"""Notices of a run for people who do not watch it, from its events."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from server.events.event_log import Event
+from server.events import schema
 from server.events.failure_advice import advice
+from server.events.history import RunHistory
 
 What = Literal["run-finished", "site-dropped", "site-excluded", "waiting", "stalled"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
-    """One thing to tell.
+    """One message about a run.
 
-    site     the site concerned; several are parted by commas
+    site     the site concerned; several are separated by commas
     status   of a run that ended: completed, stopped or failed
     reason   a code, or the coordinator's own words; those of a run that ended may hold paths of
              its machine. Never a site's text
@@ -45,7 +46,7 @@ class Notice:
         """The same without the words of an error: they may hold paths of the coordinator."""
         return dataclasses.replace(self, reason=None) if self.what == "run-finished" else self
 
-    def in_words(self) -> str:
+    def as_text(self) -> str:
         """The same as a few lines of text."""
         place = f"round {self.round} of {self.phase}" if self.phase is not None else None
         facts = {
@@ -63,58 +64,55 @@ class Notice:
 
 
 class Notices:
-    """Makes notices of one run's events, and remembers what they need to say.
+    """Makes notices of one run's events, from its history and the event that came last.
 
-    A wait for a site is told once, until a round begins with it.
+    Sites that are waited for are named once, until a round begins with them.
     """
 
     def __init__(self, *, federation: str | None, run: str) -> None:
         self._federation = federation
         self._run = run
-        self._codes: dict[str, str] = {}
+        self.history = RunHistory()
         self._awaited: set[str] = set()
-        self._place: tuple[str | None, int | None] = (None, None)
 
-    def of(self, event: Event) -> Notice | None:
-        """What the event is worth telling, most often nothing."""
+    def of(self, event: schema.RunEvent) -> Notice | None:
+        """The notice that the event is worth, most often none."""
+        self.history.accept(event)
         match event:
-            case {"event": "round-started", "phase": phase, "round": index, "sites": sites}:
-                self._place = (phase, index)
-                self._awaited -= set(sites)
-            case {"event": "reply", "site": site}:
-                self._codes.pop(site, None)
-            case {"event": "site-failed" | "retry", "site": site, "code": code}:
-                self._codes[site] = code
-            case {"event": "site-state", "site": site, "state": "dropped" | "excluded" as state}:
-                code = self._codes.get(site, "absent")
+            case schema.RoundStarted():
+                self._awaited -= set(event.sites)
+            case schema.SiteStateChanged(state="dropped" | "excluded" as state):
+                site = self.history.by_site[event.site]
+                failure = site.last_failure if site.is_failing else None
+                code = failure.code if failure else "absent"
                 return self._notice(
                     "site-dropped" if state == "dropped" else "site-excluded",
                     event,
-                    site=site,
+                    site=event.site,
                     reason=code,
-                    todo=advice(code),
+                    to_do=advice(code),
                 )
-            case {"event": "waiting", "for": sites, "until": until, "have": have, "need": need}:
-                if set(sites) <= self._awaited:
-                    return None
+            case schema.WaitingForSites(sites=sites) if not set(sites) <= self._awaited:
                 self._awaited |= set(sites)
                 return self._notice(
                     "waiting",
                     event,
                     site=", ".join(sites),
-                    reason=f"{have} sites are there and {need} are needed; waits until {until}",
-                    todo=advice("absent"),
+                    reason=f"{event.have} sites are there and {event.need} are needed; waits until "
+                    + event.until.isoformat(timespec="seconds"),
+                    to_do=advice("absent"),
                 )
-            case {"event": "run-finished", "status": status}:
+            case schema.RunFinished(status=status):
+                run = self._run
                 return self._notice(
                     "run-finished",
                     event,
                     status=status,
-                    reason=event.get("reason"),
-                    todo=None
+                    reason=event.reason,
+                    to_do=None
                     if status == "completed"
-                    else f"`lesionfed status {self._run}` says where it stands; then "
-                    f"`lesionfed resume {self._run}`.",
+                    else f"`lesionfed status {run}` says where it stands; then "
+                    f"`lesionfed resume {run}`.",
                 )
         return None
 
@@ -122,32 +120,37 @@ class Notices:
         """That nothing has been recorded for this long."""
         return self._notice(
             "stalled",
-            {},
+            None,
             reason=f"nothing was recorded for {quiet_s:.0f} s",
-            todo=f"`lesionfed status {self._run}` says what it waits for; then `lesionfed logs "
+            to_do=f"`lesionfed status {self._run}` says what it waits for; then `lesionfed logs "
             f"{self._run}`.",
         )
 
     def _notice(
         self,
         what: What,
-        event: Event,
+        event: schema.RunEvent | None,
         *,
-        todo: str | None,
+        to_do: str | None,
         site: str | None = None,
         status: str | None = None,
         reason: str | None = None,
     ) -> Notice:
-        phase, index = self._place
+        current = self.history.current
+        phase, index = (current.phase, current.index) if current else (None, None)
+        match event:
+            case schema.RoundEvent() | schema.WaitingForSites(phase=str()):
+                phase, index = event.phase, event.round
+        time = datetime.now(UTC) if event is None else event.time
         return Notice(
             federation=self._federation,
             run=self._run,
             what=what,
-            time=event.get("time") or datetime.now(UTC).isoformat(timespec="milliseconds"),
+            time=time.isoformat(timespec="milliseconds"),
             site=site,
-            phase=event.get("phase", phase),
-            round=event.get("round", index),
+            phase=phase,
+            round=index,
             status=status,
             reason=reason,
-            advice=todo,
+            advice=to_do,
         )

@@ -1,4 +1,4 @@
-"""Tells people what befalls a run, without ever holding the run up."""
+"""Sends notices of what happens in a run, and never delays the run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from server.events.event_log import Event
+from server.events.schema import RunEvent
 from server.notify.channel import channels_of
 from server.notify.notice import Notice, Notices
 from server.notify.record import record_notice
@@ -30,11 +30,11 @@ DRAIN_S = 60.0
 class Notifier:
     """A listener of a run's events that sends notices from a thread of its own.
 
-    settings     who is told, and how
+    settings     who gets notices, and by which way
     federation   its name; None in a simulation
     run          the run's name
     folder       the run's folder, where each notice is recorded
-    stall_s      seconds without any event after which `stalled` is told, once
+    stall_s      seconds without any event after which `stalled` is sent, once
     drain_s      seconds that `close` waits for what is not sent yet
 
     Nothing is raised into the run: what cannot be sent is logged and recorded.
@@ -73,8 +73,8 @@ class Notifier:
     ) -> None:
         self.close()
 
-    def __call__(self, event: Event) -> None:
-        """Takes one event in, at once."""
+    def __call__(self, event: RunEvent) -> None:
+        """Queues the notice of one event, if it is worth one; returns at once."""
         self._last_event = time.monotonic()
         if not self._channels:
             return
@@ -82,7 +82,7 @@ class Notifier:
             if (notice := self._notices.of(event)) is not None:
                 self._put(notice)
         except Exception:  # whatever is wrong with a notice, the run goes on
-            log.exception("an event could not be told")
+            log.exception("no notice could be made of an event")
 
     def close(self) -> None:
         """Waits, within `drain_s`, until what is queued is sent."""
@@ -105,17 +105,17 @@ class Notifier:
             self._record(notice, channel="queue", error=f"{MAX_QUEUED} notices wait already")
 
     def _work(self) -> None:
-        stall_told_for = -1.0
+        stall_sent_for = -1.0
         while True:
             last_event = self._last_event
             left_s = last_event + self._stall_s - time.monotonic()
-            told = stall_told_for == last_event
+            is_sent = stall_sent_for == last_event
             try:
-                # after a stall is told, the next event is looked for every stall_s again
-                notice = self._queue.get(timeout=self._stall_s if told else max(0.0, left_s))
+                # after a notice of a stall, the next event is looked for every stall_s again
+                notice = self._queue.get(timeout=self._stall_s if is_sent else max(0.0, left_s))
             except queue.Empty:
-                if self._last_event == last_event and not told:
-                    stall_told_for = last_event
+                if self._last_event == last_event and not is_sent:
+                    stall_sent_for = last_event
                     self._send(self._notices.stalled(time.monotonic() - last_event))
                 continue
             if notice is None:
@@ -127,7 +127,7 @@ class Notifier:
             try:
                 channel.send(notice)
             except Exception as error:  # any fault of a channel is its own, never the run's
-                self._record(notice, channel=channel.name, error=_in_words(error))
+                self._record(notice, channel=channel.name, error=_error_text(error))
             else:
                 self._record(notice, channel=channel.name, error=None)
 
@@ -140,8 +140,8 @@ class Notifier:
             log.error("notice %s: not recorded: %s", notice.what, fault.strerror)
 
 
-def _in_words(error: Exception) -> str:
-    """What went wrong, without the address or the command: they may hold a secret."""
+def _error_text(error: Exception) -> str:
+    """The error, without the address or the command: they may hold a secret."""
     match error:
         case subprocess.TimeoutExpired():
             return f"the program did not end within {error.timeout:g} s"

@@ -1,4 +1,4 @@
-"""What was told to whom, a line of JSON each in the run's folder."""
+"""notices.jsonl in the run's folder: each notice and whether it could be sent."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def n_undelivered(run: Path) -> int:
         lines = (run / FILE).read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:
         return 0
-    return sum(_tells_an_error(line) for line in lines)
+    return sum(_has_error(line) for line in lines)
 
 
-def _tells_an_error(line: str) -> bool:
+def _has_error(line: str) -> bool:
     try:
         entry = json.loads(line)
     except ValueError:

@@ -10,7 +10,7 @@ from common.metrics.threshold_sweep import ThresholdCounts
 from server.compare.cases import RunCases
 from server.evaluation.case_row import CaseRow
 from server.evaluation.evaluation_folder import Case, EvaluationFolder
-from server.events.history import RunRecord, read_run
+from server.events.history import RunHistory, read_run
 from server.run.run_folder import RunFolder
 
 
@@ -28,7 +28,7 @@ class EvaluatedRun:
     seed: int
     rows: Sequence[CaseRow]
     sweeps: Mapping[Case, Sequence[ThresholdCounts]]
-    record: RunRecord | None
+    record: RunHistory | None
 
 
 def evaluated_runs(runs: Sequence[RunCases], paths: Sequence[Path]) -> list[EvaluatedRun]:

@@ -11,7 +11,7 @@ from common.figures.curves import Chart, Curve
 from common.figures.parts_chart import PartOfSite, PartsChart
 from common.figures.threshold_boxes import MethodBoxes, ThresholdBoxes
 from server.evaluation.case_row import CaseRow
-from server.events.history import RunRecord
+from server.events.history import RunHistory
 from server.papers.evaluated_run import EvaluatedRun
 from server.papers.published import Paper
 
@@ -119,7 +119,7 @@ def _by_label(runs: Sequence[EvaluatedRun]) -> Iterator[tuple[str, list[Evaluate
         yield label, [run for run in runs if run.label == label]
 
 
-def _validation_dice(record: RunRecord) -> Iterator[tuple[int, float]]:
+def _validation_dice(record: RunHistory) -> Iterator[tuple[int, float]]:
     """Round and mean Dice: over all validation cases, else the mean of the sites' own.
 
     A cascade's sites first score the second network untrained: that is no round's result.
@@ -140,7 +140,7 @@ def _validation_dice(record: RunRecord) -> Iterator[tuple[int, float]]:
             yield index, statistics.fmean(by_round[index])
 
 
-def _parts_reported(record: RunRecord) -> Iterator[PartOfSite]:
+def _parts_reported(record: RunHistory) -> Iterator[PartOfSite]:
     for site, split in record.splits.items():
         for part, facts in split.parts.items():
             yield PartOfSite(

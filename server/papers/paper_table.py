@@ -13,7 +13,7 @@ from common.metrics.cohort import false_detections
 from common.metrics.patient_level import patient_level_by_subject
 from server.evaluation.case_row import CaseRow
 from server.evaluation.site_summary import defined
-from server.events.history import SiteTest
+from server.events.schema import SiteTest
 from server.papers.evaluated_run import EvaluatedRun
 from server.papers.paper_figures import PaperFigure
 from server.papers.published import PUBLISHED, Paper

@@ -15,6 +15,7 @@ from common.errors import UpdateRejected
 from common.recipe.recipe import Recipe
 from common.wire.messages import BaselineRequest, BaselineSums
 from server.events.event_log import EventLog
+from server.events.schema import BaselineTuned, SitePart, SiteSplit
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
@@ -48,8 +49,10 @@ class BaselinePhase(Phase):
             _refuse_impossible(site, reply)
             dice_sums[site] = np.array(reply.dice_sums)
             n_cases += reply.n_cases
-            parts = {part: dataclasses.asdict(facts) for part, facts in reply.parts.items()}
-            self._events.record("site-split", site=site, parts=parts)
+            parts: dict[str, SitePart] = {
+                part: SitePart(**dataclasses.asdict(facts)) for part, facts in reply.parts.items()
+            }
+            self._events.record(SiteSplit(site=site, parts=parts))
             return {"n_cases": reply.n_cases}
 
         yield Exchange(
@@ -66,10 +69,11 @@ class BaselinePhase(Phase):
         total = np.sum([dice_sums[site] for site in sorted(dice_sums)], axis=0)
         best = int(np.argmax(total))
         self._events.record(
-            "baseline-threshold",
-            modality=self._recipe.task.modalities[0],
-            threshold_z=THRESHOLDS[best],
-            mean_dice=float(total[best] / n_cases),
+            BaselineTuned(
+                modality=self._recipe.task.modalities[0],
+                threshold_z=THRESHOLDS[best],
+                mean_dice=float(total[best] / n_cases),
+            )
         )
         return dataclasses.replace(state, baseline_threshold=THRESHOLDS[best])
 

@@ -20,6 +20,7 @@ from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.messages import Arrays, LesionMetricKept, LesionMetricRequest
 from server.events.event_log import EventLog
+from server.events.schema import LesionMetricStep, LesionMetricTrained
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
@@ -62,9 +63,7 @@ class LesionMetricPhase(Phase):
 
         def record_step(step: int, loss: float) -> None:
             if step % max(1, settings.steps // 20) == 0:
-                self._events.record(
-                    "lesion-metric-step", step=step, n_steps=settings.steps, loss=loss
-                )
+                self._events.record(LesionMetricStep(step=step, n_steps=settings.steps, loss=loss))
 
         shape = self._recipe.sampling.patch_shape
         seed = derived_seed(self._recipe.seed, "lesion-metric")
@@ -79,7 +78,7 @@ class LesionMetricPhase(Phase):
             settings, patch_shape=shape, seed=seed, masks=masks, on_step=record_step
         )
         figures = dataclasses.asdict(trained.figures)
-        self._events.record("lesion-metric", **figures, accepted=trained.figures.accepted)
+        self._events.record(LesionMetricTrained(**figures, accepted=trained.figures.accepted))
         metadata = {"figures": json.dumps(figures)}
         write_whole(self._file, safetensors.numpy.save(dict(trained.parameters), metadata=metadata))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from common.metrics.threshold_choice import ThresholdSums
 from server.events.event_log import EventLog
+from server.events.schema import SiteEvaluation
 from server.phases.threshold_sums import means_of, selected_model, sum_over_sites
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
@@ -33,12 +34,13 @@ class SiteEvaluationPhase(Phase):
         def record(site: str, sums: ThresholdSums) -> None:
             mean_dice, mean_lesion_f1 = means_of(sums)
             self._events.record(
-                "site-evaluation",
-                site=site,
-                n_cases=sums.n_cases,
-                mean_dice=mean_dice,
-                mean_lesion_f1=mean_lesion_f1,
-                threshold=model.threshold,
+                SiteEvaluation(
+                    site=site,
+                    n_cases=sums.n_cases,
+                    mean_dice=mean_dice,
+                    mean_lesion_f1=mean_lesion_f1,
+                    threshold=model.threshold,
+                )
             )
 
         yield from sum_over_sites(

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from server.events.event_log import EventLog
+from server.events.schema import SiteTest
 from server.phases.threshold_sums import means_of, selected_model, sum_over_sites
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
@@ -31,12 +32,13 @@ class SiteTestPhase(Phase):
         total = yield from sum_over_sites(model, (model.threshold,), part="test", quorum=0)
         mean_dice, mean_lesion_f1 = means_of(total)
         self._events.record(
-            "site-test",
-            threshold=model.threshold,
-            n_cases=total.n_cases,
-            n_dice=total.n_dice,
-            n_lesion_f1=total.n_lesion_f1,
-            mean_dice=mean_dice,
-            mean_lesion_f1=mean_lesion_f1,
+            SiteTest(
+                threshold=model.threshold,
+                n_cases=total.n_cases,
+                n_dice=total.n_dice,
+                n_lesion_f1=total.n_lesion_f1,
+                mean_dice=mean_dice,
+                mean_lesion_f1=mean_lesion_f1,
+            )
         )
         return state

@@ -14,6 +14,7 @@ from common.imaging.standardization.template import TemplateSums, refuse_implaus
 from common.recipe.recipe import Recipe, Standardization
 from common.wire.messages import SiteStatistics, StatisticsRequest
 from server.events.event_log import EventLog
+from server.events.schema import SiteDescribed, TemplateMade
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
@@ -37,7 +38,7 @@ class StatisticsPhase(Phase):
             sums[site] = _sums_of(site, reply, nobody=nobody, settings=settings)
             facts = dataclasses.asdict(reply)
             del facts["landmark_sums"]
-            self._events.record("site-described", site=site, **facts)
+            self._events.record(SiteDescribed(site=site, **facts))
             return facts
 
         yield Exchange(
@@ -51,10 +52,9 @@ class StatisticsPhase(Phase):
             total = functools.reduce(operator.add, [sums[site] for site in sorted(sums)], nobody)
             template = total.template()
             self._events.record(
-                "template",
-                method=settings.method,
-                landmarks=template,
-                n_subjects=total.n_subjects,
+                TemplateMade(
+                    method=settings.method, landmarks=template, n_subjects=total.n_subjects
+                )
             )
         return dataclasses.replace(state, template=template)
 

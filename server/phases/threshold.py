@@ -10,6 +10,7 @@ from common.metrics.threshold_choice import choose
 from common.metrics.threshold_sweep import THRESHOLDS
 from common.recipe.recipe import Recipe
 from server.events.event_log import EventLog
+from server.events.schema import ThresholdChosen, ThresholdKept
 from server.phases.threshold_sums import selected_model, sum_over_sites
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
@@ -38,12 +39,12 @@ class ThresholdPhase(Phase):
         total = yield from sum_over_sites(model, THRESHOLDS, part="threshold")
         choice = choose(total, by=self._recipe.inference.threshold_by, split=SPLIT)
         if choice is None:
-            self._events.record(
-                "threshold-kept",
-                threshold=model.recipe.inference.threshold,
-                reason="no training site keeps a case from training, or as many subjects as its "
-                "policy wants",
+            reason = (
+                "no training site keeps a case from training, or as many subjects as its policy "
+                "wants"
             )
+            threshold = model.recipe.inference.threshold
+            self._events.record(ThresholdKept(threshold=threshold, reason=reason))
         else:
-            self._events.record("threshold-chosen", **dataclasses.asdict(choice))
+            self._events.record(ThresholdChosen(**dataclasses.asdict(choice)))
         return dataclasses.replace(state, threshold_choice=choice)

@@ -5,28 +5,30 @@ from __future__ import annotations
 import dataclasses
 
 from common.figures.curves import Chart, Curve
-from server.events.history import RunRecord
+from server.events.history import RunHistory
 from server.report.verdict import SiteVerdict, summarize
 
 
-def run_charts(record: RunRecord, unseen: list[SiteVerdict], *, threshold_name: str) -> list[Chart]:
+def run_charts(
+    history: RunHistory, unseen: list[SiteVerdict], *, threshold_name: str
+) -> list[Chart]:
     """Every chart that has something to show, in reading order.
 
     threshold_name   the baseline, such as "FLAIR threshold"
     """
-    chosen = record.selected.round if record.selected else None
+    chosen = history.selected.round if history.selected else None
     charts = [
         Chart(
             title="Training loss",
             y_label="mean loss of the round",
-            curves=_by_site(record, "loss"),
+            curves=_by_site(history, "loss"),
             levels={},
             marked_round=chosen,
         ),
         Chart(
             title="Dice",
             y_label="mean Dice",
-            curves=[*_held_out(record, "dice"), *_own_validation(record)],
+            curves=[*_held_out(history, "dice"), *_own_validation(history)],
             y_range=(0.0, 1.0),
             levels=_thresholds(unseen, "dice", threshold_name),
             marked_round=chosen,
@@ -34,7 +36,7 @@ def run_charts(record: RunRecord, unseen: list[SiteVerdict], *, threshold_name: 
         Chart(
             title="Lesion F1",
             y_label="mean lesion F1",
-            curves=_held_out(record, "lesion_f1"),
+            curves=_held_out(history, "lesion_f1"),
             y_range=(0.0, 1.0),
             levels=_thresholds(unseen, "lesion_f1", threshold_name),
             marked_round=chosen,
@@ -42,7 +44,7 @@ def run_charts(record: RunRecord, unseen: list[SiteVerdict], *, threshold_name: 
         Chart(
             title="Lesion F1 of the training patches: estimated and true",
             y_label="mean of the round",
-            curves=_estimated_and_true(record),
+            curves=_estimated_and_true(history),
             y_range=(0.0, 1.0),
             levels={},
             marked_round=chosen,
@@ -50,24 +52,24 @@ def run_charts(record: RunRecord, unseen: list[SiteVerdict], *, threshold_name: 
         Chart(
             title="Spread of the site head's answer",
             y_label="standard deviation",
-            curves=_by_site(record, "head_spread"),
+            curves=_by_site(history, "head_spread"),
             levels={},
             marked_round=chosen,
         ),
     ]
-    between = record.second_network_after
+    between = history.second_network_after
     divided = {} if between is None else {between: "second network"}
     return [
         dataclasses.replace(chart, divided_after=divided) for chart in charts if not chart.is_empty
     ]
 
 
-def _by_site(record: RunRecord, fact: str) -> list[Curve]:
+def _by_site(history: RunHistory, fact: str) -> list[Curve]:
     """One curve a training site, of a number in its replies."""
     curves: list[Curve] = []
-    for site in record.sites("train"):
+    for site in history.sites("train"):
         pairs = [
-            (r.index, r.replies[site].fact(fact)) for r in record.training if site in r.replies
+            (r.index, r.replies[site].fact(fact)) for r in history.training if site in r.replies
         ]
         if pairs:
             rounds, values = zip(*pairs, strict=True)
@@ -75,13 +77,13 @@ def _by_site(record: RunRecord, fact: str) -> list[Curve]:
     return curves
 
 
-def _estimated_and_true(record: RunRecord) -> list[Curve]:
-    """Two curves a site that trains with the lesion metric: what its network says, and the truth.
+def _estimated_and_true(history: RunHistory) -> list[Curve]:
+    """Two curves a site that trains with the lesion metric: the estimate, and the true value.
 
     Where they drift apart, the segmenter has left the masks that the network learned from.
     """
-    estimated = {curve.label: curve for curve in _by_site(record, "estimated_lesion_f1")}
-    true = {curve.label: curve for curve in _by_site(record, "true_lesion_f1")}
+    estimated = {curve.label: curve for curve in _by_site(history, "estimated_lesion_f1")}
+    true = {curve.label: curve for curve in _by_site(history, "true_lesion_f1")}
     return [
         dataclasses.replace(curve, label=f"{site} ({kind})", companion=kind == "true")
         for site in estimated
@@ -90,7 +92,7 @@ def _estimated_and_true(record: RunRecord) -> list[Curve]:
     ]
 
 
-def _own_validation(record: RunRecord) -> list[Curve]:
+def _own_validation(history: RunHistory) -> list[Curve]:
     """Dice on the cases that training sites keep back.
 
     A site scores the parameters it receives: those of the round before the one it replies in.
@@ -101,18 +103,18 @@ def _own_validation(record: RunRecord) -> list[Curve]:
             rounds=tuple(r - 1 for r in curve.rounds),
             values=curve.values,
         )
-        for curve in _by_site(record, "validation_dice")
+        for curve in _by_site(history, "validation_dice")
         if curve.defined
     ]
 
 
-def _held_out(record: RunRecord, metric: str) -> list[Curve]:
+def _held_out(history: RunHistory, metric: str) -> list[Curve]:
     """One curve a held-out site, of a metric's mean; the unseen ones stand out."""
     curves: list[Curve] = []
     for role in ("unseen", "validation"):
-        for site in record.sites(role):
-            if rounds := record.evaluated_rounds(site):
-                summaries = [summarize(record.evaluations[site, "network", r]) for r in rounds]
+        for site in history.sites(role):
+            if rounds := history.evaluated_rounds(site):
+                summaries = [summarize(history.evaluations[site, "network", r]) for r in rounds]
                 curves.append(
                     Curve(
                         label=f"{site} ({role})",

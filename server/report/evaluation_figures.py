@@ -43,7 +43,7 @@ SHARED_METRICS = ("dice", "lesion_f1", "lesion_sensitivity", "lesion_ppv")
 """Metrics without a unit in which network and intensity threshold are set side by side."""
 
 
-class Drawing(Protocol):
+class ReportDrawing(Protocol):
     """What every chart offers."""
 
     @property
@@ -55,7 +55,7 @@ class Drawing(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluation:
+class EvaluationTables:
     """One evaluation, read once for all of its figures.
 
     cases, baseline   the rows of the network and of the intensity threshold
@@ -90,12 +90,12 @@ class Evaluation:
         return compare(shared_cases(runs, common_only=False), metrics=SHARED_METRICS)
 
 
-def read_evaluation(folder: EvaluationFolder) -> Evaluation | None:
+def read_evaluation(folder: EvaluationFolder) -> EvaluationTables | None:
     """The tables in `folder`; None before the verdict, RunFolderError where one is damaged."""
     if not folder.cases_file.exists():
         return None
     lesions = folder.lesions()
-    return Evaluation(
+    return EvaluationTables(
         cases=folder.cases(),
         baseline=folder.baseline(),
         sizes=by_size(row for of_case in lesions.values() for row in of_case),
@@ -106,18 +106,18 @@ def read_evaluation(folder: EvaluationFolder) -> Evaluation | None:
 
 
 def evaluation_drawings(
-    judged: Evaluation,
+    judged: EvaluationTables,
     choice: ThresholdChoice | None,
     comparison: Comparison | None,
     *,
     words: TaskWords,
-) -> dict[str, Drawing]:
+) -> dict[str, ReportDrawing]:
     """File stem -> chart, in reading order; a chart without anything to show is left out.
 
     choice   the sweep on training sites that the threshold comes from, if one was made
     words    how what was segmented is called
     """
-    drawings: dict[str, Drawing] = {
+    drawings: dict[str, ReportDrawing] = {
         "dice-by-site": _raincloud(judged, "dice", "Dice by site"),
         "lesion-f1-by-site": _raincloud(judged, "lesion_f1", "Lesion F1 by site"),
         "lesion-size": SizeChart(
@@ -170,12 +170,12 @@ def where_tested(rows: Mapping[str, Mapping[str, float | None]], own: Iterable[s
 
 
 def metric_name(column: str) -> str:
-    """A column of cases.csv as a reader says it, such as lesion F1."""
+    """A column of cases.csv as it is shown to a reader, such as lesion F1."""
     words = {"dice": "Dice", "f1": "F1", "ppv": "PPV", "hd95": "HD95", "assd": "ASSD", "mm": "(mm)"}
     return " ".join(words.get(word, word) for word in column.split("_"))
 
 
-def _raincloud(judged: Evaluation, metric: str, title: str) -> Raincloud:
+def _raincloud(judged: EvaluationTables, metric: str, title: str) -> Raincloud:
     summaries = summarize_sites(judged.cases)
     worst = worst_site(summaries, metric)
     return Raincloud(
@@ -198,7 +198,7 @@ def _raincloud(judged: Evaluation, metric: str, title: str) -> Raincloud:
     )
 
 
-def _threshold_chart(judged: Evaluation, choice: ThresholdChoice | None) -> ThresholdChart:
+def _threshold_chart(judged: EvaluationTables, choice: ThresholdChoice | None) -> ThresholdChart:
     """The sweep that chose, where one did, beside the unseen sites' own, which chose nothing."""
     lines = []
     thresholds: tuple[float, ...] = choice.thresholds if choice else ()
@@ -223,7 +223,7 @@ def _threshold_chart(judged: Evaluation, choice: ThresholdChoice | None) -> Thre
     )
 
 
-def _reliability_chart(judged: Evaluation, region: str) -> ReliabilityChart:
+def _reliability_chart(judged: EvaluationTables, region: str) -> ReliabilityChart:
     counts = _pooled(list(judged.probabilities.values()))
     return ReliabilityChart(
         title="Reliability of the probabilities",
@@ -234,7 +234,7 @@ def _reliability_chart(judged: Evaluation, region: str) -> ReliabilityChart:
     )
 
 
-def _bland_altman(judged: Evaluation) -> BlandAltman:
+def _bland_altman(judged: EvaluationTables) -> BlandAltman:
     scored = [row for row in judged.cases if row.failed is None]
     agreement = volume_agreement((row.name, row.metrics) for row in scored)
     return BlandAltman(

@@ -1,4 +1,4 @@
-"""The pictures of a report: which cases stand for all, drawn, and to leaf through."""
+"""The pictures of a report: the best, median and worst case, and those to scroll through."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from server.evaluation.evaluation_folder import EvaluationFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
+class CasePicture:
     """One case, drawn. place: best, median or worst by Dice; None for the others."""
 
     title: str
@@ -26,15 +26,15 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pictures:
-    """All drawn cases; what a report without images holds is the empty one.
+    """All drawn cases; empty in a report without images.
 
-    chosen   those that stand for all: best, median, worst
+    chosen   examples: best, median, worst
     others   the rest, by site and case
-    viewer   the chosen cases in three planes, as HTML; None where none was kept
+    viewer   the chosen cases in three planes, as HTML; None where no images were stored
     """
 
-    chosen: Sequence[Picture] = ()
-    others: Sequence[Picture] = ()
+    chosen: Sequence[CasePicture] = ()
+    others: Sequence[CasePicture] = ()
     viewer: Markup | None = None
 
 
@@ -67,10 +67,10 @@ def pictures_of(folder: EvaluationFolder, rows: Sequence[CaseRow], *, images: st
 
 def _picture(
     folder: EvaluationFolder, row: CaseRow, title: str, place: str | None, images: str
-) -> Picture:
+) -> CasePicture:
     dice = row.metric("dice")
     shown = "undefined" if dice is None else f"{dice:.3f}"
-    return Picture(
+    return CasePicture(
         title=f"{title}, Dice {shown}",
         place=place,
         source=png_uri(folder.picture_file(row.site, row.name).read_bytes()),

@@ -22,12 +22,13 @@ from server.compare.paired import Comparison
 from server.evaluation.case_row import as_csv
 from server.evaluation.evaluation_folder import EvaluationFolder
 from server.evaluation.site_summary import summarize_sites, worst_site
-from server.events.history import RunRecord, ThresholdChosen, read_run
+from server.events.history import RunHistory, read_run
+from server.events.schema import ThresholdChosen
 from server.report.bundle import TABLES, write_bundle
 from server.report.charts import run_charts
 from server.report.evaluation_figures import (
-    Drawing,
-    Evaluation,
+    EvaluationTables,
+    ReportDrawing,
     evaluation_drawings,
     metric_name,
     read_evaluation,
@@ -38,11 +39,11 @@ from server.report.verdict import site_verdict
 from server.run.run_folder import RunFolder
 
 COLLAPSED_SPREAD = 1e-3
-"""A head whose answer spreads less than this says the same of every image (chosen)."""
+"""A head whose answer spreads less than this gives every image the same answer (chosen)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Figure:
+class ReportFigure:
     """A chart as the page and the bundle hold it, and what it shows in words."""
 
     title: str
@@ -64,19 +65,19 @@ def write_report(run_folder: Path, *, images: bool = True, bundle: Path | None =
     A run that goes on, was stopped or failed has its report too; only a folder without a readable
     events.jsonl has none (RunFolderError).
     """
-    record = read_run(run_folder / "events.jsonl")
+    history = read_run(run_folder / "events.jsonl")
     evaluation = EvaluationFolder(run_folder / "evaluation")
     judged = read_evaluation(evaluation)
     words = _words(run_folder / "recipe.toml")
     comparison = None if judged is None else judged.comparison(words.threshold)
-    figures = _figures(record, judged, comparison, words)
+    figures = _figures(history, judged, comparison, words)
     pictures = Pictures()
     if images and judged:
         pictures = pictures_of(evaluation, judged.cases, images=words.images)
     html = rendered_page(
         "report.html.j2",
         package="server.report",
-        values=_values(record, run_folder)
+        values=run_values(history, run_folder)
         | {
             "words": words,
             "figures": figures,
@@ -91,29 +92,29 @@ def write_report(run_folder: Path, *, images: bool = True, bundle: Path | None =
     path = run_folder / "report.html"
     write_page(path, html)
     if bundle is not None:
-        write_bundle(bundle, bundled_files(record, run_folder, html, figures))
+        write_bundle(bundle, bundled_files(history, run_folder, html, figures))
     return path
 
 
 def _figures(
-    record: RunRecord,
-    judged: Evaluation | None,
+    history: RunHistory,
+    judged: EvaluationTables | None,
     comparison: Comparison | None,
     words: TaskWords,
-) -> dict[str, Figure]:
+) -> dict[str, ReportFigure]:
     """File stem -> chart: the curves of the rounds, then the verdict."""
-    unseen = [site_verdict(record, site) for site in record.sites("unseen")]
-    drawings: dict[str, Drawing] = {
+    unseen = [site_verdict(history, site) for site in history.sites("unseen")]
+    drawings: dict[str, ReportDrawing] = {
         f"round-{_stem(chart.title)}": chart
-        for chart in run_charts(record, unseen, threshold_name=words.threshold)
+        for chart in run_charts(history, unseen, threshold_name=words.threshold)
     }
-    tested = where_tested(_mean_dice(record, words.threshold), own=record.sites("train"))
+    tested = where_tested(_mean_dice(history, words.threshold), own=history.sites("train"))
     if not tested.is_empty:
         drawings["tested-where"] = tested
     if judged is not None:
-        drawings |= evaluation_drawings(judged, _choice(record), comparison, words=words)
+        drawings |= evaluation_drawings(judged, _choice(history), comparison, words=words)
     return {
-        stem: Figure(title=drawing.title, svg=drawing.svg(), alt=drawing.in_words())
+        stem: ReportFigure(title=drawing.title, svg=drawing.svg(), alt=drawing.in_words())
         for stem, drawing in drawings.items()
     }
 
@@ -123,12 +124,12 @@ def _stem(title: str) -> str:
     return title.lower().replace(" ", "-").translate({ord(character): None for character in "':,"})
 
 
-def _mean_dice(record: RunRecord, threshold_name: str) -> dict[str, dict[str, float | None]]:
+def _mean_dice(history: RunHistory, threshold_name: str) -> dict[str, dict[str, float | None]]:
     """Method -> site -> mean Dice: held-out sites, and what the training sites kept back."""
     rows: dict[str, dict[str, float | None]] = {}
     for role in ("unseen", "validation"):
-        for site in record.sites(role):
-            verdict = site_verdict(record, site)
+        for site in history.sites(role):
+            verdict = site_verdict(history, site)
             for method, summary in (
                 ("network", verdict.network),
                 (threshold_name, verdict.baseline),
@@ -139,24 +140,16 @@ def _mean_dice(record: RunRecord, threshold_name: str) -> dict[str, dict[str, fl
     return rows
 
 
-def _choice(record: RunRecord) -> ThresholdChoice | None:
+def _choice(history: RunHistory) -> ThresholdChoice | None:
     """The sweep over kept-back cases that chose the threshold, if one did."""
-    told = record.decision_threshold
-    if not isinstance(told, ThresholdChosen):
+    chosen = history.decision_threshold
+    if not isinstance(chosen, ThresholdChosen):
         return None
-    return ThresholdChoice(
-        threshold=told.threshold,
-        by=told.by,
-        split=told.split,
-        n_cases=told.n_cases,
-        thresholds=told.thresholds,
-        mean_dice=told.mean_dice,
-        mean_lesion_f1=told.mean_lesion_f1,
-    )
+    return ThresholdChoice(**chosen.model_dump(exclude={"time", "event"}))
 
 
 def bundled_files(
-    record: RunRecord, run_folder: Path, html: str, figures: Mapping[str, Figure]
+    history: RunHistory, run_folder: Path, html: str, figures: Mapping[str, ReportFigure]
 ) -> dict[str, bytes]:
     """Name in the bundle -> content; what the run has not made is absent."""
     folder = RunFolder(run_folder)
@@ -171,48 +164,49 @@ def bundled_files(
     held = {name: path.read_bytes() for name, path in files.items() if path.exists()}
     drawn = {f"figures/{stem}.svg": figure.svg.encode() for stem, figure in figures.items()}
     words = _words(folder.recipe_file)
-    held["tables/rounds.csv"] = as_csv(_curve_rows(record, words.threshold))
-    if (choice := _choice(record)) is not None:
+    held["tables/rounds.csv"] = as_csv(_curve_rows(history, words.threshold))
+    if (choice := _choice(history)) is not None:
         held["tables/kept-back.csv"] = as_csv(
             {"threshold": threshold, "mean_dice": dice, "mean_lesion_f1": lesion_f1}
             for threshold, dice, lesion_f1 in zip(
                 choice.thresholds, choice.mean_dice, choice.mean_lesion_f1, strict=True
             )
         )
-    sites = json.dumps([site.model_dump() for site in record.started.sites], indent=1)
+    sites = json.dumps([site.model_dump() for site in history.started.sites], indent=1)
     return {"report.html": html.encode(), "sites.json": sites.encode(), **held, **drawn}
 
 
-def _curve_rows(record: RunRecord, threshold_name: str) -> list[dict[str, Any]]:
+def _curve_rows(history: RunHistory, threshold_name: str) -> list[dict[str, Any]]:
     """Every point of the charts by round."""
-    unseen = [site_verdict(record, site) for site in record.sites("unseen")]
+    unseen = [site_verdict(history, site) for site in history.sites("unseen")]
     return [
         {"chart": chart.title, "line": curve.label, "round": at, "value": value}
-        for chart in run_charts(record, unseen, threshold_name=threshold_name)
+        for chart in run_charts(history, unseen, threshold_name=threshold_name)
         for curve in chart.curves
         for at, value in curve.defined
     ]
 
 
-def _values(record: RunRecord, run_folder: Path) -> dict[str, Any]:
-    unseen = [site_verdict(record, site) for site in record.sites("unseen")]
-    validation = [site_verdict(record, site) for site in record.sites("validation")]
+def run_values(history: RunHistory, run_folder: Path) -> dict[str, Any]:
+    """What the page shows of a run's history: name in the template -> value."""
+    unseen = [site_verdict(history, site) for site in history.sites("unseen")]
+    validation = [site_verdict(history, site) for site in history.sites("validation")]
     recipe_file = run_folder / "recipe.toml"
     return {
-        "run": record,
+        "run": history,
         "unseen": unseen,
         "validation": validation,
         "worst": worst_site(v.network for v in unseen if v.network is not None),
-        "collapsed_sites": collapsed_sites(record),
+        "collapsed_sites": collapsed_sites(history),
         "definition": _definition(recipe_file),
         "recipe": _text(recipe_file),
         "environment": _environment(run_folder / "environment.json"),
     }
 
 
-def collapsed_sites(record: RunRecord) -> list[str]:
-    """Training sites whose site head, in their last reply, said the same of every image."""
-    last = {site: reply for r in record.training for site, reply in r.replies.items()}
+def collapsed_sites(history: RunHistory) -> list[str]:
+    """Training sites whose site head, in their last reply, gave every image the same answer."""
+    last = {site: reply for r in history.training for site, reply in r.replies.items()}
     spreads = {site: reply.fact("head_spread") for site, reply in last.items()}
     return [
         site for site, spread in spreads.items() if spread is not None and spread < COLLAPSED_SPREAD

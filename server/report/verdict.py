@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from server.evaluation.case_row import CaseRow, Value
 from server.evaluation.site_summary import SiteSummary, summarize_site
-from server.events.history import Evaluated, RunRecord
+from server.events.history import RunHistory
+from server.events.schema import Evaluated
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,14 +79,14 @@ def _has_dice(case: CaseRow | None) -> bool:
     return case is not None and case.metric("dice") is not None
 
 
-def site_verdict(record: RunRecord, site: str) -> SiteVerdict:
-    """All that is known of one held-out site at the end of the run, or by now."""
-    final = final_round(record, site)
-    network = None if final is None else record.evaluations.get((site, "network", final))
-    untrained = record.evaluations.get((site, "network", 0))
+def site_verdict(history: RunHistory, site: str) -> SiteVerdict:
+    """The figures of one held-out site at the end of the run, or of the last round by now."""
+    final = final_round(history, site)
+    network = None if final is None else history.evaluations.get((site, "network", final))
+    untrained = history.evaluations.get((site, "network", 0))
     thresholds = [
         e
-        for (name, method, _), e in record.evaluations.items()
+        for (name, method, _), e in history.evaluations.items()
         if (name, method) == (site, "baseline")
     ]
     baseline = thresholds[-1] if thresholds else None
@@ -99,18 +100,18 @@ def site_verdict(record: RunRecord, site: str) -> SiteVerdict:
     )
 
 
-def final_round(record: RunRecord, site: str) -> int | None:
+def final_round(history: RunHistory, site: str) -> int | None:
     """The round that counts: the selected one, else the last in which `site` was scored.
 
     None before the first round of training was scored.
     """
-    if record.selected is not None:
-        return record.selected.round
-    return max((r for r in record.evaluated_rounds(site) if r > 0), default=None)
+    if history.selected is not None:
+        return history.selected.round
+    return max((r for r in history.evaluated_rounds(site) if r > 0), default=None)
 
 
 def summarize(evaluated: Evaluated | None) -> SiteSummary | None:
-    """The site's figures in one evaluation; None where it was not held or had no case planned."""
+    """The site's figures in one evaluation; None where there was none, or no case was planned."""
     return summarize_site(evaluated.cases) if evaluated is not None and evaluated.cases else None
 
 

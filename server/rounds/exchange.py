@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from flwr.app import Message
 from flwr.serverapp import Grid
@@ -16,6 +17,7 @@ from common.recipe.recipe import Recipe
 from common.wire.codec import pack
 from common.wire.flower_record import to_record
 from common.wire.messages import Assignment, SiteFailure
+from server.events import schema
 from server.events.event_log import EventLog, Place
 from server.rounds.deadline_grid import POLL_S, DeadlineGrid
 from server.rounds.late_replies import LateReplies, time_after_deadline_s
@@ -121,7 +123,7 @@ class Communicator:
         quorum = self._quorum(exchange, place, n_named=len(named), excluded=excluded)
         node_ids = self._gather(named, excluded, quorum, place)
         sites = [site for site in named if site in node_ids or site not in excluded]
-        self._events.record("round-started", **place, sites=sorted(node_ids))
+        self._events.record(schema.RoundStarted(**place, sites=tuple(sorted(node_ids))))
 
         started = time.monotonic()
         opened = _OpenExchange(exchange, place, started + self._recipe.federation.round_deadline_s)
@@ -145,7 +147,7 @@ class Communicator:
         if n_replies < quorum:
             raise QuorumNotMet(_too_few(place, n_replies, quorum, opened.failures))
         wall_s = round(time.monotonic() - started, 3)
-        self._events.record("round-finished", **place, wall_s=wall_s, n_replies=n_replies)
+        self._events.record(schema.RoundFinished(**place, wall_s=wall_s, n_replies=n_replies))
 
     def _quorum(
         self, exchange: Exchange, place: Place, *, n_named: int, excluded: list[str]
@@ -181,7 +183,7 @@ class Communicator:
             quorum=quorum,
             wait_s=self._recipe.federation.wait_for_sites_s,
             not_awaited=self._absent,
-            on_waiting=lambda facts: self._events.record("waiting", **place, **facts),
+            on_waiting=lambda facts: self._events.record(schema.WaitingForSites(**place, **facts)),
             require_running=self._require_running,
         )
         self._absent = {site for site in sites if site not in node_ids}
@@ -246,7 +248,7 @@ class Communicator:
         """Accumulates the answer to one message, if it has come."""
         request, exchange = opened.pending[message_id], opened.exchange
         site = request.site
-        outcome: dict[str, object] | SiteFailure
+        outcome: dict[str, Any] | SiteFailure
         try:
             message = self._grid.fetch(message_id, until=opened.deadline)
         except WireError as error:
@@ -262,7 +264,7 @@ class Communicator:
             self._note_failure(opened, site, outcome)
             return
         opened.answered.append(site)
-        self._events.record("reply", **opened.place, site=site, **outcome)
+        self._events.record(schema.SiteReplied(**opened.place, site=site, **outcome))
         self._tracker.note(site, "answered", opened.place)
 
     def _note_failure(self, opened: _OpenExchange, site: str, failure: SiteFailure) -> None:
@@ -284,7 +286,9 @@ class Communicator:
             if site in online:
                 del opened.to_retry[site]
                 self._tracker.note(site, "seen", opened.place)
-                self._events.record("retry", **opened.place, site=site, code=failure.code)
+                self._events.record(
+                    schema.SiteRetried(**opened.place, site=site, code=failure.code)
+                )
                 self._ask(opened, site, online[site])
             elif time.monotonic() >= until:
                 del opened.to_retry[site]
@@ -299,8 +303,9 @@ class Communicator:
             if self._expects_late_replies:
                 self._late.expect(message_id, request)
         for site, failure in opened.failures.items():
-            facts = {"site": site, "error": failure.error, "code": failure.code}
-            self._events.record("site-failed", **opened.place, **facts)
+            self._events.record(
+                schema.SiteFailed(**opened.place, site=site, error=failure.error, code=failure.code)
+            )
 
     def _assignment(self, site: str, place: Place, exchange_id: str) -> Assignment:
         training = [s.name for s in self._consortium.sites if s.trains]

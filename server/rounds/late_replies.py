@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from flwr.app import Message
 
 from common.errors import WireError
 from common.recipe.recipe import Federation
 from common.wire.messages import SiteFailure
+from server.events import schema
 from server.events.event_log import EventLog, Place
 from server.rounds.deadline_grid import POLL_S, DeadlineGrid
 from server.rounds.pending_request import PendingRequest, accumulate_answer
@@ -68,13 +70,15 @@ class LateReplies:
                 continue
             late_s = round(time.monotonic() - request.closes_at, 1)
             facts = self._accumulate(exchange, place, request, message)
-            self._events.record("late-reply", **request.place, site=site, late_s=late_s, **facts)
+            self._events.record(
+                schema.LateReply(**request.place, site=site, late_s=late_s, **facts)
+            )
             if self._tracker.records[site].state == "late":
                 self._tracker.note(site, "answered", request.place)
 
     def _accumulate(
         self, exchange: Exchange, place: Place, request: PendingRequest, message: Message
-    ) -> dict[str, object]:
+    ) -> dict[str, Any]:
         """What became of a late reply: the round in which it counts, or None."""
         accumulate_late = exchange.accumulate_late
         same_phase = place["phase"] == request.place["phase"]

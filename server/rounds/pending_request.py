@@ -72,7 +72,7 @@ def is_gone(failure: SiteFailure) -> bool:
 
 def accumulate_answer(
     pending: PendingRequest, message: Message, *, reply: type[Any], accumulate: Accumulate
-) -> dict[str, object] | SiteFailure:
+) -> dict[str, Any] | SiteFailure:
     """Facts for the event log once the answer is accumulated, or why it could not be."""
     if message.has_error():
         failure = _failure_from_flower(message.error)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -26,7 +27,7 @@ POLL_S = 0.5
 LIST_S = 1.0
 """Least time that the SuperLink has to say which nodes are online."""
 
-OnWaiting = Callable[[dict[str, object]], None]
+OnWaiting = Callable[[dict[str, Any]], None]
 """Called with what is waited for: `for`, `until`, `have`, `need`."""
 
 

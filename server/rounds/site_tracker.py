@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from common.recipe.recipe import Federation
 from server.events.event_log import EventLog, Place
+from server.events.schema import SiteStateChanged
 from server.run.site_state import Happening, SiteRecord
 
 
@@ -59,4 +60,4 @@ class SiteTracker:
         changed = record.state != self._of(site).state
         self._records[site] = record
         if changed:
-            self._events.record("site-state", **place, site=site, state=record.state)
+            self._events.record(SiteStateChanged(**place, site=site, state=record.state))

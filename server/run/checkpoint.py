@@ -60,7 +60,7 @@ def load_checkpoint(
 
     A damaged checkpoint is passed over with a warning, and set aside once an older one is found
     whole; CheckpointError, and all stay where they are, when all are damaged. What a kill left
-    half written is removed, so only the run's one conductor may call this.
+    half written is removed, so only the process that executes the run may call this.
 
     on_damaged   called with each that is passed over
     """

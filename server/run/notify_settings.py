@@ -19,7 +19,7 @@ class Notify(Settings):
     """A program with its arguments; what happened comes as one line of JSON on its input."""
     webhook: str | None = None
     """An http or https address; the same JSON is posted there, without the reason of a run's end:
-    that may hold paths of the coordinator, and the address may lie outside the house."""
+    that may hold paths of the coordinator, and the address may lie outside the hospital."""
     email_to: tuple[Address, ...] = ()
     """Plain text, with the reason: these are the coordinator's own people."""
     email_from: Address | None = None

@@ -1,4 +1,4 @@
-"""Which part a site took in the run that a model file comes from, as far as its folder tells."""
+"""Which role a site had in the run that a model file comes from, by the run's folder."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from common.errors import ConfigError
 from common.settings import read_toml
 from server.run.run_folder import RunFolder
 
-Part = Literal["train", "statistics", "validation", "unseen"]
+RoleInRun = Literal["train", "statistics", "validation", "unseen"]
 
 
-def parts_in_run(model_file: Path, sites: Mapping[str, Path]) -> dict[str, Part]:
-    """Name -> the part of each of `sites` that took one in the run beside `model_file`.
+def parts_in_run(model_file: Path, sites: Mapping[str, Path]) -> dict[str, RoleInRun]:
+    """Name -> the role of each of `sites` that had one in the run beside `model_file`.
 
     sites   name -> BIDS folder
 
     A site is known by its folder; a held-out one by its name as well, for those lie with the
-    coordinator. A model file alone tells nothing: a copy of it elsewhere knows no site.
+    coordinator. Beside a copy of the model file elsewhere there is no run: no site has a role then.
     """
     folder = RunFolder(model_file.resolve().parent)
     if not folder.consortium_file.exists():
         return {}
     consortium = folder.consortium()
-    known: dict[Path, Part] = {}
+    known: dict[Path, RoleInRun] = {}
     for site in consortium.sites:
         data = _data_of(folder.path / "sites" / site.name / "site.toml")
         if data is not None:
             known[data] = "unseen" if site.role == "evaluate" else site.role
-    named: dict[str, Part] = {}
+    named: dict[str, RoleInRun] = {}
     for part, group in (("validation", consortium.validation), ("unseen", consortium.unseen)):
-        role: Part = "validation" if part == "validation" else "unseen"
+        role: RoleInRun = "validation" if part == "validation" else "unseen"
         for held_out in group:
             known[held_out.data.resolve()] = role
             named[held_out.name] = role

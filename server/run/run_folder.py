@@ -48,7 +48,7 @@ class EnrolledSite(Settings):
         return self.role == "train"
 
 
-class HeldOutSite(Settings):
+class HeldOutData(Settings):
     """A site whose data lie with the coordinator by agreement and never train."""
 
     name: SiteName
@@ -61,9 +61,9 @@ class Consortium(Settings):
 
     run: SiteName
     sites: tuple[EnrolledSite, ...] = Field(min_length=1)
-    validation: tuple[HeldOutSite, ...] = ()
+    validation: tuple[HeldOutData, ...] = ()
     """Used for choices, never for the verdict."""
-    unseen: tuple[HeldOutSite, ...] = ()
+    unseen: tuple[HeldOutData, ...] = ()
     """Used for the verdict, never for a choice."""
     lesion_masks: Path | None = None
     """A folder of lesion masks from which the network of `loss.lesion_wise` learns; without it

@@ -39,7 +39,7 @@ class RunState:
     baseline_threshold   the intensity threshold tuned on the training sites, standardized units
     lesion_metric        digest of the lesion metric's network that the sites keep, if there is one
     threshold_choice     the decision threshold chosen on the training sites' kept cases, if it was
-    step_seconds         site -> seconds that one optimizer step is taken to cost there; with
+    step_seconds         site -> seconds that one optimizer step is assumed to take there; with
                          `federation.step_budget` alone
     sites                site -> where it stands
     parameters           `network.*` and `head.*`; empty before training

@@ -44,23 +44,23 @@ class CertificateStatus:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunLine:
+class LatestRun:
     """One of the latest runs. status: as in RunStatus, or `unreadable` with the reason."""
 
     run: str
     status: str
     reason: str | None
-    phase: str | None
-    round: int | None
-    n_rounds: int | None
-    last_event: datetime | None
+    phase: str | None = None
+    round: int | None = None
+    n_rounds: int | None = None
+    last_event: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FederationStatus:
     """How a federation stands.
 
-    superlink   what its health service says
+    superlink   the answer of its health service
     runs        the latest first
     """
 
@@ -68,7 +68,7 @@ class FederationStatus:
     superlink: CheckResult
     members: tuple[MemberStatus, ...]
     certificates: tuple[CertificateStatus, ...]
-    runs: tuple[RunLine, ...]
+    runs: tuple[LatestRun, ...]
 
 
 def federation_status(folder: FederationFolder, *, now: datetime) -> FederationStatus:
@@ -99,7 +99,7 @@ def federation_status(folder: FederationFolder, *, now: datetime) -> FederationS
             _certificate("authority", folder.authority_file, now=now),
             _certificate("server", folder.certificate_file, now=now),
         ),
-        runs=tuple(_run_line(folder, path, now=now) for path in _latest(folder.runs)),
+        runs=tuple(_latest_run(folder, path, now=now) for path in _latest(folder.runs)),
     )
 
 
@@ -130,20 +130,12 @@ def _touched(run: Path) -> datetime:
     return datetime.fromtimestamp(stat.st_mtime, UTC)
 
 
-def _run_line(folder: FederationFolder, path: Path, *, now: datetime) -> RunLine:
+def _latest_run(folder: FederationFolder, path: Path, *, now: datetime) -> LatestRun:
     try:
         status: RunStatus = run_status(folder.run(path.name), now=now)
     except (RunFolderError, ConfigError) as error:
-        return RunLine(
-            run=path.name,
-            status="unreadable",
-            reason=str(error),
-            phase=None,
-            round=None,
-            n_rounds=None,
-            last_event=None,
-        )
-    return RunLine(
+        return LatestRun(run=path.name, status="unreadable", reason=str(error))
+    return LatestRun(
         run=path.name,
         status=status.status,
         reason=status.reason,

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from common.recipe.recipe import Recipe
-from server.events.history import TRAINING_PHASES
-from server.events.progress import CheckpointSoFar, RunSoFar, SiteSoFar, read_run_so_far
+from server.events.history import TRAINING_PHASES, RunHistory, read_history
+from server.events.schema import CheckpointSaved
+from server.events.site_history import SiteHistory
 from server.notify.record import n_undelivered
 from server.run.run_folder import RunFolder
 
-Verdict = Literal[
+RunCondition = Literal[
     "not-started",
     "running",
     "waiting",
@@ -33,14 +34,16 @@ class RunStatus:
     """How a run stands.
 
     status           stalled: nothing recorded for longer than a round may take; interrupted: the
-                     run did not end and nobody conducts it
+                     run did not end and no process executes it
     reason           why it ended as it did, in the coordinator's own words; they may hold paths
     to_do            what the coordinator can do now; None where nothing is called for
-    phase, round     the one under way or held last; `n_rounds` of this phase in all
+    warning          on lines of events.jsonl that could not be read; None where all could
+    phase, round     the one under way or closed last; `n_rounds` of this phase in all
     since            when that round began
-    n_asked          sites asked in that round; `n_answered` of them usefully so far
+    n_asked          sites asked in that round; `n_answered` of them usefully by now
     waits_for        sites whose answer, or whose coming, the run waits for, `waits_until` at most
     n_trained        training rounds closed, of `n_training` in all phases
+    n_void_rounds    rounds that count no more: a resume went back behind them
     median_round_s   of the training rounds, from start to last checkpoint; None before the first
     eta_s            training rounds left times that median: rough; None unless it goes on
     received_bytes   of all usable answers
@@ -48,13 +51,15 @@ class RunStatus:
     """
 
     run: str
-    status: Verdict
+    status: RunCondition
     reason: str | None
     to_do: str | None
+    warning: str | None
     engine: str | None
     started: datetime | None
     last_event: datetime | None
     n_resumed: int
+    n_void_rounds: int
     phase: str | None
     round: int | None
     n_rounds: int | None
@@ -68,10 +73,10 @@ class RunStatus:
     median_round_s: float | None
     eta_s: float | None
     received_bytes: int
-    checkpoint: CheckpointSoFar | None
+    checkpoint: CheckpointSaved | None
     damaged_checkpoints: tuple[str, ...]
     n_undelivered: int
-    sites: tuple[SiteSoFar, ...]
+    sites: tuple[SiteHistory, ...]
 
 
 def quiet_limit_s(recipe: Recipe) -> float:
@@ -86,67 +91,80 @@ def run_status(folder: RunFolder, *, now: datetime) -> RunStatus:
     now   with its time zone
     """
     recipe = folder.recipe()
-    so_far = read_run_so_far(folder.events_file)
-    name = so_far.run or folder.consortium().run
+    history = read_history(folder.events_file)
+    start, ended, current = history.start, history.finished, history.current
+    name = start.run if start else folder.consortium().run
     limit = timedelta(seconds=quiet_limit_s(recipe))
-    status = _verdict(so_far, conducted=folder.is_executing(), limit=limit, now=now)
-    current = so_far.current
-    waits_for, waits_until = _waits(so_far, recipe)
-    trained = [r for r in so_far.rounds.values() if r.phase in TRAINING_PHASES]
+    status = _condition(history, executing=folder.is_executing(), limit=limit, now=now)
+    awaited, until = _awaited(history, recipe)
+    is_executed = status in ("running", "waiting", "stalled")
+    trained = [r for r in history.training if r.finished is not None]
     walls_s = [r.wall_s for r in trained if r.wall_s is not None]
     median_s = statistics.median(walls_s) if walls_s else None
     goes_on = status in ("running", "waiting") and median_s is not None
     return RunStatus(
         run=name,
         status=status,
-        reason=so_far.ended[1] if so_far.ended else None,
-        to_do=_to_do(status, name, resume=_resume(so_far, folder, name)),
-        engine=so_far.engine,
-        started=so_far.started,
-        last_event=so_far.last_event,
-        n_resumed=so_far.n_resumed,
+        reason=ended.reason if ended else None,
+        to_do=_to_do(status, name, resume=_resume(history, folder, name)),
+        warning=history.gap_warning,
+        engine=start.engine if start else None,
+        started=start.time if start else None,
+        last_event=history.last_time,
+        n_resumed=history.n_resumed,
+        n_void_rounds=len(history.void_rounds),
         phase=current.phase if current else None,
         round=current.index if current else None,
         n_rounds=_n_rounds(current.phase, recipe) if current else None,
         since=current.started if current else None,
-        n_asked=len(current.asked) if current else 0,
+        n_asked=len(current.sites) if current else 0,
         n_answered=current.n_answered if current else 0,
-        waits_for=waits_for if status in ("running", "waiting", "stalled") else (),
-        waits_until=waits_until if status in ("running", "waiting", "stalled") else None,
-        n_trained=len(walls_s),
+        waits_for=awaited if is_executed else (),
+        waits_until=until if is_executed else None,
+        n_trained=len(trained),
         n_training=recipe.n_training_rounds,
         median_round_s=median_s,
-        eta_s=(recipe.n_training_rounds - len(walls_s)) * (median_s or 0.0) if goes_on else None,
-        received_bytes=sum(site.received_bytes for site in so_far.sites.values()),
-        checkpoint=so_far.checkpoint,
-        damaged_checkpoints=tuple(so_far.damaged_checkpoints),
+        eta_s=(recipe.n_training_rounds - len(trained)) * (median_s or 0.0) if goes_on else None,
+        received_bytes=sum(site.received_bytes for site in history.by_site.values()),
+        checkpoint=history.checkpoint,
+        damaged_checkpoints=tuple(history.damaged_checkpoints),
         n_undelivered=n_undelivered(folder.path),
-        sites=tuple(so_far.sites.values()),
+        sites=tuple(history.by_site.values()),
     )
 
 
-def _verdict(so_far: RunSoFar, *, conducted: bool, limit: timedelta, now: datetime) -> Verdict:
-    match so_far.ended:
-        case ("completed" | "stopped" | "failed" as status, _):
-            return status
-    if so_far.last_event is None:
-        return "running" if conducted else "not-started"
-    if not conducted:
+def json_value(value: datetime | CheckpointSaved) -> object:
+    """What a status holds beside plain values, for `json.dumps(default=...)`."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.model_dump(exclude={"event"})
+
+
+def _condition(
+    history: RunHistory, *, executing: bool, limit: timedelta, now: datetime
+) -> RunCondition:
+    if history.finished is not None:
+        return history.finished.status
+    if history.last_time is None:
+        return "running" if executing else "not-started"
+    if not executing:
         return "interrupted"
-    quiet_until = so_far.last_event + limit
-    if so_far.waiting is not None:
-        quiet_until = max(quiet_until, so_far.waiting.until + timedelta(seconds=QUIET_SLACK_S))
+    quiet_until = history.last_time + limit
+    if history.waiting is not None:
+        quiet_until = max(quiet_until, history.waiting.until + timedelta(seconds=QUIET_SLACK_S))
     if now > quiet_until:
         return "stalled"
-    return "waiting" if so_far.waiting is not None else "running"
+    return "waiting" if history.waiting is not None else "running"
 
 
-def _waits(so_far: RunSoFar, recipe: Recipe) -> tuple[tuple[str, ...], datetime | None]:
-    if so_far.waiting is not None:
-        return so_far.waiting.sites, so_far.waiting.until
-    if so_far.current is not None and so_far.current.open:
-        deadline = timedelta(seconds=recipe.federation.round_deadline_s)
-        return tuple(sorted(so_far.current.open)), so_far.current.started + deadline
+def _awaited(history: RunHistory, recipe: Recipe) -> tuple[tuple[str, ...], datetime | None]:
+    if history.waiting is not None:
+        return history.waiting.sites, history.waiting.until
+    current = history.current
+    if current is not None and current.awaited and current.started is not None:
+        return current.awaited, current.started + timedelta(
+            seconds=recipe.federation.round_deadline_s
+        )
     return (), None
 
 
@@ -154,14 +172,14 @@ def _n_rounds(phase: str, recipe: Recipe) -> int:
     return recipe.federation.rounds if phase in TRAINING_PHASES else 1
 
 
-def _resume(so_far: RunSoFar, folder: RunFolder, run: str) -> str:
+def _resume(history: RunHistory, folder: RunFolder, run: str) -> str:
     """The command that goes on with the run, in the engine it began in."""
-    if so_far.engine == "inline":
+    if history.start is not None and history.start.engine == "inline":
         return f"`lesionfed simulate --resume {folder.path}`"
     return f"`lesionfed resume {run}`"
 
 
-def _to_do(status: Verdict, run: str, *, resume: str) -> str | None:
+def _to_do(status: RunCondition, run: str, *, resume: str) -> str | None:
     match status:
         case "not-started":
             return (

@@ -12,7 +12,7 @@ from common.recipe.recipe import Task
 from server.evaluation.case_row import CaseRow
 from server.evaluation.evaluation_folder import EvaluationFolder
 from server.evaluation.site_summary import SiteSummary, summarize_sites
-from server.events.history import RunRecord, read_run
+from server.events.history import RunHistory, read_run
 from server.studies.plan import PlannedRun
 from server.studies.study_folder import AnyStudy
 
@@ -40,7 +40,7 @@ class RunResult:
 
     run: PlannedRun
     outcome: RunOutcome
-    record: RunRecord | None
+    record: RunHistory | None
     rows: Sequence[CaseRow]
     evaluation: EvaluationFolder
     has_report: bool
@@ -92,19 +92,18 @@ def summaries_by_site(
     return by_site
 
 
-def _outcome(record: RunRecord | None) -> RunOutcome:
+def _outcome(record: RunHistory | None) -> RunOutcome:
     if record is None:
         return RunOutcome(failed="not run yet", wall_s=None)
-    wall_s = (record.last_time - record.started.time).total_seconds()
     ended = record.finished
     if ended is None:
         failed: str | None = "not finished yet"
     else:
         failed = None if ended.status == "completed" else f"{ended.status}: {ended.reason}"
-    return RunOutcome(failed=failed, wall_s=None if record.n_resumed else wall_s)
+    return RunOutcome(failed=failed, wall_s=record.wall_s)
 
 
-def _record(events: Path) -> RunRecord | None:
+def _record(events: Path) -> RunHistory | None:
     """The run as its events give it; None before its first whole event."""
     if not events.exists() or b"\n" not in events.read_bytes():
         return None

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from common.code_digest import code_digest
 from common.errors import LesionFedError, RunFolderError
-from server.events.event_log import Event
+from server.events.schema import RunEvent
 from server.report.render import write_report
 from server.run.run_folder import RunFolder
 from server.simulate import simulate
@@ -19,7 +19,7 @@ from server.studies.study_folder import AnyStudy
 
 log = logging.getLogger(__name__)
 
-Listener = Callable[[Event], None]
+Listener = Callable[[RunEvent], None]
 Watch = Callable[[PlannedRun], AbstractContextManager[Listener | None]]
 """Entered for each run that is executed now; what it gives hears the run's events."""
 

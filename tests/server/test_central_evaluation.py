@@ -15,7 +15,7 @@ from server.central_evaluation import CentralEvaluation
 from server.evaluation.case_row import CaseRow
 from server.evaluation.predict import Segment
 from server.events.event_log import EventLog
-from server.run.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
+from server.run.run_folder import Consortium, EnrolledSite, HeldOutData, RunFolder
 from server.run.run_state import RunState
 
 CASCADE = load_recipe("galassi2019", overrides=["federation.rounds=2", "compute.threads=1"])
@@ -39,7 +39,7 @@ class Judged:
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, validation: list[float]
     ) -> None:
         self.folder = RunFolder(folder)
-        site = HeldOutSite(name="turin", data=folder)
+        site = HeldOutData(name="turin", data=folder)
         consortium = Consortium(
             run="r",
             sites=(EnrolledSite(name="lyon", public_key="k"),),

@@ -18,8 +18,8 @@ import pytest
 
 from common.errors import CheckpointError, RunFolderError, RunStopped
 from common.recipe.recipe import load_recipe
-from server.events.event_log import Event
 from server.events.history import read_run
+from server.events.schema import RoundStarted, RunEvent
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import RunFolder
 from server.simulate import lay_out, simulate
@@ -66,7 +66,7 @@ class Moments:
         self.n = 0
         self.kill_at = kill_at
 
-    def pass_one(self, _event: Event | None = None) -> None:
+    def pass_one(self, _event: RunEvent | None = None) -> None:
         self.n += 1
         if self.n == self.kill_at:
             raise Killed
@@ -136,7 +136,7 @@ def require_as_if_never_cut(cut: RunFolder, whole: RunFolder) -> None:
         assert array.tobytes() == second.parameters[name].tobytes(), name
     record = read_run(cut.events_file)
     assert [(r.phase, r.index) for r in record.rounds.values()] == ROUNDS
-    assert all(r.is_finished and len(r.replies) == 2 for r in record.rounds.values())
+    assert all(r.finished and len(r.replies) == 2 for r in record.rounds.values())
     assert record.finished is not None
     assert record.finished.status == "completed"
 
@@ -185,8 +185,8 @@ def cut_after(hospitals: dict[str, Path], path: Path, *, n_checkpoints: int) -> 
     """A run that was killed right after so many checkpoints."""
     seen = Counter[str]()
 
-    def listen(event: Event) -> None:
-        seen[event["event"]] += 1
+    def listen(event: RunEvent) -> None:
+        seen[event.event] += 1
         if seen["checkpoint"] == n_checkpoints:
             raise Killed
 
@@ -245,8 +245,8 @@ def test_a_run_that_is_asked_to_stop_ends_stopped_and_goes_on_when_resumed(
 ) -> None:
     cut = new_run(tmp_path / "cut", hospitals)
 
-    def listen(event: Event) -> None:
-        if event["event"] == "round-started" and event["phase"] == "training":
+    def listen(event: RunEvent) -> None:
+        if isinstance(event, RoundStarted) and event.phase == "training":
             cut.stop_file.touch()
 
     with pytest.raises(RunStopped, match="asked the run to stop"):

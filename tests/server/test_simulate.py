@@ -19,11 +19,11 @@ from common.recipe.recipe import Recipe, load_recipe
 from common.wire.codec import answered_by, pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import SiteUpdate
-from server.events.event_log import Event
+from server.events.schema import RunEvent
 from server.execute_run import execute_run
 from server.inline import InlineGrid
 from server.run.checkpoint import load_checkpoint
-from server.run.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
+from server.run.run_folder import Consortium, EnrolledSite, HeldOutData, RunFolder
 from server.simulate import lay_out, simulate
 from tests.toy_sites import write_site
 
@@ -166,14 +166,14 @@ def same_parameters(a: RunFolder, b: RunFolder) -> bool:
     )
 
 
-def cut_at(kind: str, occurrence: int) -> Callable[[Event], None]:
+def cut_at(kind: str, occurrence: int) -> Callable[[RunEvent], None]:
     """A listener that ends the run as Ctrl-C does, at the n-th event of one kind."""
     seen = 0
 
-    def listen(event: Event) -> None:
+    def listen(event: RunEvent) -> None:
         nonlocal seen
-        seen += event["event"] == kind
-        if event["event"] == kind and seen == occurrence:
+        seen += event.event == kind
+        if event.event == kind and seen == occurrence:
             raise KeyboardInterrupt
 
     return listen
@@ -237,7 +237,7 @@ def test_a_run_does_not_go_on_with_another_recipe(
 def test_one_site_in_two_roles_is_refused(tmp_path: Path) -> None:
     site = EnrolledSite(name="lyon", public_key="k")
     with pytest.raises(ValueError, match="site 'lyon' is named twice"):
-        Consortium(run="r", sites=(site,), unseen=(HeldOutSite(name="lyon", data=tmp_path),))
+        Consortium(run="r", sites=(site,), unseen=(HeldOutData(name="lyon", data=tmp_path),))
 
 
 def test_a_validation_site_chooses_the_round(hospitals: dict[str, Path], tmp_path: Path) -> None:

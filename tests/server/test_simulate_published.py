@@ -13,8 +13,8 @@ from common.model_file import read_model
 from common.phantom.cord_consortium import make_cord_consortium
 from common.recipe.recipe import Recipe, load_recipe
 from server.evaluation.predict import predict
-from server.events.event_log import Event
 from server.events.history import read_run
+from server.events.schema import RunEvent
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import RunFolder
 from server.run.run_state import RunState
@@ -67,11 +67,11 @@ def bits(state: RunState) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in state.parameters.items()}
 
 
-def cut_at(kind: str, phase: str) -> Callable[[Event], None]:
+def cut_at(kind: str, phase: str) -> Callable[[RunEvent], None]:
     """A listener that ends the run as Ctrl-C does, at an event of one phase."""
 
-    def listen(event: Event) -> None:
-        if (event["event"], event.get("phase")) == (kind, phase):
+    def listen(event: RunEvent) -> None:
+        if (event.event, getattr(event, "phase", None)) == (kind, phase):
             raise KeyboardInterrupt
 
     return listen

@@ -8,11 +8,13 @@ import pytest
 
 from common.recipe.recipe import load_recipe
 from server.cli import follow_run, main
-from server.events.event_log import Event, EventLog
+from server.events.event_log import EventLog
+from server.events.schema import RunFinished
 from server.federation.federation_folder import FederationFolder
 from server.flower import run_control, serve_lock, submission, watch
 from server.flower.submission import lay_out_run
 from server.run.run_folder import RunFolder
+from tests.server.events.made_events import run_started
 from tests.server.federation.made_federation import made_federation
 
 
@@ -27,9 +29,7 @@ def new_run(folder: FederationFolder, name: str) -> RunFolder:
 
 def begun(run: RunFolder) -> EventLog:
     events = EventLog(run.events_file)
-    facts = {"run": run.path.name, "engine": "deployment", "recipe_name": "default"}
-    digests = {"recipe_sha256": "0", "code_digest": "0"}
-    events.record("run-started", **facts, **digests, sites=[{"name": "lyon", "role": "train"}])
+    events.record(run_started(run.path.name))
     return events
 
 
@@ -37,8 +37,8 @@ def test_every_run_is_listed_with_how_it_stands(
     folder: FederationFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begun(new_run(folder, "cut-off"))
-    begun(new_run(folder, "done")).record("run-finished", status="completed", reason=None)
-    begun(new_run(folder, "failed")).record("run-finished", status="failed", reason="[no] disk")
+    begun(new_run(folder, "done")).record(RunFinished(status="completed", reason=None))
+    begun(new_run(folder, "failed")).record(RunFinished(status="failed", reason="[no] disk"))
     new_run(folder, "new")
     assert main(["runs", "--federation", str(folder.path), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
@@ -73,11 +73,11 @@ def test_a_run_stopped_before_it_began_is_resumed_and_followed_to_its_end(
     folder: FederationFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = new_run(folder, "one")
-    EventLog(run.events_file).record("run-finished", status="stopped", reason="asked")
+    EventLog(run.events_file).record(RunFinished(status="stopped", reason="asked"))
 
     def conducted_at_once(folder: FederationFolder, run: RunFolder) -> str:
         with run.locked():
-            begun(run).record("run-finished", status="completed", reason=None)
+            begun(run).record(RunFinished(status="completed", reason=None))
         return "9"
 
     monkeypatch.setattr(run_control, "submit", conducted_at_once)
@@ -122,7 +122,7 @@ def test_a_detached_run_says_where_to_look(
 def test_to_stop_following_does_not_stop_the_run(
     folder: FederationFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*arguments: object, **more: object) -> Event:
+    def interrupted(*arguments: object, **more: object) -> RunFinished:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(watch, "watch", interrupted)
@@ -134,7 +134,7 @@ def test_to_stop_following_does_not_stop_the_run(
 def test_a_run_that_fails_ends_the_command_with_its_reason(
     folder: FederationFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    end = {"event": "run-finished", "status": "failed", "reason": "too few sites"}
+    end = RunFinished(status="failed", reason="too few sites")
     monkeypatch.setattr(watch, "watch", lambda *arguments, **more: end)
     monkeypatch.setattr(follow_run, "show_result", lambda run: None)
     assert submitted(folder, monkeypatch, "--quiet") == 1
@@ -144,7 +144,7 @@ def test_a_run_that_fails_ends_the_command_with_its_reason(
 def test_the_log_of_a_run_is_told_in_words(
     folder: FederationFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    begun(new_run(folder, "one")).record("run-finished", status="stopped", reason="asked")
+    begun(new_run(folder, "one")).record(RunFinished(status="stopped", reason="asked"))
     assert main(["logs", "one", "--federation", str(folder.path)]) == 0
     first, last = capsys.readouterr().out.splitlines()
     assert first.endswith("run one of recipe default begins; training: lyon")

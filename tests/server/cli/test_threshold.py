@@ -21,7 +21,7 @@ from common.recipe.recipe import Recipe, load_recipe
 from server.cli.threshold import threshold
 from server.evaluation.evaluate import evaluate
 from server.evaluation.predict import predict
-from server.run.run_folder import Consortium, EnrolledSite, HeldOutSite, RunFolder
+from server.run.run_folder import Consortium, EnrolledSite, HeldOutData, RunFolder
 from tests.volumes import SHAPE, brain_voxels, image_path, write_site
 
 RECIPE = load_recipe(
@@ -213,7 +213,7 @@ def test_an_unseen_site_of_the_models_run_is_refused(
     consortium = Consortium(
         run="r1",
         sites=(EnrolledSite(name="lyon", public_key="k"),),
-        unseen=(HeldOutSite(name="porto", data=turin),),
+        unseen=(HeldOutData(name="porto", data=turin),),
     )
     run_folder = RunFolder(tmp_path / "made")
     run_folder.create(RECIPE, consortium)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from server.events.event_text import in_words
+import json
+
+from server.events.event_log import parse_event
+from server.events.event_text import event_text
 
 TIME = "2026-01-01T00:00:00.000+00:00"
 
 
 def told(**event: object) -> str:
-    return in_words({"time": TIME, **event})[21:]
+    return event_text(parse_event(json.dumps({"time": TIME, **event})))[21:]
 
 
 def test_a_failure_is_told_with_what_to_do() -> None:

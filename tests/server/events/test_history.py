@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from common.errors import RunFolderError
 from server.evaluation.case_row import CaseRow
-from server.events.history import RunRecord, read_run
+from server.events.history import RunHistory, read_run
 from tests.server.report.made_run import Line, evaluated, reply, started, whole_run, written
 
 
-def read(tmp_path: Path, lines: list[Line]) -> RunRecord:
+def read(tmp_path: Path, lines: list[Line]) -> RunHistory:
     return read_run(written(tmp_path / "toy", lines) / "events.jsonl")
 
 
@@ -209,10 +208,30 @@ def test_events_that_tell_of_no_run_are_refused(
         read(tmp_path, lines)
 
 
-def test_a_line_in_the_middle_that_is_no_json_is_named(tmp_path: Path) -> None:
-    folder = written(tmp_path / "toy", [started()])
-    with (folder / "events.jsonl").open("a") as file:
-        file.write("garbage\n" + json.dumps({"event": "weather"}) + "\n")
+def test_a_line_in_the_middle_that_is_no_json_is_a_gap_and_the_rest_is_read(tmp_path: Path) -> None:
+    folder = written(tmp_path / "toy", whole_run())
+    events = folder / "events.jsonl"
+    lines = events.read_text("utf-8").splitlines(keepends=True)
+    lines[3:5] = ["garbage\n", lines[4][:40] + lines[5]]
+    events.write_text("".join(lines), encoding="utf-8")
+    history = read_run(events)
 
-    with pytest.raises(RunFolderError, match="line 2: not JSON"):
-        read_run(folder / "events.jsonl")
+    assert history.gaps == [4, 5]
+    assert history.gap_warning is not None
+    assert "line 4, 5 cannot be read" in history.gap_warning
+    assert history.finished is not None
+    assert read_run(written(tmp_path / "whole", whole_run()) / "events.jsonl").gap_warning is None
+
+
+def test_a_run_whose_start_the_disk_refused_began_with_its_later_start(tmp_path: Path) -> None:
+    refused: Line = {"event": "run-finished", "status": "failed", "reason": "no space left"}
+    history = read(tmp_path, [refused, started()])
+
+    assert history.started.run == "toy"
+    assert history.started.time.second == 1
+
+
+def test_a_site_answered_in_a_round_whose_beginning_is_lost(tmp_path: Path) -> None:
+    history = read(tmp_path, [started(), reply("north", 3, loss=0.5)])
+    assert list(history.rounds) == [("training", 3)]
+    assert history.rounds["training", 3].wall_s is None

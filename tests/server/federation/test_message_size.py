@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import ConfigError
 from common.recipe.recipe import load_recipe
-from server.events.progress import read_run_so_far
+from server.events.history import read_history
 from server.execute_run import execute_run
 from server.federation.message_size import require_fits
 from server.inline import InlineGrid, inline_key
@@ -29,7 +29,7 @@ def test_a_run_whose_updates_the_proxy_would_refuse_ends_before_anybody_is_asked
     folder.create(load_recipe("default"), Consortium(run="r", sites=sites, largest_message_mb=1))
     with pytest.raises(ConfigError, match="largest_message_mb = 1"):
         execute_run(InlineGrid({"lyon": tmp_path / "site.toml"}), folder, engine="inline")
-    ended = read_run_so_far(folder.events_file).ended
+    ended = read_history(folder.events_file).finished
     assert ended is not None
     assert "Raise it in federation.toml" in folder.events_file.read_text("utf-8")
     assert "round-started" not in folder.events_file.read_text("utf-8")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from common.recipe.recipe import load_recipe
-from server.events.event_log import Event, EventLog
+from server.events.event_log import EventLog
+from server.events.schema import RunEnd, RunFinished, RunResumed
 from server.federation.federation_folder import FederationFolder
 from server.flower import interrupted_runs, run_control
 from server.flower.interrupted_runs import InterruptedRuns
@@ -20,6 +21,7 @@ from server.flower.submission import lay_out_run
 from server.flower.watch import BEGIN_S
 from server.run.run_folder import RunFolder
 from server.status.run_status import run_status
+from tests.server.events.made_events import run_started
 from tests.server.federation.made_federation import made_federation
 from tests.server.notify.receivers import program
 
@@ -48,16 +50,14 @@ def new_run(tmp_path: Path, **settings: object) -> tuple[FederationFolder, RunFo
 
 def begun(run: RunFolder, *, engine: str = "deployment") -> EventLog:
     events = EventLog(run.events_file)
-    facts = {"run": run.path.name, "engine": engine, "recipe_name": "default"}
-    digests = {"recipe_sha256": "0", "code_digest": "0"}
-    events.record("run-started", **facts, **digests, sites=[{"name": "lyon", "role": "train"}])
+    events.record(run_started(run.path.name, engine=engine))
     return events
 
 
 def ends(run: RunFolder) -> list[tuple[str, str | None]]:
     """Status and reason of each end that is recorded."""
     lines = run.events_file.read_text("utf-8").splitlines() if run.events_file.exists() else []
-    events: list[Event] = [json.loads(line) for line in lines]
+    events: list[dict[str, Any]] = [json.loads(line) for line in lines]
     return [(e["status"], e["reason"]) for e in events if e["event"] == "run-finished"]
 
 
@@ -94,9 +94,9 @@ def test_an_end_is_recorded_once_however_often_the_server_starts(tmp_path: Path)
 
 
 @pytest.mark.parametrize("status", ["completed", "stopped", "failed"])
-def test_a_run_that_ended_long_ago_is_left_as_it_is(tmp_path: Path, status: str) -> None:
+def test_a_run_that_ended_long_ago_is_left_as_it_is(tmp_path: Path, status: RunEnd) -> None:
     folder, run = new_run(tmp_path)
-    begun(run).record("run-finished", status=status, reason="as it was")
+    begun(run).record(RunFinished(status=status, reason="as it was"))
     looked_at(folder)
     assert ends(run) == [(status, "as it was")]
 
@@ -150,7 +150,7 @@ def test_what_was_recorded_since_the_look_keeps_the_run_from_being_ended(
 
     def and_then_it_ends(run: RunFolder, *, now: datetime) -> Any:
         status = run_status(run, now=now)
-        events.record("run-finished", status="completed", reason=None)
+        events.record(RunFinished(status="completed", reason=None))
         return status
 
     monkeypatch.setattr(interrupted_runs, "GRACE_S", 0.0)
@@ -203,7 +203,7 @@ def test_a_run_that_was_ended_so_can_be_resumed(tmp_path: Path) -> None:
     resumed = resume(folder, run)
     assert (resumed.flower_run_id, resumed.skip) == ("77", n_bytes)
     with run.locked():
-        EventLog(run.events_file).record("run-resumed")
+        EventLog(run.events_file).record(RunResumed())
         assert run_status(run, now=datetime.now(UTC)).status == "running"
 
 
@@ -213,7 +213,7 @@ def test_a_run_that_cannot_be_read_is_logged_once_and_keeps_no_other_from_its_en
     folder, run = new_run(tmp_path)
     begun(run)
     bad = lay_out_run(folder, recipe=load_recipe("default"), name="bad")
-    bad.events_file.write_text("no event\n", encoding="utf-8")
+    bad.events_file.write_text('{"event": "reply"}\n', encoding="utf-8")
     looked_at(folder, times=5)
     assert [status for status, _ in ends(run)] == ["failed"]
     assert len([text for text in caplog.messages if "checking run bad failed" in text]) == 1

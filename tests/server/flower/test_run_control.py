@@ -10,11 +10,13 @@ import pytest
 from common.errors import RunFolderError
 from common.recipe.recipe import load_recipe
 from server.events.event_log import EventLog
+from server.events.schema import RunFinished
 from server.federation.federation_folder import FederationFolder
 from server.flower import run_control
 from server.flower.run_control import existing_run, resume, stop
 from server.flower.submission import lay_out_run
 from server.run.run_folder import RunFolder
+from tests.server.events.made_events import run_started
 from tests.server.federation.made_federation import made_federation
 
 
@@ -38,9 +40,7 @@ def new_run(tmp_path: Path, *, submitted: bool = True) -> tuple[FederationFolder
 
 def started(run: RunFolder) -> EventLog:
     events = EventLog(run.events_file)
-    facts = {"run": "one", "engine": "deployment", "recipe_name": "default"}
-    digests = {"recipe_sha256": "0", "code_digest": "0"}
-    events.record("run-started", **facts, **digests, sites=[{"name": "lyon", "role": "train"}])
+    events.record(run_started("one"))
     return events
 
 
@@ -57,7 +57,7 @@ def test_a_run_that_nobody_conducts_is_submitted_again_and_its_old_messages_go(
 
 def test_a_completed_run_is_not_resumed(tmp_path: Path, told: list[tuple[str, ...]]) -> None:
     folder, run = new_run(tmp_path)
-    started(run).record("run-finished", status="completed", reason=None)
+    started(run).record(RunFinished(status="completed", reason=None))
     with pytest.raises(RunFolderError, match=r"is completed: its report is"):
         resume(folder, run)
     assert told == []
@@ -83,7 +83,7 @@ def test_a_conducted_run_ends_itself_when_it_is_asked_to(
             begun.set()
             while not run.stop_file.exists():
                 time.sleep(0.02)
-            events.record("run-finished", status="stopped", reason="asked")
+            events.record(RunFinished(status="stopped", reason="asked"))
 
     conductor = threading.Thread(target=conducts)
     conductor.start()

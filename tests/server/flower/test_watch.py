@@ -8,12 +8,14 @@ import pytest
 
 from common.errors import FlowerError
 from common.recipe.recipe import load_recipe
-from server.events.event_log import Event, EventLog
+from server.events.event_log import EventLog
+from server.events.schema import RunEvent, RunFinished
 from server.federation.federation_folder import FederationFolder
 from server.flower import watch as watch_module
 from server.flower.submission import lay_out_run
 from server.flower.watch import EventTail, watch
 from server.run.run_folder import RunFolder
+from tests.server.events.made_events import run_started
 from tests.server.federation.made_federation import made_federation
 
 
@@ -32,11 +34,12 @@ def test_an_event_is_given_once_and_only_when_it_is_whole(tmp_path: Path) -> Non
     file = tmp_path / "events.jsonl"
     tail = EventTail(file)
     assert list(tail.new()) == []
-    file.write_text('{"event": "a"}\n{"event": ')
-    assert [event["event"] for event in tail.new()] == ["a"]
+    now = '"time": "2026-03-02T08:00:00+00:00"}\n'
+    file.write_text('{"event": "a", ' + now + '{"event": ')
+    assert [event.event for event in tail.new()] == ["a"]
     with file.open("a") as more:
-        more.write('"b"}\n')
-    assert [event["event"] for event in tail.new()] == ["b"]
+        more.write('"b", ' + now)
+    assert [event.event for event in tail.new()] == ["b"]
     assert list(tail.new()) == []
 
 
@@ -47,25 +50,25 @@ def test_a_run_is_followed_to_its_end_and_its_report(tmp_path: Path) -> None:
     def conducts() -> None:
         with run.locked():
             events = EventLog(run.events_file)
-            events.record("run-started")
+            events.record(run_started("one"))
             time.sleep(0.1)
-            events.record("run-finished", status="completed", reason=None)
+            events.record(RunFinished(status="completed", reason=None))
             time.sleep(0.2)  # the report
             released.append(time.monotonic())
 
     conductor = threading.Thread(target=conducts)
     conductor.start()
-    seen: list[Event] = []
+    seen: list[RunEvent] = []
     end = watch(folder, run, flower_run_id="1", skip=0, listener=seen.append)
     assert time.monotonic() >= released[0]
     conductor.join()
-    assert end["status"] == "completed"
-    assert [event["event"] for event in seen] == ["run-started", "run-finished"]
+    assert end.status == "completed"
+    assert [event.event for event in seen] == ["run-started", "run-finished"]
 
 
 def test_a_conductor_that_dies_is_missed_and_the_way_on_is_told(tmp_path: Path) -> None:
     folder, run = new_run(tmp_path)
-    EventLog(run.events_file).record("run-started")  # and no lock is held: it has died
+    EventLog(run.events_file).record(run_started("one"))  # and no lock is held: it has died
     with pytest.raises(FlowerError, match=r"died without a word.*`lesionfed resume one --fed"):
         watch(folder, run, flower_run_id="1", skip=0, listener=lambda event: None)
 
@@ -83,7 +86,7 @@ def test_events_of_earlier_submissions_do_not_end_a_resumed_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, run = new_run(tmp_path)
-    EventLog(run.events_file).record("run-finished", status="stopped", reason="x")
+    EventLog(run.events_file).record(RunFinished(status="stopped", reason="x"))
     skip = run.events_file.stat().st_size
     monkeypatch.setattr(watch_module, "flower_status", lambda folder, run_id: "running")
     monkeypatch.setattr(watch_module, "BEGIN_S", 0.2)

@@ -5,18 +5,20 @@ from typing import Any
 
 import pytest
 
-from server.events.event_log import Event
+from server.events.event_log import parse_event
 from server.events.failure_advice import advice
+from server.events.schema import RunEvent
 from server.notify.notice import Notice, Notices
 
 TIME = "2026-03-02T08:00:00.000+00:00"
+UNTIL = "2026-03-02T08:10:00+00:00"
 
 
-def event(kind: str, **facts: Any) -> Event:
-    return {"time": TIME, "event": kind, **facts}
+def event(kind: str, **facts: Any) -> RunEvent:
+    return parse_event(json.dumps({"time": TIME, "event": kind, **facts}))
 
 
-def told(*events: Event) -> list[Notice]:
+def told(*events: RunEvent) -> list[Notice]:
     notices = Notices(federation="ms", run="r1")
     return [notice for one in events if (notice := notices.of(one)) is not None]
 
@@ -60,13 +62,13 @@ def test_other_states_of_a_site_are_not_told(state: str) -> None:
 
 
 def test_a_wait_is_told_again_only_for_another_site_or_after_it_came() -> None:
-    def waiting(*sites: str) -> Event:
-        return event("waiting", **{"for": list(sites), "until": TIME, "have": 1, "need": 2})
+    def waiting(*sites: str) -> RunEvent:
+        return event("waiting", **{"for": list(sites), "until": UNTIL, "have": 1, "need": 2})
 
     begun = event("round-started", phase="training", round=2, sites=["a", "b"])
     notices = told(waiting("b", "c"), waiting("c"), waiting("a"), begun, waiting("c"), waiting("b"))
     assert [notice.site for notice in notices] == ["b, c", "a", "b"]
-    assert notices[0].reason == f"1 sites are there and 2 are needed; waits until {TIME}"
+    assert notices[0].reason == f"1 sites are there and 2 are needed; waits until {UNTIL}"
     assert (notices[0].round, notices[2].round) == (None, 2)
 
 
@@ -75,7 +77,7 @@ def test_the_end_is_told_with_its_reason_to_the_house_and_without_it_outside() -
     [notice] = told(event("run-finished", status="failed", reason=reason))
     assert (notice.what, notice.status, notice.reason) == ("run-finished", "failed", reason)
     assert json.loads(notice.as_json())["reason"] == reason
-    assert reason in notice.in_words()
+    assert reason in notice.as_text()
     assert "/srv" not in notice.for_outside().as_json()
     assert notice.for_outside().status == "failed"
 

@@ -5,14 +5,21 @@ import logging
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from common.errors import ConfigError
-from server.events.event_log import Event
+from server.events.schema import (
+    CheckpointSaved,
+    RoundStarted,
+    RunEvent,
+    RunFinished,
+    RunResumed,
+    SiteStateChanged,
+)
 from server.notify import notifier as notifier_file
-from server.notify.command import CommandChannel
+from server.notify.channel import CommandChannel
 from server.notify.notice import Notice
 from server.notify.notifier import Notifier
 from server.notify.record import n_undelivered
@@ -21,12 +28,11 @@ from tests.server.notify.receivers import mail_server, program, web_server
 
 TIME = "2026-03-02T08:00:00.000+00:00"
 REASON = "/srv/runs/r1: the disk is full"
-ENDED: Event = {"time": TIME, "event": "run-finished", "status": "failed", "reason": REASON}
+ENDED = RunFinished(status="failed", reason=REASON)
 
 
-def dropped(site: str) -> Event:
-    facts = {"site": site, "state": "dropped", "phase": "training", "round": 2}
-    return {"time": TIME, "event": "site-state", **facts}
+def dropped(site: str) -> RunEvent:
+    return SiteStateChanged(site=site, state="dropped", phase="training", round=2)
 
 
 def notifier(
@@ -53,7 +59,7 @@ def test_a_program_gets_each_notice_as_a_line_of_json(tmp_path: Path) -> None:
     out = tmp_path / "told"
     with notifier(tmp_path, command=program(out)) as told:
         told(dropped("lyon"))
-        told({"time": TIME, "event": "checkpoint", "phase": "training", "round": 2, "file": "f"})
+        told(CheckpointSaved(phase="training", round=2, file="f"))
         told(ENDED)
     first, last = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     assert (first["what"], first["site"], first["round"]) == ("site-dropped", "lyon", 2)
@@ -186,7 +192,7 @@ def test_a_program_that_does_not_end_is_ended(tmp_path: Path) -> None:
 def test_a_run_without_events_is_told_to_be_stalled_once(tmp_path: Path) -> None:
     out = tmp_path / "told"
     with notifier(tmp_path, command=program(out), stall_s=0.5) as told:
-        told({"time": TIME, "event": "round-started", "phase": "mining", "round": 1, "sites": []})
+        told(RoundStarted(phase="mining", round=1, sites=()))
         time.sleep(2.0)
     [stalled] = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     assert (stalled["what"], stalled["phase"], stalled["round"]) == ("stalled", "mining", 1)
@@ -197,7 +203,7 @@ def test_after_an_event_a_run_can_stall_again(tmp_path: Path) -> None:
     out = tmp_path / "told"
     with notifier(tmp_path, command=program(out), stall_s=0.5) as told:
         time.sleep(0.9)
-        told({"time": TIME, "event": "run-resumed"})
+        told(RunResumed())
         time.sleep(1.2)
     assert len(out.read_text("utf-8").splitlines()) == 2
 
@@ -206,8 +212,8 @@ def test_an_event_that_cannot_be_told_does_not_reach_the_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with notifier(tmp_path, command=program(tmp_path / "told")) as told:
-        told({"time": TIME, "event": "waiting", "for": [{}], "until": 1, "have": 1, "need": 1})
-    assert "an event could not be told" in caplog.text
+        told(cast(RunEvent, "no event at all"))
+    assert "no notice could be made of an event" in caplog.text
 
 
 def test_with_nobody_to_tell_nothing_is_started_and_nothing_recorded(tmp_path: Path) -> None:

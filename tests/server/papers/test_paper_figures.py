@@ -11,7 +11,7 @@ from common.metrics.lesion import LesionCounts
 from common.metrics.threshold_sweep import ThresholdCounts
 from common.metrics.voxel import VoxelCounts
 from server.evaluation.case_row import CaseRow
-from server.events.history import RunRecord, read_run
+from server.events.history import RunHistory, read_run
 from server.papers.evaluated_run import EvaluatedRun
 from server.papers.paper_figures import (
     paper_figures,
@@ -26,7 +26,7 @@ STARTED = {
 }  # fmt: skip
 
 
-def told(folder: Path, *events: dict[str, Any]) -> RunRecord:
+def told(folder: Path, *events: dict[str, Any]) -> RunHistory:
     """The run that these events tell of."""
     path = folder / "events.jsonl"
     lines = [json.dumps({"time": "2026-01-01T10:00:00+00:00", **e}) for e in (STARTED, *events)]
@@ -43,7 +43,7 @@ def evaluated(index: int, *dice: float | None, role: str = "validation") -> dict
 
 
 def run(
-    label: str, record: RunRecord | None, *, seed: int = 0, rows: Sequence[CaseRow] = ()
+    label: str, record: RunHistory | None, *, seed: int = 0, rows: Sequence[CaseRow] = ()
 ) -> EvaluatedRun:
     return EvaluatedRun(label=label, seed=seed, rows=rows, sweeps={}, record=record)
 

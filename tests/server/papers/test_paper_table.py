@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from server.evaluation.case_row import CaseRow
-from server.events.history import RunRecord, RunStarted, SiteTest
+from server.events.history import RunHistory
+from server.events.schema import RunStarted, SiteTest
 from server.papers.evaluated_run import EvaluatedRun
 from server.papers.paper_table import (
     COLUMNS,
@@ -30,12 +31,12 @@ def run(label: str, rows: Sequence[CaseRow], *, seed: int = 0) -> EvaluatedRun:
     return EvaluatedRun(label=label, seed=seed, rows=rows, sweeps={}, record=None)
 
 
-def record(site_test: SiteTest) -> RunRecord:
+def record(site_test: SiteTest) -> RunHistory:
     started = RunStarted(
         time=NOW, event="run-started", run="r", engine="inline", recipe_name="galassi2019",
         recipe_sha256="0", code_digest="0", sites=(),
     )  # fmt: skip
-    return RunRecord(started=started, last_time=NOW, site_test=site_test)
+    return RunHistory(start=started, last_time=NOW, site_test=site_test)
 
 
 def test_husseins_columns_are_medians_and_shares_of_patients() -> None:

@@ -19,8 +19,9 @@ from common.metrics.threshold_sweep import THRESHOLDS
 from common.model_file import Model, read_model, write_model
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import ThresholdReply
-from server.events.event_log import Event, EventLog
-from server.events.history import ThresholdChosen, ThresholdKept, read_run
+from server.events.event_log import EventLog
+from server.events.history import read_run
+from server.events.schema import RunEvent, ThresholdChosen, ThresholdKept
 from server.phases.threshold import ThresholdPhase
 from server.rounds.phase import Exchange
 from server.run.checkpoint import load_checkpoint, save_checkpoint
@@ -239,11 +240,11 @@ def test_the_record_of_the_run_knows_the_choice(finished: RunFolder) -> None:
     assert (chosen.threshold, chosen.mean_dice) == (choice.threshold, choice.mean_dice)
 
 
-def cut_at(kind: str) -> Callable[[Event], None]:
+def cut_at(kind: str) -> Callable[[RunEvent], None]:
     """A listener that ends the run at the first event of one kind in this phase."""
 
-    def listen(event: Event) -> None:
-        if (event["event"], event.get("phase")) == (kind, "threshold"):
+    def listen(event: RunEvent) -> None:
+        if (event.event, getattr(event, "phase", None)) == (kind, "threshold"):
             raise KeyboardInterrupt
 
     return listen

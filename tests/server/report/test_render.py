@@ -370,3 +370,21 @@ def test_a_lesion_metric_that_misses_its_aims_or_drifts_is_told(tmp_path: Path) 
     text = page(tmp_path, lines).text
     assert "The lesion metric misses its aims , an error of at most 0.06" in text
     assert "The lesion metric drifts : in round 2 its estimate" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_damaged_line_is_said_and_a_round_begun_again_is_counted_once(tmp_path: Path) -> None:
+    round_1 = {"phase": "training", "round": 1, "sites": ["north"]}
+    lines = [
+        started(),
+        {"event": "round-started", **round_1},
+        {"event": "run-resumed", "phase": "", "round": 0, "training_round": 0},
+        {"event": "round-started", **round_1},
+    ]
+    folder = written(tmp_path / "toy", lines)
+    with (folder / "events.jsonl").open("a", encoding="utf-8") as file:
+        file.write("no event\n")
+    text = Page(write_report(folder).read_text(encoding="utf-8")).text
+    assert "resumed 1 time, 1 round begun again" in text
+    assert "line 5 cannot be read, and what was recorded there is missing here" in text
+    assert text.count("not finished") == 1

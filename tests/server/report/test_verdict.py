@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from server.events.history import RunRecord, read_run
+from server.events.history import RunHistory, read_run
 from server.report.verdict import final_round, site_verdict
 from tests.server.report.made_run import (
     Line,
@@ -17,7 +17,7 @@ from tests.server.report.made_run import (
 )
 
 
-def read(tmp_path: Path, lines: list[Line]) -> RunRecord:
+def read(tmp_path: Path, lines: list[Line]) -> RunHistory:
     return read_run(written(tmp_path / "toy", lines) / "events.jsonl")
 
 

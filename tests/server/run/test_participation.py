@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.recipe.recipe import load_recipe
-from server.run.participation import Part, parts_in_run
+from server.run.participation import RoleInRun, parts_in_run
 from server.run.run_folder import RunFolder
 from server.simulate import lay_out
 
@@ -42,7 +42,7 @@ def run(tmp_path: Path) -> RunFolder:
     ],
 )
 def test_a_site_is_known_by_its_folder_and_a_held_out_one_by_its_name_too(
-    run: RunFolder, tmp_path: Path, name: str, folder: str, part: Part | None
+    run: RunFolder, tmp_path: Path, name: str, folder: str, part: RoleInRun | None
 ) -> None:
     found = parts_in_run(run.model_file, {name: tmp_path / "data" / folder})
     assert found.get(name) == part

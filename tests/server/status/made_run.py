@@ -47,7 +47,8 @@ def started(seconds: float = 0) -> tuple[float, str, dict[str, Any]]:
     """The first event of a run with three sites and a held-out one."""
     names = [{"name": name, "role": "train"} for name in ("a", "b", "c")]
     sites = [*names, {"name": "d", "role": "unseen"}]
-    return seconds, "run-started", {"run": "r1", "engine": "deployment", "sites": sites}
+    facts = {"run": "r1", "engine": "deployment", "recipe_name": "default", "sites": sites}
+    return seconds, "run-started", {**facts, "recipe_sha256": "ab" * 32, "code_digest": "cd" * 32}
 
 
 def round_started(

@@ -118,7 +118,9 @@ def test_a_damaged_line_before_the_last_is_named(tmp_path: Path) -> None:
     run = made_run(tmp_path, started())
     with run.events_file.open("a", encoding="utf-8") as file:
         file.write('{"event": "reply"}\n')
-    with pytest.raises(RunFolderError, match=r"events\.jsonl, line 2: not an event .*'time'"):
+    with pytest.raises(
+        RunFolderError, match=r"events\.jsonl, line 2: reply\.time: .*a valid datetime.*out\."
+    ):
         conducted(run, 1)
 
 
@@ -213,3 +215,16 @@ def test_a_run_that_has_not_begun_and_a_folder_that_is_none(tmp_path: Path) -> N
     assert run_status(made_run(tmp_path / "r"), now=at(0)).status == "not-started"
     with pytest.raises(RunFolderError, match="is not a run folder"):
         run_status(RunFolder(tmp_path / "nothing"), now=at(0))
+
+
+def test_a_line_that_cannot_be_read_is_said_and_the_run_is_shown_all_the_same(
+    tmp_path: Path,
+) -> None:
+    run = made_run(tmp_path, *THREE_ROUNDS)
+    lines = run.events_file.read_text("utf-8").splitlines(keepends=True)
+    lines[2] = lines[2][:30] + "\n"  # the first answer of a
+    run.events_file.write_text("".join(lines), encoding="utf-8")
+    status = conducted(run, 140)
+    assert (status.status, status.n_trained, status.received_bytes) == ("running", 2, 6000)
+    assert status.warning is not None
+    assert "line 3 cannot be read" in status.warning

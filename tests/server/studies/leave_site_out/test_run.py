@@ -18,8 +18,8 @@ from common.errors import RunFolderError
 from common.imaging.volume import Volume, read_volume, write_volume
 from common.recipe.recipe import load_recipe
 from server.evaluation.case_row import read_cases
-from server.events.event_log import Event
 from server.events.history import read_run
+from server.events.schema import RoundStarted, RunEvent
 from server.studies.leave_site_out.plan import LeaveSiteOutPlan, make_plan
 from server.studies.leave_site_out.results import write_results
 from server.studies.plan import PlannedRun
@@ -232,8 +232,8 @@ def test_a_site_without_lesions_fails_where_it_trains_and_the_others_go_on(
 def cut_in_the_first_round(_run: PlannedRun) -> Iterator[Listener]:
     """Ends the study as Ctrl-C does."""
 
-    def listen(event: Event) -> None:
-        if event["event"] == "round-started" and event["phase"] == "training":
+    def listen(event: RunEvent) -> None:
+        if isinstance(event, RoundStarted) and event.phase == "training":
             raise KeyboardInterrupt
 
     yield listen

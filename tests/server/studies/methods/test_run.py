@@ -11,8 +11,8 @@ import pytest
 
 from common.errors import RunFolderError
 from common.recipe.recipe import Recipe, load_recipe
-from server.events.event_log import Event
 from server.events.history import read_run
+from server.events.schema import RoundStarted, RunEvent
 from server.studies.methods.plan import MethodsPlan, make_plan
 from server.studies.methods.results import write_results
 from server.studies.plan import PlannedRun
@@ -118,8 +118,8 @@ def test_the_page_stands_alone_and_says_in_what_the_methods_differ(finished: Stu
 def cut_in_the_first_round(_run: PlannedRun) -> Iterator[Listener]:
     """Ends the study as Ctrl-C does."""
 
-    def listen(event: Event) -> None:
-        if event["event"] == "round-started" and event["phase"] == "training":
+    def listen(event: RunEvent) -> None:
+        if isinstance(event, RoundStarted) and event.phase == "training":
             raise KeyboardInterrupt
 
     yield listen
