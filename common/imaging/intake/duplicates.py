@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.imaging.intake.case_checks import OpenCase
 from common.imaging.intake.findings import Finding, case_name, few
+from common.imaging.intake.usable_case import OpenCase
 from common.imaging.volume import Volume
 
 

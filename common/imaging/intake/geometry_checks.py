@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from common.imaging.intake.case_checks import OpenCase
 from common.imaging.intake.findings import Finding
+from common.imaging.intake.usable_case import OpenCase
 from common.imaging.orientation import orientation_of
 
 THICK_MM = 4.0

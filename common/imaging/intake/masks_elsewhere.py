@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from common.imaging.intake.case_checks import OpenCase
 from common.imaging.intake.findings import Finding, few
+from common.imaging.intake.usable_case import OpenCase
 from common.imaging.volume import VolumeFault, grid_text, read_volume, same_grid
 
 
