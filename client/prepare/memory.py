@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from client.prepare.job import WorkOrder
+from client.prepare.job import Job
 from common.errors import ConfigError, SiteDataError
 from common.imaging.volume import read_grid
 
@@ -26,15 +26,15 @@ MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def needed_bytes(order: WorkOrder) -> int:
-    """An estimate from above of one order's peak, from the headers of its images alone."""
+def needed_bytes(job: Job) -> int:
+    """An estimate from above of one job's peak, from the headers of its images alone."""
     n_scanner, n_common = 0, 0.0
-    for case in order.cases:
+    for case in job.cases:
         for path in case.images.values():
             grid = read_grid(path)
             n_scanner += math.prod(grid.data.shape)
             field_mm3 = float(np.prod(grid.data.shape * grid.spacing_mm))
-            n_common += field_mm3 / order.preprocessing.spacing_mm**3
+            n_common += field_mm3 / job.preprocessing.spacing_mm**3
     return (
         BASE_BYTES + BYTES_PER_SCANNER_VOXEL * n_scanner + round(BYTES_PER_COMMON_VOXEL * n_common)
     )

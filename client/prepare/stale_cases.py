@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from client.prepare.derivatives import LEFT_OUT, case_folder, written_to
-from client.prepare.job import CaseSource
+from common.imaging.intake.usable_case import UsableCase
 
 
-def stale_cases(out: Path, kept: Iterable[CaseSource]) -> dict[str, Path]:
+def stale_cases(out: Path, kept: Iterable[UsableCase]) -> dict[str, Path]:
     """Name -> folder of each case under `out` that is none of `kept`, by name."""
     wanted = {case_folder(out, case) for case in kept}
     there = [path for pattern in ("sub-*/anat", "sub-*/ses-*/anat") for path in out.glob(pattern)]
@@ -24,7 +24,7 @@ def stale_cases(out: Path, kept: Iterable[CaseSource]) -> dict[str, Path]:
     return dict(sorted(stale.items()))
 
 
-def put_aside(out: Path, *, kept: Iterable[CaseSource]) -> tuple[str, ...]:
+def put_aside(out: Path, *, kept: Iterable[UsableCase]) -> tuple[str, ...]:
     """Names of the cases under `out` that are none of `kept`: moved to the hidden folder.
 
     One that was moved there earlier goes. SiteDataError where the disk refuses.

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from client.prepare.job import CaseSource
 from client.prepare.stale_cases import forget_aside, put_aside, stale_cases
 from common.imaging.intake.bids_names import files_below
+from common.imaging.intake.usable_case import UsableCase
 
 
-def case(subject: str, session: str | None = None) -> CaseSource:
-    return CaseSource(
+def case(subject: str, session: str | None = None) -> UsableCase:
+    return UsableCase(
         subject=subject, session=session, images={}, lesion_mask=None, brain_mask=None
     )
 
