@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
+from benchmarks.middle_scanner import MIDDLE_SCANNER
 from common.arrays import FloatArray
 from common.imaging.standardization.brain_voxels import BrainMask, Image
 from common.imaging.standardization.standardization import N_LANDMARKS, standardize
@@ -44,7 +45,6 @@ from common.phantom.scanner import (
     Sequence,
     brain_mask,
     drawn_scanners,
-    middle_scanner,
     scan,
 )
 from common.phantom.subject import subject_of
@@ -100,11 +100,12 @@ def scanners_that_differ(how: str, seed: int) -> tuple[Scanner, ...]:
     if how == "everything":
         return tuple(drawn)
     names = RESPONSE if how == "response" else RESPONSE + ACQUISITION
-    middle = middle_scanner()
     return tuple(
         Scanner(
-            flair=dataclasses.replace(middle.flair, **{n: getattr(s.flair, n) for n in names}),
-            t1w=dataclasses.replace(middle.t1w, **{n: getattr(s.t1w, n) for n in names}),
+            flair=dataclasses.replace(
+                MIDDLE_SCANNER.flair, **{n: getattr(s.flair, n) for n in names}
+            ),
+            t1w=dataclasses.replace(MIDDLE_SCANNER.t1w, **{n: getattr(s.t1w, n) for n in names}),
         )
         for s in drawn
     )

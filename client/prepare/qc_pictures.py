@@ -13,7 +13,7 @@ from client.prepare.qc_planes import Plane, View, Window
 from common.arrays import FloatArray
 from common.errors import SiteDataError
 from common.figures.drawing import COLOURS, INK, QUIET, dress, svg_of
-from common.imaging.standardization.class_centres import Centres, intensity_classes
+from common.imaging.standardization.kmeans_standardization import Centres, intensity_classes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -83,19 +83,6 @@ def drawn_scanners(n: int, seed: int) -> list[Scanner]:
     return [Scanner(flair=f, t1w=t) for f, t in zip(flairs, t1ws, strict=True)]
 
 
-def middle_scanner() -> Scanner:
-    """The scanner with every parameter in the middle of its range, and axial slices."""
-    flair, t1w = (
-        _sequence(
-            {name: (low + high) / 2 for name, (low, high) in ranges.items()},
-            white=white,
-            slice_axis=2,
-        )
-        for ranges, white in ((_FLAIR_RANGES, _FLAIR_WHITE), (_T1W_RANGES, _T1W_WHITE))
-    )
-    return Scanner(flair=flair, t1w=t1w)
-
-
 def scan(subject: Subject, scanner: Scanner, *, grid: Grid, seed: int) -> dict[str, Volume]:
     """FLAIR and T1w of one subject on `grid`, brain only, int16, 0 outside the brain.
 

@@ -5,9 +5,7 @@ Where a recipe looks at the spinal cord, `brain` means the region near the cord'
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -69,13 +67,6 @@ class PreparedVolumes:
     raters: Mapping[str, Volume] = field(default_factory=dict)
 
 
-def prepare_working_case(
-    case: WorkingCase, settings: Preprocessing, *, brain_command: Sequence[str] = ()
-) -> PreparedVolumes:
-    """The case after all steps of the recipe; see `prepare_sessions`."""
-    return prepare_sessions([case], settings, brain_command=brain_command)[0]
-
-
 def prepare_sessions(
     cases: Sequence[WorkingCase], settings: Preprocessing, *, brain_command: Sequence[str] = ()
 ) -> list[PreparedVolumes]:
@@ -108,7 +99,7 @@ def prepare_sessions(
         masks = [mask for case in placed for mask in (case.lesions, *case.raters.values())]
         drawn = [_mask_on(mask, grid).data for mask in masks if mask is not None]
         box = _box(np.any([brain, *drawn], axis=0), grid, settings.crop_margin_mm)
-        grid, brain = _cropped(grid, box), brain[box]
+        grid, brain = grid.cropped(box), brain[box]
     return [_on_grid(case, grid, Volume(brain, grid.affine)) for case in placed]
 
 
@@ -347,20 +338,7 @@ def _grid_of(cases: Sequence[WorkingCase], settings: Preprocessing) -> Grid:
         )
         for case in cases
     ]
-    return functools.reduce(_joined, fields)
-
-
-def _joined(first: Grid, second: Grid) -> Grid:
-    """The first grid made larger until it holds the second one's voxel centres as well."""
-    ends = np.array(list(itertools.product(*((0, n - 1) for n in second.shape))), dtype=np.float64)
-    to_first = np.linalg.inv(first.affine) @ second.affine
-    index = np.round(ends @ to_first[:3, :3].T + to_first[:3, 3], 6)
-    low = np.minimum(np.floor(index.min(axis=0)), 0)
-    high = np.maximum(np.ceil(index.max(axis=0)), np.array(first.shape) - 1)
-    affine = first.affine.copy()
-    affine[:3, 3] += first.affine[:3, :3] @ low
-    i, j, k = (high - low + 1).astype(int).tolist()
-    return Grid(shape=(i, j, k), affine=affine)
+    return functools.reduce(Grid.joined, fields)
 
 
 def _box(mask: BoolArray, grid: Grid, margin_mm: float) -> tuple[slice, slice, slice]:
@@ -373,13 +351,6 @@ def _box(mask: BoolArray, grid: Grid, margin_mm: float) -> tuple[slice, slice, s
         for part, margin, n in zip(found, margins, mask.shape, strict=True)
     )
     return i, j, k
-
-
-def _cropped(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
-    affine = grid.affine.copy()
-    affine[:3, 3] += grid.affine[:3, :3] @ [part.start for part in box]
-    i, j, k = (part.stop - part.start for part in box)
-    return dataclasses.replace(grid, shape=(i, j, k), affine=affine)
 
 
 def _on_grid(case: WorkingCase, grid: Grid, brain: Volume) -> PreparedVolumes:

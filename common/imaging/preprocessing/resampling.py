@@ -12,9 +12,8 @@ import SimpleITK as sitk
 
 from common.arrays import FloatArray
 from common.errors import GeometryError
-from common.imaging.grid import Grid
+from common.imaging.grid import Grid, nearest_onto
 from common.imaging.preprocessing.working_case import WorkingImage
-from common.imaging.resample import nearest_onto
 from common.imaging.sitk_image import from_sitk, to_sitk
 from common.imaging.volume import Volume, same_grid
 

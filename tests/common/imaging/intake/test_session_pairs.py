@@ -10,8 +10,12 @@ import pytest
 from client.phases.statistics import describe_site
 from client.site.site import read_site
 from common.errors import SiteDataError
-from common.imaging.dataset.case_images import CaseImages
-from common.imaging.dataset.prepared import PreparedCase, baseline_intensity, prepare_case
+from common.imaging.dataset.prepared import (
+    CaseImages,
+    PreparedCase,
+    baseline_intensity,
+    prepare_case,
+)
 from common.imaging.dataset.prepared_site import prepared_site
 from common.imaging.intake.bids import list_cases
 from common.imaging.intake.intake import Intake, examine, survey
