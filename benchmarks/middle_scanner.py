@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from common.phantom.scanner import Scanner, Sequence
+from common.phantom.scanner import PulseSequence, Scanner
 from common.phantom.tissue_signal import Contrast
 
 MIDDLE_SCANNER = Scanner(
-    flair=Sequence(
+    flair=PulseSequence(
         contrast=Contrast(
             csf=0.155,
             cortex=0.6875,
@@ -26,7 +26,7 @@ MIDDLE_SCANNER = Scanner(
         slice_mm=2.3,
         slice_axis=2,
     ),
-    t1w=Sequence(
+    t1w=PulseSequence(
         contrast=Contrast(
             csf=0.19,
             cortex=0.568,

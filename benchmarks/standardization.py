@@ -41,8 +41,8 @@ from common.phantom.anatomy import Anatomy, individual, mni_anatomy
 from common.phantom.grid import anatomy_grid, common_grid, resampled
 from common.phantom.lesions import no_lesions
 from common.phantom.scanner import (
+    PulseSequence,
     Scanner,
-    Sequence,
     brain_mask,
     drawn_scanners,
     scan,
@@ -89,7 +89,7 @@ class Seen:
     scanners: tuple[Scanner, ...]
     images: Mapping[str, tuple[Image, ...]]
 
-    def sequences(self, modality: str) -> tuple[Sequence, ...]:
+    def sequences(self, modality: str) -> tuple[PulseSequence, ...]:
         """The scanners' sequences of one modality."""
         return tuple(s.flair if modality == "FLAIR" else s.t1w for s in self.scanners)
 
@@ -145,7 +145,7 @@ def standardized(images: tuple[Image, ...], brain: BrainMask, **settings: Any) -
     return [each.image for each in results]
 
 
-def undone(image: Image, sequence: Sequence, brain: BrainMask) -> Image:
+def undone(image: Image, sequence: PulseSequence, brain: BrainMask) -> Image:
     """The image with the scanner's gain, offset and gamma taken back, then the z-score."""
     signal = np.maximum((image - sequence.offset) / sequence.gain, 0) ** (1 / sequence.gamma)
     return standardize(signal, brain, method="z-score").image

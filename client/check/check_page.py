@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from common.figures.intake_mosaic import intake_mosaic
 from common.figures.page import png_uri, rendered_page, write_page
 from common.imaging.intake.case_facts import CaseFacts
-from common.imaging.intake.intake import Intake
+from common.imaging.intake.intake import Intake, OnCase
 from common.imaging.volume import Volume, VolumeFault, read_labels, read_volume
-
-OnCase = Callable[[int, int], None]
 
 
 def write_check_page(

@@ -11,7 +11,7 @@ import numpy as np
 
 from client.prepare.derivatives import written_to
 from client.prepare.job import Job
-from client.prepare.qc_pictures import Row, histograms, intensities, picture
+from client.prepare.qc_pictures import PictureRow, histograms, intensities, picture
 from client.prepare.qc_planes import Plane, Window, checkerboard, plane_of, window_on
 from common.arrays import FloatArray
 from common.figures.page import png_uri, rendered_page, svg_uri, write_page
@@ -34,7 +34,7 @@ SPACES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PagePicture:
     """A picture as the page holds it."""
 
     source: str
@@ -147,7 +147,9 @@ def qc_page(
     )
 
 
-def _before_and_after(name: str, raw: Volume, prepared: PreparedVolumes, window: Window) -> Picture:
+def _before_and_after(
+    name: str, raw: Volume, prepared: PreparedVolumes, window: Window
+) -> PagePicture:
     brain = Volume(prepared.brain.data.astype(np.float32), prepared.brain.affine)
     brains = [plane_of(brain, HERE, window, cut) for cut in window.cuts]
     lesions: list[Plane] = []
@@ -157,15 +159,15 @@ def _before_and_after(name: str, raw: Volume, prepared: PreparedVolumes, window:
     before = [plane_of(raw, prepared.moves[name], window, cut) for cut in window.cuts]
     inside = np.concatenate([plane[mask > 0.5] for plane, mask in zip(before, brains, strict=True)])
     rows = [
-        Row(label="before", planes=_grey(before, inside), brains=brains),
-        Row(
+        PictureRow(label="before", planes=_grey(before, inside), brains=brains),
+        PictureRow(
             label="after",
             planes=_grey_planes(prepared.images[name], prepared.brain, window),
             brains=brains,
             lesions=lesions,
         ),
     ]
-    return Picture(png_uri(picture(window, rows)), f"{name} before and after", name)
+    return PagePicture(png_uri(picture(window, rows)), f"{name} before and after", name)
 
 
 def _boards(
@@ -173,7 +175,7 @@ def _boards(
     prepared: PreparedVolumes,
     others: Sequence[tuple[str, PreparedVolumes]],
     window: Window,
-) -> list[Picture]:
+) -> list[PagePicture]:
     """The reference against all it was registered with: modalities, sessions, the template."""
     reference = job.preprocessing.reference_of(tuple(prepared.images))
     mine = _grey_planes(prepared.images[reference], prepared.brain, window)
@@ -190,10 +192,10 @@ def _boards(
     boards = []
     for name, planes in against:
         mixed = [checkerboard(one, other) for one, other in zip(mine, planes, strict=True)]
-        row = Row(label=f"{reference} / {name}", planes=mixed)
+        row = PictureRow(label=f"{reference} / {name}", planes=mixed)
         caption = f"{reference} and {name}"
         boards.append(
-            Picture(png_uri(picture(window, [row])), f"checkerboard of {caption}", caption)
+            PagePicture(png_uri(picture(window, [row])), f"checkerboard of {caption}", caption)
         )
     return boards
 

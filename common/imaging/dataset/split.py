@@ -60,7 +60,7 @@ class Split:
     test: list[PreparedCase]
 
 
-class PartFacts(NamedTuple):
+class PartSummary(NamedTuple):
     """What one part of a split holds; lesions are 18-connected, a case's from the reference."""
 
     n_subjects: int
@@ -101,7 +101,7 @@ def split_cases(
     )
 
 
-def part_facts(split: Split) -> dict[Part, PartFacts]:
+def part_facts(split: Split) -> dict[Part, PartSummary]:
     """Part -> its subjects, cases, lesions and their volume in mL, for a figure of the split."""
     return {part: _facts(getattr(split, part)) for part in PARTS}
 
@@ -223,8 +223,8 @@ def _rounded(n: int, share: FloatArray) -> list[list[int]]:
     return [list(sizes) for sizes in choices if sum(sizes) == n]
 
 
-def _facts(cases: Sequence[PreparedCase]) -> PartFacts:
-    return PartFacts(
+def _facts(cases: Sequence[PreparedCase]) -> PartSummary:
+    return PartSummary(
         n_subjects=len({case.subject for case in cases}),
         n_cases=len(cases),
         n_lesions=sum(_n_lesions(case) for case in cases),
