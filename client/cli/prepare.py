@@ -251,7 +251,7 @@ def _print_plan(plan: PreparationPlan, folder: Path, out: Path, *, as_json: bool
         memory = f"{planned.memory_bytes / 1e9:.1f} GB" if planned.state == "prepare" else ""
         table.add_row(escape(planned.job.name), WORDS[planned.state], memory)
     for name in plan.intake.quarantined:
-        table.add_row(escape(name), "[bold red]left out: see lesionfed-site check[/]", "")
+        table.add_row(escape(name), "[bold red]quarantined: see lesionfed-site check[/]", "")
     console = Console()
     if table.rows:
         console.print(table)

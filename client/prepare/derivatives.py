@@ -72,8 +72,8 @@ def require_ours(out: Path, *, source: Path) -> None:
     Neither may lie inside the other, and what `out` holds must be a prepared folder. Hidden files
     do not count: a first run that was killed leaves no more than one of them.
     """
-    here, there = out.resolve(), source.resolve()
-    if here.is_relative_to(there) or there.is_relative_to(here):
+    target, raw = out.resolve(), source.resolve()
+    if target.is_relative_to(raw) or raw.is_relative_to(target):
         raise ConfigError(
             f"--out {out} and {source}: one lies inside the other, so that prepared images would "
             "be taken for the scanner's. Choose a folder beside the site's own."

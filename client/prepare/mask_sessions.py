@@ -22,16 +22,17 @@ def masks_with_their_image(dates: Sequence[WorkingCase]) -> list[WorkingCase]:
         return list(dates)
     earlier, later = dates
     moved = _drawn_on_the_other(earlier, later)
-    taken = ({"reference"} if earlier.lesions is not None else set()) | set(earlier.raters)
-    if clash := sorted(taken & set(moved)):
+    present = ({"reference"} if earlier.lesions is not None else set()) | set(earlier.raters)
+    if clash := sorted(present & set(moved)):
         raise SiteDataError(
             f"both dates have a mask of new lesions on the earlier date's image ({clash[0]}). "
             "Remove the earlier date's: nothing is new there."
         )
-    here, there = _masks(later), _masks(earlier) | moved
     return [
-        _with_masks(earlier, there),
-        _with_masks(later, {name: mask for name, mask in here.items() if name not in moved}),
+        _with_masks(earlier, _masks(earlier) | moved),
+        _with_masks(
+            later, {name: mask for name, mask in _masks(later).items() if name not in moved}
+        ),
     ]
 
 

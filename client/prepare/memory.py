@@ -71,7 +71,7 @@ def _droppable_bytes() -> int:
 
 
 class MemoryBudget:
-    """Lets as many in as fit side by side; the others wait."""
+    """Lets as many jobs begin as fit side by side; the others wait."""
 
     def __init__(self, total_bytes: int) -> None:
         self._total = total_bytes

@@ -20,7 +20,7 @@ from common.imaging.preprocessing.chain import PreparedVolumes
 from common.imaging.volume import Volume, read_volume
 from common.recipe.recipe import Recipe
 
-HERE = np.eye(4)
+UNMOVED = np.eye(4)
 """Of a volume that lies in the common space already."""
 
 GREY_PERCENTILES = (1.0, 99.7)
@@ -151,11 +151,11 @@ def _before_and_after(
     name: str, raw: Volume, prepared: PreparedVolumes, window: Window
 ) -> PagePicture:
     brain = Volume(prepared.brain.data.astype(np.float32), prepared.brain.affine)
-    brains = [plane_of(brain, HERE, window, cut) for cut in window.cuts]
+    brains = [plane_of(brain, UNMOVED, window, cut) for cut in window.cuts]
     lesions: list[Plane] = []
     if prepared.lesions is not None:
         marked = Volume(prepared.lesions.data.astype(np.float32), prepared.lesions.affine)
-        lesions = [plane_of(marked, HERE, window, cut) for cut in window.cuts]
+        lesions = [plane_of(marked, UNMOVED, window, cut) for cut in window.cuts]
     before = [plane_of(raw, prepared.moves[name], window, cut) for cut in window.cuts]
     inside = np.concatenate([plane[mask > 0.5] for plane, mask in zip(before, brains, strict=True)])
     rows = [
@@ -209,7 +209,7 @@ def _mni_template() -> Volume:
 
 def _grey_planes(image: Volume, brain: Volume, window: Window) -> list[Plane]:
     """The image's planes, grey by its intensities inside the brain, or where it is not 0."""
-    planes = [plane_of(image, HERE, window, cut) for cut in window.cuts]
+    planes = [plane_of(image, UNMOVED, window, cut) for cut in window.cuts]
     inside = brain.data if image.data.shape == brain.data.shape else image.data != 0
     return _grey(planes, image.data[inside])
 

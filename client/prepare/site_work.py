@@ -15,7 +15,7 @@ from client.prepare.derivatives import is_written, read_notes, start_folder, wri
 from client.prepare.job import Job, JobState, PlannedJob, file_digest
 from client.prepare.memory import SPARED, available_bytes, needed_bytes
 from client.prepare.qc_page import CaseLine, is_drawn, page_path, write_qc_index
-from client.prepare.stale_cases import forget_aside, put_aside
+from client.prepare.stale_cases import move_aside, remove_aside
 from client.prepare.workers import JobOutcome, run_jobs
 from common.errors import ConfigError, SiteDataError
 from common.imaging.intake.findings import Finding
@@ -149,7 +149,7 @@ def prepare_site(
             if planned.state != "prepare"
             for case in planned.job.cases
         ]
-        aside = put_aside(out, kept=whole)
+        aside = move_aside(out, current=whole)
         outcomes = run_jobs(
             to_do,
             n_workers=n_workers,
@@ -166,9 +166,9 @@ def prepare_site(
         cases.sort(key=lambda case: case.name)
         sources = {case.name: case for planned in plan.jobs for case in planned.job.cases}
         good = [case.name for case in cases if case.result not in _LEFT_OUT]
-        aside += put_aside(out, kept=[sources[name] for name in good])
+        aside += move_aside(out, current=[sources[name] for name in good])
         for name in good:
-            forget_aside(out, name)
+            remove_aside(out, name)
         lines = [
             CaseLine(
                 name=case.name,

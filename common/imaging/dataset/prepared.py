@@ -153,7 +153,7 @@ def prepare_case(
     settings: Standardization,
     template: Template,
 ) -> tuple[PreparedCase, list[str]]:
-    """The case, and for each channel whose first step was left out the reason in words.
+    """The case, and for each channel whose first step was left out the reason.
 
     template   modality -> landmarks, for the methods that have a template; both dates share them
     Chosen     a rater who is missing is stood in for: in slot r, counted from 0, by the one who is

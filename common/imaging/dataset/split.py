@@ -1,4 +1,4 @@
-"""Which of a site's cases train, and which it keeps: to watch, to set the threshold, to test."""
+"""Which of a site's cases train, and which are for validation, for the threshold, for the test."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def part_facts(split: Split) -> dict[Part, PartSummary]:
 def balanced_parts(loads: Sequence[float], sizes: Sequence[int]) -> IndexArray:
     """The part of each subject, (n,), so that every part's load is close to its wish.
 
-    loads   of the subjects; they are dealt in this order, so give the heaviest first
+    loads   of the subjects; they are assigned in this order, so give the heaviest first
     sizes   subjects of each part, n together
     A part's wish is the mean load times its size. Each subject goes to the part with room whose
     load is furthest below its wish; then, as long as the sum of squared distances to the wishes

@@ -153,7 +153,7 @@ def lesion_labels_are_plain(case: OpenCase) -> Iterator[Finding]:
 
 
 def brain_is_known(case: OpenCase) -> Iterator[Finding]:
-    """Blocking when no brain can be told from its surroundings, or the brain has no voxel."""
+    """Blocking when the brain cannot be told from its surroundings, or the brain has no voxel."""
     if case.brain is not None:
         yield from _masked_brain(case, case.brain.data > 0)
     elif case.files.brain_mask is None and case.images:

@@ -30,7 +30,7 @@ at hand the face lies 0 to 14 mm before the forehead, in 13 without one the rest
 behind."""
 
 
-def faces_are_told(case: OpenCase) -> Iterator[Finding]:
+def faces_are_reported(case: OpenCase) -> Iterator[Finding]:
     """A note on the images that show a face, and one on those from which it was removed."""
     faces = {name: face_of(image) for name, image in case.images.items()}
     shown = [name for name, face in faces.items() if face == "shown"]

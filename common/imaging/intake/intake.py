@@ -17,11 +17,24 @@ from pathlib import Path
 
 from common.errors import SiteDataError
 from common.imaging.intake.bids import SiteFiles, list_cases
-from common.imaging.intake.case_checks import CHECKS, RAW_CHECKS
+from common.imaging.intake.case_checks import CHECKS, RAW_CHECKS, Check
 from common.imaging.intake.case_facts import CaseFacts, case_facts
-from common.imaging.intake.case_looks import LOOKS
 from common.imaging.intake.duplicates import Digest, case_digests, same_voxels
+from common.imaging.intake.face import faces_are_reported
+from common.imaging.intake.field_of_view import brain_fits_the_image
 from common.imaging.intake.findings import Finding, as_text
+from common.imaging.intake.geometry_checks import (
+    orientations_agree,
+    sidecar_fits_the_header,
+    slices_are_thin,
+)
+from common.imaging.intake.intensity_checks import (
+    brightest_is_not_clipped,
+    lesions_are_plausible,
+    values_are_not_negative,
+    values_have_room,
+)
+from common.imaging.intake.left_right import no_modality_is_mirrored
 from common.imaging.intake.mapping import mapped_cases
 from common.imaging.intake.masks_elsewhere import grids_elsewhere
 from common.imaging.intake.privacy_checks import what_names_somebody
@@ -33,6 +46,21 @@ from common.recipe.recipe import Task
 log = logging.getLogger(__name__)
 
 OnCase = Callable[[int, int], None]
+
+REVIEW_CHECKS: tuple[Check, ...] = (
+    orientations_agree,
+    slices_are_thin,
+    sidecar_fits_the_header,
+    brain_fits_the_image,
+    no_modality_is_mirrored,
+    brightest_is_not_clipped,
+    values_have_room,
+    values_are_not_negative,
+    lesions_are_plausible,
+    faces_are_reported,
+)
+"""What a person should look at before a case is used: warnings and notes alone, so that training
+and `check` quarantine the same cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +124,7 @@ def survey(
         site = list_cases(root, task)
     else:
         site = mapped_cases(mapping, root=root, task=task)
-    checks = (*(RAW_CHECKS if raw else CHECKS), *(LOOKS if thorough else ()))
+    checks = (*(RAW_CHECKS if raw else CHECKS), *(REVIEW_CHECKS if thorough else ()))
     findings = list(site.findings)
     if not site.cases:
         findings.append(_no_images(root))
@@ -106,7 +134,7 @@ def survey(
     quarantined: list[str] = []
     facts: list[CaseFacts] = []
     digests: list[Digest] = []
-    elsewhere = dict(site.elsewhere)  # told once a subject, on its first case
+    elsewhere = dict(site.elsewhere)  # said once a subject, on its first case
     for done, files in enumerate(site.cases, start=1):
         name = files.name
         log.debug("examining %s", name)

@@ -68,7 +68,7 @@ def other_grids(session: CaseFiles, sessions: Sequence[CaseFiles]) -> dict[str, 
     others = [one for one in sessions if one.subject == session.subject and one != session]
     grids = {}
     for modality, path in others[0].images.items() if len(others) == 1 else ():
-        with contextlib.suppress(VolumeFault):  # told where its own session is looked at
+        with contextlib.suppress(VolumeFault):  # reported for its own session
             grids[f"{modality} of {others[0].session}"] = read_grid(path)
     return grids
 

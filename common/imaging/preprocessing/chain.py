@@ -56,7 +56,7 @@ class PreparedVolumes:
     lesions   bool, or None without a reference
     raters    "lesionRater1" -> that rater's own mask, bool
     moves     modality -> (4, 4), rigid: RAS+ world mm of its scanner -> RAS+ world mm of the grid
-    notes     what the steps had to say, in words fit for a finding
+    notes     what the steps had to say, as the text of a finding
     """
 
     images: Mapping[str, Volume]
@@ -111,9 +111,9 @@ def _on_scanner_grids(
         try:
             case = _after(step, case, settings, brain_command)
         except RuntimeError as error:  # SimpleITK's own, such as for an image of three slices
-            told = str(error).strip().splitlines()[-1]
+            reason = str(error).strip().splitlines()[-1]
             raise SiteDataError(
-                f"the step {step} cannot work on these images: {told}. Look at their slices and "
+                f"the step {step} cannot work on these images: {reason}. Look at their slices and "
                 "fields of view, or leave the step out of the recipe.",
                 code="preprocessing",
             ) from None
@@ -159,16 +159,16 @@ def _registered(case: WorkingCase) -> WorkingCase:
             what = f"{name} to {case.reference}"
             notes.extend(_doubts(move, what, max_shift_mm=SESSION_SHIFT_MM))
 
-    def carried(mask: WorkingImage) -> WorkingImage:
+    def with_its_image(mask: WorkingImage) -> WorkingImage:
         return replace(mask, to_common=images[_drawn_on(mask, case)].to_common)
 
     return replace(
         case,
         images=images,
-        brain=None if case.brain is None else carried(case.brain),
-        lesions=None if case.lesions is None else carried(case.lesions),
-        cord=None if case.cord is None else carried(case.cord),
-        raters={rater: carried(mask) for rater, mask in case.raters.items()},
+        brain=None if case.brain is None else with_its_image(case.brain),
+        lesions=None if case.lesions is None else with_its_image(case.lesions),
+        cord=None if case.cord is None else with_its_image(case.cord),
+        raters={rater: with_its_image(mask) for rater, mask in case.raters.items()},
         notes=tuple(notes),
     )
 
@@ -370,9 +370,9 @@ def _on_grid(case: WorkingCase, grid: Grid, brain: Volume) -> PreparedVolumes:
         images[name] = Volume(inside, grid.affine)
     lesions = None
     if case.lesions is not None:
-        carried = resampled_lesions(case.lesions, grid)
-        lesions = Volume(carried.volume.data > 0, grid.affine)
-        notes.extend([] if carried.note is None else [carried.note])
+        resampled_mask = resampled_lesions(case.lesions, grid)
+        lesions = Volume(resampled_mask.volume.data > 0, grid.affine)
+        notes.extend([] if resampled_mask.note is None else [resampled_mask.note])
     return PreparedVolumes(
         images=images,
         brain=brain,

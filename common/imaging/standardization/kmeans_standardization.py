@@ -1,4 +1,4 @@
-"""K-means standardization: a brain's three class centres, and those carried to the template's."""
+"""K-means standardization: a brain's three class centres, and those mapped to the template's."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def intensity_classes(voxels: Voxels) -> IntensityClasses:
 
 
 def map_to_template(voxels: Voxels, template_centres: Centres, *, map: CentreMap) -> Mapped:
-    """The intensities with their class centres carried to the template's.
+    """The intensities with their class centres mapped to the template's.
 
     voxels             (n,), inside the brain, scanner units
     template_centres   (3,), in units of a subject's mean inside the mask, rising
@@ -109,11 +109,11 @@ def map_to_template(voxels: Voxels, template_centres: Centres, *, map: CentreMap
     reason = why_not_mapped(classes, template_centres)
     if reason is not None:
         return Mapped(voxels, reason)
-    return Mapped(CARRIED[map](voxels, classes.centres, template_centres), None)
+    return Mapped(MAPS[map](voxels, classes.centres, template_centres), None)
 
 
 def why_not_mapped(classes: IntensityClasses, template_centres: Centres) -> str | None:
-    """What keeps the classes from being mapped, in words, or None."""
+    """What keeps the classes from being mapped, or None."""
     smallest = int(np.argmin(classes.shares))
     if classes.shares[smallest] < SMALLEST_SHARE:
         return (
@@ -138,4 +138,4 @@ def _along_line(voxels: Voxels, centres: Centres, template_centres: Centres) -> 
     return mapped
 
 
-CARRIED = {"piecewise": piecewise, "smooth": smooth, "line": _along_line}
+MAPS = {"piecewise": piecewise, "smooth": smooth, "line": _along_line}
