@@ -31,7 +31,7 @@ from client.prepare.qc_page import write_qc_pages
 from common.errors import LesionFedError
 from common.imaging.centreline import read_centreline
 from common.imaging.intake.usable_case import UsableCase
-from common.imaging.preprocessing.chain import prepare_sessions
+from common.imaging.preprocessing.chain import PreparedVolumes, prepare_sessions
 from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import Volume, read_mask, read_volume
 
@@ -64,18 +64,22 @@ def prepare_subject(job: Job) -> dict[str, list[str]]:
     """
     remove_leftovers(job)
     if not all(is_written(job, case) for case in job.cases):
-        working = [_working_case(case, job) for case in job.cases]
-        placed = masks_with_their_image(working)
-        prepared = prepare_sessions(placed, job.preprocessing, brain_command=job.brain_command)
-        prepared = masks_with_their_date(prepared, working)
-        for case, volumes in zip(job.cases, prepared, strict=True):
+        for case, volumes in zip(job.cases, _prepared(job), strict=True):
             write_case(job, case, volumes)
-        del working, placed, prepared
     written = [read_prepared(job, case) for case in job.cases]
     write_qc_pages(job, written)
     return {
         case.name: list(volumes.notes) for case, volumes in zip(job.cases, written, strict=True)
     }
+
+
+def _prepared(job: Job) -> list[PreparedVolumes]:
+    """The job's sessions at the end of the chain; of two dates, each mask at its own."""
+    working = [_working_case(case, job) for case in job.cases]
+    two_dates = len(working) == 2
+    placed = masks_with_their_image(working) if two_dates else working
+    prepared = prepare_sessions(placed, job.preprocessing, brain_command=job.brain_command)
+    return masks_with_their_date(prepared, working) if two_dates else prepared
 
 
 def _working_case(case: UsableCase, job: Job) -> WorkingCase:
