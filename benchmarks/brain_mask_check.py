@@ -21,9 +21,9 @@ from nibabel.orientations import apply_orientation, io_orientation
 from numpy.typing import NDArray
 
 from common.errors import SiteDataError
+from common.imaging.grid import nearest_onto
 from common.imaging.preprocessing.rigid_registration import rigid_move
 from common.imaging.preprocessing.template_brain_mask import template_brain_mask
-from common.imaging.resample import nearest_onto
 from common.imaging.volume import Volume, read_mask, read_volume
 
 if TYPE_CHECKING:

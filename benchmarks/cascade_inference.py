@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.middle_scanner import MIDDLE_SCANNER
 from common.arrays import BoolArray, Float32Array
 from common.imaging.standardization.standardization import standardize
 from common.learning.cascade_segmentation import candidates
@@ -32,7 +33,7 @@ from common.learning.networks.cascade import PATCH_SIDE, PatchCNN, build_cascade
 from common.phantom.anatomy import individual, mni_anatomy
 from common.phantom.grid import anatomy_grid, common_grid
 from common.phantom.lesions import no_lesions
-from common.phantom.scanner import brain_mask, middle_scanner, scan
+from common.phantom.scanner import brain_mask, scan
 from common.phantom.subject import subject_of
 from common.recipe.recipe import CascadeSettings
 
@@ -63,7 +64,7 @@ def phantom() -> tuple[Image, BoolArray]:
     anatomy, _ = individual(mni_anatomy(anatomy_grid(1.0)), random)
     subject = subject_of(anatomy, no_lesions(anatomy.grid), random)
     brain = brain_mask(subject, grid)
-    images = scan(subject, middle_scanner(), grid=grid, seed=1)
+    images = scan(subject, MIDDLE_SCANNER, grid=grid, seed=1)
     channels = [
         standardize(images[name].data, brain, method="z-score").image for name in ("FLAIR", "T1w")
     ]

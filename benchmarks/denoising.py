@@ -23,13 +23,14 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from benchmarks.middle_scanner import MIDDLE_SCANNER
 from common.arrays import BoolArray, Float32Array
 from common.imaging.preprocessing import denoise
 from common.imaging.sitk_image import from_sitk, to_sitk
 from common.imaging.volume import Volume
 from common.phantom.grid import BRAIN_BOX_MM, covering, resampled
 from common.phantom.lesions import LesionHabit
-from common.phantom.scanner import brain_mask, lesion_mask, middle_scanner
+from common.phantom.scanner import brain_mask, lesion_mask
 from common.phantom.sources import load_sources
 from common.phantom.tissue_signal import flair_signal
 from common.seeds import derived_seed
@@ -89,7 +90,7 @@ def phantom(spacing_mm: float, seed: int) -> tuple[Volume, Volume, Mask, Mask]:
     sources = load_sources(grid, anatomies=None, lesion_masks=None, n_subjects=1, seed=seed)
     subject = sources.subject(0, habit=HABIT, seed=seed, healthy=False)
     anatomy = subject.anatomy
-    signal = flair_signal(subject, middle_scanner().flair.contrast)
+    signal = flair_signal(subject, MIDDLE_SCANNER.flair.contrast)
     brain = brain_mask(subject, grid)
     fluid = anatomy.fraction("csf") + anatomy.fraction("ventricle")
     return (

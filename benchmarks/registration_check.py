@@ -19,12 +19,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from common.arrays import FloatArray
+from common.arrays import BoolArray, FloatArray
+from common.errors import GeometryError
 from common.imaging.grid import Grid
-from common.imaging.mutual_information import normalized_mutual_information
+from common.imaging.mutual_information import entropy, joint_histogram
 from common.imaging.preprocessing.halfway_space import halfway
 from common.imaging.preprocessing.resampling import resampled
 from common.imaging.preprocessing.rigid_registration import RigidMove, rigid_inverse, rigid_move
@@ -65,6 +68,32 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("sites", type=Path, help="folder that holds ljubljana-long")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     return parser
+
+
+def normalized_mutual_information(
+    a: NDArray[Any], b: NDArray[Any], mask: BoolArray, n_bins: int = 64
+) -> float:
+    """(H(a) + H(b)) / H(a, b) inside `mask`: 1 where neither tells of the other, 2 where each
+    decides the other.
+
+    a, b      (i, j, k), any real type, on one grid
+    mask      (i, j, k)
+    n_bins    of equal width from the lowest to the highest value of each image inside the mask
+
+    1 where both hold one value, for nothing is told. GeometryError: shapes that differ or an empty
+    mask.
+    Source  Studholme et al. 1999, doi:10.1016/S0031-3203(98)00091-0. The bins are chosen.
+    """
+    if not a.shape == b.shape == mask.shape:
+        raise GeometryError(
+            "want two images and a mask of one shape, got "
+            f"{a.shape}, {b.shape} and {mask.shape}. Resample them onto one grid."
+        )
+    if not mask.any():
+        raise GeometryError("want a mask with voxels to compare the images in, got an empty one")
+    joint = joint_histogram(a[mask], b[mask], n_bins=n_bins)
+    both = entropy(joint)
+    return (entropy(joint.sum(1)) + entropy(joint.sum(0))) / both if both > 0 else 1.0
 
 
 def check(subject: str, sites: Path, out: Path) -> float:

@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
+from benchmarks.middle_scanner import MIDDLE_SCANNER
 from common.arrays import FloatArray
 from common.imaging.standardization.brain_voxels import BrainMask, Image
 from common.imaging.standardization.standardization import N_LANDMARKS, standardize
@@ -40,11 +41,10 @@ from common.phantom.anatomy import Anatomy, individual, mni_anatomy
 from common.phantom.grid import anatomy_grid, common_grid, resampled
 from common.phantom.lesions import no_lesions
 from common.phantom.scanner import (
+    PulseSequence,
     Scanner,
-    Sequence,
     brain_mask,
     drawn_scanners,
-    middle_scanner,
     scan,
 )
 from common.phantom.subject import subject_of
@@ -89,7 +89,7 @@ class Seen:
     scanners: tuple[Scanner, ...]
     images: Mapping[str, tuple[Image, ...]]
 
-    def sequences(self, modality: str) -> tuple[Sequence, ...]:
+    def sequences(self, modality: str) -> tuple[PulseSequence, ...]:
         """The scanners' sequences of one modality."""
         return tuple(s.flair if modality == "FLAIR" else s.t1w for s in self.scanners)
 
@@ -100,11 +100,12 @@ def scanners_that_differ(how: str, seed: int) -> tuple[Scanner, ...]:
     if how == "everything":
         return tuple(drawn)
     names = RESPONSE if how == "response" else RESPONSE + ACQUISITION
-    middle = middle_scanner()
     return tuple(
         Scanner(
-            flair=dataclasses.replace(middle.flair, **{n: getattr(s.flair, n) for n in names}),
-            t1w=dataclasses.replace(middle.t1w, **{n: getattr(s.t1w, n) for n in names}),
+            flair=dataclasses.replace(
+                MIDDLE_SCANNER.flair, **{n: getattr(s.flair, n) for n in names}
+            ),
+            t1w=dataclasses.replace(MIDDLE_SCANNER.t1w, **{n: getattr(s.t1w, n) for n in names}),
         )
         for s in drawn
     )
@@ -144,7 +145,7 @@ def standardized(images: tuple[Image, ...], brain: BrainMask, **settings: Any) -
     return [each.image for each in results]
 
 
-def undone(image: Image, sequence: Sequence, brain: BrainMask) -> Image:
+def undone(image: Image, sequence: PulseSequence, brain: BrainMask) -> Image:
     """The image with the scanner's gain, offset and gamma taken back, then the z-score."""
     signal = np.maximum((image - sequence.offset) / sequence.gain, 0) ** (1 / sequence.gamma)
     return standardize(signal, brain, method="z-score").image

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.imaging.intake.bids import CaseFiles
-from common.imaging.intake.case_checks import OpenCase
 from common.imaging.intake.findings import Finding
+from common.imaging.intake.usable_case import OpenCase
 from common.imaging.volume import Volume
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import ConfigError, SiteDataError
-from common.imaging.intake.findings import Finding, few, on_folder
+from common.imaging.intake.findings import Finding, first_of, on_folder
 
 PROGRAMS = {"bids-validator-deno": ("--format", "json"), "bids-validator": ("--json",)}
 """Program -> how it is asked for JSON; the first that is installed is run."""
@@ -66,7 +66,7 @@ def _as_findings(program: str, issues: Counter[tuple[str, str]]) -> list[Finding
     for severity in ("error", "warning"):
         codes = {code: n for (found, code), n in issues.items() if found == severity}
         if codes:
-            listed = few([f"{code} ({n})" for code, n in sorted(codes.items())])
+            listed = first_of([f"{code} ({n})" for code, n in sorted(codes.items())])
             findings.append(
                 on_folder(
                     "warning" if severity == "error" else "note",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from common.figures.intake_mosaic import intake_mosaic
 from common.figures.page import png_uri, rendered_page, write_page
 from common.imaging.intake.case_facts import CaseFacts
-from common.imaging.intake.intake import Intake
+from common.imaging.intake.intake import Intake, OnCase
 from common.imaging.volume import Volume, VolumeFault, read_labels, read_volume
-
-OnCase = Callable[[int, int], None]
 
 
 def write_check_page(
@@ -28,14 +25,14 @@ def write_check_page(
     """Writes the page on a thorough survey of `root` to `path`, whole or not at all.
 
     It holds pictures of patients and says so: it stays at the site. Cases are read again, one at a
-    time; `on_case` is told the number drawn and the number of cases.
+    time; `on_case` is called with the number drawn and the number of cases.
     """
     cases: list[dict[str, Any]] = []
     for done, facts in enumerate(intake.facts, start=1):
         cases.append(
             {
                 "facts": facts,
-                "left_out": facts.name in intake.quarantined,
+                "quarantined": facts.name in intake.quarantined,
                 "picture": _picture(root, facts),
             }
         )
@@ -46,7 +43,7 @@ def write_check_page(
         "purpose": "lesionfed-site prepare" if raw else "training",
         "modalities": ", ".join(modalities),
         "n_usable": len(intake.usable),
-        "n_left_out": len(intake.quarantined),
+        "n_quarantined": len(intake.quarantined),
         "version": f"LesionFed {importlib.metadata.version('lesionfed')}",
         "urgent": [finding for finding in intake.findings if finding.level != "note"],
         "notes": [finding for finding in intake.findings if finding.level == "note"],

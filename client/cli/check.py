@@ -86,7 +86,7 @@ def check(
 ) -> None:
     """Look at every case of a site, list what is wrong and what to do about it.
 
-    blocking: the case is left out. warning: look at it. note: good to know. Exit code 1 when
+    blocking: the case is quarantined. warning: look at it. note: good to know. Exit code 1 when
     something is blocking or there is no case. Nothing is written but the page of --html.
     """
     wanted = tuple(name.strip() for name in modalities.split(","))
@@ -99,7 +99,7 @@ def check(
     if html is not None and not html.parent.is_dir():
         raise typer.BadParameter(f"no such folder: {html.parent}", param_hint="--html")
     try:
-        judged = _validated(folder) if validator else ()
+        validator_findings = _validated(folder) if validator else ()
         intake = _survey(
             folder,
             task,
@@ -108,7 +108,7 @@ def check(
             html=html,
             show_progress=not (as_json or quiet),
         )
-        intake = dataclasses.replace(intake, findings=(*judged, *intake.findings))
+        intake = dataclasses.replace(intake, findings=(*validator_findings, *intake.findings))
     except LesionFedError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         raise typer.Exit(1) from None
@@ -215,7 +215,7 @@ def _print_table(intake: Intake, *, raw: bool) -> None:
     n_trainable = sum(case.n_lesion_voxels > 0 for case in intake.usable)
     console.print(
         f"usable: {len(intake.usable)} (with lesions to train on: {n_trainable}), "
-        f"left out: {len(intake.quarantined)}",
+        f"quarantined: {len(intake.quarantined)}",
         highlight=False,
     )
     n_unprepared = _unprepared(intake)
@@ -261,7 +261,7 @@ def _overview(cases: Sequence[CaseFacts]) -> Table:
 
 
 def _unprepared(intake: Intake) -> int:
-    """How many cases are left out for nothing that preparing does not mend."""
+    """How many cases are quarantined for nothing but what preparing mends."""
     reasons: dict[str, set[str]] = {name: set() for name in intake.quarantined}
     for finding in intake.findings:
         if finding.level == "blocking" and finding.case in reasons:

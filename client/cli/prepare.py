@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from client.prepare.plan import Plan
-    from client.prepare.site_work import Prepared
-    from client.prepare.workers import Outcome
+    from client.prepare.site_work import PreparationPlan, Prepared
+    from client.prepare.workers import JobOutcome
     from common.imaging.intake.findings import Finding
     from common.recipe.recipe import Recipe
 
@@ -98,7 +97,7 @@ def prepare(
     chosen = _recipe(recipe, changes or [])
     plan = _plan(folder, chosen, out, site, mapping, model, show_progress=shown)
     if dry_run:
-        _tell_plan(plan, folder, out, as_json=as_json)
+        _print_plan(plan, folder, out, as_json=as_json)
         if _on_folder(plan.intake.findings, "blocking") or not plan.jobs:
             raise typer.Exit(1)
         return
@@ -127,8 +126,8 @@ def _plan(
     model: Path | None,
     *,
     show_progress: bool,
-) -> Plan:
-    from client.prepare.plan import plan_site  # image libraries: kept from --help
+) -> PreparationPlan:
+    from client.prepare.site_work import plan_site  # image libraries: kept from --help
     from client.site.settings import read_site
 
     template = None
@@ -151,16 +150,22 @@ def _plan(
 
 
 def _prepared(
-    plan: Plan, folder: Path, recipe: Recipe, out: Path, workers: int, *, show_progress: bool
+    plan: PreparationPlan,
+    folder: Path,
+    recipe: Recipe,
+    out: Path,
+    workers: int,
+    *,
+    show_progress: bool,
 ) -> Prepared:
     from client.prepare.site_work import prepare_site
 
-    n_jobs = sum(job.state != "done" for job in plan.jobs)
+    n_jobs = sum(planned.state != "done" for planned in plan.jobs)
     done = 0
     with _bar("preparing", show=show_progress) as advance:
         advance(0, n_jobs)
 
-        def count(_: Outcome) -> None:
+        def count(_: JobOutcome) -> None:
             nonlocal done
             done += 1
             advance(done, n_jobs)
@@ -218,36 +223,35 @@ def _print_on_folder(findings: Sequence[Finding]) -> None:
         Console().print(f"[{style}]{escape(str(finding))}[/]", highlight=False, soft_wrap=True)
 
 
-def _tell_plan(plan: Plan, folder: Path, out: Path, *, as_json: bool) -> None:
+def _print_plan(plan: PreparationPlan, folder: Path, out: Path, *, as_json: bool) -> None:
     from client.prepare.derivatives import require_ours
     from client.prepare.stale_cases import stale_cases
 
     require_ours(out, source=folder)
-    stale = list(stale_cases(out, [case for job in plan.jobs for case in job.order.cases]))
+    stale = list(stale_cases(out, [case for planned in plan.jobs for case in planned.job.cases]))
     if as_json:
         jobs = [
-            {"name": job.order.name, "state": job.state, "memory_bytes": job.memory_bytes}
-            for job in plan.jobs
+            {"name": planned.job.name, "state": planned.state, "memory_bytes": planned.memory_bytes}
+            for planned in plan.jobs
         ]
-        left_out = list(plan.intake.quarantined)
-        told = {
+        shown = {
             "jobs": jobs,
-            "quarantined": left_out,
+            "quarantined": list(plan.intake.quarantined),
             "moved_aside": stale,
             "findings": [dataclasses.asdict(finding) for finding in plan.intake.findings],
         }
-        typer.echo(json.dumps(told, indent=2))
+        typer.echo(json.dumps(shown, indent=2))
         return
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     table = Table("case", "what", "memory, about")
-    for job in plan.jobs:
-        memory = f"{job.memory_bytes / 1e9:.1f} GB" if job.state == "prepare" else ""
-        table.add_row(escape(job.order.name), WORDS[job.state], memory)
+    for planned in plan.jobs:
+        memory = f"{planned.memory_bytes / 1e9:.1f} GB" if planned.state == "prepare" else ""
+        table.add_row(escape(planned.job.name), WORDS[planned.state], memory)
     for name in plan.intake.quarantined:
-        table.add_row(escape(name), "[bold red]left out: see lesionfed-site check[/]", "")
+        table.add_row(escape(name), "[bold red]quarantined: see lesionfed-site check[/]", "")
     console = Console()
     if table.rows:
         console.print(table)
@@ -255,8 +259,8 @@ def _tell_plan(plan: Plan, folder: Path, out: Path, *, as_json: bool) -> None:
     if stale:
         text = f"would be moved to {out / '.left-out'}: {', '.join(stale)}"
         console.print(escape(text), highlight=False, soft_wrap=True)
-    n_to_do = sum(job.state == "prepare" for job in plan.jobs)
-    steps = plan.jobs[0].order.preprocessing.steps if plan.jobs else ()
+    n_to_do = sum(planned.state == "prepare" for planned in plan.jobs)
+    steps = plan.jobs[0].job.preprocessing.steps if plan.jobs else ()
     console.print(f"to prepare: {n_to_do} ({', '.join(steps)}); nothing was computed or written")
 
 

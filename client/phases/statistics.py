@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from client.site.findings_file import write_findings
 from client.site.settings import Site
 from common.errors import SiteDataError
-from common.imaging.dataset.case_images import CaseImages, read_case
+from common.imaging.dataset.prepared import CaseImages, read_case
 from common.imaging.intake.intake import examine
 from common.imaging.intake.usable_case import UsableCase
 from common.imaging.standardization.standardization import Method

@@ -6,7 +6,7 @@ OUT/sub-01[/ses-01]/anat/sub-01[_ses-01]_FLAIR.nii.gz      prepared images, as i
                         (new lesions: .._desc-newlesion_mask.nii.gz), the raters' own masks,
                         and a sidecar in JSON for each
 OUT/qc/sub-01[_ses-01].html                                 for the site's own eyes
-OUT/.left-out/                                              see `left_out.py`
+OUT/.left-out/                                              see `stale_cases.py`
 
 A sidecar holds the key of the work that made the file and the file's digest: the folder is its own
 cache, and what is in it can be told from what would be made anew. Nothing in it depends on the
@@ -28,9 +28,10 @@ from typing import Any
 
 import numpy as np
 
-from client.prepare.job import CaseSource, WorkOrder, file_digest
+from client.prepare.job import Job, file_digest
 from common.errors import ConfigError, SiteDataError
 from common.files import write_whole
+from common.imaging.intake.usable_case import UsableCase
 from common.imaging.preprocessing.chain import PreparedVolumes
 from common.imaging.volume import Volume, read_mask, read_volume, write_volume
 
@@ -71,8 +72,8 @@ def require_ours(out: Path, *, source: Path) -> None:
     Neither may lie inside the other, and what `out` holds must be a prepared folder. Hidden files
     do not count: a first run that was killed leaves no more than one of them.
     """
-    here, there = out.resolve(), source.resolve()
-    if here.is_relative_to(there) or there.is_relative_to(here):
+    target, raw = out.resolve(), source.resolve()
+    if target.is_relative_to(raw) or raw.is_relative_to(target):
         raise ConfigError(
             f"--out {out} and {source}: one lies inside the other, so that prepared images would "
             "be taken for the scanner's. Choose a folder beside the site's own."
@@ -93,17 +94,17 @@ def _is_ours(description: Path) -> bool:
         return False
 
 
-def case_folder(out: Path, case: CaseSource) -> Path:
+def case_folder(out: Path, case: UsableCase) -> Path:
     """Where the case's prepared files lie."""
     return out / case.subject / (case.session or "") / "anat"
 
 
-def write_case(order: WorkOrder, case: CaseSource, prepared: PreparedVolumes) -> None:
+def write_case(job: Job, case: UsableCase, prepared: PreparedVolumes) -> None:
     """Writes the case's files beside their place and renames their folder into it.
 
     SiteDataError where the disk is full or may not be written: nothing is left half-written.
     """
-    folder = case_folder(order.out, case)
+    folder = case_folder(job.out, case)
     partial = folder.with_name(f".anat.{secrets.token_hex(4)}.partial")
     with written_to(folder):
         try:
@@ -111,8 +112,8 @@ def write_case(order: WorkOrder, case: CaseSource, prepared: PreparedVolumes) ->
             for name, volume in _volumes(case, prepared).items():
                 path = partial / f"{case.name}_{name}.nii.gz"
                 write_volume(volume, path)
-                sidecar = _sidecar(order, case, prepared, name) | {
-                    RECORD: _record(order, case, prepared, name) | {"SHA256": file_digest(path)}
+                sidecar = _sidecar(job, case, prepared, name) | {
+                    RECORD: _record(job, case, prepared, name) | {"SHA256": file_digest(path)}
                 }
                 _write_json(partial / f"{case.name}_{name}.json", sidecar)
             _replace(folder, partial)
@@ -120,16 +121,16 @@ def write_case(order: WorkOrder, case: CaseSource, prepared: PreparedVolumes) ->
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def sweep(order: WorkOrder) -> None:
-    """Removes what a killed worker left beside the places of this order's cases."""
-    for case in order.cases:
-        for leftover in case_folder(order.out, case).parent.glob(".anat.*"):
+def remove_leftovers(job: Job) -> None:
+    """Removes what a killed worker left beside the places of this job's cases."""
+    for case in job.cases:
+        for leftover in case_folder(job.out, case).parent.glob(".anat.*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def is_written(order: WorkOrder, case: CaseSource) -> bool:
-    """Whether the case lies there whole, made by this very order."""
-    folder, key = case_folder(order.out, case), order.key()
+def is_written(job: Job, case: UsableCase) -> bool:
+    """Whether the case lies there whole, made by this very job."""
+    folder, key = case_folder(job.out, case), job.key()
     for name in [*case.images, *_mask_names(case)]:
         path = folder / f"{case.name}_{name}.nii.gz"
         try:
@@ -141,9 +142,9 @@ def is_written(order: WorkOrder, case: CaseSource) -> bool:
     return True
 
 
-def read_prepared(order: WorkOrder, case: CaseSource) -> PreparedVolumes:
+def read_prepared(job: Job, case: UsableCase) -> PreparedVolumes:
     """The case's volumes from its prepared folder, as the chain gave them."""
-    folder = case_folder(order.out, case)
+    folder = case_folder(job.out, case)
 
     def path_of(name: str) -> Path:
         return folder / f"{case.name}_{name}.nii.gz"
@@ -156,13 +157,13 @@ def read_prepared(order: WorkOrder, case: CaseSource) -> PreparedVolumes:
         lesions=lesions,
         raters={rater: read_mask(path_of(_mask(rater))) for rater in case.rater_masks},
         moves={name: np.array(record["ScannerToCommon"]) for name, record in records.items()},
-        notes=read_notes(order, case),
+        notes=read_notes(job, case),
     )
 
 
-def read_notes(order: WorkOrder, case: CaseSource) -> tuple[str, ...]:
+def read_notes(job: Job, case: UsableCase) -> tuple[str, ...]:
     """What the chain had to say of a case that is written."""
-    folder = case_folder(order.out, case)
+    folder = case_folder(job.out, case)
     sidecar = _read_sidecar(folder / f"{case.name}_{BRAIN}.nii.gz")
     return tuple(sidecar[RECORD]["Notes"])
 
@@ -182,7 +183,7 @@ def written_to(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _volumes(case: CaseSource, prepared: PreparedVolumes) -> dict[str, Volume]:
+def _volumes(case: UsableCase, prepared: PreparedVolumes) -> dict[str, Volume]:
     masks = {BRAIN: prepared.brain}
     if prepared.lesions is not None:
         masks[_mask(case.reference)] = prepared.lesions
@@ -190,7 +191,7 @@ def _volumes(case: CaseSource, prepared: PreparedVolumes) -> dict[str, Volume]:
     return {**prepared.images, **masks}
 
 
-def _mask_names(case: CaseSource) -> list[str]:
+def _mask_names(case: UsableCase) -> list[str]:
     """The masks that are written for the case, named as in its files."""
     reference = [] if case.lesion_mask is None else [_mask(case.reference)]
     return [BRAIN, *reference, *(_mask(rater) for rater in case.rater_masks)]
@@ -200,11 +201,9 @@ def _mask(description: str) -> str:
     return f"desc-{description}_mask"
 
 
-def _sidecar(
-    order: WorkOrder, case: CaseSource, prepared: PreparedVolumes, name: str
-) -> dict[str, Any]:
+def _sidecar(job: Job, case: UsableCase, prepared: PreparedVolumes, name: str) -> dict[str, Any]:
     """What BIDS has names for."""
-    settings = order.preprocessing
+    settings = job.preprocessing
     where = {
         "own": f"the place of the {settings.reference_of(tuple(case.images))} in its scanner",
         "mni152": "MNI152",
@@ -217,7 +216,7 @@ def _sidecar(
     }
     if name in prepared.images:
         facts |= {
-            "Sources": [f"bids:raw:{order.shown(case.images[name])}"],
+            "Sources": [f"bids:raw:{job.shown(case.images[name])}"],
             "SkullStripped": True,
         }
     else:
@@ -225,14 +224,12 @@ def _sidecar(
     return facts
 
 
-def _record(
-    order: WorkOrder, case: CaseSource, prepared: PreparedVolumes, name: str
-) -> dict[str, Any]:
+def _record(job: Job, case: UsableCase, prepared: PreparedVolumes, name: str) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "Key": order.key(),
-        "Steps": order.preprocessing.steps,
-        "Space": order.preprocessing.space,
-        "SpacingMm": order.preprocessing.spacing_mm,
+        "Key": job.key(),
+        "Steps": job.preprocessing.steps,
+        "Space": job.preprocessing.space,
+        "SpacingMm": job.preprocessing.spacing_mm,
         "Notes": prepared.notes,
     }
     if name not in prepared.images:
@@ -240,8 +237,8 @@ def _record(
     source = case.images[name]
     scanner = read_volume(source)
     return facts | {
-        "Source": order.shown(source),
-        "SourceSHA256": order.digests[order.shown(source)],
+        "Source": job.shown(source),
+        "SourceSHA256": job.digests[job.shown(source)],
         "ScannerToCommon": prepared.moves[name].tolist(),
         "ScannerShape": scanner.data.shape,
         "ScannerAffine": scanner.affine.tolist(),

@@ -1,58 +1,33 @@
-"""What one worker is asked to do: everything it needs, in one line of JSON."""
+"""One subject's cases to be prepared in a worker: everything it needs, in one line of JSON."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
 import json
+from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import Field
+from typing import Literal
 
 from common.code_digest import code_digest
-from common.imaging.intake.findings import case_name
+from common.imaging.intake.usable_case import UsableCase
 from common.recipe.recipe import Preprocessing
 from common.settings import Settings
 
 LIBRARIES = ("connected-components-3d", "nibabel", "nilearn", "numpy", "scipy", "simpleitk")
 """Whose versions may change a voxel."""
 
-
-class CaseSource(Settings):
-    """The files of one subject-session as intake found them."""
-
-    subject: str
-    session: str | None
-    images: dict[str, Path]
-    lesion_mask: Path | None
-    brain_mask: Path | None
-    cord_mask: Path | None = None
-    centreline: Path | None = None
-    reference: str = "lesion"
-    """The `desc-` of the lesion mask, as the recipe's target has it."""
-    rater_masks: dict[str, Path] = Field(default_factory=dict)
-    """The `desc-` of each rater's own mask -> that mask."""
-
-    @property
-    def name(self) -> str:
-        """Subject and session as in file names: `sub-01_ses-02`, or `sub-01`."""
-        return case_name(self.subject, self.session)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Images, masks and centreline, those that there are."""
-        masks = (self.lesion_mask, self.brain_mask, self.cord_mask, self.centreline)
-        there = (path for path in masks if path is not None)
-        return (*self.images.values(), *there, *self.rater_masks.values())
+JobState = Literal["prepare", "draw", "done"]
+"""prepare: the volumes have to be made; draw: their quality pages alone; done: nothing to do."""
 
 
-class WorkOrder(Settings):
+class Job(Settings):
     """One subject's cases to be prepared together, and how.
 
     A single case, but both sessions of a subject where the recipe's space is halfway.
     """
 
-    cases: tuple[CaseSource, ...]
+    cases: tuple[UsableCase, ...]
     root: Path
     """The site's folder, which holds every source."""
     out: Path
@@ -93,20 +68,19 @@ class WorkOrder(Settings):
         """A source as a path below the site's folder."""
         return path.relative_to(self.root).as_posix()
 
-    def _sources(self, case: CaseSource) -> dict[str, list[str] | None]:
+    def _sources(self, case: UsableCase) -> dict[str, list[str]]:
         """What each file is -> its path below the site's folder and its digest."""
-        files = {
-            **case.images,
-            "lesions": case.lesion_mask,
-            "brain": case.brain_mask,
-            "cord": case.cord_mask,
-            "centreline": case.centreline,
-            **case.rater_masks,
-        }
-        return {
-            name: None if path is None else [self.shown(path), self.digests[self.shown(path)]]
-            for name, path in files.items()
-        }
+        paths = {what: self.shown(path) for what, path in case.files.items()}
+        return {what: [shown, self.digests[shown]] for what, shown in paths.items()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedJob:
+    """One job, how much of it is left to do, and the memory it is expected to take."""
+
+    job: Job
+    state: JobState
+    memory_bytes: int
 
 
 def file_digest(path: Path) -> str:

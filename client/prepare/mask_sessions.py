@@ -14,24 +14,23 @@ from common.imaging.volume import same_grid
 def masks_with_their_image(dates: Sequence[WorkingCase]) -> list[WorkingCase]:
     """The dates with each mask of the later one at the date on whose image it was drawn.
 
-    dates   of one subject, the earlier first; one date is returned as it is
+    dates   the two of one subject, the earlier first
     A mask on a grid of its own date stays there, also where both dates have that grid. Undone by
     `masks_with_their_date`. SiteDataError where the earlier date has such a mask already.
     """
-    if len(dates) != 2:
-        return list(dates)
     earlier, later = dates
     moved = _drawn_on_the_other(earlier, later)
-    taken = ({"reference"} if earlier.lesions is not None else set()) | set(earlier.raters)
-    if clash := sorted(taken & set(moved)):
+    present = ({"reference"} if earlier.lesions is not None else set()) | set(earlier.raters)
+    if clash := sorted(present & set(moved)):
         raise SiteDataError(
             f"both dates have a mask of new lesions on the earlier date's image ({clash[0]}). "
             "Remove the earlier date's: nothing is new there."
         )
-    here, there = _masks(later), _masks(earlier) | moved
     return [
-        _with_masks(earlier, there),
-        _with_masks(later, {name: mask for name, mask in here.items() if name not in moved}),
+        _with_masks(earlier, _masks(earlier) | moved),
+        _with_masks(
+            later, {name: mask for name, mask in _masks(later).items() if name not in moved}
+        ),
     ]
 
 
@@ -42,8 +41,6 @@ def masks_with_their_date(
 
     Both dates lie on one grid by now.
     """
-    if len(dates) != 2:
-        return list(prepared)
     moved = _drawn_on_the_other(*dates)
     first, second = prepared
     guests = {rater: mask for rater, mask in first.raters.items() if rater in moved}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from client.prepare.job import WorkOrder
+from client.prepare.job import Job
 from common.errors import SiteDataError
 from common.imaging.volume import read_grid
 
@@ -22,22 +22,22 @@ SPARED = 0.1
 """Share of the free memory that is left to the others on the machine (chosen)."""
 
 
-def needed_bytes(order: WorkOrder) -> int:
-    """An estimate from above of one order's peak, from the headers of its images alone."""
+def needed_bytes(job: Job) -> int:
+    """An estimate from above of one job's peak, from the headers of its images alone."""
     n_scanner, n_common = 0, 0.0
-    for case in order.cases:
+    for case in job.cases:
         for path in case.images.values():
             grid = read_grid(path)
             n_scanner += math.prod(grid.data.shape)
             field_mm3 = float(np.prod(grid.data.shape * grid.spacing_mm))
-            n_common += field_mm3 / order.preprocessing.spacing_mm**3
+            n_common += field_mm3 / job.preprocessing.spacing_mm**3
     return (
         BASE_BYTES + BYTES_PER_SCANNER_VOXEL * n_scanner + round(BYTES_PER_COMMON_VOXEL * n_common)
     )
 
 
 class MemoryBudget:
-    """Lets as many in as fit side by side; the others wait."""
+    """Lets as many jobs begin as fit side by side; the others wait."""
 
     def __init__(self, total_bytes: int) -> None:
         self._total = total_bytes

@@ -10,16 +10,17 @@ from urllib.parse import quote
 import numpy as np
 
 from client.prepare.derivatives import written_to
-from client.prepare.job import CaseSource, WorkOrder
-from client.prepare.qc_pictures import Row, histograms, intensities, picture
+from client.prepare.job import Job
+from client.prepare.qc_pictures import PictureRow, histograms, intensities, picture
 from client.prepare.qc_planes import Plane, Window, checkerboard, plane_of, window_on
 from common.arrays import FloatArray
 from common.figures.page import png_uri, rendered_page, svg_uri, write_page
+from common.imaging.intake.usable_case import UsableCase
 from common.imaging.preprocessing.chain import PreparedVolumes
 from common.imaging.volume import Volume, read_volume
 from common.recipe.recipe import Recipe
 
-HERE = np.eye(4)
+UNMOVED = np.eye(4)
 """Of a volume that lies in the common space already."""
 
 GREY_PERCENTILES = (1.0, 99.7)
@@ -33,7 +34,7 @@ SPACES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PagePicture:
     """A picture as the page holds it."""
 
     source: str
@@ -56,31 +57,31 @@ class CaseLine:
         return quote(f"{self.name}.html") if self.drawn else ""
 
 
-def page_path(out: Path, case: CaseSource) -> Path:
+def page_path(out: Path, case: UsableCase) -> Path:
     """Where the case's page lies."""
     return out / "qc" / f"{case.name}.html"
 
 
-def is_drawn(order: WorkOrder, case: CaseSource) -> bool:
-    """Whether the case's page is there, made by this very order."""
+def is_drawn(job: Job, case: UsableCase) -> bool:
+    """Whether the case's page is there, made by this very job."""
     try:
-        page = page_path(order.out, case).read_text(encoding="utf-8")
+        page = page_path(job.out, case).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return False
-    return f'data-key="{order.page_key()}"' in page
+    return f'data-key="{job.page_key()}"' in page
 
 
-def write_qc_pages(order: WorkOrder, prepared: Sequence[PreparedVolumes]) -> None:
-    """Draws every case of the order; SiteDataError where the disk is full or closed."""
-    with written_to(order.out / "qc"):
-        (order.out / "qc").mkdir(exist_ok=True)
-        for case, volumes in zip(order.cases, prepared, strict=True):
+def write_qc_pages(job: Job, prepared: Sequence[PreparedVolumes]) -> None:
+    """Draws every case of the job; SiteDataError where the disk is full or closed."""
+    with written_to(job.out / "qc"):
+        (job.out / "qc").mkdir(exist_ok=True)
+        for case, volumes in zip(job.cases, prepared, strict=True):
             others = [
                 (other.session or other.name, found)
-                for other, found in zip(order.cases, prepared, strict=True)
+                for other, found in zip(job.cases, prepared, strict=True)
                 if other.name != case.name
             ]
-            write_page(page_path(order.out, case), qc_page(order, case, volumes, others=others))
+            write_page(page_path(job.out, case), qc_page(job, case, volumes, others=others))
 
 
 def write_qc_index(out: Path, recipe: Recipe, cases: Sequence[CaseLine]) -> None:
@@ -96,8 +97,8 @@ def write_qc_index(out: Path, recipe: Recipe, cases: Sequence[CaseLine]) -> None
 
 
 def qc_page(
-    order: WorkOrder,
-    case: CaseSource,
+    job: Job,
+    case: UsableCase,
     prepared: PreparedVolumes,
     *,
     others: Sequence[tuple[str, PreparedVolumes]] = (),
@@ -106,7 +107,7 @@ def qc_page(
 
     others   the subject's other sessions on the same grid, by their labels
     """
-    settings = order.preprocessing
+    settings = job.preprocessing
     window = window_on(prepared.brain)
     raw = {name: read_volume(path) for name, path in case.images.items()}
     pairs = [_before_and_after(name, image, prepared, window) for name, image in raw.items()]
@@ -114,7 +115,7 @@ def qc_page(
         intensities(
             name,
             image.data[prepared.brain.data].astype(np.float64),
-            np.array(order.template[name]) if name in order.template else None,
+            np.array(job.template[name]) if name in job.template else None,
         )
         for name, image in prepared.images.items()
     ]
@@ -123,7 +124,7 @@ def qc_page(
         "qc_page.html.j2",
         package="client.prepare",
         values={
-            "key": order.page_key(),
+            "key": job.page_key(),
             "name": case.name,
             "steps": settings.steps,
             "is_cord": "cord" in settings.steps,
@@ -131,7 +132,7 @@ def qc_page(
             "spacing": f"{settings.spacing_mm:g}",
             "notes": prepared.notes,
             "pairs": pairs,
-            "boards": _boards(order, prepared, others, window),
+            "boards": _boards(job, prepared, others, window),
             "histogram": svg_uri(histograms(shown)),
             "has_template": any(one.template is not None for one in shown),
             "has_lesions": lesions is not None,
@@ -146,35 +147,37 @@ def qc_page(
     )
 
 
-def _before_and_after(name: str, raw: Volume, prepared: PreparedVolumes, window: Window) -> Picture:
+def _before_and_after(
+    name: str, raw: Volume, prepared: PreparedVolumes, window: Window
+) -> PagePicture:
     brain = Volume(prepared.brain.data.astype(np.float32), prepared.brain.affine)
-    brains = [plane_of(brain, HERE, window, cut) for cut in window.cuts]
+    brains = [plane_of(brain, UNMOVED, window, cut) for cut in window.cuts]
     lesions: list[Plane] = []
     if prepared.lesions is not None:
         marked = Volume(prepared.lesions.data.astype(np.float32), prepared.lesions.affine)
-        lesions = [plane_of(marked, HERE, window, cut) for cut in window.cuts]
+        lesions = [plane_of(marked, UNMOVED, window, cut) for cut in window.cuts]
     before = [plane_of(raw, prepared.moves[name], window, cut) for cut in window.cuts]
     inside = np.concatenate([plane[mask > 0.5] for plane, mask in zip(before, brains, strict=True)])
     rows = [
-        Row(label="before", planes=_grey(before, inside), brains=brains),
-        Row(
+        PictureRow(label="before", planes=_grey(before, inside), brains=brains),
+        PictureRow(
             label="after",
             planes=_grey_planes(prepared.images[name], prepared.brain, window),
             brains=brains,
             lesions=lesions,
         ),
     ]
-    return Picture(png_uri(picture(window, rows)), f"{name} before and after", name)
+    return PagePicture(png_uri(picture(window, rows)), f"{name} before and after", name)
 
 
 def _boards(
-    order: WorkOrder,
+    job: Job,
     prepared: PreparedVolumes,
     others: Sequence[tuple[str, PreparedVolumes]],
     window: Window,
-) -> list[Picture]:
+) -> list[PagePicture]:
     """The reference against all it was registered with: modalities, sessions, the template."""
-    reference = order.preprocessing.reference_of(tuple(prepared.images))
+    reference = job.preprocessing.reference_of(tuple(prepared.images))
     mine = _grey_planes(prepared.images[reference], prepared.brain, window)
     against = [
         (name, _grey_planes(image, prepared.brain, window))
@@ -184,15 +187,15 @@ def _boards(
     against += [
         (name, _grey_planes(other.images[reference], other.brain, window)) for name, other in others
     ]
-    if order.preprocessing.space == "mni152":
+    if job.preprocessing.space == "mni152":
         against.append(("MNI152", _grey_planes(_mni_template(), prepared.brain, window)))
     boards = []
     for name, planes in against:
         mixed = [checkerboard(one, other) for one, other in zip(mine, planes, strict=True)]
-        row = Row(label=f"{reference} / {name}", planes=mixed)
+        row = PictureRow(label=f"{reference} / {name}", planes=mixed)
         caption = f"{reference} and {name}"
         boards.append(
-            Picture(png_uri(picture(window, [row])), f"checkerboard of {caption}", caption)
+            PagePicture(png_uri(picture(window, [row])), f"checkerboard of {caption}", caption)
         )
     return boards
 
@@ -206,7 +209,7 @@ def _mni_template() -> Volume:
 
 def _grey_planes(image: Volume, brain: Volume, window: Window) -> list[Plane]:
     """The image's planes, grey by its intensities inside the brain, or where it is not 0."""
-    planes = [plane_of(image, HERE, window, cut) for cut in window.cuts]
+    planes = [plane_of(image, UNMOVED, window, cut) for cut in window.cuts]
     inside = brain.data if image.data.shape == brain.data.shape else image.data != 0
     return _grey(planes, image.data[inside])
 

@@ -13,7 +13,7 @@ from client.prepare.qc_planes import Plane, View, Window
 from common.arrays import FloatArray
 from common.errors import SiteDataError
 from common.figures.drawing import COLOURS, INK, QUIET, dress, svg_of
-from common.imaging.standardization.class_centres import Centres, intensity_classes
+from common.imaging.standardization.kmeans_standardization import Centres, intensity_classes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ SIDES: dict[View, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Row:
+class PictureRow:
     """One row of a picture: a plane for each of the window's cuts.
 
     planes    0 black, 1 white
@@ -49,7 +49,7 @@ class Row:
     lesions: Sequence[Plane] = ()
 
 
-def picture(window: Window, rows: Sequence[Row]) -> bytes:
+def picture(window: Window, rows: Sequence[PictureRow]) -> bytes:
     """A PNG with the rows below each other; the patient's right and anterior are on the left."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -96,7 +96,7 @@ def picture(window: Window, rows: Sequence[Row]) -> bytes:
     return _png(canvas)
 
 
-def _panel(axes: Axes, window: Window, row: Row, column: int) -> None:
+def _panel(axes: Axes, window: Window, row: PictureRow, column: int) -> None:
     cut = window.cuts[column]
     first, second = window.across(cut.view)
     extent = (window.low[first], window.high[first], window.low[second], window.high[second])

@@ -1,27 +1,39 @@
-"""A whole site prepared: the plan carried out, and what came of each case."""
+"""A whole site prepared: what there is to do, and what came of each case."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from client.prepare.derivatives import read_notes, start_folder, written_to
-from client.prepare.memory import SPARED
-from client.prepare.plan import Job, Plan
-from client.prepare.qc_page import CaseLine, page_path, write_qc_index
-from client.prepare.stale_cases import forget_aside, put_aside
-from client.prepare.workers import Outcome, run_jobs
-from common.errors import SiteDataError
+from client.prepare.derivatives import is_written, read_notes, start_folder, written_to
+from client.prepare.job import Job, JobState, PlannedJob, file_digest
+from client.prepare.memory import SPARED, needed_bytes
+from client.prepare.qc_page import CaseLine, is_drawn, page_path, write_qc_index
+from client.prepare.stale_cases import move_aside, remove_aside
+from client.prepare.workers import JobOutcome, run_jobs
+from common.errors import ConfigError, SiteDataError
 from common.files import locked
 from common.imaging.intake.findings import Finding
+from common.imaging.intake.intake import Intake, survey
+from common.imaging.intake.usable_case import UsableCase
+from common.imaging.standardization.template import Template
 from common.machine import available_bytes
 from common.recipe.recipe import Recipe
 
 Result = Literal["prepared", "drawn", "cached", "failed", "quarantined"]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationPlan:
+    """Every job of a site, by name, and what its intake found."""
+
+    jobs: tuple[PlannedJob, ...]
+    intake: Intake
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,14 +79,60 @@ class Prepared:
         }
 
 
+def plan_site(
+    root: Path,
+    *,
+    recipe: Recipe,
+    out: Path,
+    brain_command: Sequence[str] = (),
+    template: Template | None = None,
+    mapping: Path | None = None,
+    on_case: Callable[[int, int], None] | None = None,
+) -> PreparationPlan:
+    """The site's jobs; reads every source, computes and writes nothing.
+
+    root, mapping   as in `survey`: the site's folder, and the table of its files if it is not BIDS
+    out             the prepared folder, which may not exist yet
+    template        a model's, shown in the histograms; None: the recipe's, where it is fixed
+    on_case         called by intake with the number of cases done and their number
+    ConfigError where the recipe has no steps.
+    """
+    settings = recipe.preprocessing
+    if not settings.steps:
+        raise ConfigError(
+            f"recipe {recipe.name!r} has no preprocessing.steps: its sites prepare their images "
+            'themselves. Use a recipe that has, or --set \'preprocessing.steps=["register", '
+            '"brain", "bias-field", "resample"]\'.'
+        )
+    if template is None:
+        standardization = recipe.standardization
+        template = standardization.template if standardization.method == "two-step" else {}
+    intake = survey(root, task=recipe.task, raw=True, mapping=mapping, on_case=on_case)
+    jobs = []
+    for group in _groups(intake.usable, together=settings.space == "halfway"):
+        files = [path for case in group for path in case.files.values()]
+        job = Job(
+            cases=tuple(group),
+            root=root,
+            out=out,
+            preprocessing=settings,
+            brain_command=tuple(brain_command),
+            threads=recipe.compute.threads,
+            digests={path.relative_to(root).as_posix(): file_digest(path) for path in files},
+            template=template,
+        )
+        jobs.append(PlannedJob(job=job, state=_state(job), memory_bytes=needed_bytes(job)))
+    return PreparationPlan(tuple(jobs), intake)
+
+
 def prepare_site(
-    plan: Plan,
+    plan: PreparationPlan,
     *,
     root: Path,
     out: Path,
     recipe: Recipe,
     n_workers: int,
-    on_done: Callable[[Outcome], None] | None = None,
+    on_done: Callable[[JobOutcome], None] | None = None,
 ) -> Prepared:
     """The site's prepared folder at `out`, as far as its cases allow.
 
@@ -85,9 +143,14 @@ def prepare_site(
     """
     start_folder(out, source=root)
     with _alone_in(out):
-        to_do = [job for job in plan.jobs if job.state != "done"]
-        whole = [case for job in plan.jobs if job.state != "prepare" for case in job.order.cases]
-        aside = put_aside(out, kept=whole)
+        to_do = [planned for planned in plan.jobs if planned.state != "done"]
+        whole = [
+            case
+            for planned in plan.jobs
+            if planned.state != "prepare"
+            for case in planned.job.cases
+        ]
+        aside = move_aside(out, current=whole)
         outcomes = run_jobs(
             to_do,
             n_workers=n_workers,
@@ -96,15 +159,17 @@ def prepare_site(
         )
         by_name = {outcome.name: outcome for outcome in outcomes}
         cases = [
-            result for job in plan.jobs for result in _results(job, by_name.get(job.order.name))
+            result
+            for planned in plan.jobs
+            for result in _results(planned, by_name.get(planned.job.name))
         ]
         cases += [_quarantined(name, plan.intake.findings) for name in plan.intake.quarantined]
         cases.sort(key=lambda case: case.name)
-        sources = {case.name: case for job in plan.jobs for case in job.order.cases}
+        sources = {case.name: case for planned in plan.jobs for case in planned.job.cases}
         good = [case.name for case in cases if case.result not in _LEFT_OUT]
-        aside += put_aside(out, kept=[sources[name] for name in good])
+        aside += move_aside(out, current=[sources[name] for name in good])
         for name in good:
-            forget_aside(out, name)
+            remove_aside(out, name)
         lines = [
             CaseLine(
                 name=case.name,
@@ -119,13 +184,26 @@ def prepare_site(
     return Prepared(tuple(cases), plan.intake.findings, moved_aside)
 
 
+def _groups(cases: Sequence[UsableCase], *, together: bool) -> list[list[UsableCase]]:
+    """Each case alone, or a subject's sessions together; intake gives them in order."""
+    if not together:
+        return [[case] for case in cases]
+    return [list(group) for _, group in itertools.groupby(cases, key=lambda case: case.subject)]
+
+
+def _state(job: Job) -> JobState:
+    if not all(is_written(job, case) for case in job.cases):
+        return "prepare"
+    return "done" if all(is_drawn(job, case) for case in job.cases) else "draw"
+
+
 _LEFT_OUT = ("failed", "quarantined")
 
 
-def _results(job: Job, outcome: Outcome | None) -> Iterator[CaseResult]:
-    for case in job.order.cases:
+def _results(planned: PlannedJob, outcome: JobOutcome | None) -> Iterator[CaseResult]:
+    for case in planned.job.cases:
         if outcome is None:
-            notes = read_notes(job.order, case)
+            notes = read_notes(planned.job, case)
             yield CaseResult(name=case.name, result="cached", notes=notes)
         elif outcome.error is not None:
             yield CaseResult(
@@ -138,7 +216,7 @@ def _results(job: Job, outcome: Outcome | None) -> Iterator[CaseResult]:
         else:
             yield CaseResult(
                 name=case.name,
-                result="prepared" if job.state == "prepare" else "drawn",
+                result="prepared" if planned.state == "prepare" else "drawn",
                 notes=tuple(outcome.notes[case.name]),
                 wall_s=outcome.wall_s,
                 peak_bytes=outcome.peak_bytes,

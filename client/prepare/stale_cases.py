@@ -13,27 +13,27 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from client.prepare.derivatives import LEFT_OUT, case_folder, written_to
-from client.prepare.job import CaseSource
+from common.imaging.intake.usable_case import UsableCase
 
 
-def stale_cases(out: Path, kept: Iterable[CaseSource]) -> dict[str, Path]:
-    """Name -> folder of each case under `out` that is none of `kept`, by name."""
-    wanted = {case_folder(out, case) for case in kept}
+def stale_cases(out: Path, current: Iterable[UsableCase]) -> dict[str, Path]:
+    """Name -> folder of each case under `out` that is none of `current`, by name."""
+    wanted = {case_folder(out, case) for case in current}
     there = [path for pattern in ("sub-*/anat", "sub-*/ses-*/anat") for path in out.glob(pattern)]
     stale = {"_".join(path.relative_to(out).parts[:-1]): path for path in set(there) - wanted}
     return dict(sorted(stale.items()))
 
 
-def put_aside(out: Path, *, kept: Iterable[CaseSource]) -> tuple[str, ...]:
-    """Names of the cases under `out` that are none of `kept`: moved to the hidden folder.
+def move_aside(out: Path, *, current: Iterable[UsableCase]) -> tuple[str, ...]:
+    """Names of the cases under `out` that are none of `current`: moved to the hidden folder.
 
     One that was moved there earlier goes. SiteDataError where the disk refuses.
     """
-    stale = stale_cases(out, kept)
+    stale = stale_cases(out, current)
     for name, folder in stale.items():
         aside = out / LEFT_OUT / name
         with written_to(folder):
-            forget_aside(out, name)
+            remove_aside(out, name)
             aside.mkdir(parents=True)
             folder.rename(aside / folder.name)
         for parent in folder.parents[: len(folder.relative_to(out).parts) - 1]:
@@ -42,7 +42,7 @@ def put_aside(out: Path, *, kept: Iterable[CaseSource]) -> tuple[str, ...]:
     return tuple(stale)
 
 
-def forget_aside(out: Path, name: str) -> None:
+def remove_aside(out: Path, name: str) -> None:
     """Removes what was moved aside of a case, since it has been made anew."""
     if (aside := out / LEFT_OUT / name).exists():
         shutil.rmtree(aside)

@@ -1,4 +1,4 @@
-"""Orders carried out side by side, each in a process of its own, as many as memory allows."""
+"""Jobs done side by side, each in a process of its own, as many as memory allows."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
+from client.prepare.job import Job, PlannedJob
 from client.prepare.memory import MemoryBudget
-from client.prepare.plan import Job
 from common.errors import SiteDataError
 
 log = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-P", "-m", "client.prepare.worker")
+COMMAND = (sys.executable, "-P", "-m", "client.prepare.prepare_subject")
 """-P: the folder in which the command was called is not searched for modules."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class JobOutcome:
     """What came of one job.
 
-    error        in words, or None where the job was done
+    error        what went wrong, or None where the job was done
     code         the error's short word
     notes        case -> what the chain had to say
-    peak_bytes   the most memory the worker held; 0 where it did not live to say
+    peak_bytes   the most memory the worker held; 0 where it ended before it could say
     """
 
     name: str
@@ -43,13 +43,13 @@ class Outcome:
 
 
 def run_jobs(
-    jobs: Sequence[Job],
+    jobs: Sequence[PlannedJob],
     *,
     n_workers: int,
     memory_bytes: int,
-    on_done: Callable[[Outcome], None] | None = None,
+    on_done: Callable[[JobOutcome], None] | None = None,
     command: Sequence[str] = COMMAND,
-) -> list[Outcome]:
+) -> list[JobOutcome]:
     """Every job's outcome, in the order of the jobs; one that fails leaves the others going.
 
     memory_bytes   what all workers together may take, by their estimates
@@ -57,10 +57,10 @@ def run_jobs(
     command        the worker's program
     Stopped by an exception, such as the user's Ctrl-C, it ends its workers first.
     """
-    crew = _Crew(command, MemoryBudget(memory_bytes))
-    outcomes: dict[int, Outcome] = {}
+    workers = _Workers(command, MemoryBudget(memory_bytes))
+    outcomes: dict[int, JobOutcome] = {}
     with ThreadPoolExecutor(n_workers) as pool:
-        futures = {pool.submit(crew.carry_out, job): index for index, job in enumerate(jobs)}
+        futures = {pool.submit(workers.run, job): index for index, job in enumerate(jobs)}
         try:
             for future in as_completed(futures):
                 outcomes[futures[future]] = outcome = future.result()
@@ -68,12 +68,12 @@ def run_jobs(
                     on_done(outcome)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            crew.end()
+            workers.end()
             raise
     return [outcomes[index] for index in sorted(outcomes)]
 
 
-class _Crew:
+class _Workers:
     """The processes at work now."""
 
     def __init__(self, command: Sequence[str], budget: MemoryBudget) -> None:
@@ -83,16 +83,17 @@ class _Crew:
         self._lock = threading.Lock()
         self._ended = False
 
-    def carry_out(self, job: Job) -> Outcome:
+    def run(self, planned: PlannedJob) -> JobOutcome:
+        """One job's outcome, once the memory for it is free."""
         began = time.monotonic()
         try:
-            with self._budget.hold(job.memory_bytes):
+            with self._budget.hold(planned.memory_bytes):
                 began = time.monotonic()
-                answer = self._answer(job)
+                answer = self._answer(planned.job)
         except SiteDataError as error:
             answer = {"error": str(error), "code": error.code}
-        return Outcome(
-            name=job.order.name,
+        return JobOutcome(
+            name=planned.job.name,
             error=answer.get("error"),
             code=answer.get("code", ""),
             notes=answer.get("notes", {}),
@@ -120,13 +121,13 @@ class _Crew:
             )
             self._at_work.add(process)
         try:
-            return _spoken_with(process, job)
+            return _answer_of(process, job)
         finally:
             with self._lock:
                 self._at_work.discard(process)
 
 
-def _spoken_with(process: subprocess.Popen[str], job: Job) -> dict[str, Any]:
+def _answer_of(process: subprocess.Popen[str], job: Job) -> dict[str, Any]:
     """The worker's answer, or an error that says how it ended without one."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -136,14 +137,14 @@ def _spoken_with(process: subprocess.Popen[str], job: Job) -> dict[str, Any]:
     listener.start()
     with process:
         try:
-            process.stdin.write(job.order.model_dump_json() + "\n")
+            process.stdin.write(job.model_dump_json() + "\n")
             process.stdin.flush()  # and left open: the worker ends when it closes
         except BrokenPipeError:
             pass  # it died at once; its exit code says how
         lines = process.stdout.read().splitlines()
         code = process.wait()
         listener.join()
-    log.debug("worker on %s said: %s", job.order.name, "".join(said))
+    log.debug("worker on %s said: %s", job.name, "".join(said))
     if code == 0 and lines:
         answer: dict[str, Any] = json.loads(lines[-1])
         return answer

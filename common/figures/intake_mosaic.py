@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from common.arrays import BoolArray, Float32Array
 from common.figures.mosaic import BACKGROUND, REFERENCE_COLOUR, TEXT, lesion_slices
+from common.imaging.grid import nearest_onto
 from common.imaging.orientation import upright
-from common.imaging.resample import nearest_onto
 from common.imaging.volume import Volume
 
 if TYPE_CHECKING:

@@ -7,34 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.arrays import BoolArray, FloatArray, IntArray
-from common.errors import GeometryError
-
-
-def normalized_mutual_information(
-    a: NDArray[Any], b: NDArray[Any], mask: BoolArray, n_bins: int = 64
-) -> float:
-    """(H(a) + H(b)) / H(a, b) inside `mask`: 1 where neither tells of the other, 2 where each
-    decides the other.
-
-    a, b      (i, j, k), any real type, on one grid
-    mask      (i, j, k)
-    n_bins    of equal width from the lowest to the highest value of each image inside the mask
-
-    1 where both hold one value, for nothing is told. GeometryError: shapes that differ or an empty
-    mask.
-    Source  Studholme et al. 1999, doi:10.1016/S0031-3203(98)00091-0. The bins are chosen.
-    """
-    if not a.shape == b.shape == mask.shape:
-        raise GeometryError(
-            "want two images and a mask of one shape, got "
-            f"{a.shape}, {b.shape} and {mask.shape}. Resample them onto one grid."
-        )
-    if not mask.any():
-        raise GeometryError("want a mask with voxels to compare the images in, got an empty one")
-    joint = joint_histogram(a[mask], b[mask], n_bins=n_bins)
-    both = entropy(joint)
-    return (entropy(joint.sum(1)) + entropy(joint.sum(0))) / both if both > 0 else 1.0
+from common.arrays import FloatArray, IntArray
 
 
 def mutual_information(joint: FloatArray) -> float:

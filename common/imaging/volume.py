@@ -218,7 +218,7 @@ def require_same_grid(
 
 
 def grid_text(volume: Volume) -> str:
-    """Shape, spacing and affine of `volume` in words, on one line."""
+    """Shape, spacing and affine of `volume` as one line of text."""
     spacing = " x ".join(f"{mm:.3f}" for mm in volume.spacing_mm)
     rows = "; ".join(" ".join(f"{value:.5g}" for value in row) for row in volume.affine[:3])
     return f"shape {volume.data.shape}, spacing {spacing} mm, affine [{rows}]"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import GeometryError
-from common.imaging.resample import nearest_onto
+from common.imaging.grid import nearest_onto
 from common.imaging.volume import Volume, grid_text, read_volume, require_same_grid, same_grid
 from common.metrics.components import Spacing
 from common.metrics.lesion import LesionCounts, count_lesions

@@ -12,7 +12,7 @@ from scipy import ndimage
 from common.arrays import BoolArray, FloatArray
 from common.errors import SiteDataError
 from common.imaging.volume import Volume, read_labels
-from common.phantom.grid import Field, Grid, resampled, smooth_noise
+from common.phantom.grid import Field, PhantomGrid, resampled, smooth_noise
 
 TISSUES = ("cortex", "deep_grey", "white", "ventricle", "csf")
 """Order of an anatomy's fractions. `ventricle` is the CSF of the lateral ventricles."""
@@ -30,7 +30,7 @@ class Anatomy:
     sharpening     how much crisper one person's borders are; 1 where the map is one person's
     """
 
-    grid: Grid
+    grid: PhantomGrid
     fractions: Field
     ventricle_mm: Field
     sharpening: float
@@ -80,7 +80,7 @@ class Deformation:
         return out
 
 
-def mni_anatomy(grid: Grid) -> Anatomy:
+def mni_anatomy(grid: PhantomGrid) -> Anatomy:
     """The average brain of the MNI152 template that nilearn brings along, on `grid`.
 
     Source   ICBM 152 2009a, grey and white matter probabilities. Which CSF is lateral ventricle
@@ -98,7 +98,7 @@ def mni_anatomy(grid: Grid) -> Anatomy:
         for load in (load_mni152_gm_template, load_mni152_wm_template)
     )
     first = head.affine[:3, 3]
-    source = Grid((first[0], first[1], first[2]), (1.0, 1.0, 1.0), grey.shape)
+    source = PhantomGrid((first[0], first[1], first[2]), (1.0, 1.0, 1.0), grey.shape)
     brain = (np.asarray(head.dataobj) > 0).astype(np.float32)
     grey, white = grey * brain, white * brain
     fluid = np.clip(brain - grey - white, 0.0, 1.0)
@@ -112,7 +112,7 @@ def mni_anatomy(grid: Grid) -> Anatomy:
     return Anatomy(grid, fractions, _distance_mm(fractions[3], grid), sharpening=2.2)
 
 
-def label_map_anatomy(path: Path, grid: Grid) -> Anatomy:
+def label_map_anatomy(path: Path, grid: PhantomGrid) -> Anatomy:
     """One person's brain from a FreeSurfer label map, placed in MNI space, on `grid`.
 
     An affine brings the centres of 18 structures to about their place in MNI space (chosen: no
@@ -185,7 +185,7 @@ def _sharpened(
     fractions: Field,
     sharpening: float,
     inside: BoolArray,
-    grid: Grid,
+    grid: PhantomGrid,
     rng: np.random.Generator,
 ) -> Field:
     """Fractions raised to a power and weighted by noise, summing to the same brain."""
@@ -204,7 +204,7 @@ def _sharpened(
     return out
 
 
-def _lateral_ventricles(fluid: Field, grid: Grid) -> Field:
+def _lateral_ventricles(fluid: Field, grid: PhantomGrid) -> Field:
     x, y, z = grid.coordinates_mm()
     behind_thalamus = (y < -28) & (np.abs(x) < 12) & (z < 12)
     box = (np.abs(x) < 46) & (y > -62) & (y < 40) & (z > -6) & (z < 36) & ~behind_thalamus
@@ -216,7 +216,7 @@ def _lateral_ventricles(fluid: Field, grid: Grid) -> Field:
     return ndimage.binary_dilation(body, iterations=2).astype(np.float32)
 
 
-def _deep_grey_region(grid: Grid) -> Field:
+def _deep_grey_region(grid: PhantomGrid) -> Field:
     """1 over caudate, putamen and thalamus, 0 at the insula, soft between."""
     x, y, z = grid.coordinates_mm()
     radius = ((np.abs(x) / 33.0) ** 4 + ((y + 6.0) / 34.0) ** 4 + ((z - 4.0) / 17.0) ** 4) ** 0.25
@@ -232,7 +232,7 @@ def _largest_part(mask: BoolArray) -> BoolArray:
     return largest
 
 
-def _distance_mm(ventricle: Field, grid: Grid) -> Field:
+def _distance_mm(ventricle: Field, grid: PhantomGrid) -> Field:
     distance: Field = ndimage.distance_transform_edt(
         ventricle < 0.5, sampling=grid.spacing_mm
     ).astype(np.float32)

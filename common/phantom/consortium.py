@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import ConfigError
-from common.phantom.grid import Grid, anatomy_grid, common_grid
+from common.phantom.grid import PhantomGrid, anatomy_grid, common_grid
 from common.phantom.lesions import LesionHabit
 from common.phantom.scanner import Scanner, brain_mask, drawn_scanners, lesion_mask, scan
-from common.phantom.site_folder import Row, write_subject, write_tables
+from common.phantom.site_folder import ParticipantRow, write_subject, write_tables
 from common.phantom.sources import Sources, load_sources
 from common.phantom.whole_folder import refuse_filled, whole_folder
 from common.seeds import derived_seed
@@ -100,11 +100,11 @@ def _write_site(
     site: PhantomSite,
     sources: Sources,
     numbers: range,
-    grid: Grid,
+    grid: PhantomGrid,
     seed: int,
     on_subject: OnSubject | None,
 ) -> None:
-    rows: list[Row] = []
+    rows: list[ParticipantRow] = []
     slice_mm = {"FLAIR": site.scanner.flair.slice_mm, "T1w": site.scanner.t1w.slice_mm}
     for number in numbers:
         label = f"sub-P{number + 1:03d}"

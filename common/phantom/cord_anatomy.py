@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.arrays import FloatArray, IndexArray
-from common.phantom.grid import Field, Grid, covering, smooth_noise
+from common.phantom.grid import Field, PhantomGrid, covering, smooth_noise
 
 FIELD_OF_VIEW_MM = ((-24.0, -24.0, -64.0), (24.0, 24.0, 64.0))
 """Corners of the box every cord phantom comes in, RAS+ world, about C2 to T3."""
@@ -37,7 +37,7 @@ class CordFrame:
     nodes          (n, 3), the centreline, one node a slice from foot to head, RAS+ world mm
     """
 
-    grid: Grid
+    grid: PhantomGrid
     right: Field
     front: Field
     height: Field
@@ -62,13 +62,13 @@ class CordAnatomy:
     void: Field
 
 
-def fine_grid(spacing_mm: float) -> Grid:
+def fine_grid(spacing_mm: float) -> PhantomGrid:
     """The grid a subject is made on: finer than the output, so that partial volumes arise."""
     fine = max(0.5, 0.625 * spacing_mm)
     return covering(FIELD_OF_VIEW_MM, (fine, fine, fine))
 
 
-def drawn_anatomy(grid: Grid, rng: np.random.Generator) -> CordAnatomy:
+def drawn_anatomy(grid: PhantomGrid, rng: np.random.Generator) -> CordAnatomy:
     """One person: a curved cord, its sac of fluid, vertebrae and discs, muscle and fat."""
     frame = _frame(grid, rng)
     above, level = _levels(frame, rng)
@@ -111,7 +111,7 @@ def soft(distance_mm: Field) -> Field:
     return inside
 
 
-def _frame(grid: Grid, rng: np.random.Generator) -> CordFrame:
+def _frame(grid: PhantomGrid, rng: np.random.Generator) -> CordFrame:
     """Neck bent forward in its middle, chest bent back; a slight bend to one side."""
     z = grid.axis_mm(2)
     bend, apex, length = rng.uniform(1.0, 5.5), rng.uniform(5.0, 35.0), rng.uniform(150.0, 190.0)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from common.errors import ConfigError
+from common.phantom.consortium import OnSubject
 from common.phantom.cord_anatomy import FIELD_OF_VIEW_MM, drawn_anatomy, fine_grid
 from common.phantom.cord_folder import write_cord_subject
 from common.phantom.cord_lesions import CordHabit, drawn_cord_lesions, no_cord_lesions
@@ -20,8 +20,8 @@ from common.phantom.cord_scanner import (
     near_cord,
     scan_cord,
 )
-from common.phantom.grid import Grid, covering
-from common.phantom.site_folder import Row, write_tables
+from common.phantom.grid import PhantomGrid, covering
+from common.phantom.site_folder import ParticipantRow, write_tables
 from common.phantom.whole_folder import refuse_filled, whole_folder
 from common.seeds import derived_seed
 
@@ -29,9 +29,6 @@ SPACING_MM = 1.0
 """Of the grid, unless asked otherwise: 48 x 48 x 128 voxels. The paper's is 0.5."""
 LESION_FREE_EVERY = 3
 """The 3rd, 6th, ... subject of a site has no lesions; in the paper 46 of 161 scans."""
-
-OnSubject = Callable[[str, str], None]
-"""Called with site and subject after each subject is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +94,11 @@ def _write_site(
     folder: Path,
     site: CordSite,
     numbers: range,
-    target: Grid,
+    target: PhantomGrid,
     seed: int,
     on_subject: OnSubject | None,
 ) -> None:
-    rows: list[Row] = []
+    rows: list[ParticipantRow] = []
     for number in numbers:
         label = f"sub-C{number + 1:03d}"
         free = (number - numbers.start + 1) % LESION_FREE_EVERY == 0
@@ -118,8 +115,14 @@ def _write_site(
 
 
 def _write_subject(
-    folder: Path, label: str, number: int, site: CordSite, free: bool, target: Grid, seed: int
-) -> Row:
+    folder: Path,
+    label: str,
+    number: int,
+    site: CordSite,
+    free: bool,
+    target: PhantomGrid,
+    seed: int,
+) -> ParticipantRow:
     rng = np.random.default_rng(derived_seed(seed, "cord", "subject", number))
     anatomy = drawn_anatomy(fine_grid(target.spacing_mm[0]), rng)
     if free:

@@ -14,7 +14,7 @@ from common.arrays import BoolArray, FloatArray
 from common.imaging.centreline import COLUMNS
 from common.imaging.intake.bids_names import CENTRELINE
 from common.imaging.volume import Volume, write_volume
-from common.phantom.site_folder import Row
+from common.phantom.site_folder import ParticipantRow
 
 
 def write_cord_subject(
@@ -27,7 +27,7 @@ def write_cord_subject(
     lesion: BoolArray,
     cord: BoolArray,
     nodes: FloatArray,
-) -> Row:
+) -> ParticipantRow:
     """Write one subject's T2w, masks and centreline below `site`; returns its participants' line.
 
     lesion, cord   (i, j, k) on the image's grid; lesion may be empty, and is written all the same
@@ -56,7 +56,7 @@ def write_cord_subject(
     (masks / f"{label}{CENTRELINE}").write_text("\n".join(lines) + "\n", encoding="utf-8")
     _, n_lesions = ndimage.label(lesion, structure=np.ones((3, 3, 3)))
     load_ml = int(np.count_nonzero(lesion)) * image.voxel_volume_mm3 / 1000
-    return Row(
+    return ParticipantRow(
         participant_id=label,
         site=site.name,
         diagnosis="MS-RR" if n_lesions else "healthy",

@@ -12,7 +12,7 @@ from common.imaging.grid import Grid as VoxelGrid
 from common.imaging.volume import Volume
 from common.phantom.cord_anatomy import FIELD_OF_VIEW_MM, CordAnatomy, painted
 from common.phantom.cord_lesions import CordLesions
-from common.phantom.grid import Field, Grid, covering, resampled, smooth_noise
+from common.phantom.grid import Field, PhantomGrid, covering, resampled, smooth_noise
 from common.seeds import derived_seed
 
 RADIUS_MM = 15.0
@@ -85,7 +85,7 @@ def scan_cord(
     scanner: CordScanner,
     *,
     region: BoolArray,
-    target: Grid,
+    target: PhantomGrid,
     seed: int,
 ) -> Volume:
     """The T2w on `target`, int16, 0 outside the region and at least 1 in it.
@@ -115,17 +115,17 @@ def scan_cord(
     return Volume(stored, target.affine)
 
 
-def cord_mask(anatomy: CordAnatomy, target: Grid) -> BoolArray:
+def cord_mask(anatomy: CordAnatomy, target: PhantomGrid) -> BoolArray:
     """Where at least half of a voxel of `target` is spinal cord."""
     return resampled(anatomy.cord, anatomy.frame.grid, target) > 0.5
 
 
-def cord_lesion_mask(anatomy: CordAnatomy, lesions: CordLesions, target: Grid) -> BoolArray:
+def cord_lesion_mask(anatomy: CordAnatomy, lesions: CordLesions, target: PhantomGrid) -> BoolArray:
     """The reference: where more than half of a voxel of `target` is lesion."""
     return resampled(lesions.fraction, anatomy.frame.grid, target) > 0.5
 
 
-def near_cord(anatomy: CordAnatomy, target: Grid) -> BoolArray:
+def near_cord(anatomy: CordAnatomy, target: PhantomGrid) -> BoolArray:
     """The voxels of `target` within RADIUS_MM of the centreline."""
     grid = VoxelGrid(target.shape, target.affine)
     near: BoolArray = near_centreline(anatomy.frame.nodes, grid, radius_mm=RADIUS_MM).data.astype(

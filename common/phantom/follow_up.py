@@ -15,7 +15,7 @@ from common.phantom.lesions import (
     Lesion,
     LesionHabit,
     LesionPen,
-    Lesions,
+    PhantomLesions,
     lesion_list,
     painted,
 )
@@ -211,7 +211,7 @@ def _carried(subject: Subject, deformation: Deformation) -> Subject:
     texture, glow, plexus, flow, dura = fields[n + 3 :]
     return Subject(
         anatomy=replace(subject.anatomy, fractions=fields[:n]),
-        lesions=Lesions(*fields[n : n + 3]),
+        lesions=PhantomLesions(*fields[n : n + 3]),
         texture=texture,
         glow=glow,
         plexus=plexus,

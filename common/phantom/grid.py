@@ -24,7 +24,7 @@ FINEST_MM = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class PhantomGrid:
     """Voxels in rows along the patient's right, front and top.
 
     first_mm     centre of voxel (0, 0, 0), RAS+ world
@@ -56,7 +56,7 @@ class Grid:
         return x[:, None, None], y[None, :, None], z[None, None, :]
 
 
-def common_grid(spacing_mm: float) -> Grid:
+def common_grid(spacing_mm: float) -> PhantomGrid:
     """The grid every image of a phantom consortium comes on: the MNI field of view.
 
     spacing_mm   0.5 to 4, equal along the three axes
@@ -66,7 +66,7 @@ def common_grid(spacing_mm: float) -> Grid:
     return covering(FIELD_OF_VIEW_MM, (spacing_mm, spacing_mm, spacing_mm))
 
 
-def anatomy_grid(spacing_mm: float) -> Grid:
+def anatomy_grid(spacing_mm: float) -> PhantomGrid:
     """The grid on which a subject is made before scanners with `spacing_mm` output see it.
 
     Finer than the output, so that partial volumes arise by averaging; never finer than 1 mm.
@@ -78,15 +78,15 @@ def anatomy_grid(spacing_mm: float) -> Grid:
 def covering(
     box_mm: tuple[tuple[float, float, float], tuple[float, float, float]],
     spacing_mm: tuple[float, float, float],
-) -> Grid:
+) -> PhantomGrid:
     """The grid whose first voxel touches the box's lower corner and which fills the box."""
     low, high = box_mm
     first = tuple(a + s / 2 for a, s in zip(low, spacing_mm, strict=True))
     shape = tuple(max(1, round((b - a) / s)) for a, b, s in zip(low, high, spacing_mm, strict=True))
-    return Grid((first[0], first[1], first[2]), spacing_mm, (shape[0], shape[1], shape[2]))
+    return PhantomGrid((first[0], first[1], first[2]), spacing_mm, (shape[0], shape[1], shape[2]))
 
 
-def resampled(field: Field, source: Grid, target: Grid) -> Field:
+def resampled(field: Field, source: PhantomGrid, target: PhantomGrid) -> Field:
     """`field` of `source` on `target`; each voxel averages over its own size where it is coarser.
 
     A triangle along each axis, as wide at half height as the coarser of the two spacings: linear
@@ -115,7 +115,7 @@ def triangle_weights(source_mm: FloatArray, target_mm: FloatArray, *, width_mm: 
     return shares
 
 
-def smooth_noise(rng: np.random.Generator, grid: Grid, *, scale_mm: float) -> Field:
+def smooth_noise(rng: np.random.Generator, grid: PhantomGrid, *, scale_mm: float) -> Field:
     """A random field of mean 0 and standard deviation about 1 that changes over `scale_mm`.
 
     White noise at knots `scale_mm` apart (a random offset to the grid), cubic B-splines between.

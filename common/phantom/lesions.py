@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from common.arrays import FloatArray
 from common.phantom.anatomy import Anatomy
-from common.phantom.grid import Field, Grid, smooth_noise
+from common.phantom.grid import Field, PhantomGrid, smooth_noise
 
 VOLUME_QUANTILES = (
     (0.05, 1.0),
@@ -50,7 +50,7 @@ class LesionHabit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesions:
+class PhantomLesions:
     """One subject's lesions on the grid of an anatomy, each field (i, j, k).
 
     fraction     share of the voxel that is lesion: what a reference mask is made of
@@ -87,13 +87,13 @@ class Lesion:
         return fraction
 
 
-def no_lesions(grid: Grid) -> Lesions:
+def no_lesions(grid: PhantomGrid) -> PhantomLesions:
     """The lesions of a healthy subject: none."""
     empty = np.zeros(grid.shape, dtype=np.float32)
-    return Lesions(empty, empty, empty)
+    return PhantomLesions(empty, empty, empty)
 
 
-def drawn_lesions(anatomy: Anatomy, habit: LesionHabit, rng: np.random.Generator) -> Lesions:
+def drawn_lesions(anatomy: Anatomy, habit: LesionHabit, rng: np.random.Generator) -> PhantomLesions:
     """Lesions at random places until the subject's load is reached: `lesion_list`, painted."""
     lesions = lesion_list(anatomy, habit, rng)
     return painted(lesions, anatomy.grid, edge_mm=habit.edge_mm)
@@ -131,18 +131,18 @@ def lesion_list(
 
 def painted(
     lesions: Sequence[Lesion],
-    grid: Grid,
+    grid: PhantomGrid,
     *,
     edge_mm: float,
     grown_mm: Sequence[float] | None = None,
-) -> Lesions:
+) -> PhantomLesions:
     """`lesions` on the grid they were drawn on; where they overlap the strongest counts.
 
     edge_mm    over how many mm the contrast fades at a border
     grown_mm   how far each lesion's border has moved outwards; None: not at all
     """
     spacing = grid.spacing_mm[0]
-    drawn = Lesions(*(np.zeros(grid.shape, dtype=np.float32) for _ in range(3)))
+    drawn = PhantomLesions(*(np.zeros(grid.shape, dtype=np.float32) for _ in range(3)))
     for lesion, grown in zip(lesions, grown_mm or [0.0] * len(lesions), strict=True):
         fraction = lesion.fraction(spacing, grown_mm=grown)
         steps = np.clip(4.0 * (lesion.outside_mm - grown) / edge_mm, -30.0, 30.0)
@@ -156,7 +156,7 @@ def painted(
 
 def masked_lesions(
     mask: Field, anatomy: Anatomy, habit: LesionHabit, rng: np.random.Generator
-) -> Lesions:
+) -> PhantomLesions:
     """The lesions of a real mask, carried to the subject's grid, where its brain has room.
 
     mask   (i, j, k) on the anatomy's grid, share of the voxel that is lesion
@@ -172,7 +172,7 @@ def masked_lesions(
     shade = 1.0 + 0.12 * smooth_noise(rng, anatomy.grid, scale_mm=6.0)
     brightness = np.clip(bright[nearest] * faded * shade, 0.0, 1.2)
     darkness = np.clip(dark[nearest] * faded * shade, 0.0, 1.2)
-    return Lesions(fraction, brightness.astype(np.float32), darkness.astype(np.float32))
+    return PhantomLesions(fraction, brightness.astype(np.float32), darkness.astype(np.float32))
 
 
 class LesionPen:

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from common.arrays import BoolArray
 from common.errors import ConfigError
 from common.phantom.anatomy import individual
 from common.phantom.consortium import OnSubject, PhantomSite, drawn_sites
 from common.phantom.follow_up import followed_up
-from common.phantom.grid import Field, Grid, anatomy_grid, common_grid, resampled
+from common.phantom.grid import Field, PhantomGrid, anatomy_grid, common_grid, resampled
 from common.phantom.raters import Rater, drawn_raters
 from common.phantom.scanner import Scanner, brain_mask, drawn_scanners, lesion_mask, scan
 from common.phantom.site_folder import (
     FollowUpRow,
-    Mask,
     Session,
     write_follow_up,
     write_tables,
@@ -108,7 +108,7 @@ def _write_subject(
     other: Scanner,
     raters: Sequence[Rater],
     sources: Sources,
-    grid: Grid,
+    grid: PhantomGrid,
     seed: int,
 ) -> FollowUpRow:
     rng = np.random.default_rng(derived_seed(seed, "follow-up", number))
@@ -128,7 +128,7 @@ def _write_subject(
         _session(subject.later, later_scanner, grid, derived_seed(seed, "scan", number, 2)),
     )
 
-    def mask(share: Field) -> Mask:
+    def mask(share: Field) -> BoolArray:
         return (resampled(share, anatomy.grid, grid) > 0.5) & sessions[1].brain
 
     return write_follow_up(
@@ -141,7 +141,7 @@ def _write_subject(
     )
 
 
-def _session(subject: Subject, scanner: Scanner, grid: Grid, seed: int) -> Session:
+def _session(subject: Subject, scanner: Scanner, grid: PhantomGrid, seed: int) -> Session:
     return Session(
         images=scan(subject, scanner, grid=grid, seed=seed),
         slice_mm={"FLAIR": scanner.flair.slice_mm, "T1w": scanner.t1w.slice_mm},

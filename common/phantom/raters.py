@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.phantom.grid import Field, Grid, smooth_noise
+from common.phantom.grid import Field, PhantomGrid, smooth_noise
 from common.phantom.lesions import Lesion
 from common.seeds import derived_seed
 
@@ -51,7 +51,7 @@ def rated(
     rater: Rater,
     new: Sequence[Lesion],
     look_alikes: Sequence[Lesion],
-    grid: Grid,
+    grid: PhantomGrid,
     rng: np.random.Generator,
 ) -> Field:
     """The share of each voxel of `grid` that this rater calls new lesion, (i, j, k).

@@ -12,7 +12,7 @@ from common.imaging.volume import Volume
 from common.phantom.grid import (
     BRAIN_BOX_MM,
     Field,
-    Grid,
+    PhantomGrid,
     covering,
     resampled,
     smooth_noise,
@@ -23,7 +23,7 @@ from common.seeds import derived_seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sequence:
+class PulseSequence:
     """One pulse sequence of one scanner, from the tissues' signal to stored numbers.
 
     stored = offset + gain * signal ** gamma, with bias field and noise in the signal
@@ -56,8 +56,8 @@ class Sequence:
 class Scanner:
     """What one site scans with."""
 
-    flair: Sequence
-    t1w: Sequence
+    flair: PulseSequence
+    t1w: PulseSequence
 
 
 def drawn_scanners(n: int, seed: int) -> list[Scanner]:
@@ -83,20 +83,7 @@ def drawn_scanners(n: int, seed: int) -> list[Scanner]:
     return [Scanner(flair=f, t1w=t) for f, t in zip(flairs, t1ws, strict=True)]
 
 
-def middle_scanner() -> Scanner:
-    """The scanner with every parameter in the middle of its range, and axial slices."""
-    flair, t1w = (
-        _sequence(
-            {name: (low + high) / 2 for name, (low, high) in ranges.items()},
-            white=white,
-            slice_axis=2,
-        )
-        for ranges, white in ((_FLAIR_RANGES, _FLAIR_WHITE), (_T1W_RANGES, _T1W_WHITE))
-    )
-    return Scanner(flair=flair, t1w=t1w)
-
-
-def scan(subject: Subject, scanner: Scanner, *, grid: Grid, seed: int) -> dict[str, Volume]:
+def scan(subject: Subject, scanner: Scanner, *, grid: PhantomGrid, seed: int) -> dict[str, Volume]:
     """FLAIR and T1w of one subject on `grid`, brain only, int16, 0 outside the brain.
 
     Noise, bias field and slice position come from `seed` alone: scanners that differ only in
@@ -114,19 +101,23 @@ def scan(subject: Subject, scanner: Scanner, *, grid: Grid, seed: int) -> dict[s
     return images
 
 
-def brain_mask(subject: Subject, grid: Grid) -> BoolArray:
+def brain_mask(subject: Subject, grid: PhantomGrid) -> BoolArray:
     """Where at least half of a voxel of `grid` is brain."""
     return resampled(subject.anatomy.brain, subject.anatomy.grid, grid) > 0.5
 
 
-def lesion_mask(subject: Subject, grid: Grid) -> BoolArray:
+def lesion_mask(subject: Subject, grid: PhantomGrid) -> BoolArray:
     """The reference: where more than half of a voxel of `grid` is lesion."""
     lesion = resampled(subject.lesions.fraction, subject.anatomy.grid, grid) > 0.5
     return lesion & brain_mask(subject, grid)
 
 
 def _acquired(
-    signal: Field, grid: Grid, sequence: Sequence, target: Grid, rng: np.random.Generator
+    signal: Field,
+    grid: PhantomGrid,
+    sequence: PulseSequence,
+    target: PhantomGrid,
+    rng: np.random.Generator,
 ) -> Field:
     """`signal` through one acquisition, on `target`: bias field, slices, noise, resampling."""
     bias = np.exp(sequence.bias_field * smooth_noise(rng, grid, scale_mm=70.0))
@@ -146,7 +137,7 @@ def _acquired(
     return resampled(np.hypot(real, imaginary), slices, target)
 
 
-def _stored(seen: Field, brain: BoolArray, sequence: Sequence) -> NDArray[np.int16]:
+def _stored(seen: Field, brain: BoolArray, sequence: PulseSequence) -> NDArray[np.int16]:
     value = sequence.offset + sequence.gain * np.power(np.maximum(seen, 0.0), sequence.gamma)
     return np.where(brain, np.clip(np.rint(value), 1, 32_000), 0).astype(np.int16)
 
@@ -197,7 +188,7 @@ def _drawn_sequences(
     slice_axes: tuple[int, ...],
     n: int,
     seed: int,
-) -> list[Sequence]:
+) -> list[PulseSequence]:
     drawn = {
         name: np.round(low + (high - low) * _strata(n, derived_seed(seed, name)), 4).tolist()
         for name, (low, high) in ranges.items()
@@ -213,7 +204,7 @@ def _drawn_sequences(
     ]
 
 
-def _sequence(value: dict[str, float], *, white: float, slice_axis: int) -> Sequence:
+def _sequence(value: dict[str, float], *, white: float, slice_axis: int) -> PulseSequence:
     contrast = Contrast(
         csf=value["csf"],
         cortex=round(white * value["cortex"], 4),
@@ -224,7 +215,7 @@ def _sequence(value: dict[str, float], *, white: float, slice_axis: int) -> Sequ
         glow=value["glow"],
         flow=value["flow"],
     )
-    return Sequence(
+    return PulseSequence(
         contrast=contrast,
         gamma=value["gamma"],
         gain=value["gain"],

@@ -13,13 +13,11 @@ from scipy import ndimage
 
 from common.arrays import BoolArray
 from common.imaging.volume import Volume, write_volume
-from common.phantom.grid import Grid
-
-Mask = BoolArray
+from common.phantom.grid import PhantomGrid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ParticipantRow:
     """One line of participants.tsv."""
 
     participant_id: str
@@ -52,8 +50,8 @@ class Session:
 
     images: Mapping[str, Volume]
     slice_mm: Mapping[str, float]
-    lesion: Mask
-    brain: Mask
+    lesion: BoolArray
+    brain: BoolArray
 
 
 def write_subject(
@@ -62,10 +60,10 @@ def write_subject(
     *,
     images: Mapping[str, Volume],
     slice_mm: Mapping[str, float],
-    lesion: Mask,
-    brain: Mask,
-    grid: Grid,
-) -> Row:
+    lesion: BoolArray,
+    brain: BoolArray,
+    grid: PhantomGrid,
+) -> ParticipantRow:
     """Write one subject's images and masks below `site`; returns its participants.tsv line.
 
     images     BIDS suffix -> image
@@ -77,7 +75,7 @@ def write_subject(
     _write_mask(masks / f"{label}_desc-lesion_mask", lesion, grid, _LESION_MASK)
     _write_mask(masks / f"{label}_desc-brain_mask", brain, grid, {"Type": "Brain"})
     n_lesions, load_ml = _burden(lesion, grid)
-    return Row(
+    return ParticipantRow(
         participant_id=label,
         site=site.name,
         diagnosis="MS-RR" if n_lesions else "healthy",
@@ -91,9 +89,9 @@ def write_follow_up(
     label: str,
     *,
     sessions: tuple[Session, Session],
-    new: Mask,
-    rated: Sequence[Mask],
-    grid: Grid,
+    new: BoolArray,
+    rated: Sequence[BoolArray],
+    grid: PhantomGrid,
 ) -> FollowUpRow:
     """Write a subject's ses-01 and ses-02 below `site`; returns its participants.tsv line.
 
@@ -128,7 +126,7 @@ def write_follow_up(
 
 
 def write_tables(
-    site: Path, *, rows: Sequence[Row | FollowUpRow], phantom: Mapping[str, Any]
+    site: Path, *, rows: Sequence[ParticipantRow | FollowUpRow], phantom: Mapping[str, Any]
 ) -> None:
     """Write participants.tsv, the dataset descriptions and phantom.json of a site."""
     header = [field.name for field in fields(rows[0])]
@@ -187,14 +185,14 @@ def _write_images(
         _write_json(folder / f"{stem}_{suffix}.json", about)
 
 
-def _burden(mask: Mask, grid: Grid) -> tuple[int, str]:
+def _burden(mask: BoolArray, grid: PhantomGrid) -> tuple[int, str]:
     """How many 26-connected lesions a mask holds, and their volume in mL as the table has it."""
     _, n_lesions = ndimage.label(mask, structure=np.ones((3, 3, 3)))
     load_ml = float(np.count_nonzero(mask) * np.prod(grid.spacing_mm) / 1000.0)
     return int(n_lesions), f"{load_ml:.2f}"
 
 
-def _write_mask(stem: Path, mask: Mask, grid: Grid, about: Mapping[str, Any]) -> None:
+def _write_mask(stem: Path, mask: BoolArray, grid: PhantomGrid, about: Mapping[str, Any]) -> None:
     write_volume(Volume(mask, grid.affine), stem.with_name(f"{stem.name}.nii.gz"))
     _write_json(stem.with_name(f"{stem.name}.json"), about)
 

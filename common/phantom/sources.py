@@ -13,10 +13,10 @@ import numpy as np
 from common.errors import SiteDataError
 from common.imaging.volume import NIFTI_SUFFIXES, read_labels
 from common.phantom.anatomy import Anatomy, individual, label_map_anatomy, mni_anatomy
-from common.phantom.grid import FIELD_OF_VIEW_MM, Field, Grid, covering, resampled
+from common.phantom.grid import FIELD_OF_VIEW_MM, Field, PhantomGrid, covering, resampled
 from common.phantom.lesions import (
     LesionHabit,
-    Lesions,
+    PhantomLesions,
     drawn_lesions,
     masked_lesions,
     no_lesions,
@@ -51,7 +51,7 @@ class Sources:
         rng = np.random.default_rng(derived_seed(seed, "subject", number))
         average = self.anatomies[number % len(self.anatomies)]
         anatomy, deformation = individual(average, rng)
-        lesions: Lesions
+        lesions: PhantomLesions
         if healthy:
             lesions = no_lesions(anatomy.grid)
         elif self.lesion_masks:
@@ -64,7 +64,12 @@ class Sources:
 
 
 def load_sources(
-    grid: Grid, *, anatomies: Path | None, lesion_masks: Path | None, n_subjects: int, seed: int
+    grid: PhantomGrid,
+    *,
+    anatomies: Path | None,
+    lesion_masks: Path | None,
+    n_subjects: int,
+    seed: int,
 ) -> Sources:
     """Brains and lesions for `n_subjects` subjects, in an order drawn from `seed`.
 
@@ -113,7 +118,7 @@ def mni_lesion_masks(folder: Path) -> list[Path]:
     return masks
 
 
-def lesion_share(path: Path, grid: Grid, *, mirrored: bool) -> Field:
+def lesion_share(path: Path, grid: PhantomGrid, *, mirrored: bool) -> Field:
     """The share of each voxel of `grid` that the mask in `path`, on the MNI grid, calls lesion.
 
     mirrored   with left and right exchanged

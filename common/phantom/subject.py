@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from common.phantom.anatomy import Anatomy
 from common.phantom.grid import Field, smooth_noise
-from common.phantom.lesions import Lesions
+from common.phantom.lesions import PhantomLesions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +25,7 @@ class Subject:
     """
 
     anatomy: Anatomy
-    lesions: Lesions
+    lesions: PhantomLesions
     texture: Field
     glow: Field
     plexus: Field
@@ -33,7 +33,7 @@ class Subject:
     dura: Field
 
 
-def subject_of(anatomy: Anatomy, lesions: Lesions, rng: np.random.Generator) -> Subject:
+def subject_of(anatomy: Anatomy, lesions: PhantomLesions, rng: np.random.Generator) -> Subject:
     """The subject with this anatomy and these lesions; the rest is drawn."""
     return Subject(
         anatomy=anatomy,
@@ -66,7 +66,7 @@ def _texture(anatomy: Anatomy, rng: np.random.Generator) -> Field:
     return texture.astype(np.float32)
 
 
-def _glow(anatomy: Anatomy, lesions: Lesions, rng: np.random.Generator) -> Field:
+def _glow(anatomy: Anatomy, lesions: PhantomLesions, rng: np.random.Generator) -> Field:
     solid = anatomy.fraction("white") + anatomy.fraction("deep_grey")
     rim = rng.uniform(0.15, 0.5) * np.exp(-np.maximum(anatomy.ventricle_mm - 0.5, 0.0) / 1.6)
     patchy = 0.75 + 0.35 * smooth_noise(rng, anatomy.grid, scale_mm=12.0)

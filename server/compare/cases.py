@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import ConfigError, RunFolderError
-from common.imaging.intake.findings import few
+from common.imaging.intake.findings import first_of
 from server.evaluation.case_row import CaseRow, read_cases
 
 Key = tuple[str, str, str | None]
@@ -120,7 +120,7 @@ def _reference(row: CaseRow) -> tuple[float | None, float | None, float | None]:
 
 def _only_in(run: RunCases, in_all: set[Key]) -> str:
     names = [f"{row.site} {row.name}" for key, row in run.rows.items() if key not in in_all]
-    return f"Of {run.label}, {len(names)} are not: {few(names)}."
+    return f"Of {run.label}, {len(names)} are not: {first_of(names)}."
 
 
 def _cases_file(path: Path) -> Path:

@@ -12,8 +12,13 @@ from torch import nn
 
 from common.arrays import BoolArray, Float32Array
 from common.errors import ModelFileError, SiteDataError
-from common.imaging.dataset.case_images import CaseImages, brain_of_dates
-from common.imaging.dataset.prepared import PreparedCase, baseline_intensity, prepare_case
+from common.imaging.dataset.prepared import (
+    CaseImages,
+    PreparedCase,
+    baseline_intensity,
+    brain_of_dates,
+    prepare_case,
+)
 from common.imaging.grid import Grid
 from common.imaging.preprocessing.back_to_scanner import back_to_scanner
 from common.imaging.preprocessing.chain import PreparedVolumes, prepare_sessions

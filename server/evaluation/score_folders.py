@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import GeometryError
-from common.imaging.resample import nearest_onto
+from common.imaging.grid import nearest_onto
 from common.imaging.volume import read_volume, same_grid
 from common.metrics.case import CaseScore, score_files
 from common.metrics.lesion_table import LesionRow, lesion_rows

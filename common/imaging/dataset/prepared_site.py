@@ -21,8 +21,7 @@ import numpy.typing as npt
 
 from common.code_digest import code_digest
 from common.errors import SiteDataError
-from common.imaging.dataset.case_images import read_case
-from common.imaging.dataset.prepared import PreparedCase, prepare_case
+from common.imaging.dataset.prepared import PreparedCase, prepare_case, read_case
 from common.imaging.intake.bids_names import files_below
 from common.imaging.intake.findings import Finding, Level, as_text
 from common.imaging.intake.intake import examine

@@ -1,4 +1,4 @@
-"""Which of a site's cases train, and which it keeps: to watch, to set the threshold, to test."""
+"""Which of a site's cases train, and which are for validation, for the threshold, for the test."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Split:
     test: list[PreparedCase]
 
 
-class PartFacts(NamedTuple):
+class PartSummary(NamedTuple):
     """What one part of a split holds; lesions are 18-connected, a case's from the reference."""
 
     n_subjects: int
@@ -101,7 +101,7 @@ def split_cases(
     )
 
 
-def part_facts(split: Split) -> dict[Part, PartFacts]:
+def part_facts(split: Split) -> dict[Part, PartSummary]:
     """Part -> its subjects, cases, lesions and their volume in mL, for a figure of the split."""
     return {part: _facts(getattr(split, part)) for part in PARTS}
 
@@ -109,7 +109,7 @@ def part_facts(split: Split) -> dict[Part, PartFacts]:
 def balanced_parts(loads: Sequence[float], sizes: Sequence[int]) -> IndexArray:
     """The part of each subject, (n,), so that every part's load is close to its wish.
 
-    loads   of the subjects; they are dealt in this order, so give the heaviest first
+    loads   of the subjects; they are assigned in this order, so give the heaviest first
     sizes   subjects of each part, n together
     A part's wish is the mean load times its size. Each subject goes to the part with room whose
     load is furthest below its wish; then, as long as the sum of squared distances to the wishes
@@ -223,8 +223,8 @@ def _rounded(n: int, share: FloatArray) -> list[list[int]]:
     return [list(sizes) for sizes in choices if sum(sizes) == n]
 
 
-def _facts(cases: Sequence[PreparedCase]) -> PartFacts:
-    return PartFacts(
+def _facts(cases: Sequence[PreparedCase]) -> PartSummary:
+    return PartSummary(
         n_subjects=len({case.subject for case in cases}),
         n_cases=len(cases),
         n_lesions=sum(_n_lesions(case) for case in cases),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.imaging.intake.bids_names import NamedFile, named_files, natural_order
-from common.imaging.intake.findings import Finding, Level, case_name, few
+from common.imaging.intake.findings import Finding, Level, case_name, first_of
 from common.imaging.intake.participants import read_participants, without_images
 from common.recipe.recipe import Task
 
@@ -91,7 +91,7 @@ def list_cases(root: Path, task: Task) -> SiteFiles:
     masks, more = _masks_by_case(here, list(by_case), task)
     findings.extend(more)
     elsewhere = _masks_elsewhere([file for file in files if file.is_mask], set(by_case))
-    findings.extend(_told_elsewhere(elsewhere))
+    findings.extend(_notes_elsewhere(elsewhere))
     cases: list[CaseFiles] = []
     for key in sorted(by_case, key=lambda key: (key[0], natural_order(key[1]))):
         is_first = not cases or cases[-1].subject != key[0]
@@ -153,7 +153,7 @@ def _masks_elsewhere(
     return {subject: tuple(paths) for subject, paths in sorted(by_subject.items())}
 
 
-def _told_elsewhere(elsewhere: Mapping[str, Sequence[Path]]) -> Iterator[Finding]:
+def _notes_elsewhere(elsewhere: Mapping[str, Sequence[Path]]) -> Iterator[Finding]:
     """One note for each subject with such masks."""
     for subject, paths in elsewhere.items():
         yield Finding(
@@ -162,7 +162,7 @@ def _told_elsewhere(elsewhere: Mapping[str, Sequence[Path]]) -> Iterator[Finding
             subject=subject,
             session=None,
             text="masks with space- in their names lie on a grid of their own and are not used: "
-            + few([path.name for path in paths]),
+            + first_of([path.name for path in paths]),
             fix="To use one, resample it onto the image with nearest neighbour and drop space-.",
         )
 
@@ -222,7 +222,7 @@ def _case(
     if not any(_is_mask(mask, reference) for mask in masks):
         known = {"brain", "cord", "centreline"}
         others = [mask.path.name for mask in masks if mask.entities.get("desc") not in known]
-        found = f"; not used: {few(others)}" if others else ""
+        found = f"; not used: {first_of(others)}" if others else ""
         note(
             "note",
             "no-lesion-mask",

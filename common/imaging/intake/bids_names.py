@@ -18,7 +18,7 @@ from typing import Any
 from bids.layout import Config, parse_file_entities
 
 from common.errors import SiteDataError
-from common.imaging.intake.findings import Finding, few, on_folder
+from common.imaging.intake.findings import Finding, first_of, on_folder
 from common.imaging.volume import NIFTI_SUFFIXES
 
 CENTRELINE = "_desc-centreline.tsv"
@@ -146,7 +146,7 @@ def _parse(root: Path, paths: Sequence[Path]) -> tuple[list[NamedFile], list[Fin
             on_folder(
                 "warning",
                 "name",
-                text=f"{len(odd)} NIfTI files have no BIDS name and are left out: {few(odd)}",
+                text=f"{len(odd)} NIfTI files have no BIDS name and are left out: {first_of(odd)}",
                 fix="Name them like sub-01_ses-01_FLAIR.nii.gz (letters and digits in each label).",
             )
         )

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from common.arrays import BoolArray
 from common.imaging.brain_mask import looks_stripped
-from common.imaging.intake.bids import CaseFiles
-from common.imaging.intake.findings import Finding, Level
+from common.imaging.intake.findings import Finding
+from common.imaging.intake.usable_case import OpenCase, mask_grid_of
 from common.imaging.volume import (
     GRID_TOLERANCE_MM,
     Volume,
-    VolumeFault,
     corner_distance_mm,
     grid_text,
-    read_labels,
-    read_volume,
-    require_finite,
     same_grid,
 )
 
@@ -34,76 +28,7 @@ SHOWN_LABELS = 10
 """Labels of a mask spelled out in one finding; the rest is left out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenCase:
-    """One case with the files that could be read; what could not is None or absent.
-
-    root     the site's folder
-    images   modality -> float32 image without NaN, in the order asked for
-    lesions  whole-numbered labels of the lesion mask
-    brain    whole-numbered labels of the site's brain mask
-    raters   "lesionRater1" -> whole-numbered labels of that rater's own mask
-    other    "FLAIR of ses-01" -> grid of an image of the other date, on which a mask may lie before
-             preparing; its values are not there. Empty unless there are exactly two dates
-    """
-
-    root: Path
-    files: CaseFiles
-    images: Mapping[str, Volume]
-    lesions: Volume | None
-    brain: Volume | None
-    raters: Mapping[str, Volume] = field(default_factory=dict)
-    other: Mapping[str, Volume] = field(default_factory=dict)
-
-    @property
-    def masks(self) -> dict[str, Volume]:
-        """What a mask is called in a finding -> the mask, of all that could be read."""
-        masks = {"lesion mask": self.lesions, "brain mask": self.brain}
-        masks |= {f"{rater} mask": mask for rater, mask in self.raters.items()}
-        return {name: mask for name, mask in masks.items() if mask is not None}
-
-    @property
-    def first(self) -> tuple[str, Volume] | None:
-        """The first modality that could be read, on whose grid everything should lie."""
-        return next(iter(self.images.items()), None)
-
-    def shown(self, path: Path) -> str:
-        """The path below the site's folder."""
-        return path.relative_to(self.root).as_posix()
-
-    def finding(self, level: Level, code: str, *, text: str, fix: str) -> Finding:
-        """A finding on this case."""
-        return _finding(self.files, level, code, text=text, fix=fix)
-
-
 Check = Callable[[OpenCase], Iterator[Finding]]
-
-
-def open_case(root: Path, files: CaseFiles) -> tuple[OpenCase, list[Finding]]:
-    """The case with every file that can be read, and a blocking finding for each that cannot."""
-    findings: list[Finding] = []
-
-    def opened(path: Path | None, read: Callable[[Path], Volume]) -> Volume | None:
-        if path is None:
-            return None
-        try:
-            return read(path)
-        except VolumeFault as fault:
-            text = f"{path.relative_to(root).as_posix()}: {fault.what}"
-            findings.append(_finding(files, "blocking", fault.code, text=text, fix=fault.fix))
-            return None
-
-    images = {modality: opened(path, _read_image) for modality, path in files.images.items()}
-    raters = {rater: opened(path, read_labels) for rater, path in files.rater_masks.items()}
-    case = OpenCase(
-        root=root,
-        files=files,
-        images={modality: image for modality, image in images.items() if image is not None},
-        lesions=opened(files.lesion_mask, read_labels),
-        brain=opened(files.brain_mask, read_labels),
-        raters={rater: mask for rater, mask in raters.items() if mask is not None},
-    )
-    return case, findings
 
 
 def modalities_share_a_grid(case: OpenCase) -> Iterator[Finding]:
@@ -175,11 +100,6 @@ def masks_lie_on_some_image(case: OpenCase) -> Iterator[Finding]:
             )
 
 
-def mask_grid_of(case: OpenCase, mask: Volume) -> str | None:
-    """The first modality that lies on the grid of `mask`, or None."""
-    return next((name for name, image in case.images.items() if same_grid(image, mask)), None)
-
-
 def axes_are_square(case: OpenCase) -> Iterator[Finding]:
     """Blocking for an image with skew axes, which cannot be registered."""
     for modality, image in case.images.items():
@@ -233,7 +153,7 @@ def lesion_labels_are_plain(case: OpenCase) -> Iterator[Finding]:
 
 
 def brain_is_known(case: OpenCase) -> Iterator[Finding]:
-    """Blocking when no brain can be told from its surroundings, or the brain has no voxel."""
+    """Blocking when the brain cannot be told from its surroundings, or the brain has no voxel."""
     if case.brain is not None:
         yield from _masked_brain(case, case.brain.data > 0)
     elif case.files.brain_mask is None and case.images:
@@ -328,20 +248,3 @@ def _off_grid(
             f"{first}: {grid_text(image)}",
             fix=fix.format(first=first),
         )
-
-
-def _read_image(path: Path) -> Volume:
-    image = read_volume(path)
-    require_finite(image, path)
-    return image
-
-
-def _finding(files: CaseFiles, level: Level, code: str, *, text: str, fix: str) -> Finding:
-    return Finding(
-        level=level,
-        code=code,
-        subject=files.subject,
-        session=files.session,
-        text=text,
-        fix=fix,
-    )

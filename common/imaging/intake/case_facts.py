@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.imaging.intake.case_checks import OpenCase
 from common.imaging.intake.findings import case_name
 from common.imaging.intake.nifti_header import read_header
+from common.imaging.intake.usable_case import OpenCase
 from common.imaging.orientation import orientation_of
 from common.imaging.volume import VolumeFault
 from common.metrics.components import find_lesions

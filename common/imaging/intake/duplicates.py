@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.imaging.intake.case_checks import OpenCase
-from common.imaging.intake.findings import Finding, case_name, few
+from common.imaging.intake.findings import Finding, case_name, first_of
+from common.imaging.intake.usable_case import OpenCase
 from common.imaging.volume import Volume
 
 
@@ -60,7 +60,7 @@ def same_voxels(digests: Sequence[Digest]) -> Iterator[Finding]:
                 code="duplicate",
                 subject=twin.subject,
                 session=twin.session,
-                text=f"{twin.what} holds the very voxels of {few(others)}",
+                text=f"{twin.what} holds the very voxels of {first_of(others)}",
                 fix="Find out which one is right and replace the other: one scan under two names "
                 "counts twice, and may be trained on and scored.",
             )

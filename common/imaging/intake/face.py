@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 
 from common.imaging.brain_mask import looks_stripped
-from common.imaging.intake.case_checks import OpenCase
 from common.imaging.intake.findings import Finding
 from common.imaging.intake.head import head_mask
 from common.imaging.intake.thumbnail import is_head_sized, thumbnail
+from common.imaging.intake.usable_case import OpenCase
 from common.imaging.volume import Volume
 
 Face = Literal["shown", "removed", "not in view"]
@@ -30,7 +30,7 @@ at hand the face lies 0 to 14 mm before the forehead, in 13 without one the rest
 behind."""
 
 
-def faces_are_told(case: OpenCase) -> Iterator[Finding]:
+def faces_are_reported(case: OpenCase) -> Iterator[Finding]:
     """A note on the images that show a face, and one on those from which it was removed."""
     faces = {name: face_of(image) for name, image in case.images.items()}
     shown = [name for name, face in faces.items() if face == "shown"]

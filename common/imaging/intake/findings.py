@@ -55,7 +55,7 @@ def on_folder(level: Level, code: str, *, text: str, fix: str) -> Finding:
     return Finding(level=level, code=code, subject=None, session=None, text=text, fix=fix)
 
 
-def few(names: Sequence[str]) -> str:
+def first_of(names: Sequence[str]) -> str:
     """The first names, commas between, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

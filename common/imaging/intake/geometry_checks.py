@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from common.imaging.intake.case_checks import OpenCase
 from common.imaging.intake.findings import Finding
+from common.imaging.intake.usable_case import OpenCase
 from common.imaging.orientation import orientation_of
 
 THICK_MM = 4.0
@@ -76,23 +76,23 @@ def sidecar_fits_the_header(case: OpenCase) -> Iterator[Finding]:
     """A warning when the JSON beside an image tells of another slice distance than its header."""
     for modality, image in case.images.items():
         sidecar = _sidecar(case.files.images[modality])
-        told = sidecar.get("SpacingBetweenSlices", None)
+        apart = sidecar.get("SpacingBetweenSlices", None)
         thickness = sidecar.get("SliceThickness", None)
-        if _is_length(told) and np.abs(image.spacing_mm / told - 1).min() > SIDECAR_TOLERANCE:
+        if _is_length(apart) and np.abs(image.spacing_mm / apart - 1).min() > SIDECAR_TOLERANCE:
             spacing = " x ".join(f"{mm:.2f}" for mm in image.spacing_mm)
             yield case.finding(
                 "warning",
                 "sidecar-spacing",
-                text=f"{modality}: the sidecar's SpacingBetweenSlices is {told:g} mm, the header "
+                text=f"{modality}: the sidecar's SpacingBetweenSlices is {apart:g} mm, the header "
                 f"has {spacing} mm",
                 fix="Find out which is right: the sidecar may belong to another series.",
             )
-        elif _is_length(told) and _is_length(thickness) and thickness < told * 0.95:
+        elif _is_length(apart) and _is_length(thickness) and thickness < apart * 0.95:
             yield case.finding(
                 "note",
                 "slice-gap",
-                text=f"{modality}: slices of {thickness:g} mm lie {told:g} mm apart, with a gap "
-                f"of {told - thickness:.2g} mm between",
+                text=f"{modality}: slices of {thickness:g} mm lie {apart:g} mm apart, with a gap "
+                f"of {apart - thickness:.2g} mm between",
                 fix="Nothing to do; a lesion in a gap is not seen.",
             )
 

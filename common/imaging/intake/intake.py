@@ -15,26 +15,52 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from common.errors import SiteDataError
 from common.imaging.intake.bids import SiteFiles, list_cases
-from common.imaging.intake.case_checks import CHECKS, RAW_CHECKS, OpenCase, mask_grid_of, open_case
+from common.imaging.intake.case_checks import CHECKS, RAW_CHECKS, Check
 from common.imaging.intake.case_facts import CaseFacts, case_facts
-from common.imaging.intake.case_looks import LOOKS
 from common.imaging.intake.duplicates import Digest, case_digests, same_voxels
+from common.imaging.intake.face import faces_are_reported
+from common.imaging.intake.field_of_view import brain_fits_the_image
 from common.imaging.intake.findings import Finding, as_text
+from common.imaging.intake.geometry_checks import (
+    orientations_agree,
+    sidecar_fits_the_header,
+    slices_are_thin,
+)
+from common.imaging.intake.intensity_checks import (
+    brightest_is_not_clipped,
+    lesions_are_plausible,
+    values_are_not_negative,
+    values_have_room,
+)
+from common.imaging.intake.left_right import no_modality_is_mirrored
 from common.imaging.intake.mapping import mapped_cases
 from common.imaging.intake.masks_elsewhere import grids_elsewhere
 from common.imaging.intake.privacy_checks import what_names_somebody
 from common.imaging.intake.session_checks import sessions_are_in_order
-from common.imaging.intake.session_pairs import joined_sessions, other_grids
-from common.imaging.intake.usable_case import UsableCase
+from common.imaging.intake.session_pairs import joined_sessions, other_grids, planned_cases
+from common.imaging.intake.usable_case import UsableCase, open_case, usable_case
 from common.recipe.recipe import Task
 
 log = logging.getLogger(__name__)
 
 OnCase = Callable[[int, int], None]
+
+REVIEW_CHECKS: tuple[Check, ...] = (
+    orientations_agree,
+    slices_are_thin,
+    sidecar_fits_the_header,
+    brain_fits_the_image,
+    no_modality_is_mirrored,
+    brightest_is_not_clipped,
+    values_have_room,
+    values_are_not_negative,
+    lesions_are_plausible,
+    faces_are_reported,
+)
+"""What a person should look at before a case is used: warnings and notes alone, so that training
+and `check` quarantine the same cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +124,7 @@ def survey(
         site = list_cases(root, task)
     else:
         site = mapped_cases(mapping, root=root, task=task)
-    checks = (*(RAW_CHECKS if raw else CHECKS), *(LOOKS if thorough else ()))
+    checks = (*(RAW_CHECKS if raw else CHECKS), *(REVIEW_CHECKS if thorough else ()))
     findings = list(site.findings)
     if not site.cases:
         findings.append(_no_images(root))
@@ -108,7 +134,7 @@ def survey(
     quarantined: list[str] = []
     facts: list[CaseFacts] = []
     digests: list[Digest] = []
-    elsewhere = dict(site.elsewhere)  # told once a subject, on its first case
+    elsewhere = dict(site.elsewhere)  # said once a subject, on its first case
     for done, files in enumerate(site.cases, start=1):
         name = files.name
         log.debug("examining %s", name)
@@ -124,13 +150,15 @@ def survey(
         if any(finding.level == "blocking" and finding.case == name for finding in findings):
             quarantined.append(name)
         else:
-            usable.append(_usable(case))
+            usable.append(usable_case(case, task))
         if on_case is not None:
             on_case(done, len(site.cases))
     if task.dates == 2 and not raw:
-        joined = joined_sessions(site.cases, usable, task)
-        usable, quarantined = list(joined.usable), list(joined.quarantined)
-        findings.extend(joined.findings)
+        usable, more = joined_sessions(site.cases, usable, task)
+        findings.extend(more)
+        names = {case.name for case in usable}
+        planned = planned_cases(site.cases, task)
+        quarantined = [files.name for files in planned if files.name not in names]
     if thorough:
         findings.extend(_on_the_folder(root, site, digests))
     findings.sort(key=lambda finding: (finding.subject or "", finding.session or ""))
@@ -142,25 +170,6 @@ def _on_the_folder(root: Path, site: SiteFiles, digests: Sequence[Digest]) -> It
     """What shows only when all cases, or all files, are looked at together."""
     yield from same_voxels(digests)
     yield from what_names_somebody(root)
-
-
-def _usable(case: OpenCase) -> UsableCase:
-    files = case.files
-    brain_grid = None if case.brain is None else mask_grid_of(case, case.brain)
-    return UsableCase(
-        subject=files.subject,
-        session=files.session,
-        images=files.images,
-        lesion_mask=files.lesion_mask,
-        brain_mask=None if brain_grid is None else files.brain_mask,  # else the other date's
-        lesion_grid=None if case.lesions is None else mask_grid_of(case, case.lesions),
-        brain_grid=brain_grid,
-        control=(files.diagnosis or "").lower() == "healthy",
-        n_lesion_voxels=0 if case.lesions is None else int(np.count_nonzero(case.lesions.data)),
-        cord_mask=files.cord_mask,
-        centreline=files.centreline,
-        rater_masks=files.rater_masks,
-    )
 
 
 def _no_images(root: Path) -> Finding:

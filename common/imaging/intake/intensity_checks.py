@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from common.imaging.intake.case_checks import OpenCase
 from common.imaging.intake.findings import Finding
 from common.imaging.intake.nifti_header import read_header
+from common.imaging.intake.usable_case import OpenCase
 from common.imaging.volume import VolumeFault
 
 CLIPPED = 0.005

@@ -8,9 +8,9 @@ import numpy as np
 from scipy import fft, ndimage
 
 from common.arrays import FloatArray
-from common.imaging.intake.case_checks import OpenCase
 from common.imaging.intake.findings import Finding
 from common.imaging.intake.thumbnail import is_head_sized, thumbnail
+from common.imaging.intake.usable_case import OpenCase
 from common.imaging.orientation import orientation_of
 from common.imaging.volume import Volume
 

@@ -166,12 +166,12 @@ def _row(fields: Mapping[str, str], *, line: int, table: Path, root: Path) -> _R
         wrong = f"want {kind}, found {fields['path']!r}"
         return _on_line(table, line, wrong, case=case)
     try:
-        there = path.is_file()
+        exists = path.is_file()
     except (OSError, ValueError) as error:  # a name too long, a closed folder, a NUL
         reason = error.strerror if isinstance(error, OSError) else str(error)
         wrong = f"cannot look for {fields['path']!r}: {reason}"
         return _on_line(table, line, wrong, case=case)
-    if not there:
+    if not exists:
         return _on_line(table, line, f"no such file: {fields['path']}", case=case)
     return _Row(case[0], label, modality, root / path.relative_to(base))
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from common.imaging.intake.case_checks import OpenCase
-from common.imaging.intake.findings import Finding, few
+from common.imaging.intake.findings import Finding, first_of
+from common.imaging.intake.usable_case import OpenCase
 from common.imaging.volume import VolumeFault, grid_text, read_volume, same_grid
 
 
@@ -30,6 +30,7 @@ def grids_elsewhere(case: OpenCase, masks: Sequence[Path]) -> Iterator[Finding]:
         yield case.finding(
             "note",
             "mask-elsewhere",
-            text=f"{few([path.name for path in paths])}: on {grid}; {first}: {grid_text(image)}",
+            text=f"{first_of([path.name for path in paths])}: on {grid}; "
+            f"{first}: {grid_text(image)}",
             fix="Nothing to do unless it should be used.",
         )

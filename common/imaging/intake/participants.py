@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from common.imaging.intake.findings import Finding, few, on_folder
+from common.imaging.intake.findings import Finding, first_of, on_folder
 
 
 def read_participants(path: Path) -> tuple[dict[str, str | None], list[Finding]]:
@@ -44,6 +44,7 @@ def without_images(subjects: Sequence[str]) -> Iterator[Finding]:
         yield on_folder(
             "note",
             "participant-without-images",
-            text=f"{len(subjects)} subjects of participants.tsv have no images: {few(subjects)}",
+            text=f"{len(subjects)} subjects of participants.tsv have no images: "
+            + first_of(subjects),
             fix="Nothing to do if that is meant; else add their sub-* folders.",
         )

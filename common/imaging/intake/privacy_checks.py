@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from common.imaging.intake.bids_names import files_below
-from common.imaging.intake.findings import Finding, few
+from common.imaging.intake.findings import Finding, first_of
 from common.imaging.intake.nifti_header import read_header
 from common.imaging.volume import NIFTI_SUFFIXES, VolumeFault
 
@@ -92,7 +92,7 @@ def what_names_somebody(root: Path) -> Iterator[Finding]:
                 found[severity].append(key)
         subject, session = _case_of(shown)
         for severity, keys in found.items():
-            traces[subject, session, severity].append(f"{path.name}: {few(keys)}")
+            traces[subject, session, severity].append(f"{path.name}: {first_of(keys)}")
     for (subject, session, severity), files in traces.items():
         tells = severity == "warning"
         yield Finding(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from common.imaging.intake.bids import SiteFiles
 from common.imaging.intake.bids_names import natural_order
-from common.imaging.intake.findings import Finding, few
+from common.imaging.intake.findings import Finding, first_of
 from common.recipe.recipe import Task
 
 CHANGE_MASK = re.compile(
@@ -64,7 +64,7 @@ def _dates_fit(
             code="session-order-unknown",
             subject=subject,
             session=None,
-            text=f"neither number nor date says when {few(unsure)} was; taken in the order "
+            text=f"neither number nor date says when {first_of(unsure)} was; taken in the order "
             f"{', '.join(labels)}",
             fix="Name sessions ses-01, ses-02 in order of time, or add days to "
             f"{subject}_sessions.tsv.",
@@ -75,7 +75,7 @@ def _dates_fit(
             code="session-undated",
             subject=subject,
             session=None,
-            text=f"the table of sessions has no date for {few(without)}",
+            text=f"the table of sessions has no date for {first_of(without)}",
             fix="Add it, as days since the first session if dates must not be stored.",
         )
     unknown = sorted(set(when) - set(labels), key=natural_order)
@@ -85,7 +85,7 @@ def _dates_fit(
             code="session-without-images",
             subject=subject,
             session=None,
-            text=f"the table of sessions names {few(unknown)}, which has no images",
+            text=f"the table of sessions names {first_of(unknown)}, which has no images",
             fix="Nothing to do if that is meant; else add the images.",
         )
 
@@ -100,8 +100,8 @@ def _change_has_a_pair(
             code="change-without-pair",
             subject=subject,
             session=None,
-            text=f"{few(changes)} marks change between two sessions, the subject has images of "
-            f"{len(labels)} ({few(labels) or 'no session label'})",
+            text=f"{first_of(changes)} marks change between two sessions, the subject has images "
+            f"of {len(labels)} ({first_of(labels) or 'no session label'})",
             fix="Add the other session's images; without them the mask is not used.",
         )
 

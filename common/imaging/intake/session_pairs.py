@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from common.imaging.intake.bids import CaseFiles
 from common.imaging.intake.findings import Finding
@@ -23,20 +22,6 @@ from common.imaging.volume import (
 from common.recipe.recipe import Task
 
 
-@dataclass(frozen=True, slots=True)
-class JoinedSessions:
-    """The cases of two dates, by the names of the later ones.
-
-    usable        both sessions can be used and lie on one grid
-    quarantined   names of the other cases; each has a blocking finding of its own
-    findings      what joining found; what is wrong with one session alone was found before
-    """
-
-    usable: tuple[UsableCase, ...]
-    quarantined: tuple[str, ...]
-    findings: tuple[Finding, ...]
-
-
 def planned_cases(sessions: Sequence[CaseFiles], task: Task) -> list[CaseFiles]:
     """The sessions whose names the cases bear: all, or for two dates the later ones.
 
@@ -49,15 +34,16 @@ def planned_cases(sessions: Sequence[CaseFiles], task: Task) -> list[CaseFiles]:
 
 def joined_sessions(
     sessions: Sequence[CaseFiles], usable: Sequence[UsableCase], task: Task
-) -> JoinedSessions:
-    """Every session with the one before it, where both are among `usable`.
+) -> tuple[list[UsableCase], list[Finding]]:
+    """Every session with the one before it, where both are usable and lie on one grid.
 
     sessions   all of the site, in order; neighbours among them make a case, so that a session that
                is left out takes two cases with it: no reference says what is new since another one
+    returns    the cases, and what joining found; every other case of `planned_cases` has a blocking
+               finding, one of these or one on a session alone, which was found before
     """
     ready = {case.name: case for case in usable}
     pairs: list[UsableCase] = []
-    quarantined: list[str] = []
     findings: list[Finding] = []
     for first, second in _pairs(sessions):
         later = ready.get(second.name)
@@ -70,9 +56,8 @@ def joined_sessions(
             if earlier is not None and finding is None:
                 pairs.append(_pair(earlier, later, task))
                 continue
-        quarantined.append(second.name)
         findings.extend([] if finding is None else [finding])
-    return JoinedSessions(tuple(pairs), tuple(quarantined), tuple(findings))
+    return pairs, findings
 
 
 def other_grids(session: CaseFiles, sessions: Sequence[CaseFiles]) -> dict[str, Volume]:
@@ -83,7 +68,7 @@ def other_grids(session: CaseFiles, sessions: Sequence[CaseFiles]) -> dict[str, 
     others = [one for one in sessions if one.subject == session.subject and one != session]
     grids = {}
     for modality, path in others[0].images.items() if len(others) == 1 else ():
-        with contextlib.suppress(VolumeFault):  # told where its own session is looked at
+        with contextlib.suppress(VolumeFault):  # reported for its own session
             grids[f"{modality} of {others[0].session}"] = read_grid(path)
     return grids
 

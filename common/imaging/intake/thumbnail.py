@@ -47,8 +47,8 @@ def averaged(image: Volume, step_mm: float) -> Volume:
     n = np.maximum(1, np.floor(step_mm / image.spacing_mm)).astype(int)
     n = np.minimum(n, image.data.shape)
     shape = [size // step for size, step in zip(image.data.shape, n, strict=True)]
-    kept = image.data[tuple(slice(size * step) for size, step in zip(shape, n, strict=True))]
-    blocks = kept.reshape(shape[0], n[0], shape[1], n[1], shape[2], n[2])
+    whole = image.data[tuple(slice(size * step) for size, step in zip(shape, n, strict=True))]
+    blocks = whole.reshape(shape[0], n[0], shape[1], n[1], shape[2], n[2])
     affine = image.affine.copy()
     affine[:3, 3] += image.affine[:3, :3] @ ((n - 1) / 2)
     affine[:3, :3] *= n

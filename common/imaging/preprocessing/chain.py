@@ -5,9 +5,7 @@ Where a recipe looks at the spinal cord, `brain` means the region near the cord'
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -58,7 +56,7 @@ class PreparedVolumes:
     lesions   bool, or None without a reference
     raters    "lesionRater1" -> that rater's own mask, bool
     moves     modality -> (4, 4), rigid: RAS+ world mm of its scanner -> RAS+ world mm of the grid
-    notes     what the steps had to say, in words fit for a finding
+    notes     what the steps had to say, as the text of a finding
     """
 
     images: Mapping[str, Volume]
@@ -67,13 +65,6 @@ class PreparedVolumes:
     moves: Mapping[str, FloatArray]
     notes: tuple[str, ...]
     raters: Mapping[str, Volume] = field(default_factory=dict)
-
-
-def prepare_working_case(
-    case: WorkingCase, settings: Preprocessing, *, brain_command: Sequence[str] = ()
-) -> PreparedVolumes:
-    """The case after all steps of the recipe; see `prepare_sessions`."""
-    return prepare_sessions([case], settings, brain_command=brain_command)[0]
 
 
 def prepare_sessions(
@@ -108,7 +99,7 @@ def prepare_sessions(
         masks = [mask for case in placed for mask in (case.lesions, *case.raters.values())]
         drawn = [_mask_on(mask, grid).data for mask in masks if mask is not None]
         box = _box(np.any([brain, *drawn], axis=0), grid, settings.crop_margin_mm)
-        grid, brain = _cropped(grid, box), brain[box]
+        grid, brain = grid.cropped(box), brain[box]
     return [_on_grid(case, grid, Volume(brain, grid.affine)) for case in placed]
 
 
@@ -120,9 +111,9 @@ def _on_scanner_grids(
         try:
             case = _after(step, case, settings, brain_command)
         except RuntimeError as error:  # SimpleITK's own, such as for an image of three slices
-            told = str(error).strip().splitlines()[-1]
+            reason = str(error).strip().splitlines()[-1]
             raise SiteDataError(
-                f"the step {step} cannot work on these images: {told}. Look at their slices and "
+                f"the step {step} cannot work on these images: {reason}. Look at their slices and "
                 "fields of view, or leave the step out of the recipe.",
                 code="preprocessing",
             ) from None
@@ -168,16 +159,16 @@ def _registered(case: WorkingCase) -> WorkingCase:
             what = f"{name} to {case.reference}"
             notes.extend(_doubts(move, what, max_shift_mm=SESSION_SHIFT_MM))
 
-    def carried(mask: WorkingImage) -> WorkingImage:
+    def with_its_image(mask: WorkingImage) -> WorkingImage:
         return replace(mask, to_common=images[_drawn_on(mask, case)].to_common)
 
     return replace(
         case,
         images=images,
-        brain=None if case.brain is None else carried(case.brain),
-        lesions=None if case.lesions is None else carried(case.lesions),
-        cord=None if case.cord is None else carried(case.cord),
-        raters={rater: carried(mask) for rater, mask in case.raters.items()},
+        brain=None if case.brain is None else with_its_image(case.brain),
+        lesions=None if case.lesions is None else with_its_image(case.lesions),
+        cord=None if case.cord is None else with_its_image(case.cord),
+        raters={rater: with_its_image(mask) for rater, mask in case.raters.items()},
         notes=tuple(notes),
     )
 
@@ -347,20 +338,7 @@ def _grid_of(cases: Sequence[WorkingCase], settings: Preprocessing) -> Grid:
         )
         for case in cases
     ]
-    return functools.reduce(_joined, fields)
-
-
-def _joined(first: Grid, second: Grid) -> Grid:
-    """The first grid made larger until it holds the second one's voxel centres as well."""
-    ends = np.array(list(itertools.product(*((0, n - 1) for n in second.shape))), dtype=np.float64)
-    to_first = np.linalg.inv(first.affine) @ second.affine
-    index = np.round(ends @ to_first[:3, :3].T + to_first[:3, 3], 6)
-    low = np.minimum(np.floor(index.min(axis=0)), 0)
-    high = np.maximum(np.ceil(index.max(axis=0)), np.array(first.shape) - 1)
-    affine = first.affine.copy()
-    affine[:3, 3] += first.affine[:3, :3] @ low
-    i, j, k = (high - low + 1).astype(int).tolist()
-    return Grid(shape=(i, j, k), affine=affine)
+    return functools.reduce(Grid.joined, fields)
 
 
 def _box(mask: BoolArray, grid: Grid, margin_mm: float) -> tuple[slice, slice, slice]:
@@ -373,13 +351,6 @@ def _box(mask: BoolArray, grid: Grid, margin_mm: float) -> tuple[slice, slice, s
         for part, margin, n in zip(found, margins, mask.shape, strict=True)
     )
     return i, j, k
-
-
-def _cropped(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
-    affine = grid.affine.copy()
-    affine[:3, 3] += grid.affine[:3, :3] @ [part.start for part in box]
-    i, j, k = (part.stop - part.start for part in box)
-    return dataclasses.replace(grid, shape=(i, j, k), affine=affine)
 
 
 def _on_grid(case: WorkingCase, grid: Grid, brain: Volume) -> PreparedVolumes:
@@ -399,9 +370,9 @@ def _on_grid(case: WorkingCase, grid: Grid, brain: Volume) -> PreparedVolumes:
         images[name] = Volume(inside, grid.affine)
     lesions = None
     if case.lesions is not None:
-        carried = resampled_lesions(case.lesions, grid)
-        lesions = Volume(carried.volume.data > 0, grid.affine)
-        notes.extend([] if carried.note is None else [carried.note])
+        resampled_mask = resampled_lesions(case.lesions, grid)
+        lesions = Volume(resampled_mask.volume.data > 0, grid.affine)
+        notes.extend([] if resampled_mask.note is None else [resampled_mask.note])
     return PreparedVolumes(
         images=images,
         brain=brain,

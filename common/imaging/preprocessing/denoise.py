@@ -14,7 +14,6 @@ from common.arrays import Float32Array, FloatArray
 from common.errors import SiteDataError
 from common.imaging.volume import Volume, require_same_grid
 
-Image = Float32Array
 Shift = tuple[int, int, int]
 
 SEARCH_MM = 2.2
@@ -90,7 +89,7 @@ def noise_level(image: Volume, brain: Volume | None = None) -> float:
     return float(np.median(np.abs(differences[inside]))) / NORMAL_MAD
 
 
-def _non_local_means(image: Image, sigma: float, spacing_mm: FloatArray) -> Image:
+def _non_local_means(image: Float32Array, sigma: float, spacing_mm: FloatArray) -> Float32Array:
     thick = spacing_mm > THICK_MM
     patch = [1 if t else 2 * PATCH_STEPS + 1 for t in thick]
     reach = np.where(thick, 0, np.clip(np.floor(SEARCH_MM / spacing_mm), 1, MOST_STEPS)).astype(int)

@@ -7,9 +7,8 @@ from functools import cache
 import numpy as np
 from scipy import ndimage
 
-from common.imaging.grid import Grid
+from common.imaging.grid import Grid, nearest_onto
 from common.imaging.preprocessing.rigid_registration import RigidMove, rigid_move
-from common.imaging.resample import nearest_onto
 from common.imaging.volume import Volume
 
 MARGIN_MM = 8

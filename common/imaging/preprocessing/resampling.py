@@ -12,9 +12,8 @@ import SimpleITK as sitk
 
 from common.arrays import FloatArray
 from common.errors import GeometryError
-from common.imaging.grid import Grid
+from common.imaging.grid import Grid, nearest_onto
 from common.imaging.preprocessing.working_case import WorkingImage
-from common.imaging.resample import nearest_onto
 from common.imaging.sitk_image import from_sitk, to_sitk
 from common.imaging.volume import Volume, same_grid
 
@@ -48,7 +47,7 @@ def resampled(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class CarriedLesions:
+class ResampledLesions:
     """A lesion mask on its new grid, and what became of its lesions.
 
     volume      the labels, of the type they had
@@ -65,7 +64,7 @@ class CarriedLesions:
 
     @property
     def note(self) -> str | None:
-        """A finding's words where a lesion vanished, else None."""
+        """The text of a finding where a lesion vanished, else None."""
         if not self.n_vanished:
             return None
         return (
@@ -74,18 +73,18 @@ class CarriedLesions:
         )
 
 
-def resampled_lesions(lesions: WorkingImage, grid: Grid) -> CarriedLesions:
+def resampled_lesions(lesions: WorkingImage, grid: Grid) -> ResampledLesions:
     """A lesion mask on `grid`, each voxel the nearest one's label, and a count of its lesions."""
-    carried = resampled(lesions, grid, interpolation="nearest")
+    labels = resampled(lesions, grid, interpolation="nearest")
     numbered, n_before = _components(lesions.volume)
-    kept = resampled(
+    left = resampled(
         WorkingImage(volume=numbered, to_common=lesions.to_common), grid, interpolation="nearest"
     )
-    return CarriedLesions(
-        volume=carried,
+    return ResampledLesions(
+        volume=labels,
         n_before=n_before,
-        n_after=_components(carried)[1],
-        n_vanished=n_before - len(np.unique(kept.data[kept.data > 0])),
+        n_after=_components(labels)[1],
+        n_vanished=n_before - len(np.unique(left.data[left.data > 0])),
     )
 
 

@@ -65,7 +65,7 @@ class RigidMove:
     def doubts(
         self, *, max_shift_mm: float = MAX_SHIFT_MM, max_turn_degrees: float = MAX_TURN_DEGREES
     ) -> tuple[str, ...]:
-        """Why the move should be looked at, in words fit for a finding; empty if nothing is odd.
+        """Why the move should be looked at, as the text of a finding; empty if nothing is odd.
 
         max_shift_mm, max_turn_degrees   the farthest a head is expected to have moved. The defaults
                                          are chosen for two dates; one session calls for less

@@ -1,4 +1,4 @@
-"""The brain found with a template: MNI152 laid over the head, its mask carried back and mended."""
+"""The brain found with a template: MNI152 laid over the head, its mask mapped back and mended."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ N_BINS = 32
 GROWTH_MM = 6.0
 """The edge may move outwards by this much."""
 KEPT_MM = 6.0
-"""Farther inside the carried mask than this, every voxel is brain."""
+"""Farther inside the mapped mask than this, every voxel is brain."""
 CLOSING_MM = 4.0
 """Sulci up to twice as wide are filled."""
 SEED = 1
@@ -71,7 +71,7 @@ def template_brain_mask(image: Volume) -> Volume:
 
     First the head is parted coarsely: the tissue with the brain's own level, cut from the scalp by
     an opening. In what is left, MNI152 is laid over the image, shifted and turned, then with an
-    affine map, by mutual information, which does not mind another contrast. Its mask is carried
+    affine map, by mutual information, which does not mind another contrast. Its mask is mapped
     back, and its edge then follows the tissue of the image where the two lie near each other.
 
     SiteDataError where the result cannot be a brain.
@@ -89,8 +89,8 @@ def template_brain_mask(image: Volume) -> Volume:
     coarse = _coarse(to_sitk(Volume(image.data.astype(np.float32), image.affine)))
     tissue = _parted(from_sitk(coarse))
     to_image = _registered(coarse, tissue)
-    carried = _carried(to_image, coarse)
-    mended = _mended(carried, tissue)
+    mapped = _mapped(to_image, coarse)
+    mended = _mended(mapped, tissue)
     mask = Volume(_on_grid(mended, image), image.affine)
     _require_brain(mask)
     return mask
@@ -233,7 +233,7 @@ def _search(
     return method
 
 
-def _carried(to_image: sitk.AffineTransform, coarse: sitk.Image) -> Volume:
+def _mapped(to_image: sitk.AffineTransform, coarse: sitk.Image) -> Volume:
     """The template's mask on the coarse grid, bool."""
     _, mask = _template()
     share = sitk.Resample(
@@ -243,19 +243,19 @@ def _carried(to_image: sitk.AffineTransform, coarse: sitk.Image) -> Volume:
         sitk.sitkLinear,
         0.0,
     )
-    carried = from_sitk(share)
-    return Volume(carried.data > 0.5, carried.affine)
+    mapped = from_sitk(share)
+    return Volume(mapped.data > 0.5, mapped.affine)
 
 
-def _mended(carried: Volume, tissue: _Tissue) -> Volume:
-    """The carried mask with its edge on the image's own tissue; same grid.
+def _mended(mapped: Volume, tissue: _Tissue) -> Volume:
+    """The mapped mask with its edge on the image's own tissue; same grid.
 
     Deep inside nothing changes: a ventricle or a black hole has another level. Around the edge
     tissue is brain where an opening leaves it connected to the inside.
     """
-    room = math.ceil((GROWTH_MM + CLOSING_MM) / float(carried.spacing_mm.min()))
-    mm = carried.spacing_mm
-    mask, around = np.pad(carried.data, room), np.pad(tissue.all, room)
+    room = math.ceil((GROWTH_MM + CLOSING_MM) / float(mapped.spacing_mm.min()))
+    mm = mapped.spacing_mm
+    mask, around = np.pad(mapped.data, room), np.pad(tissue.all, room)
     inner = _depth_mm(mask, mm) > KEPT_MM
     around &= _grown(mask, GROWTH_MM, mm)
     seeds = (_depth_mm(around, mm) > PARTING_MM) | inner
@@ -263,7 +263,7 @@ def _mended(carried: Volume, tissue: _Tissue) -> Volume:
     brain = (_grown(largest, PARTING_MM, mm) & around) | inner
     closed = (_depth_mm(_grown(brain, CLOSING_MM, mm), mm) > CLOSING_MM) | brain
     solid: BoolArray = np.asarray(ndimage.binary_fill_holes(closed), dtype=np.bool_)
-    return Volume(solid[room:-room, room:-room, room:-room], carried.affine)
+    return Volume(solid[room:-room, room:-room, room:-room], mapped.affine)
 
 
 def _grown(mask: BoolArray, by_mm: float, spacing_mm: FloatArray) -> BoolArray:

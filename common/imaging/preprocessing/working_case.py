@@ -40,7 +40,7 @@ class WorkingCase:
     centreline  the spinal cord's nodes, (n, 3) float64, n >= 2, RAS+ world mm of the reference's
                 scanner; or None without a table of them
     cord        the spinal cord, bool, or None without a mask of it
-    notes       what a step has to say, in words fit for a finding
+    notes       what a step has to say, as the text of a finding
     """
 
     images: Mapping[str, WorkingImage]

@@ -1,20 +1,24 @@
-"""Step 1 of the two: the image's class centres are carried to the template's."""
+"""K-means standardization: a brain's three class centres, and those mapped to the template's."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from common.imaging.standardization.brain_voxels import Voxels
-from common.imaging.standardization.class_centres import (
-    Centres,
-    IntensityClasses,
-    intensity_classes,
-)
+from common.arrays import FloatArray
+from common.errors import SiteDataError
+from common.imaging.standardization.brain_voxels import BrainMask, Image, Voxels, brain_voxels
 from common.imaging.standardization.landmark_map import Mapped, piecewise, smooth
 
+Centres = FloatArray
 CentreMap = Literal["piecewise", "smooth", "line"]
+
+START = np.array([0.3, 0.7, 0.9])
+"""Where the centres begin, in units of the mean inside the mask."""
+
+MAX_ITERATIONS = 200
 
 SMALLEST_SHARE = 0.01
 """A class with a smaller part of the voxels is not a tissue."""
@@ -23,8 +27,68 @@ SMALLEST_GAP = 0.01
 """Centres nearer to each other than this part of the mean count as equal."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class IntensityClasses:
+    """The result of k-means on one image.
+
+    mean      of all voxels, in the image's units, above 0
+    centres   (3,), in the image's units, rising
+    shares    (3,), the part of the voxels in each class; they add up to 1
+    """
+
+    mean: float
+    centres: Centres
+    shares: FloatArray
+
+
+def relative_centres(image: Image, brain: BrainMask) -> Centres:
+    """The three class centres divided by the image's own mean inside the brain.
+
+    image, brain   (i, j, k)
+    returns        (3,), rising, without unit: a scanner's gain cancels
+    """
+    classes = intensity_classes(brain_voxels(image, brain))
+    return classes.centres / classes.mean
+
+
+def intensity_classes(voxels: Voxels) -> IntensityClasses:
+    """The three classes that Lloyd's k-means finds in the intensities.
+
+    voxels   (n,), inside the brain; a mean of 0 or below is a SiteDataError
+
+    Sorted, a class is a run of voxels between two midpoints and its mean a difference of two
+    running sums, so that an iteration costs two binary searches and the result is Lloyd's own.
+
+    Source   Galassi 2019 names k-means standardization and no more. Chosen: k = 3, `START`,
+             `MAX_ITERATIONS`, a stop when no centre moves, no rejection of outliers, a voxel
+             midway goes to the lower class, an empty class keeps its centre.
+    """
+    ordered = np.sort(voxels)
+    running_sum = np.concatenate([[0.0], np.cumsum(ordered)])
+    mean = float(running_sum[-1] / ordered.size)
+    if not mean > 0:
+        raise SiteDataError(
+            f"the mean inside the brain mask is {mean:g}; k-means standardization wants "
+            "intensities as they come from the scanner, with a mean above 0. Give the image from "
+            'before any z-score, or choose standardization.method = "z-score".'
+        )
+    centres = START * mean
+    for _ in range(MAX_ITERATIONS):
+        midpoints = (centres[:-1] + centres[1:]) / 2
+        inner = np.searchsorted(ordered, midpoints, side="right")
+        edges = np.array([0, *inner, ordered.size])
+        n_voxels = np.diff(edges)
+        moved = np.where(
+            n_voxels > 0, np.diff(running_sum[edges]) / np.maximum(n_voxels, 1), centres
+        )
+        if np.array_equal(moved, centres):
+            break
+        centres = moved
+    return IntensityClasses(mean, centres, n_voxels / ordered.size)
+
+
 def map_to_template(voxels: Voxels, template_centres: Centres, *, map: CentreMap) -> Mapped:
-    """The intensities with their class centres carried to the template's.
+    """The intensities with their class centres mapped to the template's.
 
     voxels             (n,), inside the brain, scanner units
     template_centres   (3,), in units of a subject's mean inside the mask, rising
@@ -45,11 +109,11 @@ def map_to_template(voxels: Voxels, template_centres: Centres, *, map: CentreMap
     reason = why_not_mapped(classes, template_centres)
     if reason is not None:
         return Mapped(voxels, reason)
-    return Mapped(CARRIED[map](voxels, classes.centres, template_centres), None)
+    return Mapped(MAPS[map](voxels, classes.centres, template_centres), None)
 
 
 def why_not_mapped(classes: IntensityClasses, template_centres: Centres) -> str | None:
-    """What keeps the classes from being mapped, in words, or None."""
+    """What keeps the classes from being mapped, or None."""
     smallest = int(np.argmin(classes.shares))
     if classes.shares[smallest] < SMALLEST_SHARE:
         return (
@@ -74,4 +138,4 @@ def _along_line(voxels: Voxels, centres: Centres, template_centres: Centres) -> 
     return mapped
 
 
-CARRIED = {"piecewise": piecewise, "smooth": smooth, "line": _along_line}
+MAPS = {"piecewise": piecewise, "smooth": smooth, "line": _along_line}

@@ -1,4 +1,4 @@
-"""One intensity scale carried to another, landmark to landmark."""
+"""One intensity scale mapped to another, landmark to landmark."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Mapped:
     """Step 1's result.
 
     voxels     (n,), on the template's scale; the voxels as they came where step 1 was left out
-    left_out   why step 1 was left out, in words; None where it was done
+    left_out   why step 1 was left out; None where it was done
     """
 
     voxels: Voxels
@@ -27,7 +27,7 @@ class Mapped:
 
 
 def piecewise(voxels: Voxels, landmarks: Landmarks, template: Landmarks) -> Voxels:
-    """The intensities with each landmark carried to the template's, the end pieces drawn on.
+    """The intensities with each landmark mapped to the template's, the end pieces drawn on.
 
     voxels                (n,), in the image's units
     landmarks, template   (k,), k of 2 or more, both rising

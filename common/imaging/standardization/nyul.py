@@ -1,4 +1,4 @@
-"""Step 1 after Nyul: thirteen percentiles of the image are carried to the consortium's standard."""
+"""Step 1 after Nyul: thirteen percentiles of the image are mapped to the consortium's standard."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def nyul_landmarks(voxels: Voxels) -> Landmarks:
 
 
 def landmarks_on_scale(image: Image, brain: BrainMask) -> Landmarks:
-    """What one image adds to the standard: its landmarks, the ends carried to those of `SCALE`.
+    """What one image adds to the standard: its landmarks, the ends mapped to those of `SCALE`.
 
     image, brain   (i, j, k); errors as in `brain_voxels`
     returns        (13,), rising from 0 to 100: gain and offset of a scanner cancel
@@ -52,7 +52,7 @@ def landmarks_on_scale(image: Image, brain: BrainMask) -> Landmarks:
 
 
 def map_to_standard(voxels: Voxels, standard: Landmarks) -> Mapped:
-    """The intensities with their thirteen landmarks carried to the standard's.
+    """The intensities with their thirteen landmarks mapped to the standard's.
 
     voxels     (n,), inside the brain, scanner units
     standard   (13,), the mean of `landmarks_on_scale` over images, rising
@@ -73,7 +73,7 @@ def map_to_standard(voxels: Voxels, standard: Landmarks) -> Mapped:
 
 
 def why_no_landmarks(landmarks: Landmarks) -> str | None:
-    """What keeps the landmarks from being used, in words, or None."""
+    """What keeps the landmarks from being used, or None."""
     gaps = np.diff(landmarks)
     closest = int(np.argmin(gaps))
     span = landmarks[-1] - landmarks[0]

@@ -26,7 +26,7 @@ class Standardized:
     """One image after standardization.
 
     image      (i, j, k), float32, 0 outside the brain
-    fallback   why step 1 was left out, in words fit for a finding; None where nothing was
+    fallback   why step 1 was left out, as the text of a finding; None where nothing was
     """
 
     image: Float32Array

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from common.errors import SiteDataError, UpdateRejected
 from common.imaging.standardization.brain_voxels import BrainMask, Image
-from common.imaging.standardization.class_centres import relative_centres
+from common.imaging.standardization.kmeans_standardization import relative_centres
 from common.imaging.standardization.landmark_map import Landmarks
 from common.imaging.standardization.nyul import SCALE, SMALLEST_GAP, landmarks_on_scale
 from common.imaging.standardization.standardization import Method

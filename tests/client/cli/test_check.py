@@ -24,7 +24,7 @@ def run(*args: str | Path) -> Result:
 def test_a_good_site_exits_with_0_and_counts_its_cases(tmp_path: Path) -> None:
     result = run(write_site(tmp_path, brain=True))
     assert result.exit_code == 0
-    assert result.stdout.endswith("usable: 2 (with lesions to train on: 2), left out: 0\n")
+    assert result.stdout.endswith("usable: 2 (with lesions to train on: 2), quarantined: 0\n")
     assert "blocking" not in result.stdout
 
 
@@ -43,7 +43,7 @@ def test_pairs_are_counted_where_new_lesions_are_wanted(tmp_path: Path) -> None:
     options = ("--modalities", "FLAIR", "--target", "new-lesions", "--raters", "2")
     result = run(data, *options)
     assert result.exit_code == 0
-    assert result.stdout.endswith("usable: 4 (with lesions to train on: 4), left out: 0\n")
+    assert result.stdout.endswith("usable: 4 (with lesions to train on: 4), quarantined: 0\n")
     (first, *_) = json.loads(run(data, *options, "--json").stdout)["usable"]
     assert first["case"] == "sub-01_ses-02"
     assert list(first["images"]) == ["FLAIR-1", "FLAIR-2"]
@@ -79,7 +79,7 @@ def test_the_page_shows_every_case_and_says_that_it_stays(tmp_path: Path) -> Non
     html = page.read_text(encoding="utf-8")
     assert "This page stays at the site." in html
     assert html.count("data:image/png;base64,") == 2  # the FLAIR of sub-02 is shown all the same
-    assert "sub-02 (left out)" in html
+    assert "sub-02 (quarantined)" in html
     assert "&lt;site&gt;" in html
     assert "<site>" not in html
     assert "2 lesions, 0.03 mL (label 1)" in html
@@ -121,7 +121,7 @@ def test_a_quarantined_case_exits_with_1_and_its_row_says_what_to_do(tmp_path: P
     assert "blocking" in row
     assert "sub-02" in row
     assert "Add sub-02_T1w.nii.gz" in row
-    assert "left out: 1" in result.stdout
+    assert "quarantined: 1" in result.stdout
 
 
 def test_a_site_without_a_case_exits_with_1(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from client.prepare.job import WorkOrder
-from client.prepare.plan import Plan, plan_site
+from client.prepare.job import Job
+from client.prepare.site_work import PreparationPlan, plan_site
 from common.recipe.recipe import Recipe, load_recipe
 from tests.volumes import write_site
 
@@ -24,7 +24,7 @@ def toy_site(folder: Path) -> Path:
     return root
 
 
-def toy_plan(folder: Path, *overrides: str, **keys: object) -> Plan:
+def toy_plan(folder: Path, *overrides: str, **keys: object) -> PreparationPlan:
     """The plan for `toy_site` in `folder`, to be written to `folder`/out."""
     root = folder / "bids"
     if not root.exists():
@@ -32,11 +32,11 @@ def toy_plan(folder: Path, *overrides: str, **keys: object) -> Plan:
     return plan_site(root, recipe=fast_recipe(*overrides), out=folder / "out", **keys)  # type: ignore[arg-type] # passed on
 
 
-def toy_order(folder: Path, *overrides: str, **keys: object) -> WorkOrder:
-    """The order of the first case."""
-    order = toy_plan(folder, *overrides, **keys).jobs[0].order
-    order.out.mkdir(exist_ok=True)
-    return order
+def toy_job(folder: Path, *overrides: str, **keys: object) -> Job:
+    """The job of the first case."""
+    job = toy_plan(folder, *overrides, **keys).jobs[0].job
+    job.out.mkdir(exist_ok=True)
+    return job
 
 
 def files_under(folder: Path) -> dict[str, bytes]:

@@ -10,36 +10,36 @@ import numpy as np
 import pytest
 
 from client.prepare import derivatives
-from client.prepare import prepare_subject as carry_out_module
+from client.prepare import prepare_subject as prepare_subject_module
 from client.prepare.derivatives import (
     case_folder,
     is_written,
     read_prepared,
+    remove_leftovers,
     start_folder,
-    sweep,
     write_case,
 )
-from client.prepare.prepare_subject import carry_out
+from client.prepare.prepare_subject import prepare_subject
 from common.errors import ConfigError, SiteDataError
 from common.imaging.intake.intake import examine
 from common.imaging.volume import read_volume
 from common.recipe.recipe import Task
-from tests.client.prepare.jobs import files_under, toy_order, toy_plan, toy_site
+from tests.client.prepare.jobs import files_under, toy_job, toy_plan, toy_site
 from tests.volumes import image_path
 
 
 @pytest.fixture(autouse=True)
 def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages take longer to draw than these volumes to prepare."""
-    monkeypatch.setattr(carry_out_module, "write_qc_pages", lambda order, prepared: None)
+    monkeypatch.setattr(prepare_subject_module, "write_qc_pages", lambda job, prepared: None)
 
 
 def written(tmp_path: Path) -> Path:
     """The prepared folder with both subjects in it."""
     plan = toy_plan(tmp_path)
     start_folder(tmp_path / "out", source=tmp_path / "bids")
-    for job in plan.jobs:
-        carry_out(job.order)
+    for planned in plan.jobs:
+        prepare_subject(planned.job)
     return tmp_path / "out"
 
 
@@ -73,12 +73,12 @@ def test_a_sidecar_says_where_an_image_comes_from_and_how_to_take_a_mask_back(
 
 
 def test_what_is_read_back_is_what_was_written(tmp_path: Path) -> None:
-    order = toy_order(tmp_path)
-    carry_out(order)
-    prepared = read_prepared(order, order.cases[0])
-    before = files_under(case_folder(order.out, order.cases[0]))
-    write_case(order, order.cases[0], prepared)
-    assert files_under(case_folder(order.out, order.cases[0])) == before
+    job = toy_job(tmp_path)
+    prepare_subject(job)
+    prepared = read_prepared(job, job.cases[0])
+    before = files_under(case_folder(job.out, job.cases[0]))
+    write_case(job, job.cases[0], prepared)
+    assert files_under(case_folder(job.out, job.cases[0])) == before
 
 
 def test_no_file_holds_a_time(tmp_path: Path) -> None:
@@ -93,11 +93,11 @@ def test_no_file_holds_a_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("harm", ["image", "sidecar", "missing", "key"])
 def test_a_case_that_is_not_whole_any_more_is_not_written(tmp_path: Path, harm: str) -> None:
-    order = toy_order(tmp_path)
-    (case,) = order.cases
-    carry_out(order)
-    assert is_written(order, case)
-    image = case_folder(order.out, case) / "sub-01_T1w.nii.gz"
+    job = toy_job(tmp_path)
+    (case,) = job.cases
+    prepare_subject(job)
+    assert is_written(job, case)
+    image = case_folder(job.out, case) / "sub-01_T1w.nii.gz"
     if harm == "image":
         content = bytearray(gzip.decompress(image.read_bytes()))
         content[-9] ^= 1
@@ -105,36 +105,36 @@ def test_a_case_that_is_not_whole_any_more_is_not_written(tmp_path: Path, harm: 
     elif harm == "sidecar":
         image.with_name("sub-01_T1w.json").write_text("{")
     elif harm == "missing":
-        (case_folder(order.out, case) / "sub-01_desc-lesion_mask.nii.gz").unlink()
+        (case_folder(job.out, case) / "sub-01_desc-lesion_mask.nii.gz").unlink()
     else:
-        order = toy_order(tmp_path, "preprocessing.spacing_mm=2")
-    assert not is_written(order, case)
+        job = toy_job(tmp_path, "preprocessing.spacing_mm=2")
+    assert not is_written(job, case)
 
 
 def test_a_case_made_anew_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
-    carry_out(toy_order(tmp_path))
-    order = toy_order(tmp_path, "preprocessing.spacing_mm=2")
-    carry_out(order)
-    folder = case_folder(order.out, order.cases[0])
+    prepare_subject(toy_job(tmp_path))
+    job = toy_job(tmp_path, "preprocessing.spacing_mm=2")
+    prepare_subject(job)
+    folder = case_folder(job.out, job.cases[0])
     np.testing.assert_allclose(read_volume(folder / "sub-01_T1w.nii.gz").spacing_mm, 2)
     assert [path.name for path in folder.parent.iterdir()] == ["anat"]
 
 
 def test_what_a_killed_worker_left_is_swept_away(tmp_path: Path) -> None:
-    order = toy_order(tmp_path)
-    leftover = case_folder(order.out, order.cases[0]).parent / ".anat.0123.partial"
+    job = toy_job(tmp_path)
+    leftover = case_folder(job.out, job.cases[0]).parent / ".anat.0123.partial"
     leftover.mkdir(parents=True)
     (leftover / "half").write_bytes(b"half")
-    sweep(order)
+    remove_leftovers(job)
     assert not leftover.exists()
 
 
 def test_a_full_disk_is_named_and_leaves_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order = toy_order(tmp_path)
-    carry_out(order)
-    prepared, before = read_prepared(order, order.cases[0]), files_under(order.out)
+    job = toy_job(tmp_path)
+    prepare_subject(job)
+    prepared, before = read_prepared(job, job.cases[0]), files_under(job.out)
     n_written = 0
 
     def full(path: Path, content: bytes) -> None:
@@ -146,20 +146,20 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(
 
     monkeypatch.setattr(derivatives, "write_whole", full)
     with pytest.raises(SiteDataError, match=r"No space left on device. Make room on the disk and"):
-        write_case(order, order.cases[0], prepared)
-    assert files_under(order.out) == before
+        write_case(job, job.cases[0], prepared)
+    assert files_under(job.out) == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
-    order = toy_order(tmp_path)
-    order.out.chmod(0o500)
+    job = toy_job(tmp_path)
+    job.out.chmod(0o500)
     try:
         with pytest.raises(SiteDataError, match=r"Permission denied. Check the folder's permissio"):
-            carry_out(order)
-        assert list(order.out.iterdir()) == []
+            prepare_subject(job)
+        assert list(job.out.iterdir()) == []
     finally:
-        order.out.chmod(0o700)
+        job.out.chmod(0o700)
 
 
 @pytest.mark.parametrize("out", ["bids/derivatives/prepared", "."])

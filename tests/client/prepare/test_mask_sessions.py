@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.prepare import prepare_subject as carry_out_module
+from client.prepare import prepare_subject as prepare_subject_module
 from client.prepare.derivatives import is_written, start_folder
 from client.prepare.mask_sessions import masks_with_their_date, masks_with_their_image
-from client.prepare.plan import plan_site
-from client.prepare.prepare_subject import carry_out
+from client.prepare.prepare_subject import prepare_subject
+from client.prepare.site_work import plan_site
 from common.errors import SiteDataError
 from common.imaging.intake.intake import examine, survey
 from common.imaging.preprocessing.chain import PreparedVolumes
@@ -104,7 +104,7 @@ def test_two_dates_are_prepared_to_one_pair_with_its_raters(
     The reference was drawn on the later FLAIR; the rater drew the same lesion on the earlier one,
     so that both lie on each other once they are halfway: but for a layer of voxels at the edge.
     """
-    monkeypatch.setattr(carry_out_module, "write_qc_pages", lambda order, prepared: None)
+    monkeypatch.setattr(prepare_subject_module, "write_qc_pages", lambda job, prepared: None)
     root = moved_dates(tmp_path, seed=2)
     recipe = recipe_of_pairs("task.raters=1")
     assert survey(root, task=recipe.task).usable == ()
@@ -113,9 +113,9 @@ def test_two_dates_are_prepared_to_one_pair_with_its_raters(
     notes = [f.text for f in plan.intake.findings if f.code == "mask-grid"]
     assert notes == ["newlesionRater1 mask lies on the grid of the FLAIR of ses-01"]
     start_folder(out, source=root)
-    (job,) = plan.jobs
-    carry_out(job.order)
-    assert all(is_written(job.order, case) for case in job.order.cases)
+    (planned,) = plan.jobs
+    prepare_subject(planned.job)
+    assert all(is_written(planned.job, case) for case in planned.job.cases)
     anat = {n: out / "sub-01" / f"ses-0{n}" / "anat" for n in (1, 2)}
     assert not list(anat[1].glob("*newlesion*"))
     stem = anat[2] / "sub-01_ses-02"

@@ -10,7 +10,7 @@ import pytest
 from client.prepare import memory
 from client.prepare.memory import MemoryBudget, needed_bytes
 from common.errors import SiteDataError
-from tests.client.prepare.jobs import toy_order
+from tests.client.prepare.jobs import toy_job
 from tests.volumes import image_path
 
 
@@ -22,8 +22,8 @@ def test_the_estimate_counts_the_scanner_s_voxels_and_those_of_the_common_grid(
     monkeypatch.setattr(memory, "BASE_BYTES", 1000)
     monkeypatch.setattr(memory, "BYTES_PER_SCANNER_VOXEL", 10)
     monkeypatch.setattr(memory, "BYTES_PER_COMMON_VOXEL", 3)
-    assert needed_bytes(toy_order(tmp_path)) == 1000 + 10 * 2688 + 3 * 10080
-    fine = toy_order(tmp_path, "preprocessing.spacing_mm=0.5")
+    assert needed_bytes(toy_job(tmp_path)) == 1000 + 10 * 2688 + 3 * 10080
+    fine = toy_job(tmp_path, "preprocessing.spacing_mm=0.5")
     assert needed_bytes(fine) == 1000 + 10 * 2688 + 8 * 3 * 10080
 
 
@@ -72,20 +72,20 @@ def test_the_estimate_reads_what_intake_reads_whatever_the_file_s_ending(
     tmp_path: Path, modality: str
 ) -> None:
     """Plain bytes named .nii.gz."""
-    order = toy_order(tmp_path)
-    before = needed_bytes(order)
+    job = toy_job(tmp_path)
+    before = needed_bytes(job)
     path = image_path(tmp_path / "bids", "sub-01", modality)
     path.write_bytes(gzip.decompress(path.read_bytes()))
-    assert needed_bytes(order) == before
-    assert toy_order(tmp_path).name == "sub-01", "planned as any other"
+    assert needed_bytes(job) == before
+    assert toy_job(tmp_path).name == "sub-01", "planned as any other"
 
 
 def test_the_estimate_takes_the_spacing_of_the_affine(tmp_path: Path) -> None:
     """pixdim[1] lies at byte 80: 9 mm there change nothing, since the sform places the image."""
-    order = toy_order(tmp_path)
-    before = needed_bytes(order)
+    job = toy_job(tmp_path)
+    before = needed_bytes(job)
     path = image_path(tmp_path / "bids", "sub-01", "T1w")
     content = bytearray(gzip.decompress(path.read_bytes()))
     content[80:84] = struct.pack("<f", 9.0)
     path.write_bytes(gzip.compress(bytes(content)))
-    assert needed_bytes(order) == before
+    assert needed_bytes(job) == before

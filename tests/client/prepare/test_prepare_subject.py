@@ -1,4 +1,4 @@
-"""One order that looks at the spinal cord; those of the brain are tested with what they write."""
+"""One job that looks at the spinal cord; those of the brain are tested with what they write."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from client.prepare.derivatives import read_prepared
-from client.prepare.job import WorkOrder
-from client.prepare.prepare_subject import carry_out
+from client.prepare.job import Job
+from client.prepare.prepare_subject import prepare_subject
 from client.prepare.qc_page import page_path
 from common.arrays import FloatArray
 from common.errors import SiteDataError
 from common.imaging.centreline import near_centreline
 from common.imaging.grid import Grid
-from tests.client.prepare.jobs import toy_order, toy_site
+from tests.client.prepare.jobs import toy_job, toy_site
 from tests.volumes import brain_mask, image_path, mask_path, oblique_affine, put
 
 CORD = (
@@ -24,8 +24,8 @@ CORD = (
 )
 
 
-def cord_order(folder: Path) -> WorkOrder:
-    return toy_order(folder, *CORD)
+def cord_job(folder: Path) -> Job:
+    return toy_job(folder, *CORD)
 
 
 def nodes_of(*voxels: tuple[int, int, int]) -> FloatArray:
@@ -44,38 +44,38 @@ def test_a_centreline_s_table_leads_to_the_prepared_folder(tmp_path: Path) -> No
     """Half a diagonal of the T1w's voxels is 1.70 mm: nothing is farther than 5 mm and that."""
     nodes = nodes_of((5, 6, 2), (6, 8, 5))
     write_centreline(toy_site(tmp_path), nodes)
-    order = cord_order(tmp_path)
-    carry_out(order)
-    brain = read_prepared(order, order.cases[0]).brain
+    job = cord_job(tmp_path)
+    prepare_subject(job)
+    brain = read_prepared(job, job.cases[0]).brain
     near = near_centreline(nodes, Grid.of(brain), radius_mm=5 + 1.71).data
     assert brain.data.any()
     assert not (brain.data & ~near).any()
-    page = page_path(order.out, order.cases[0]).read_text(encoding="utf-8")
+    page = page_path(job.out, job.cases[0]).read_text(encoding="utf-8")
     assert "The region near the cord is outlined in blue" in page
     assert "brain" not in page.partition("<body>")[2]
 
 
 def test_another_node_or_another_cord_mask_is_another_key(tmp_path: Path) -> None:
     root = toy_site(tmp_path)
-    keys = {cord_order(tmp_path).key()}
+    keys = {cord_job(tmp_path).key()}
     write_centreline(root, nodes_of((5, 6, 2), (6, 8, 5)))
-    keys.add(cord_order(tmp_path).key())
+    keys.add(cord_job(tmp_path).key())
     write_centreline(root, nodes_of((5, 6, 2), (6, 8, 6)))
-    keys.add(cord_order(tmp_path).key())
+    keys.add(cord_job(tmp_path).key())
     put(brain_mask(), mask_path(root, "sub-01", "cord"))
-    keys.add(cord_order(tmp_path).key())
+    keys.add(cord_job(tmp_path).key())
     assert len(keys) == 4
 
 
 def test_a_cord_mask_serves_where_there_is_no_table(tmp_path: Path) -> None:
     root = toy_site(tmp_path)
     put(brain_mask(), mask_path(root, "sub-01", "cord"))
-    order = cord_order(tmp_path)
-    carry_out(order)
-    assert read_prepared(order, order.cases[0]).brain.data.any()
+    job = cord_job(tmp_path)
+    prepare_subject(job)
+    assert read_prepared(job, job.cases[0]).brain.data.any()
 
 
 def test_a_case_without_either_says_what_to_add(tmp_path: Path) -> None:
     toy_site(tmp_path)
     with pytest.raises(SiteDataError, match="neither a table nor a mask of the cord"):
-        carry_out(cord_order(tmp_path))
+        prepare_subject(cord_job(tmp_path))

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from client.prepare.prepare_subject import carry_out
+from client.prepare.prepare_subject import prepare_subject
 from client.prepare.qc_page import is_drawn, page_path
 from client.prepare.qc_planes import STEP_MM, Cut, Window, checkerboard, plane_of, window_on
 from common.imaging.volume import Volume
-from tests.client.prepare.jobs import toy_order
+from tests.client.prepare.jobs import toy_job
 
 
 def page_of(tmp_path: Path, **keys: object) -> str:
-    order = toy_order(tmp_path, **keys)
-    carry_out(order)
-    return page_path(order.out, order.cases[0]).read_text(encoding="utf-8")
+    job = toy_job(tmp_path, **keys)
+    prepare_subject(job)
+    return page_path(job.out, job.cases[0]).read_text(encoding="utf-8")
 
 
 def test_the_page_says_that_it_stays_and_shows_both_images_before_and_after(tmp_path: Path) -> None:
@@ -34,11 +34,11 @@ def test_the_page_refers_to_nothing_outside_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_page_is_drawn_again_for_another_template(tmp_path: Path) -> None:
-    order = toy_order(tmp_path)
-    carry_out(order)
-    (case,) = order.cases
-    assert is_drawn(order, case)
-    with_template = toy_order(tmp_path, template={"FLAIR": (0.5, 0.9, 1.2)})
+    job = toy_job(tmp_path)
+    prepare_subject(job)
+    (case,) = job.cases
+    assert is_drawn(job, case)
+    with_template = toy_job(tmp_path, template={"FLAIR": (0.5, 0.9, 1.2)})
     assert not is_drawn(with_template, case)
     assert "to the template&#39;s (solid)" in page_of(
         tmp_path, template={"FLAIR": (0.5, 0.9, 1.2)}

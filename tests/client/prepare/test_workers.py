@@ -1,4 +1,4 @@
-"""The crew, with small programs in the worker's place."""
+"""The workers, with small programs in the worker's place."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from client.prepare.plan import Job
-from client.prepare.workers import Outcome, run_jobs
+from client.prepare.job import PlannedJob
+from client.prepare.workers import JobOutcome, run_jobs
 from tests.client.prepare.jobs import toy_plan
 
 GIGABYTE = 10**9
 
 PROGRAM = """
 import json, os, signal, sys, time
-order = json.loads(sys.stdin.readline())
-name = order["cases"][0]["subject"]
+job = json.loads(sys.stdin.readline())
+name = job["cases"][0]["subject"]
 {}
 print(json.dumps({{"notes": {{name: ["well"]}}, "peak_bytes": 7}}))
 """
 
 
 def run(
-    jobs: tuple[Job, ...],
+    jobs: tuple[PlannedJob, ...],
     on_first: str,
     *,
     n_workers: int = 1,
     memory_bytes: int = 9 * GIGABYTE,
-) -> list[Outcome]:
+) -> list[JobOutcome]:
     """The jobs done by a program that does `on_first` where the subject is sub-01."""
     program = PROGRAM.format(f'if name == "sub-01": {on_first}')
     command = (sys.executable, "-c", program)
@@ -36,11 +36,11 @@ def run(
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> tuple[Job, ...]:
+def jobs(tmp_path: Path) -> tuple[PlannedJob, ...]:
     return toy_plan(tmp_path).jobs
 
 
-def test_outcomes_come_in_the_order_of_the_jobs(jobs: tuple[Job, ...]) -> None:
+def test_outcomes_come_in_the_order_of_the_jobs(jobs: tuple[PlannedJob, ...]) -> None:
     outcomes = run(jobs, "time.sleep(0.3)", n_workers=2)
     assert [outcome.name for outcome in outcomes] == ["sub-01", "sub-02"]
     assert outcomes[0].notes == {"sub-01": ["well"]}
@@ -69,7 +69,7 @@ def test_outcomes_come_in_the_order_of_the_jobs(jobs: tuple[Job, ...]) -> None:
     ],
 )
 def test_a_worker_s_end_is_told_in_its_own_words_and_the_others_go_on(
-    jobs: tuple[Job, ...], on_first: str, said: str
+    jobs: tuple[PlannedJob, ...], on_first: str, said: str
 ) -> None:
     first, second = run(jobs, on_first)
     assert first.error is not None
@@ -77,7 +77,7 @@ def test_a_worker_s_end_is_told_in_its_own_words_and_the_others_go_on(
     assert second.error is None
 
 
-def test_a_job_too_large_for_the_memory_is_not_started(jobs: tuple[Job, ...]) -> None:
+def test_a_job_too_large_for_the_memory_is_not_started(jobs: tuple[PlannedJob, ...]) -> None:
     outcomes = run(jobs, "pass", memory_bytes=1000)
     for outcome in outcomes:
         assert outcome.error is not None
@@ -85,10 +85,10 @@ def test_a_job_too_large_for_the_memory_is_not_started(jobs: tuple[Job, ...]) ->
         assert outcome.peak_bytes == 0
 
 
-def test_a_stop_ends_the_workers(jobs: tuple[Job, ...]) -> None:
+def test_a_stop_ends_the_workers(jobs: tuple[PlannedJob, ...]) -> None:
     """The second sleeps for a minute; the stop after the first does not wait for it."""
 
-    def stop(_: Outcome) -> None:
+    def stop(_: JobOutcome) -> None:
         raise KeyboardInterrupt
 
     program = PROGRAM.format('if name == "sub-02": time.sleep(60)')

@@ -11,7 +11,7 @@ import pytest
 from common.errors import ConfigError
 from common.imaging.brain_mask import brain_mask_of
 from common.imaging.centreline import centreline_of, moved_nodes, near_centreline, read_centreline
-from common.imaging.dataset.case_images import read_case
+from common.imaging.dataset.prepared import read_case
 from common.imaging.grid import Grid
 from common.imaging.intake.intake import survey
 from common.imaging.volume import read_mask, read_volume

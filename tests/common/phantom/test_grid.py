@@ -5,7 +5,7 @@ import pytest
 
 from common.errors import ConfigError
 from common.phantom.grid import (
-    Grid,
+    PhantomGrid,
     anatomy_grid,
     common_grid,
     covering,
@@ -15,8 +15,8 @@ from common.phantom.grid import (
 )
 
 
-def uneven_grid() -> Grid:
-    return Grid((-4.0, 3.0, 10.0), (1.0, 1.5, 4.0), (9, 7, 5))
+def uneven_grid() -> PhantomGrid:
+    return PhantomGrid((-4.0, 3.0, 10.0), (1.0, 1.5, 4.0), (9, 7, 5))
 
 
 def test_common_grid_at_1_mm_is_the_mni152_grid_from_left_to_right() -> None:
@@ -72,7 +72,7 @@ def test_resampling_keeps_a_linear_ramp_along_each_axis() -> None:
 
 
 def test_smooth_noise_has_unit_spread_and_changes_over_its_scale() -> None:
-    grid = Grid((0.0, 0.0, 0.0), (1.0, 1.0, 2.0), (80, 70, 40))
+    grid = PhantomGrid((0.0, 0.0, 0.0), (1.0, 1.0, 2.0), (80, 70, 40))
     noise = smooth_noise(np.random.default_rng(3), grid, scale_mm=5.0)
     assert noise.shape == grid.shape
     assert abs(float(noise.mean())) < 0.1

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from common.phantom.anatomy import Anatomy
-from common.phantom.grid import Grid
+from common.phantom.grid import PhantomGrid
 from common.phantom.lesions import (
     Lesion,
     LesionHabit,
-    Lesions,
+    PhantomLesions,
     drawn_lesions,
     lesion_list,
     masked_lesions,
@@ -19,7 +19,7 @@ from common.phantom.lesions import (
 )
 
 
-def load_ml(lesions: Lesions, anatomy: Anatomy) -> float:
+def load_ml(lesions: PhantomLesions, anatomy: Anatomy) -> float:
     return float(lesions.fraction.sum() * np.prod(anatomy.grid.spacing_mm) / 1000.0)
 
 
@@ -107,7 +107,7 @@ def test_each_lesion_of_the_list_is_in_the_painting(average: Anatomy, habit: Les
     ],
 )
 def test_border_moves_by_what_a_lesion_has_grown(grown_mm: float, expected: list[float]) -> None:
-    grid = Grid((0.0, 0.0, 0.0), (2.0, 2.0, 2.0), (7, 1, 1))
+    grid = PhantomGrid((0.0, 0.0, 0.0), (2.0, 2.0, 2.0), (7, 1, 1))
     along_mm = 2.0 * np.arange(7.0) - 7.0
     lesion = Lesion(
         box=(slice(0, 7), slice(0, 1), slice(0, 1)),

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from common.arrays import BoolArray
-from common.phantom.grid import Grid
+from common.phantom.grid import PhantomGrid
 from common.phantom.lesions import Lesion
 from common.phantom.raters import Rater, drawn_raters, rated, seen_share
 
-GRID = Grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (40, 36, 30))
+GRID = PhantomGrid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (40, 36, 30))
 STEADY = Rater(border_mm=0.0, slip_mm=0.0, sees_mm3=0.001, believes=0.0)
 
 

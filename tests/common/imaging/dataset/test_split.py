@@ -13,7 +13,7 @@ from common.errors import ConfigError, SiteDataError
 from common.imaging.dataset.prepared import PreparedCase
 from common.imaging.dataset.split import (
     PARTS,
-    PartFacts,
+    PartSummary,
     Shares,
     Split,
     balanced_parts,
@@ -207,8 +207,8 @@ def test_facts_count_subjects_cases_lesions_and_volume() -> None:
     facts = part_facts(split)
     assert facts["training"][:3] == (1, 2, 2)
     assert facts["training"].lesion_ml == pytest.approx(9 * VOXEL_ML)
-    assert facts["validation"] == PartFacts(1, 1, 0, 0.0)
-    assert facts["test"] == PartFacts(0, 0, 0, 0.0)
+    assert facts["validation"] == PartSummary(1, 1, 0, 0.0)
+    assert facts["test"] == PartSummary(0, 0, 0, 0.0)
 
 
 def test_balancing_asks_for_a_reference() -> None:

@@ -9,16 +9,15 @@ import pytest
 from common.imaging.intake.bids import CaseFiles
 from common.imaging.intake.case_checks import (
     CHECKS,
-    OpenCase,
     brain_is_known,
     images_show_something,
     lesion_labels_are_plain,
     lesions_lie_in_the_brain,
     masks_lie_on_the_images,
     modalities_share_a_grid,
-    open_case,
 )
 from common.imaging.intake.findings import Finding
+from common.imaging.intake.usable_case import OpenCase, open_case
 from common.imaging.volume import Volume
 from tests.volumes import (
     SHAPE,

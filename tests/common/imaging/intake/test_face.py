@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.imaging.intake.face import face_of, faces_are_told
+from common.imaging.intake.face import face_of, faces_are_reported
 from common.imaging.volume import Volume
 from tests.heads import head
 from tests.opened import opened
@@ -32,7 +32,7 @@ def test_a_stripped_or_empty_image_has_no_face_in_view() -> None:
 
 def test_faces_are_listed_and_said_to_be_a_heuristic() -> None:
     case = opened(FLAIR=head(), T1w=head(face=False), T2w=head())
-    shown, removed = faces_are_told(case)
+    shown, removed = faces_are_reported(case)
     assert (shown.code, removed.code) == ("face-shown", "face-removed")
     assert shown.text.startswith("FLAIR, T2w: a face")
     assert removed.text.startswith("T1w: the face was removed")

@@ -35,11 +35,11 @@ def test_a_good_site_is_usable_with_its_references(tmp_path: Path) -> None:
     put(Volume(np.zeros(SHAPE, np.uint8), oblique_affine()), mask_path(root, "sub-02", "lesion"))
     intake = examine(root, task=TASK)
     first, second = intake.usable
-    assert (first.name, first.control, first.has_reference) == ("sub-01", False, True)
+    assert (first.name, first.control, first.lesion_mask is not None) == ("sub-01", False, True)
     assert first.n_lesion_voxels == 8  # 6 + 2
     assert dict(first.images) == {name: image_path(root, "sub-01", name) for name in WANTED}
     assert first.brain_mask == mask_path(root, "sub-01", "brain")
-    assert (second.name, second.control, second.has_reference) == ("sub-02", True, True)
+    assert (second.name, second.control, second.lesion_mask is not None) == ("sub-02", True, True)
     assert second.n_lesion_voxels == 0
     assert codes(intake, "note") == [("sub-02", "no-lesions")]
     assert intake.quarantined == ()
@@ -47,7 +47,7 @@ def test_a_good_site_is_usable_with_its_references(tmp_path: Path) -> None:
 
 def test_a_site_without_lesion_masks_is_usable_and_says_it_cannot_train(tmp_path: Path) -> None:
     intake = examine(write_site(tmp_path, lesions=False), task=TASK)
-    assert [case.has_reference for case in intake.usable] == [False, False]
+    assert [case.lesion_mask is not None for case in intake.usable] == [False, False]
     assert ("sub-01", "no-lesion-mask") in codes(intake, "note")
 
 

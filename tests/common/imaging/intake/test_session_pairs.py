@@ -10,8 +10,12 @@ import pytest
 from client.phases.statistics import describe_site
 from client.site.settings import read_site
 from common.errors import SiteDataError
-from common.imaging.dataset.case_images import CaseImages
-from common.imaging.dataset.prepared import PreparedCase, baseline_intensity, prepare_case
+from common.imaging.dataset.prepared import (
+    CaseImages,
+    PreparedCase,
+    baseline_intensity,
+    prepare_case,
+)
 from common.imaging.dataset.prepared_site import prepared_site
 from common.imaging.intake.bids import list_cases
 from common.imaging.intake.intake import Intake, examine, survey
@@ -104,7 +108,7 @@ def test_a_mask_without_a_session_is_the_only_pairs_and_no_ones_among_three(tmp_
     assert case.brain_mask == case.earlier.brain_mask == mask_path(root, "sub-01", "brain")
     put(stripped_brain(), image_path(root, "sub-01", "FLAIR", "ses-03"))
     more = survey(root, task=NEW)
-    assert [case.has_reference for case in more.usable] == [False, False]
+    assert [case.lesion_mask is not None for case in more.usable] == [False, False]
     assert [f.code for f in more.findings if f.level == "warning"] == ["mask-without-images"] * 2
 
 
@@ -115,7 +119,7 @@ def test_a_full_lesion_mask_is_no_reference_for_new_lesions(tmp_path: Path) -> N
     )
     intake = survey(root, task=NEW)
     (case,) = intake.usable
-    assert not case.has_reference
+    assert case.lesion_mask is None
     notes = [finding for finding in intake.findings if finding.code == "no-lesion-mask"]
     assert [note.case for note in notes] == ["sub-01_ses-02"]  # nothing is new at the first date
     assert "no new-lesion mask" in notes[0].text

@@ -14,7 +14,7 @@ from common.imaging.centreline import moved_nodes, near_centreline
 from common.imaging.grid import Grid
 from common.imaging.preprocessing import chain
 from common.imaging.preprocessing.back_to_scanner import back_to_scanner
-from common.imaging.preprocessing.chain import prepare_sessions, prepare_working_case
+from common.imaging.preprocessing.chain import PreparedVolumes, prepare_sessions
 from common.imaging.preprocessing.rigid_registration import RigidMove
 from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import Volume, same_grid
@@ -33,6 +33,13 @@ WHOLE = ("denoise", "register", "brain", "bias-field", "resample", "crop")
 
 def settings(*steps: str, **keys: object) -> Preprocessing:
     return Preprocessing.from_table({"steps": steps, **keys}, where="test")
+
+
+def prepared_session(
+    case: WorkingCase, settings: Preprocessing, *, brain_command: Sequence[str] = ()
+) -> PreparedVolumes:
+    """One session after all steps."""
+    return prepare_sessions([case], settings, brain_command=brain_command)[0]
 
 
 def shift(*mm: float) -> FloatArray:
@@ -136,7 +143,7 @@ def test_a_modality_lies_on_the_reference_after_its_move(steps: Steps) -> None:
     steps.move = turn(10) @ shift(5, -3, 2)
     t1w = stripped_brain()
     flair = moved_header(Volume(3 * t1w.data, t1w.affine), steps.move)
-    prepared = prepare_working_case(
+    prepared = prepared_session(
         case_of(flair, t1w, brain=mask_of(brain_voxels())),
         settings("register", "brain", "resample"),
     )
@@ -150,18 +157,18 @@ def test_a_modality_lies_on_the_reference_after_its_move(steps: Steps) -> None:
 
 def test_the_steps_run_in_the_recipe_s_order_on_every_image(steps: Steps) -> None:
     case = case_of(head_in_noise(seed=1), head_in_noise(seed=2))
-    prepare_working_case(case, settings(*WHOLE))
+    prepared_session(case, settings(*WHOLE))
     assert steps.calls == [
         *("denoise", "denoise"), "register", "template", *("bias-field", "bias-field")
     ]  # fmt: skip # one step a word
     steps.calls.clear()
-    prepare_working_case(case, settings("brain", "bias-field", "register", "resample"))
+    prepared_session(case, settings("brain", "bias-field", "register", "resample"))
     assert steps.calls == ["template", "bias-field", "bias-field", "register"]
     assert steps.masks[-1] is not None, "a known brain tells the registration where to look"
 
 
 def test_the_images_come_out_in_the_order_they_went_in_and_as_float32(steps: Steps) -> None:
-    prepared = prepare_working_case(
+    prepared = prepared_session(
         case_of(stripped_brain(), stripped_brain(seed=1)), settings("brain", "resample")
     )
     assert list(prepared.images) == ["FLAIR", "T1w"]
@@ -191,7 +198,7 @@ def test_the_brain_comes_from_the_surest_source(
         head_in_noise(),
         brain=mask_of(brain_voxels()) if own else None,
     )
-    prepared = prepare_working_case(case, settings("brain", "resample"), brain_command=command)
+    prepared = prepared_session(case, settings("brain", "resample"), brain_command=command)
     assert steps.calls == called
     assert (note is None) == (not prepared.notes)
     assert note is None or note in prepared.notes[0]
@@ -203,11 +210,11 @@ def test_masks_go_with_the_image_they_were_drawn_on(steps: Steps) -> None:
     t1w = stripped_brain()
     flair = moved_header(stripped_brain(seed=1), steps.move)
     lesions = Volume(two_lesions().data > 0, flair.affine)
-    prepared = prepare_working_case(
+    prepared = prepared_session(
         case_of(flair, t1w, brain=mask_of(brain_voxels(), flair.affine), lesions=lesions),
         settings("register", "brain", "resample"),
     )
-    straight = prepare_working_case(
+    straight = prepared_session(
         case_of(
             stripped_brain(seed=1),
             t1w,
@@ -226,7 +233,7 @@ def test_the_bias_field_is_estimated_inside_the_brain_on_each_image_s_own_grid(
     steps: Steps,
 ) -> None:
     flair = Volume(stripped_brain().data[:, :, ::2].copy(), oblique_affine((1.0, 1.25, 6.0)))
-    prepare_working_case(
+    prepared_session(
         case_of(flair, head_in_noise(), brain=mask_of(brain_voxels())),
         settings("brain", "bias-field", "resample"),
     )
@@ -235,7 +242,7 @@ def test_the_bias_field_is_estimated_inside_the_brain_on_each_image_s_own_grid(
 
 
 def test_nothing_is_left_outside_the_brain(steps: Steps) -> None:
-    prepared = prepare_working_case(
+    prepared = prepared_session(
         case_of(head_in_noise(), head_in_noise(seed=1), brain=mask_of(brain_voxels())),
         settings("brain", "resample"),
     )
@@ -247,8 +254,8 @@ def test_nothing_is_left_outside_the_brain(steps: Steps) -> None:
 def test_a_crop_cuts_and_moves_nothing(steps: Steps) -> None:
     """Each voxel of the crop has its value at its place in the uncropped image."""
     case = case_of(stripped_brain(), stripped_brain(seed=1), brain=mask_of(brain_voxels()))
-    whole = prepare_working_case(case, settings("brain", "resample"))
-    crop = prepare_working_case(case, settings("brain", "resample", "crop", crop_margin_mm=2))
+    whole = prepared_session(case, settings("brain", "resample"))
+    crop = prepared_session(case, settings("brain", "resample", "crop", crop_margin_mm=2))
     start = np.linalg.inv(whole.brain.affine) @ crop.brain.affine[:, 3]
     i, j, k = np.round(start[:3]).astype(int)
     np.testing.assert_allclose(start[:3], (i, j, k), atol=1e-9)
@@ -298,7 +305,7 @@ def test_three_dates_have_no_halfway(steps: Steps) -> None:
 
 def test_a_doubtful_registration_is_noted_with_its_image(steps: Steps) -> None:
     steps.doubtful = True
-    prepared = prepare_working_case(
+    prepared = prepared_session(
         case_of(stripped_brain(), stripped_brain()), settings("register", "brain", "resample")
     )
     assert prepared.notes[0].startswith("FLAIR to T1w: the registration made the images agree wors")
@@ -307,7 +314,7 @@ def test_a_doubtful_registration_is_noted_with_its_image(steps: Steps) -> None:
 def test_a_brain_outside_the_field_of_view_is_refused(steps: Steps) -> None:
     far = mask_of(brain_voxels(), shift(500, 0, 0) @ oblique_affine())
     with pytest.raises(SiteDataError, match="inside the reference's field of view, found no voxel"):
-        prepare_working_case(
+        prepared_session(
             case_of(stripped_brain(), stripped_brain(), brain=far), settings("brain", "resample")
         )
 
@@ -316,7 +323,7 @@ def test_an_image_that_shows_nothing_of_the_brain_is_refused(steps: Steps) -> No
     away = Volume(stripped_brain().data, shift(500, 0, 0) @ oblique_affine())
     case = case_of(away, stripped_brain(), brain=mask_of(brain_voxels()))
     with pytest.raises(SiteDataError, match="the FLAIR shows nothing inside the brain"):
-        prepare_working_case(case, settings("brain", "resample"))
+        prepared_session(case, settings("brain", "resample"))
 
 
 def test_a_lesion_that_vanishes_on_the_common_grid_is_noted(steps: Steps) -> None:
@@ -327,7 +334,7 @@ def test_a_lesion_that_vanishes_on_the_common_grid_is_noted(steps: Steps) -> Non
     case = case_of(
         stripped_brain(), stripped_brain(), brain=mask_of(brain_voxels()), lesions=mask_of(lesions)
     )
-    prepared = prepare_working_case(case, settings("brain", "resample", spacing_mm=5))
+    prepared = prepared_session(case, settings("brain", "resample", spacing_mm=5))
     assert prepared.notes[-1].startswith("1 of 2 lesions vanished in the resampling")
 
 
@@ -336,7 +343,7 @@ def test_a_mask_goes_back_to_the_scanner_s_grid(steps: Steps) -> None:
     steps.move = turn(7) @ shift(4, 2, -3)
     t1w = stripped_brain()
     flair = moved_header(stripped_brain(seed=1), steps.move)
-    prepared = prepare_working_case(
+    prepared = prepared_session(
         case_of(flair, t1w, brain=mask_of(brain_voxels())),
         settings("register", "brain", "resample"),
     )
@@ -358,8 +365,8 @@ def test_the_cord_s_surroundings_are_kept_and_cropped_to(steps: Steps) -> None:
     nodes = moved_nodes(oblique_affine(), CURVED)
     case = replace(case_of(head_in_noise(), head_in_noise(seed=1)), centreline=nodes)
     radius = {"cord_radius_mm": 4, "crop_margin_mm": 2}
-    prepared = prepare_working_case(case, settings("cord", "resample", "crop", **radius))
-    whole = prepare_working_case(case, settings("cord", "resample", **radius))
+    prepared = prepared_session(case, settings("cord", "resample", "crop", **radius))
+    whole = prepared_session(case, settings("cord", "resample", **radius))
     grid = Grid.of(prepared.brain)
     inside_field = back_to_scanner(
         Volume(np.ones(SHAPE, bool), oblique_affine()),
@@ -381,7 +388,7 @@ def test_the_cord_s_surroundings_are_kept_and_cropped_to(steps: Steps) -> None:
 def test_the_bias_field_is_estimated_near_the_cord(steps: Steps) -> None:
     nodes = moved_nodes(oblique_affine(), CURVED)
     case = replace(case_of(head_in_noise(), head_in_noise(seed=1)), centreline=nodes)
-    prepare_working_case(case, settings("cord", "bias-field", "resample", cord_radius_mm=3))
+    prepared_session(case, settings("cord", "bias-field", "resample", cord_radius_mm=3))
     near = near_centreline(nodes, Grid(SHAPE, oblique_affine()), radius_mm=3)
     assert steps.calls == ["bias-field", "bias-field"]
     for brain in steps.brains:
@@ -397,9 +404,9 @@ def test_a_cord_mask_goes_with_the_image_it_was_drawn_on(steps: Steps) -> None:
     drawn[3:6, 5, 2] = drawn[6:9, 7, 5] = True  # centroids (4, 5, 2) and (7, 7, 5)
     case = replace(case_of(flair, t1w), cord=here(Volume(drawn, flair.affine)))
     recipe = settings("register", "cord", "resample", cord_radius_mm=4)
-    from_mask = prepare_working_case(case, recipe)
+    from_mask = prepared_session(case, recipe)
     nodes = moved_nodes(t1w.affine, np.array([(4.0, 5, 2), (7, 7, 5)]))
-    from_table = prepare_working_case(replace(case_of(flair, t1w), centreline=nodes), recipe)
+    from_table = prepared_session(replace(case_of(flair, t1w), centreline=nodes), recipe)
     np.testing.assert_array_equal(from_mask.brain.data, from_table.brain.data)
 
 
@@ -412,15 +419,15 @@ def test_the_table_of_the_centreline_goes_before_the_masks(steps: Steps) -> None
     with_table = replace(plain, centreline=nodes, brain=None)
     with_all = replace(plain, centreline=nodes, cord=here(mask_of(other)))
     np.testing.assert_array_equal(
-        prepare_working_case(with_all, recipe).brain.data,
-        prepare_working_case(with_table, recipe).brain.data,
+        prepared_session(with_all, recipe).brain.data,
+        prepared_session(with_table, recipe).brain.data,
     )
 
 
 def test_a_cord_that_nobody_gave_is_asked_for(steps: Steps) -> None:
     case = case_of(head_in_noise(), head_in_noise(seed=1), brain=mask_of(brain_voxels()))
     with pytest.raises(SiteDataError, match=r"neither a table nor a mask .*desc-centreline\.tsv"):
-        prepare_working_case(case, settings("cord", "resample"))
+        prepared_session(case, settings("cord", "resample"))
 
 
 def test_a_centreline_in_another_world_is_refused(steps: Steps) -> None:
@@ -429,7 +436,7 @@ def test_a_centreline_in_another_world_is_refused(steps: Steps) -> None:
     with pytest.raises(
         SiteDataError, match=r"inside the T1w's field .* from \[3\.0, 5\.0, 1\.0\] to \[8\.0"
     ):
-        prepare_working_case(case, settings("cord", "resample"))
+        prepared_session(case, settings("cord", "resample"))
 
 
 def test_a_lesion_on_a_grid_that_two_modalities_share_moves_with_the_first(steps: Steps) -> None:

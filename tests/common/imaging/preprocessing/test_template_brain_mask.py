@@ -8,9 +8,9 @@ from scipy import ndimage
 
 from common.arrays import BoolArray
 from common.errors import GeometryError, SiteDataError
+from common.imaging.grid import nearest_onto
 from common.imaging.preprocessing.rigid_registration import rigid_move
 from common.imaging.preprocessing.template_brain_mask import template_brain_mask
-from common.imaging.resample import nearest_onto
 from common.imaging.volume import Volume, read_mask, read_volume
 from tests.volumes import oblique_affine
 
