@@ -9,7 +9,7 @@ from typing import Any
 
 from common.figures.page import rendered_page, svg_uri, write_page
 from common.metrics.presets import preset
-from common.recipe.provenance import leaves
+from common.recipe.provenance import dotted_values
 from server.evaluation.site_summary import SiteSummary, summarize_sites
 from server.papers.judged_run import JudgedRun
 from server.papers.paper_figures import PaperFigure
@@ -92,7 +92,7 @@ def _by_site(runs: Sequence[JudgedRun]) -> list[tuple[str, list[tuple[str, SiteS
 def _differences(plan: Plan) -> list[Difference]:
     """The settings in which the methods differ: all else is the same."""
     tables: list[Mapping[str, object]] = [
-        leaves(method.recipe.model_dump(mode="json")) for method in plan.methods
+        dotted_values(method.recipe.model_dump(mode="json")) for method in plan.methods
     ]
     keys = dict.fromkeys(key for table in tables for key in table)
     return [
