@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.arrays import IndexArray
 from common.learning.cascade_segmentation import candidates
 from common.learning.exact_patches import probabilities_at
 from common.learning.networks.cascade import PatchCNN
-from common.learning.sampling.labelled_case import LabelledCase
+from common.learning.sampling.labelled_case import FlatVoxels, LabelledCase
 from common.recipe.recipe import CascadeSettings
-
-FlatVoxels = IndexArray
 
 
 def random_negatives(case: LabelledCase, *, above: float) -> FlatVoxels:

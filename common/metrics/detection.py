@@ -71,6 +71,44 @@ def overlaps_of(own: Lesions, other: Lesions) -> Overlaps:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LesionMatches:
+    """What `match_lesions` found of each lesion, in the order of its number.
+
+    detected, touched      (n_reference,)
+    confirmed, untouching  (n_predicted,)
+    """
+
+    detected: BoolArray
+    touched: BoolArray
+    confirmed: BoolArray
+    untouching: BoolArray
+
+
+def match_lesions(
+    reference: Lesions, prediction: Lesions, definition: LesionDefinition
+) -> LesionMatches:
+    """Which lesions are true positives (TP), false negatives (FN) and false positives (FP).
+
+    TP   a reference lesion that the prediction found: `detected`. A predicted lesion that the
+         reference found, by the same rule with the roles exchanged: `confirmed`
+    FN   a reference lesion that is not `detected`
+    FP   a predicted lesion that is not `confirmed`
+
+    Lesions are not matched in pairs, so the two counts of TP may differ: sensitivity is
+    detected / (detected + FN), PPV is confirmed / (confirmed + FP). `touched` and `untouching` are
+    the TP and FP of LTPR and LFPR: one shared voxel counts, whatever the definition's matching.
+    """
+    overlaps = overlaps_of(reference, prediction)
+    exchanged = overlaps.exchanged()
+    return LesionMatches(
+        detected=detected(overlaps, definition),
+        touched=touched(overlaps),
+        confirmed=detected(exchanged, definition),
+        untouching=~touched(exchanged),
+    )
+
+
 def touched(overlaps: Overlaps) -> BoolArray:
     """Which of the own lesions share at least one voxel with a lesion of the other mask; (n_own,).
 

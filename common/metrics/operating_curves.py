@@ -69,7 +69,7 @@ def average_precision(points: Sequence[PrecisionRecallPoint]) -> float | None:
 class FrocPoint:
     """What one threshold finds and what it costs.
 
-    false_positives_per_case  predicted lesions that the reference does not confirm, mean over cases
+    false_positives_per_case  FP: predicted lesions that are not confirmed, mean over cases
     lesion_sensitivity        detected / reference lesions of all cases; None where there are none
     """
 

@@ -12,8 +12,7 @@ from scipy import ndimage, special
 
 from common.arrays import BoolArray, Float32Array, IntArray
 from common.errors import ConfigError, SiteDataError
-from common.learning.lesion_wise.lesion_events import CELL, events_in_cells
-from common.learning.lesion_wise.lesion_f1 import true_lesion_f1
+from common.learning.lesion_wise.lesion_events import CELL, events_in_cells, true_lesion_f1
 from common.learning.lesion_wise.lesion_masks import overlap_of_boxes
 
 ByteArray = NDArray[np.uint8]

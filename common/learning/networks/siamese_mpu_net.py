@@ -87,7 +87,7 @@ class SiameseMPUNet(nn.Module):
         widths = (2 * len(self.answers), *REFINEMENT)
         self.refinement = nn.Sequential(
             nn.Dropout(settings.dropout),
-            *(Unit(n_in, n_out) for n_in, n_out in zip(widths, REFINEMENT, strict=False)),
+            *(MPUNetUnit(n_in, n_out) for n_in, n_out in zip(widths, REFINEMENT, strict=False)),
         )
         self.last = nn.Conv3d(REFINEMENT[-1], n_outputs, 1)
         # measured on one CPU core: channels last halves the time of a step
@@ -148,7 +148,7 @@ class SiameseMPUNet(nn.Module):
         return again
 
 
-class Unit(nn.Sequential):
+class MPUNetUnit(nn.Sequential):
     """Convolution, batch norm, rectifier."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
@@ -164,7 +164,7 @@ class Block(nn.Sequential):
     """Two units, then dropout."""
 
     def __init__(self, n_in: int, n_out: int, *, dropout: float) -> None:
-        super().__init__(Unit(n_in, n_out), Unit(n_out, n_out), nn.Dropout(dropout))
+        super().__init__(MPUNetUnit(n_in, n_out), MPUNetUnit(n_out, n_out), nn.Dropout(dropout))
 
 
 class Node(nn.Module):

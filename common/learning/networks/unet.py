@@ -46,14 +46,16 @@ class UNet(nn.Module):
         self.n_bottleneck = widths[-1]
         self.stem: nn.Module = nn.Identity()
         if settings.first_stride == 2:
-            self.stem = Unit(n_channels, finest, settings, kernel_size=2, stride=2)
+            self.stem = UNetUnit(n_channels, finest, settings, kernel_size=2, stride=2)
             self.last: nn.Module = nn.ConvTranspose3d(finest, 2 * n_outputs, 2, stride=2)
         else:
             self.last = nn.Conv3d(finest, 2 * n_outputs, 1)
         n_stem = finest if settings.first_stride == 2 else n_channels
-        self.first = Unit(n_stem, finest, settings)
+        self.first = UNetUnit(n_stem, finest, settings)
         self.down = nn.ModuleList(
-            nn.Sequential(nn.MaxPool3d(2), Unit(above, here, settings), Unit(here, here, settings))
+            nn.Sequential(
+                nn.MaxPool3d(2), UNetUnit(above, here, settings), UNetUnit(here, here, settings)
+            )
             for above, here in zip(widths, deeper, strict=False)
         )
         self.up = nn.ModuleList(
@@ -104,7 +106,7 @@ class UNet(nn.Module):
             )
 
 
-class Unit(nn.Sequential):
+class UNetUnit(nn.Sequential):
     """Convolution, norm, leaky rectifier and, where the recipe says so, dropout."""
 
     def __init__(
@@ -136,8 +138,8 @@ class Up(nn.Module):
         super().__init__()
         self.enlarge = nn.ConvTranspose3d(n_below, n_here, 2, stride=2)
         self.convolutions = nn.Sequential(
-            Unit(2 * n_here, n_here, settings),
-            *(Unit(n_here, n_here, settings) for _ in range(n_convolutions - 1)),
+            UNetUnit(2 * n_here, n_here, settings),
+            *(UNetUnit(n_here, n_here, settings) for _ in range(n_convolutions - 1)),
         )
 
     def forward(self, below: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:

@@ -8,23 +8,21 @@ import numpy as np
 
 from common.arrays import BoolArray, Float32Array, IndexArray
 from common.errors import SiteDataError
-from common.learning.augmentation.registry import augmented
-from common.learning.sampling.cutting import Shape, cut, cut_each
+from common.learning.sampling.cutting import Shape, cut
 from common.learning.sampling.labelled_case import LabelledCase
+from common.learning.sampling.patch_sampler import PatchSampler
 from common.recipe.recipe import Augmentation
 
 JITTER = 8
 """A patch lies up to a JITTER-th of its size beside its point, along each axis (chosen)."""
 
 
-class CentrelinePatches:
-    """Draws patches centred near points of the centreline: so many with lesion, the others any.
+class CentrelinePatches(PatchSampler):
+    """Draws patches centred near points of the centreline.
 
-    patch_shape    voxels along (i, j, k)
-    lesion_share   1: every patch holds a lesion voxel, and cases without one are left out;
-                   below: such cases are drawn as often as the others
-    n_outputs      references that come with each patch
-    augment        applied to each patch, in this order
+    n_outputs   references that come with each patch
+
+    The other settings are those of `PatchSampler`.
 
     There is a point in every slice, so that neighbours overlap by nearly all of a patch.
     Only the points are kept; images and references may be memory-mapped.
@@ -41,9 +39,7 @@ class CentrelinePatches:
         n_outputs: int = 1,
         augment: Sequence[Augmentation] = (),
     ) -> None:
-        self._patch_shape = patch_shape
-        self._lesion_share = lesion_share
-        self._augment = augment
+        super().__init__(patch_shape=patch_shape, lesion_share=lesion_share, augment=augment)
         labelled = [
             (case, case.lesions, centreline_points(case.brain))
             for case in cases
@@ -76,23 +72,13 @@ class CentrelinePatches:
         holds all of it, and zeros around.
         """
         image, lesions, references, points, near = self._cases[random.integers(len(self._cases))]
-        anywhere = not near.size or (
-            self._lesion_share < 1 and random.random() >= self._lesion_share
-        )
+        anywhere = self._lies_anywhere(has_lesion=bool(near.size), random=random)
         point = points[random.integers(len(points))] if anywhere else points[random.choice(near)]
         reach = np.array(self._patch_shape) // JITTER
         start = self._start(point + random.integers(-reach, reach, endpoint=True), lesions.shape)
         if not anywhere and not cut(lesions[None], start, self._patch_shape).any():
             start = self._start(point, lesions.shape)
-        patch = cut(image, start, self._patch_shape), cut_each(references, start, self._patch_shape)
-        return augmented(*patch, self._augment, random)
-
-    def draw_batch(
-        self, n_patches: int, random: np.random.Generator
-    ) -> tuple[Float32Array, BoolArray]:
-        """Images (B, C, *patch_shape) and references (B, R, *patch_shape)."""
-        images, references = zip(*(self.draw(random) for _ in range(n_patches)), strict=True)
-        return np.stack(images), np.stack(references)
+        return self._patch_at(start, image, references, random)
 
     def _near_lesion(self, lesions: BoolArray, points: IndexArray) -> IndexArray:
         """The points, by their index, whose patch without jitter holds a lesion voxel."""

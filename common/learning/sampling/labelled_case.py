@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from common.arrays import BoolArray, Float32Array
+from common.arrays import BoolArray, Float32Array, IndexArray
+
+FlatVoxels = IndexArray
+"""Positions of voxels in a flattened volume, (n,)."""
 
 
 class LabelledCase(Protocol):

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from common.arrays import BoolArray, Float32Array, IndexArray
+from common.arrays import BoolArray, Float32Array
 from common.errors import SiteDataError
 from common.learning.networks.cascade import PATCH_SIDE
 from common.learning.sampling.cutting import cut
-from common.learning.sampling.labelled_case import LabelledCase
-
-FlatVoxels = IndexArray
+from common.learning.sampling.labelled_case import FlatVoxels, LabelledCase
 
 
 class LesionVoxels:

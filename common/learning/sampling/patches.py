@@ -8,20 +8,18 @@ import numpy as np
 
 from common.arrays import BoolArray, Float32Array, IndexArray
 from common.errors import SiteDataError
-from common.learning.augmentation.registry import augmented
-from common.learning.sampling.cutting import Shape, cut, cut_each
+from common.learning.sampling.cutting import Shape
 from common.learning.sampling.labelled_case import LabelledCase
+from common.learning.sampling.patch_sampler import PatchSampler
 from common.recipe.recipe import Augmentation
 
 
-class Patches:
-    """Draws patches: so many with a lesion voxel, the others anywhere in the brain.
+class Patches(PatchSampler):
+    """Draws patches with a lesion voxel, and others anywhere in the brain.
 
-    patch_shape    voxels along (i, j, k)
-    lesion_share   1: every patch holds a lesion voxel, and cases without one are left out;
-                   below: such cases are drawn as often as the others
-    n_outputs      references that come with each patch
-    augment        applied to each patch, in this order
+    n_outputs   references that come with each patch
+
+    The other settings are those of `PatchSampler`.
 
     Only the positions of lesion voxels are kept; images and references may be memory-mapped.
     """
@@ -35,6 +33,7 @@ class Patches:
         n_outputs: int = 1,
         augment: Sequence[Augmentation] = (),
     ) -> None:
+        super().__init__(patch_shape=patch_shape, lesion_share=lesion_share, augment=augment)
         labelled = [(case, _lesion_voxels(case)) for case in cases if case.lesions is not None]
         if not any(voxels.size for _, voxels in labelled):
             raise SiteDataError(
@@ -49,9 +48,6 @@ class Patches:
             for case, voxels in labelled
             if voxels.size or lesion_share < 1
         ]
-        self._patch_shape = patch_shape
-        self._lesion_share = lesion_share
-        self._augment = augment
 
     def draw(self, random: np.random.Generator) -> tuple[Float32Array, BoolArray]:
         """One patch: image (C, *patch_shape) and references (R, *patch_shape), copied.
@@ -64,10 +60,7 @@ class Patches:
                  four in five, the others all over the brain. The order is chosen.
         """
         image, brain, references, lesion_voxels = self._cases[random.integers(len(self._cases))]
-        everywhere = not lesion_voxels.size or (
-            self._lesion_share < 1 and random.random() >= self._lesion_share
-        )
-        if everywhere:
+        if self._lies_anywhere(has_lesion=bool(lesion_voxels.size), random=random):
             voxel = _voxel_in(brain, random)
         else:
             voxel = np.unravel_index(random.choice(lesion_voxels), brain.shape)
@@ -75,15 +68,7 @@ class Patches:
             _draw_start(int(v), n_patch=p, n_volume=n, random=random)
             for v, p, n in zip(voxel, self._patch_shape, brain.shape, strict=True)
         ]
-        patch = cut(image, start, self._patch_shape), cut_each(references, start, self._patch_shape)
-        return augmented(*patch, self._augment, random)
-
-    def draw_batch(
-        self, n_patches: int, random: np.random.Generator
-    ) -> tuple[Float32Array, BoolArray]:
-        """Images (B, C, *patch_shape) and references (B, R, *patch_shape)."""
-        images, references = zip(*(self.draw(random) for _ in range(n_patches)), strict=True)
-        return np.stack(images), np.stack(references)
+        return self._patch_at(start, image, references, random)
 
 
 def _lesion_voxels(case: LabelledCase) -> IndexArray:

@@ -7,14 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from common.arrays import BoolArray, Float32Array, IndexArray
+from common.arrays import BoolArray, Float32Array
 from common.learning.sampling.centreline_patches import CentrelinePatches
-from common.learning.sampling.labelled_case import LabelledCase
+from common.learning.sampling.labelled_case import FlatVoxels, LabelledCase
 from common.learning.sampling.lesion_voxels import LesionVoxels
 from common.learning.sampling.patches import Patches
 from common.recipe.recipe import Recipe
-
-FlatVoxels = IndexArray
 
 
 class Sampler(Protocol):
