@@ -3,7 +3,7 @@
     python -m benchmarks.scaling [--out scaling.csv]
 
 Every reply takes the way of a real one: a site's update is packed and put into Flower's record,
-taken out, unpacked, checked and folded into the running mean. Values are synthetic, one thread, no
+taken out, unpacked, checked and accumulated into the weighted mean. Values are synthetic, one thread, no
 network. Each size runs in a process of its own, so that its peak memory is its own; the round goes
 on from 3 sites to 300, and a row is written at each number.
 """
@@ -44,7 +44,7 @@ class Cost:
 
     sent_mb, received_mb   through the coordinator's network, 10^6 bytes
     pack_s                 CPU time of making one site's request
-    fold_s                 CPU time of taking in one site's reply: record, unpack, check, fold
+    accumulate_s           CPU time of one site's reply: record, unpack, check, accumulate
     round_s                CPU time of the whole round
     peak_mib               of the process; `base_mib` of it was there before the first reply
     """
@@ -54,7 +54,7 @@ class Cost:
     sent_mb: float
     received_mb: float
     pack_s: float
-    fold_s: float
+    accumulate_s: float
     round_s: float
     base_mib: int
     peak_mib: int
@@ -101,13 +101,13 @@ def costs_of(size_mb: int, n_sites: tuple[int, ...]) -> list[Cost]:
     base_mib = peak_mib()
 
     mean = WeightedMean(parameters)
-    rows, fold_total_s, received = [], 0.0, 0
+    rows, accumulated_s, received = [], 0.0, 0
     for site in range(1, max(n_sites) + 1):
         started = time.process_time()
         packed = from_record(update, limit_bytes=LIMIT_BYTES)
         reply = unpack(packed, SiteUpdate)
         mean.add(f"site-{site}", reply.change, float(reply.n_cases))
-        fold_total_s += time.process_time() - started
+        accumulated_s += time.process_time() - started
         received += packed.size_bytes
         if site in n_sites:
             rows.append(
@@ -117,8 +117,8 @@ def costs_of(size_mb: int, n_sites: tuple[int, ...]) -> list[Cost]:
                     sent_mb=round(site * sent / 1e6, 1),
                     received_mb=round(received / 1e6, 1),
                     pack_s=round(pack_s, 4),
-                    fold_s=round(fold_total_s / site, 4),
-                    round_s=round(site * pack_s + fold_total_s, 2),
+                    accumulate_s=round(accumulated_s / site, 4),
+                    round_s=round(site * pack_s + accumulated_s, 2),
                     base_mib=base_mib,
                     peak_mib=peak_mib(),
                 )
