@@ -2,10 +2,10 @@
 
     python -m benchmarks.scaling [--out scaling.csv]
 
-Every reply takes the way of a real one: a site's update is packed and put into Flower's record,
-taken out, unpacked, checked and accumulated into the weighted mean. Values are synthetic, one thread, no
-network. Each size runs in a process of its own, so that its peak memory is its own; the round goes
-on from 3 sites to 300, and a row is written at each number.
+Every reply goes through the same code as a real one: a site's update is packed and put into
+Flower's record, taken out, unpacked, checked and accumulated into the weighted mean. Values are
+synthetic, one thread, no network. Each size runs in a process of its own, so that its peak memory
+is its own; the round grows from 3 sites to 300, and a row is written at each number.
 """
 
 from __future__ import annotations

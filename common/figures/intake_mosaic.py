@@ -1,4 +1,4 @@
-"""One case as it lies on the disk: slices of every modality, whole, with the reference on them."""
+"""One case as it is on the disk: whole slices of every modality, with the reference on them."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def intake_mosaic(images: Mapping[str, Volume], lesions: Volume | None) -> bytes
 
     images    modality -> image on a grid of its own, at least one
     lesions   the reference on any grid, outlined where it lies by its affine; or None
-    Nothing is cropped or resampled: what reaches the border of the image is seen to. Radiological
-    view: the patient's right is on the left.
+    Nothing is cropped or resampled, so that structures at the border of the image are visible.
+    Radiological view: the patient's right is on the left.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

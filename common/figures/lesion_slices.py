@@ -8,7 +8,7 @@ from common.arrays import BoolArray
 
 
 def lesion_slices(lesions: BoolArray, brain: BoolArray, *, n: int) -> tuple[int, ...]:
-    """Up to `n` axial slices (indices along k, rising) that show most lesion and lie apart.
+    """Up to `n` axial slices (indices along k, rising) with most lesion, apart from each other.
 
     lesions   (i, j, k) mask; with fewer lesion-bearing slices than `n`, all of them are taken
               and slices of the widest brain fill the gaps
@@ -37,7 +37,7 @@ def _apart(ranked: list[int], *, gap: int) -> list[int]:
 
 
 def _filled(chosen: list[int], brain: BoolArray, *, n: int) -> tuple[int, ...]:
-    """`chosen` and further slices, each as far as can be from the others, up to `n`."""
+    """`chosen` and further slices, each as far as possible from the others, up to `n`."""
     area = np.count_nonzero(brain, axis=(0, 1))
     wide = np.flatnonzero(area >= 0.6 * area.max()).tolist()
     if not chosen:

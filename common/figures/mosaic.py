@@ -1,4 +1,4 @@
-"""One subject on one page: slices of the images, the reference, and how the prediction differs."""
+"""One subject on one page: slices of the images, the reference, and the prediction's errors."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def lesion_mosaic(
     images      label of the row -> (i, j, k), closest to RAS: i runs to the patient's right, j
                 forwards, k upwards; at least one. Reference and prediction are drawn on the last.
                 All share one grey window: they are of one modality.
-    reference   (i, j, k) lesion mask; None where nobody has drawn one, and its row is left out
+    reference   (i, j, k) lesion mask; None where there is none, and its row is left out
     prediction  (i, j, k) lesion mask
     spacing_mm  along i, j and k
     brain       (i, j, k) mask that sets the grey window and the crop; None: voxels that are not 0

@@ -40,9 +40,9 @@ Kind = Literal["missed", "extra", "found", "predicted"]
 
 FORMAT = "lesionfed-viewer/2"
 GREY_LEVELS = 64
-"""More are not told apart on a screen, and fewer compress better (chosen)."""
+"""More cannot be distinguished on a screen, and fewer compress better (chosen)."""
 MARKS = {1: FOUND, 2: EXTRA, 3: MISSED}
-"""Value of a voxel's label -> how it is painted; 0 is painted by none."""
+"""Value of a voxel's label -> how it is painted; 0 is not painted."""
 MARKS_WITHOUT_REFERENCE = {2: PREDICTED}
 KINDS: tuple[Kind, ...] = ("missed", "extra", "found", "predicted")
 """In the order in which a reader wants to look at them."""
@@ -99,7 +99,7 @@ def viewer_volume(
     prediction   (i, j, k) on the case's crop
     definition   what a lesion is and when it counts as found: give the one the case is scored by,
                  and the list agrees with the scores; voxels of components that are too
-                 small are painted all the same, but there is no jump to them
+                 small are painted too, but there is no jump to them
     task         what the channels of the image are
 
     In the document i runs to the patient's right, j forwards and k upwards (closest to RAS); the

@@ -1,4 +1,4 @@
-"""The lesion probability of many voxels at once, as if each one's patch went through by itself."""
+"""The lesion probability of many voxels at once, equal to that of each voxel's own patch."""
 
 from __future__ import annotations
 

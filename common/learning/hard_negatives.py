@@ -29,7 +29,7 @@ def random_negatives(case: LabelledCase, *, above: float) -> FlatVoxels:
 def hard_negatives(
     first: PatchCNN, case: LabelledCase, settings: CascadeSettings, *, device: str = "cpu"
 ) -> FlatVoxels:
-    """Flat positions of the voxels without lesion that the first network takes for one.
+    """Flat positions of the voxels without lesion that the first network takes for lesion.
 
     first   probabilities above `settings.hard_negatives_above` count, at candidates alone
 

@@ -19,7 +19,7 @@ N_LEVELS = 4
 MULTIPLE = 2 ** (N_LEVELS - 1)
 """What each side of a patch must be a multiple of: three halvings."""
 FIRST_PROBABILITY = 0.05
-"""What a network that has learned nothing says of every voxel."""
+"""Probability of lesion that an untrained network gives every voxel."""
 REFINEMENT = (5, 5, 5, 4)
 """Features of the four convolutions that see both dates."""
 
@@ -94,11 +94,11 @@ class SiameseMPUNet(nn.Module):
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload] # torch's stubs lack this form
 
     def start_rarely(self) -> None:
-        """Lets every output begin at FIRST_PROBABILITY, whatever the image.
+        """Sets every output to FIRST_PROBABILITY at the start, whatever the image.
 
-        Chosen, after Lin et al. 2017, arXiv:1708.02002. Drawn at full size, an output whose four
-        weights are negative gives nothing for hundreds of steps, for what it weighs is rectified;
-        and from one half everywhere a batch Dice needs as long to come down.
+        Chosen, after Lin et al. 2017, arXiv:1708.02002. With weights of full size, an output whose
+        four weights are negative stays at 0 for hundreds of steps, because its inputs are
+        rectified; and from one half everywhere batch Dice takes as many steps to decrease.
         """
         with torch.no_grad():
             self.last.weight.mul_(0.02)

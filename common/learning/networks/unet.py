@@ -1,4 +1,4 @@
-"""3D U-Net of four stages down and four up that also hands out its bottleneck."""
+"""3D U-Net of four stages down and four up that also returns its bottleneck."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class UNet(nn.Module):
         return classes[:, 1::2] - classes[:, ::2], bottleneck
 
     def start_at(self, probability: float) -> None:
-        """Sets the lesion class's bias so that lesion begins with this probability.
+        """Sets the bias of the lesion class so that an untrained network gives this probability.
 
         Source   Lin et al. 2017, arXiv:1708.02002.
         """

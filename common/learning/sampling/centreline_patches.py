@@ -8,9 +8,10 @@ import numpy as np
 
 from common.arrays import BoolArray, Float32Array, IndexArray
 from common.errors import SiteDataError
-from common.learning.sampling.cutting import Shape, cut
+from common.learning.augmentation.registry import augmented
+from common.learning.sampling.cutting import Shape, cut, cut_each
 from common.learning.sampling.labelled_case import LabelledCase
-from common.learning.sampling.patch_sampler import PatchSampler
+from common.learning.sampling.patches import PatchSampler
 from common.recipe.recipe import Augmentation
 
 JITTER = 8
@@ -21,7 +22,6 @@ class CentrelinePatches(PatchSampler):
     """Draws patches centred near points of the centreline.
 
     n_outputs   references that come with each patch
-
     The other settings are those of `PatchSampler`.
 
     There is a point in every slice, so that neighbours overlap by nearly all of a patch.
@@ -67,9 +67,9 @@ class CentrelinePatches(PatchSampler):
         """One patch: image (C, *patch_shape) and references (R, *patch_shape), copied.
 
         The case is drawn first, every case alike; then one of the points whose patch holds a
-        lesion, or any point; then the patch is moved a little, unless it would lose its lesion by
-        that. A patch stays inside the volume; along an axis where the volume is the smaller, it
-        holds all of it, and zeros around.
+        lesion, or any point; then the patch is moved a little, unless it would lose its
+        lesion. A patch stays inside the volume; along an axis where the volume is smaller than the
+        patch, it holds all of it, and zeros around it.
         """
         image, lesions, references, points, near = self._cases[random.integers(len(self._cases))]
         anywhere = self._lies_anywhere(has_lesion=bool(near.size), random=random)
@@ -78,7 +78,8 @@ class CentrelinePatches(PatchSampler):
         start = self._start(point + random.integers(-reach, reach, endpoint=True), lesions.shape)
         if not anywhere and not cut(lesions[None], start, self._patch_shape).any():
             start = self._start(point, lesions.shape)
-        return self._patch_at(start, image, references, random)
+        patch = cut(image, start, self._patch_shape), cut_each(references, start, self._patch_shape)
+        return augmented(*patch, self._augment, random)
 
     def _near_lesion(self, lesions: BoolArray, points: IndexArray) -> IndexArray:
         """The points, by their index, whose patch without jitter holds a lesion voxel."""
@@ -100,9 +101,9 @@ def centreline_points(region: BoolArray) -> IndexArray:
     """The middle of each slice of the region, (n, 3) voxels, n >= 1, from the first slice on.
 
     region   (i, j, k), the surroundings of the cord; at least one voxel
-    Slices lie across the axis along which the region is longest; one without a voxel is passed
-    over. Chosen: the region was made around the centreline, so its middle is the centreline again,
-    to within a voxel.
+    Slices lie across the axis along which the region is longest; one without a voxel is
+    skipped. Chosen: the region was made around the centreline, so its middle is the centreline
+    again, to within a voxel.
     """
     voxels = np.argwhere(region)
     axis = int(np.ptp(voxels, axis=0).argmax())
