@@ -19,7 +19,7 @@ $(READY): requirements.lock pyproject.toml
 	$(RUN)pip install --quiet --no-deps --editable .
 	@touch $@
 
-demo: $(READY) ## the main job: train over 4 phantom sites, judge on an unseen one (about 5 minutes)
+demo: $(READY) ## the main job: train over 4 phantom sites, test on an unseen one (about 5 minutes)
 	@test -d demo/phantoms || $(RUN)lesionfed phantom --out demo/phantoms --sites 6 --subjects 6 --seed 0
 	$(RUN)lesionfed simulate --recipe default \
 	  --site site-1=demo/phantoms/site-1 --site site-2=demo/phantoms/site-2 \
@@ -27,7 +27,7 @@ demo: $(READY) ## the main job: train over 4 phantom sites, judge on an unseen o
 	  --validation site-5=demo/phantoms/site-5 --held-out site-6=demo/phantoms/site-6 \
 	  --out demo/run-$(shell date +%Y%m%d-%H%M%S)
 
-galassi-table: $(READY) ## the four-row table of Galassi 2019 on phantoms, 3 seeds (half an hour; goes on where it was cut off)
+galassi-table: $(READY) ## the four-row table of Galassi 2019 on phantoms, 3 seeds (half an hour; called again, it continues)
 	@test -d build/galassi/phantoms || $(RUN)lesionfed phantom --recipe galassi2019 --out build/galassi/phantoms --sites 4 --subjects 4 --spacing 2.5 --seed 0
 	$(RUN)lesionfed study --recipe galassi2019 --scale small --seeds 0,1,2 --rounds 3 \
 	  --set sampling.batch_size=64 --set optimizer.steps=80 --set compute.threads=1 \
@@ -42,7 +42,7 @@ test: $(READY) ## the tests (under 10 minutes on 2 cores, no network, no GPU)
 test-slow: $(READY) ## the tests that take longer, with 20 kills in a consortium of five hosts (hours)
 	$(RUN)pytest -m "slow and not gpu"
 
-federation: $(READY) ## real Flower processes: TLS, node keys, sites on loopback and on hosts of their own
+federation: $(READY) ## real Flower processes: TLS, node keys, sites on loopback and on separate hosts
 	$(RUN)pytest -m "federation and not slow"
 
 kills: $(READY) ## two of the 20 kills (as root, with nginx and nftables)
@@ -69,7 +69,7 @@ crosscheck: $(READY) .venv-crosscheck/.ready ## our metrics beside MONAI's and p
 	.venv-crosscheck/bin/pip install --quiet --no-deps --requirement $<
 	@touch $@
 
-bench: $(READY) ## time what users wait for
+bench: $(READY) ## measure the time of what users wait for
 	$(RUN)python -m benchmarks.steps
 	$(RUN)python -m benchmarks.scoring
 

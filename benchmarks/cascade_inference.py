@@ -25,10 +25,10 @@ import numpy as np
 import torch
 
 from benchmarks.middle_scanner import MIDDLE_SCANNER
-from common.arrays import BoolArray, Float32Array
+from common.arrays import BoolArray, Float32Array, IndexArray
 from common.imaging.standardization.standardization import standardize
 from common.learning.cascade_segmentation import candidates
-from common.learning.exact_patches import VoxelArray, probabilities_at
+from common.learning.exact_patches import probabilities_at
 from common.learning.networks.cascade import PATCH_SIDE, PatchCNN, build_cascade
 from common.phantom.anatomy import individual, mni_anatomy
 from common.phantom.grid import anatomy_grid, common_grid
@@ -71,7 +71,7 @@ def phantom() -> tuple[Image, BoolArray]:
     return np.stack(channels).astype(np.float32), brain
 
 
-def show_scattered(network: PatchCNN, image: Image, inside: VoxelArray) -> None:
+def show_scattered(network: PatchCNN, image: Image, inside: IndexArray) -> None:
     """Prints CPU seconds of each way, their ratios, and how far the probabilities lie apart."""
     torch.set_num_threads(1)
     random = np.random.default_rng(1)
@@ -104,7 +104,7 @@ def show_scattered(network: PatchCNN, image: Image, inside: VoxelArray) -> None:
     print(f"probabilities differ by at most {apart:.1e}")
 
 
-def patch_by_patch(network: PatchCNN, image: Image, voxels: VoxelArray) -> Found:
+def patch_by_patch(network: PatchCNN, image: Image, voxels: IndexArray) -> Found:
     """The network's lesion probability at each voxel, (n,), in batches of patches."""
     half = PATCH_SIDE // 2
     padded = np.pad(image, ((0, 0), *[(half, half)] * 3))
@@ -121,7 +121,7 @@ def patch_by_patch(network: PatchCNN, image: Image, voxels: VoxelArray) -> Found
     return whole
 
 
-def show_whole_brain(network: PatchCNN, image: Image, voxels: VoxelArray) -> None:
+def show_whole_brain(network: PatchCNN, image: Image, voxels: IndexArray) -> None:
     """Prints the time of one pass over all candidates, and the memory it adds at its peak."""
     print(f"{len(voxels)} candidates")
     for n_threads in (1, 2):

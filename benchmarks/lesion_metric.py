@@ -22,10 +22,12 @@ import torch
 from scipy import ndimage
 
 from common.arrays import BoolArray, Float32Array
-from common.learning.lesion_wise.half_trained import figures_on
+from common.errors import GeometryError
+from common.learning.lesion_wise.lesion_events import true_lesion_f1
 from common.learning.lesion_wise.lesion_masks import masks_from_folder, synthetic_masks
 from common.learning.lesion_wise.lesion_wise_loss import frozen_metric_network
-from common.learning.lesion_wise.metric_figures import MetricFigures
+from common.learning.lesion_wise.metric_figures import MetricFigures, estimates_of, figures_of
+from common.learning.lesion_wise.metric_network import MetricNetwork
 from common.learning.lesion_wise.train_metric_network import masks_wanted, train_metric_network
 from common.learning.losses.soft_dice import soft_dice_loss
 from common.learning.networks.unet import build_unet
@@ -106,6 +108,32 @@ def show(name: str, figures: MetricFigures) -> None:
         for n, mae in zip(figures.n_by_bin, figures.mae_by_bin, strict=True)
     ]
     print(f"    pairs and MAE by tenth  {'  '.join(cells)}", flush=True)
+
+
+def figures_on(
+    network: MetricNetwork,
+    references: Sequence[BoolArray] | BoolArray,
+    probabilities: Sequence[Float32Array] | Float32Array,
+) -> MetricFigures:
+    """How well the network estimates lesion F1 of a segmenter's probability maps.
+
+    references      n masks (i, j, k) of one shape
+    probabilities   n maps of the same shape, in [0, 1]; the true lesion F1 is that above 0.5
+    GeometryError where there is no pair, or numbers or shapes differ.
+    """
+    shapes = {np.shape(array) for array in (*references, *probabilities)}
+    if len(references) != len(probabilities) or len(shapes) != 1:
+        raise GeometryError(
+            "want as many references as probability maps, at least one and all of one shape, got "
+            f"{len(references)} and {len(probabilities)} of shapes {sorted(shapes)}. Cut patches "
+            "of one shape."
+        )
+    targets = [
+        true_lesion_f1(np.asarray(reference, bool), np.asarray(probability) > 0.5)
+        for reference, probability in zip(references, probabilities, strict=True)
+    ]
+    estimates = estimates_of(network, references, probabilities)
+    return figures_of(estimates, np.array(targets, np.float32))
 
 
 def half_trained_answers(

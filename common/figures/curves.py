@@ -1,4 +1,4 @@
-"""Curves by round: one line a site, told apart by dash and marker as well as by colour."""
+"""Curves by round: one line a site, which differ in dash and marker as well as in colour."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Curve:
 
     rounds     rising
     values     one a round; None where it is undefined, which leaves a gap
-    emphasis   drawn black and thick: the line that the chart is about
+    emphasis   drawn black and thick: the main line of the chart
     companion  drawn as the curve before it, thin and with hollow markers: what it is compared with
     """
 
@@ -49,7 +49,7 @@ class Curve:
 class Chart:
     """Curves on one pair of axes.
 
-    title          also opens the description in words
+    title          also begins the description in words
     y_range        both ends of the y axis; None: from the values
     levels         label -> y of horizontal lines to compare with
     marked_round   a vertical line: the round that was selected

@@ -1,4 +1,4 @@
-"""How every chart is drawn: its size, its inks, and the SVG that comes out.
+"""How every chart is drawn: size, colours, and the SVG that it becomes.
 
 Series differ in dash, marker or hatch as well as in colour, so that a grey print keeps them apart.
 """
@@ -81,7 +81,7 @@ def _style() -> AbstractContextManager[None]:
 
 
 def shortened(name: str, most: int = 24) -> str:
-    """The name in at most `most` characters: long ones lose their middle, for both ends tell."""
+    """The name in at most `most` characters: long ones lose their middle, both ends stay."""
     if len(name) <= most:
         return name
     tail = (most - 1) // 3

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from common.figures.drawing import INK, dress, legend_beside, styles, svg_of
+from common.figures.drawing import dress, legend_beside, styles, svg_of
+from common.figures.operating_chart import OperatingChart
 from common.metrics.operating_curves import FrocPoint
 
 if TYPE_CHECKING:
@@ -19,16 +20,8 @@ _SPARSE_TICKS = (0, 0.5, 1, 10, 100, 1000, 10_000, 100_000)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FrocChart:
-    """One line a series, such as a site or a network.
-
-    series      label -> points in the order of their thresholds
-    threshold   the one in use, ringed on every line that has it; None rings none
-    """
-
-    title: str
-    series: Mapping[str, Sequence[FrocPoint]]
-    threshold: float | None = None
+class FrocChart(OperatingChart[FrocPoint]):
+    """Lesion sensitivity against false lesions a case, one line a series."""
 
     @property
     def is_empty(self) -> bool:
@@ -44,7 +37,7 @@ class FrocChart:
                 parts.append(f"{label}: undefined, there is no reference lesion.")
                 continue
             ends = [defined[0]] if len(defined) == 1 else [defined[0], defined[-1]]
-            ends += [point for point in self._in_use(defined) if point not in ends]
+            ends += [point for point in self.in_use(defined) if point not in ends]
             parts.append(f"{label}: {'; '.join(_in_words(point) for point in ends)}.")
         return " ".join(parts)
 
@@ -65,25 +58,10 @@ class FrocChart:
                 linewidth=1.4, clip_on=False, zorder=3,
             )  # fmt: skip
             labels.append(label if defined else f"{label} (no lesion)")
-            self._ring(axes, defined)
-        if self.threshold is not None:
-            lines += axes.plot(
-                [], [], "o", markersize=10, markerfacecolor="none", markeredgecolor=INK
-            )
-            labels.append(f"threshold in use, {self.threshold:g}")
+            self.ring(axes, *_places(self.in_use(defined)))
+        ring, in_use = self.ring_in_legend(axes)
         self._dress(axes)
-        legend_beside(figure, lines, labels)
-
-    def _in_use(self, points: Sequence[FrocPoint]) -> list[FrocPoint]:
-        if self.threshold is None:
-            return []
-        return [point for point in points if abs(point.threshold - self.threshold) < 1e-9]
-
-    def _ring(self, axes: Axes, points: Sequence[FrocPoint]) -> None:
-        axes.plot(
-            *_places(self._in_use(points)), "o", markersize=10, markerfacecolor="none",
-            markeredgecolor=INK, zorder=4, clip_on=False,
-        )  # fmt: skip
+        legend_beside(figure, lines + ring, labels + in_use)
 
     def _dress(self, axes: Axes) -> None:
         """A scale that is linear up to 1 false lesion a case and logarithmic beyond."""

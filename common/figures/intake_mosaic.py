@@ -1,8 +1,7 @@
-"""One case as it lies on the disk: slices of every modality, whole, with the reference on them."""
+"""One case as it is on the disk: whole slices of every modality, with the reference on them."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.arrays import BoolArray, Float32Array
-from common.figures.mosaic import BACKGROUND, REFERENCE_COLOUR, TEXT, lesion_slices
+from common.figures.lesion_slices import lesion_slices
+from common.figures.mosaic import BACKGROUND, REFERENCE_COLOUR, TEXT, small_png
 from common.imaging.grid import nearest_onto
 from common.imaging.orientation import upright
 from common.imaging.volume import Volume
@@ -32,12 +32,11 @@ def intake_mosaic(images: Mapping[str, Volume], lesions: Volume | None) -> bytes
 
     images    modality -> image on a grid of its own, at least one
     lesions   the reference on any grid, outlined where it lies by its affine; or None
-    Nothing is cropped or resampled: what reaches the border of the image is seen to. Radiological
-    view: the patient's right is on the left.
+    Nothing is cropped or resampled, so that structures at the border of the image are visible.
+    Radiological view: the patient's right is on the left.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from PIL import Image as Pictures
 
     size_in = ((N_AXIAL + 2) * PANEL_IN, len(images) * (PANEL_IN + 0.2))
     figure = Figure(figsize=size_in, dpi=RESOLUTION_DPI, facecolor=BACKGROUND)
@@ -51,12 +50,7 @@ def intake_mosaic(images: Mapping[str, Volume], lesions: Volume | None) -> bytes
         for axes, piece in zip(row, _slices(turned, mask), strict=True):
             _draw(axes, piece, window)
         row[0].set_title(modality, color=TEXT, fontsize=9, loc="left", pad=2)
-    canvas.draw()  # type: ignore[no-untyped-call] # matplotlib has not typed its canvases
-    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call] # the same
-    png = io.BytesIO()
-    drawn = Pictures.fromarray(pixels).convert("RGB")
-    drawn.quantize(128, dither=Pictures.Dither.NONE).save(png, format="png", optimize=True)
-    return png.getvalue()
+    return small_png(canvas, 128)
 
 
 def _slices(image: Volume, mask: BoolArray | None) -> list[Slice]:

@@ -1,4 +1,4 @@
-"""One subject on one page: slices of the images, the reference, and how the prediction differs."""
+"""One subject on one page: slices of the images, the reference, and the prediction's errors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from common.arrays import BoolArray
 from common.errors import GeometryError
+from common.figures.lesion_slices import lesion_slices
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +71,7 @@ def lesion_mosaic(
     images      label of the row -> (i, j, k), closest to RAS: i runs to the patient's right, j
                 forwards, k upwards; at least one. Reference and prediction are drawn on the last.
                 All share one grey window: they are of one modality.
-    reference   (i, j, k) lesion mask; None where nobody has drawn one, and its row is left out
+    reference   (i, j, k) lesion mask; None where there is none, and its row is left out
     prediction  (i, j, k) lesion mask
     spacing_mm  along i, j and k
     brain       (i, j, k) mask that sets the grey window and the crop; None: voxels that are not 0
@@ -91,55 +92,12 @@ def lesion_mosaic(
         images=images,
         lesions=lesions,
         spacing_mm=spacing,
-        window=_grey_window(np.stack([image[inside] for image in images.values()])),
+        window=grey_window(np.stack([image[inside] for image in images.values()])),
         box_mm=_box_mm(inside | marked, spacing),
         slices=lesion_slices(marked, inside, n=N_SLICES),
         k_lowest=int(np.argmax(inside.any(axis=(0, 1)))),
     )
     return _draw(picture, reference, prediction, title)
-
-
-def lesion_slices(lesions: BoolArray, brain: BoolArray, *, n: int) -> tuple[int, ...]:
-    """Up to `n` axial slices (indices along k, rising) that show most lesion and lie apart.
-
-    lesions   (i, j, k) mask; with fewer lesion-bearing slices than `n`, all of them are taken
-              and slices of the widest brain fill the gaps
-    brain     (i, j, k) mask
-
-    The slice with the most lesion is always among them.
-    """
-    area = np.count_nonzero(lesions, axis=(0, 1))
-    bearing = np.flatnonzero(area)
-    if len(bearing) >= n:
-        ranked = sorted(bearing.tolist(), key=lambda k: (-int(area[k]), k))
-        gap = max(1, 2 * int(bearing[-1] - bearing[0]) // (3 * max(1, n - 1)))
-        while len(chosen := _apart(ranked, gap=gap)[:n]) < n:
-            gap -= 1
-        return tuple(sorted(chosen))
-    return _filled(bearing.tolist(), brain, n=n)
-
-
-def _apart(ranked: list[int], *, gap: int) -> list[int]:
-    """The best-ranked slices of which no two are closer than `gap`."""
-    chosen: list[int] = []
-    for k in ranked:
-        if all(abs(k - other) >= gap for other in chosen):
-            chosen.append(k)
-    return chosen
-
-
-def _filled(chosen: list[int], brain: BoolArray, *, n: int) -> tuple[int, ...]:
-    """`chosen` and further slices, each as far as can be from the others, up to `n`."""
-    area = np.count_nonzero(brain, axis=(0, 1))
-    wide = np.flatnonzero(area >= 0.6 * area.max()).tolist()
-    if not chosen:
-        chosen = [wide[len(wide) // 2]]
-    while len(chosen) < n:
-        distance, k = max((min(abs(k - other) for other in chosen), -k) for k in wide)
-        if distance == 0:
-            break
-        chosen = [*chosen, -k]
-    return tuple(sorted(chosen))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,7 +148,8 @@ def _checked_spacing(
     return di, dj, dk
 
 
-def _grey_window(values: Image) -> tuple[float, float]:
+def grey_window(values: Image) -> tuple[float, float]:
+    """Black and white of the picture, from the values inside the brain."""
     if values.size == 0:
         return 0.0, 1.0
     low, high = np.percentile(values, WINDOW_PERCENTILES)
@@ -272,18 +231,18 @@ def _draw(
                 _name_sides(axes)
     _name_rows_and_columns(figure, layout, rows, picture.heights_mm)
     _write_captions(figure, layout, title, has_reference=reference is not None)
-    return _small_png(canvas)
+    return small_png(canvas, 256)
 
 
-def _small_png(canvas: FigureCanvasAgg) -> bytes:
-    """The drawn figure in 256 colours: a third fewer bytes, and no difference to see."""
+def small_png(canvas: FigureCanvasAgg, n_colours: int) -> bytes:
+    """The drawn figure in at most 256 colours: a third fewer bytes, and no visible difference."""
     from PIL import Image as Pictures
 
     canvas.draw()  # type: ignore[no-untyped-call] # matplotlib has not typed its canvases
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call] # the same
     drawn = Pictures.fromarray(pixels).convert("RGB")
     png = io.BytesIO()
-    drawn.quantize(256, dither=Pictures.Dither.NONE).save(png, format="png", optimize=True)
+    drawn.quantize(n_colours, dither=Pictures.Dither.NONE).save(png, format="png", optimize=True)
     return png.getvalue()
 
 

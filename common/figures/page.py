@@ -19,7 +19,7 @@ def rendered_page(template: str, *, package: str, values: Mapping[str, object]) 
 
     template   file name beside the modules of `package`
     package    dotted name of the package that ships it
-    values     what the template speaks of; one that is missing is an error
+    values     the variables of the template; a missing one is an error
     """
     root, _, inner = package.partition(".")
     environment = Environment(
@@ -44,12 +44,12 @@ def write_page(path: Path, html: str) -> None:
 
 
 def svg_uri(svg: str) -> str:
-    """The drawing as an address that holds it whole, for the `src` of an image."""
+    """The drawing as a data URI, for the `src` of an image."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
 def png_uri(png: bytes) -> str:
-    """The picture as an address that holds it whole, for the `src` of an image."""
+    """The picture as a data URI, for the `src` of an image."""
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 

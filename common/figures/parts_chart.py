@@ -1,4 +1,4 @@
-"""How lesions are spread over the parts of a split: their number and their volume, by site."""
+"""Number and volume of lesions in the parts of a split, by site."""
 
 from __future__ import annotations
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from common.figures.drawing import INK, QUIET, SMALL_PT, dress, legend_beside, styles, svg_of
+from common.figures.drawing import QUIET, SMALL_PT, dress, legend_beside, styles, svg_of
+from common.figures.operating_chart import OperatingChart
 from common.metrics.operating_curves import PrecisionRecallPoint, average_precision
 
 if TYPE_CHECKING:
@@ -20,16 +20,8 @@ _DICE_LEVELS = (0.2, 0.4, 0.6, 0.8)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PrecisionRecallChart:
-    """One line a series, such as a site or a network.
-
-    series      label -> points by rising threshold
-    threshold   the one in use, ringed on every line that has it; None rings none
-    """
-
-    title: str
-    series: Mapping[str, Sequence[PrecisionRecallPoint]]
-    threshold: float | None = None
+class PrecisionRecallChart(OperatingChart[PrecisionRecallPoint]):
+    """Precision against recall over voxels, one line a series."""
 
     @property
     def is_empty(self) -> bool:
@@ -47,7 +39,7 @@ class PrecisionRecallChart:
             at = "".join(
                 f", at threshold {point.threshold:g} precision {point.precision:.3f} "
                 f"and recall {point.recall:.3f}"
-                for point in self._in_use(points)
+                for point in self.in_use(points)
             )
             parts.append(f"{label}: average precision {average:.3f}{at}.")
         return " ".join(parts)
@@ -73,27 +65,13 @@ class PrecisionRecallChart:
             labels.append(
                 f"{label} (no lesion)" if average is None else f"{label} (AP {average:.2f})"
             )
-            self._ring(axes, points)
-        if self.threshold is not None:
-            lines += axes.plot(
-                [], [], "o", markersize=10, markerfacecolor="none", markeredgecolor=INK
-            )
-            labels.append(f"threshold in use, {self.threshold:g}")
-        legend_beside(figure, [*lines, equal_dice], [*labels, "equal Dice of all voxels"])
+            for point in self.in_use(points):
+                self.ring(axes, [point.recall], [point.precision])
+        ring, in_use = self.ring_in_legend(axes)
+        equal = "equal Dice of all voxels"
+        legend_beside(figure, [*lines, *ring, equal_dice], [*labels, *in_use, equal])
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="recall (sensitivity)", ylabel="precision (PPV)")
         dress(axes)
-
-    def _in_use(self, points: Sequence[PrecisionRecallPoint]) -> list[PrecisionRecallPoint]:
-        if self.threshold is None:
-            return []
-        return [point for point in points if abs(point.threshold - self.threshold) < 1e-9]
-
-    def _ring(self, axes: Axes, points: Sequence[PrecisionRecallPoint]) -> None:
-        for point in self._in_use(points):
-            axes.plot(
-                [point.recall], [point.precision], "o", markersize=10, markerfacecolor="none",
-                markeredgecolor=INK, zorder=4, clip_on=False,
-            )  # fmt: skip
 
 
 def _draw_dice(axes: Axes) -> Line2D:

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FEWEST_FOR_A_VIOLIN = 5
-"""Chosen: a density of fewer cases shows the smoothing, not the cases."""
+"""Chosen: with fewer cases a density shows the smoothing, not the cases."""
 
 _CLOUD_TOP, _CLOUD_BASE = 0.44, 0.14
 _BOX_HALF = 0.09
 _RAIN, _RAIN_HALF = -0.195, 0.065
 _LABEL = -0.41
-"""Lanes of one site's row, which is 1 high: nothing is drawn over anything else."""
+"""Lanes of one site's row, which is 1 high, so that nothing is drawn over anything else."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +157,7 @@ class Raincloud:
 def _draw_cloud(axes: Axes, values: FloatArray, *, row: int, colour: str) -> None:
     """A half violin with Scott's bandwidth, cut at the lowest and the highest case.
 
-    Cut, because a smooth tail would promise values that no case has, such as a Dice above 1.
+    Cut, because a smooth tail would show values that no case has, such as a Dice above 1.
     """
     spread = float(values.std(ddof=1)) if len(values) >= FEWEST_FOR_A_VIOLIN else 0.0
     if spread <= 1e-9 * float(np.abs(values).max()):

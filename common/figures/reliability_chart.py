@@ -1,4 +1,4 @@
-"""Whether a probability of lesion can be believed, and how many voxels have it."""
+"""Calibration: the share of lesion by predicted probability, and how many voxels have it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the decision threshold does to Dice and lesion F1, and which one was chosen."""
+"""Dice and lesion F1 by decision threshold, with the threshold that was chosen."""
 
 from __future__ import annotations
 

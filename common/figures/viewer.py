@@ -1,4 +1,4 @@
-"""Three planes of one case to leaf through, inside a page that asks nothing from anywhere."""
+"""Three planes of one case to scroll through, inside a page that loads nothing from outside."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from common.figures.mosaic import (
     FOUND,
     MISSED,
     PREDICTED,
-    WINDOW_PERCENTILES,
     Mark,
+    grey_window,
 )
 from common.imaging.dataset.prepared import PreparedCase
 from common.metrics.components import Lesions, find_lesions, voxel_volume_mm3
-from common.metrics.detection import detected, overlaps_of
+from common.metrics.detection import match_lesions
 from common.metrics.presets import LesionDefinition
 from common.recipe.recipe import Task
 from common.recipe.task_labels import picture_labels
@@ -40,9 +40,9 @@ Kind = Literal["missed", "extra", "found", "predicted"]
 
 FORMAT = "lesionfed-viewer/2"
 GREY_LEVELS = 64
-"""More are not told apart on a screen, and fewer compress better (chosen)."""
+"""More cannot be distinguished on a screen, and fewer compress better (chosen)."""
 MARKS = {1: FOUND, 2: EXTRA, 3: MISSED}
-"""Value of a voxel's label -> how it is painted; 0 is painted by none."""
+"""Value of a voxel's label -> how it is painted; 0 is not painted."""
 MARKS_WITHOUT_REFERENCE = {2: PREDICTED}
 KINDS: tuple[Kind, ...] = ("missed", "extra", "found", "predicted")
 """In the order in which a reader wants to look at them."""
@@ -99,7 +99,7 @@ def viewer_volume(
     prediction   (i, j, k) on the case's crop
     definition   what a lesion is and when it counts as found: give the one the case is scored by,
                  and the list agrees with the scores; voxels of components that are too
-                 small are painted all the same, but there is no jump to them
+                 small are painted too, but there is no jump to them
     task         what the channels of the image are
 
     In the document i runs to the patient's right, j forwards and k upwards (closest to RAS); the
@@ -115,7 +115,7 @@ def viewer_volume(
     upright = _Upright.of(case)
     label, channel = [*picture_labels(task).items()][-1]
     image = case.image[channel]
-    window = _grey_window(image[case.brain])
+    window = grey_window(image[case.brain])
     marks = MARKS_WITHOUT_REFERENCE if case.lesions is None else MARKS
     to_file = _shift(case.crop_start) @ upright.to_crop
     affine = case.affine @ to_file
@@ -153,7 +153,7 @@ def viewer_html(volumes: Sequence[bytes]) -> Markup:
     volumes   documents of `viewer_volume`
 
     For a page whose Content-Security-Policy allows `script_digest()`. Put it into a page once.
-    RunFolderError when a document is none of ours.
+    RunFolderError when a document is not one of `viewer_volume`.
     """
     if not volumes:
         return Markup("")
@@ -211,14 +211,6 @@ def _shift(start: Sequence[int]) -> FloatArray:
     return shift
 
 
-def _grey_window(values: Array) -> tuple[float, float]:
-    """Black and white, in standardized units, as the mosaics have them."""
-    if values.size == 0:
-        return 0.0, 1.0
-    low, high = np.percentile(values, WINDOW_PERCENTILES)
-    return float(low), float(high) if high > low else float(low) + 1.0
-
-
 def _grey(image: Array, brain: BoolArray, window: tuple[float, float]) -> NDArray[np.uint8]:
     low, high = window
     scaled = (image - low) / (high - low)
@@ -247,11 +239,9 @@ def _lesions(
         kinds.append((predicted, ["predicted"] * len(predicted)))
     else:
         reference = find_lesions(case.lesions, spacing_mm=spacing_mm, definition=definition)
-        overlaps = overlaps_of(reference, predicted)
-        found = detected(overlaps, definition).tolist()
-        confirmed = detected(overlaps.exchanged(), definition).tolist()
-        kinds.append((reference, ["found" if yes else "missed" for yes in found]))
-        kinds.append((predicted, [None if yes else "extra" for yes in confirmed]))
+        matches = match_lesions(reference, predicted, definition)
+        kinds.append((reference, ["found" if yes else "missed" for yes in matches.detected]))
+        kinds.append((predicted, [None if yes else "extra" for yes in matches.confirmed]))
     for lesions, of_each in kinds:
         for kind, voxels in zip(of_each, _voxels_of_each(lesions), strict=True):
             if kind is not None:

@@ -19,7 +19,7 @@ def cascade_probability(
     stage: Stage,
     device: str = "cpu",
 ) -> Float32Array:
-    """Each voxel's probability of lesion, (i, j, k); 0 wherever no network is asked.
+    """Each voxel's probability of lesion, (i, j, k); 0 where no network is applied.
 
     image   (C, i, j, k), standardized; channel 0 is FLAIR
     brain   (i, j, k)
@@ -34,7 +34,7 @@ def cascade_probability(
     found = probabilities_at(cascade.first, image, voxels, device=device)
     if stage == "second":
         likely = found > settings.second_above
-        found[found <= settings.second_above] = 0  # and a NaN stays, for the caller to see
+        found[found <= settings.second_above] = 0  # NaN stays, so that the caller sees it
         found[likely] = probabilities_at(cascade.second, image, voxels[likely], device=device)
     probability[tuple(voxels.T)] = found
     return probability

@@ -1,4 +1,4 @@
-"""The lesion probability of many voxels at once, as if each one's patch went through by itself."""
+"""The lesion probability of many voxels at once, equal to that of each voxel's own patch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from torch.nn import functional
 
 from common.arrays import Float32Array, IndexArray
 from common.learning.networks.cascade import PATCH_SIDE, PatchCNN
-
-VoxelArray = IndexArray
 
 HALF = PATCH_SIDE // 2
 POOLED_SIDE = PATCH_SIDE // 2
@@ -38,7 +36,7 @@ MOST_ROWS = (BLOCK_SIDE + TABLE_MARGIN) ** 3 * N_VARIANTS + 1
 def probabilities_at(
     network: PatchCNN,
     image: Float32Array,
-    voxels: VoxelArray,
+    voxels: IndexArray,
     *,
     device: str = "cpu",
 ) -> Float32Array:
@@ -142,7 +140,7 @@ def _without_norm(conv: nn.Conv3d, norm: nn.BatchNorm3d) -> tuple[torch.Tensor, 
     return kernel, norm.bias.detach().double() - norm.running_mean.double() * scale
 
 
-def _blocks(voxels: VoxelArray) -> Iterator[IndexArray]:
+def _blocks(voxels: IndexArray) -> Iterator[IndexArray]:
     """Which voxels lie in the same cube of BLOCK_SIDE, cube by cube; empty cubes are left out."""
     if not len(voxels):
         return
@@ -152,7 +150,7 @@ def _blocks(voxels: VoxelArray) -> Iterator[IndexArray]:
 
 
 def _in_block(
-    centres: VoxelArray, padded: torch.Tensor, layers: _Layers, memory: torch.Tensor
+    centres: IndexArray, padded: torch.Tensor, layers: _Layers, memory: torch.Tensor
 ) -> torch.Tensor:
     """Lesion probability at each centre, (n,).
 

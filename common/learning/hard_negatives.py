@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.arrays import IndexArray
 from common.learning.cascade_segmentation import candidates
 from common.learning.exact_patches import probabilities_at
 from common.learning.networks.cascade import PatchCNN
-from common.learning.sampling.labelled_case import LabelledCase
+from common.learning.sampling.labelled_case import FlatVoxels, LabelledCase
 from common.recipe.recipe import CascadeSettings
-
-FlatVoxels = IndexArray
 
 
 def random_negatives(case: LabelledCase, *, above: float) -> FlatVoxels:
@@ -32,7 +29,7 @@ def random_negatives(case: LabelledCase, *, above: float) -> FlatVoxels:
 def hard_negatives(
     first: PatchCNN, case: LabelledCase, settings: CascadeSettings, *, device: str = "cpu"
 ) -> FlatVoxels:
-    """Flat positions of the voxels without lesion that the first network takes for one.
+    """Flat positions of the voxels without lesion that the first network takes for lesion.
 
     first   probabilities above `settings.hard_negatives_above` count, at candidates alone
 

@@ -20,7 +20,7 @@ from common.wire.messages import Stage
 
 NETWORK = "network."
 HEAD = "head."
-"""Prefixes in a run's parameters: one set travels, two modules read it."""
+"""Prefixes in a run's parameters: one set of arrays is sent for both modules."""
 
 Parameters = Mapping[str, npt.NDArray[Any]]
 
@@ -36,7 +36,7 @@ def has_site_head(recipe: Recipe, n_sites: int) -> bool:
 
 
 def new_network(recipe: Recipe) -> nn.Module:
-    """The recipe's segmentation network as first drawn; a cascade answers with both its parts."""
+    """The recipe's segmentation network with its starting values; a cascade runs both its parts."""
     network = build_network(
         recipe.network,
         n_channels=len(recipe.task.channels),
@@ -48,13 +48,13 @@ def new_network(recipe: Recipe) -> nn.Module:
 
 
 def set_stage(network: nn.Module, stage: Stage) -> None:
-    """Makes a cascade answer, and train, with its first network or with the second behind it."""
+    """Sets which network of a cascade predicts and trains: the first, or the second after it."""
     if isinstance(network, Cascade) and stage != "whole":
         network.stage = stage
 
 
 def new_site_head(recipe: Recipe, network: nn.Module, n_sites: int) -> nn.Module | None:
-    """The site head as first drawn, or None where training has none."""
+    """The site head with its starting values, or None where training has none."""
     if not has_site_head(recipe, n_sites):
         return None
     n_features = network.n_bottleneck
@@ -64,7 +64,7 @@ def new_site_head(recipe: Recipe, network: nn.Module, n_sites: int) -> nn.Module
 
 
 def initial_parameters(recipe: Recipe, *, n_sites: int) -> dict[str, npt.NDArray[Any]]:
-    """What every site starts from: the network's and the head's parameters, prefixed."""
+    """The parameters that every site starts from: network and head, under their prefixes."""
     network = new_network(recipe)
     return join(network, new_site_head(recipe, network, n_sites))
 

@@ -31,15 +31,15 @@ OPTIMIZERS: Mapping[str, type[torch.optim.Adam | torch.optim.Adadelta]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingOutcome:
-    """What one site's training in one round came to.
+    """The result of one site's training in one round.
 
     mean_loss                everything that was minimized, mean over the steps
     mean_segmentation_loss   mean over the steps
     mean_site_loss           mean over the steps, before its weight; None without a head
     head_spread              of the trained head on fresh patches; None without a head
-    estimated_lesion_f1      what the lesion metric's network said of the patches, mean over the
+    estimated_lesion_f1      lesion F1 of the patches by the lesion metric's network, mean over the
                              steps; None without it
-    true_lesion_f1           what it should have said: apart, the segmenter has learned to please it
+    true_lesion_f1           the true one; where they differ, only the estimate was maximized
     losses                   `mean_loss`'s terms, one a step
     """
 
@@ -79,10 +79,10 @@ def train_locally(
     round_index      from 1; the learning rate decays with it
     seed             of this site and round: patches, random labels and dropout are drawn from it
     metric_network   frozen, of `loss.lesion_wise`; None without that loss, and in the rounds before
-                     it sets in
+                     `from_round`
     on_step          called after each step with steps taken and loss
 
-    The optimizer starts afresh. The same seed on the same machine with as many threads
+    The optimizer is restarted. The same seed on the same machine with as many threads
     (`compute.threads`, set by the caller) gives the same parameters.
     SiteDataError where the loss is not finite.
     """

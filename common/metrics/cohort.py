@@ -1,7 +1,7 @@
-"""Figures that only a set of cases has: by scan, of false detections, and the ISBI 2015 score.
+"""Figures of a set of cases: by scan, of false detections, and the ISBI 2015 score.
 
 A case is the mapping `CaseScore.metrics()` gives, None where a metric is undefined. A case that
-could not be scored is no case here: leave it out and count it elsewhere.
+could not be scored must be left out and counted elsewhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Case = Mapping[str, Value]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PatientLevel:
-    """Scans told apart by whether anything was found in them; None where there is no such scan.
+    """Scans by whether anything was predicted in them; None where there is no such scan.
 
     n_bearing     scans with a lesion        n_bearing_found   those with a predicted lesion
     n_free        scans without a lesion     n_free_clean      those without a predicted lesion
@@ -130,7 +130,7 @@ def isbi_score(cases: Sequence[Case]) -> IsbiScore:
     either volume is the same in all of them.
 
     Source  Carass et al. 2017, doi:10.1016/j.neuroimage.2016.12.064. The paper's figures are those
-            of cases scored with the preset `isbi2015`; what becomes of undefined values is chosen.
+            of cases scored with the preset `isbi2015`; how undefined values are treated is chosen.
     """
     means = {name: _mean(_defined(cases, name)) for name in ("dice", "ppv", "lfpr", "ltpr")}
     return IsbiScore(

@@ -1,7 +1,7 @@
-"""Which lesions of one mask the other one found.
+"""Which lesions of one mask the other one found: true and false positives, false negatives.
 
-Not a matching in pairs: fragments add up, one lesion may find several, and by the MSSEG rule one
-that is far too large finds none.
+Lesions are not matched in pairs: fragments add up, one lesion may find several, and by the MSSEG
+rule one that is far too large finds none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from common.metrics.presets import LesionDefinition
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Overlaps:
-    """Which lesions of two masks share voxels: the table of overlaps, its empty cells left out.
+    """Which lesions of two masks share voxels: the table of overlaps without its empty cells.
 
     own, other       (m,) lesion of the one mask and of the other, counted from 0; each pair once
     shared           (m,) voxels they share, at least 1
@@ -71,6 +71,44 @@ def overlaps_of(own: Lesions, other: Lesions) -> Overlaps:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LesionMatches:
+    """What `match_lesions` found of each lesion, in the order of its number.
+
+    detected, touched      (n_reference,)
+    confirmed, untouching  (n_predicted,)
+    """
+
+    detected: BoolArray
+    touched: BoolArray
+    confirmed: BoolArray
+    untouching: BoolArray
+
+
+def match_lesions(
+    reference: Lesions, prediction: Lesions, definition: LesionDefinition
+) -> LesionMatches:
+    """Which lesions are true positives (TP), false negatives (FN) and false positives (FP).
+
+    TP   a reference lesion that the prediction found: `detected`. A predicted lesion that the
+         reference found, by the same rule with the roles exchanged: `confirmed`
+    FN   a reference lesion that is not `detected`
+    FP   a predicted lesion that is not `confirmed`
+
+    Lesions are not matched in pairs, so the two counts of TP may differ: sensitivity is
+    detected / (detected + FN), PPV is confirmed / (confirmed + FP). `touched` and `untouching` are
+    the TP and FP of LTPR and LFPR: one shared voxel counts, whatever the definition's matching.
+    """
+    overlaps = overlaps_of(reference, prediction)
+    exchanged = overlaps.exchanged()
+    return LesionMatches(
+        detected=detected(overlaps, definition),
+        touched=touched(overlaps),
+        confirmed=detected(exchanged, definition),
+        untouching=~touched(exchanged),
+    )
+
+
 def touched(overlaps: Overlaps) -> BoolArray:
     """Which of the own lesions share at least one voxel with a lesion of the other mask; (n_own,).
 
@@ -97,9 +135,9 @@ def _detected_by_msseg(overlaps: Overlaps, *, alpha: float, beta: float, gamma: 
 
     1. More than alpha of the lesion is covered.
     2. The lesions that cover it are visited from the largest overlap down (ties in their order)
-       until those visited explain gamma of what is covered. One that lies outside every own
-       lesion with more than beta of its voxels, and the lesion is missed.
-    3. Got through: detected.
+       until those visited explain gamma of what is covered. If one of them lies outside
+       every own lesion with more than beta of its voxels, the lesion is missed.
+    3. Otherwise it is detected.
 
     Source  Commowick et al. 2018, doi:10.1038/s41598-018-31911-7, as the challenge's tool does it.
     """

@@ -8,7 +8,7 @@ import numpy as np
 
 from common.arrays import BoolArray
 from common.metrics.components import Spacing, find_lesions, voxel_volume_mm3
-from common.metrics.detection import detected, overlaps_of, touched
+from common.metrics.detection import match_lesions
 from common.metrics.presets import LesionDefinition
 
 
@@ -17,10 +17,11 @@ class LesionCounts:
     """Counts of lesions, and the metrics made of them; None where a metric is undefined.
 
     n_reference, n_predicted  lesions of each mask
-    n_detected                reference lesions that the prediction found
-    n_confirmed               predicted lesions that the reference found, by the same rule
+    n_detected                reference lesions that the prediction found: TP; the others are FN
+    n_confirmed               predicted lesions that the reference found: TP; the others are FP
     n_touched                 reference lesions that share a voxel with a predicted one
     n_untouching              predicted lesions that share none with a reference one
+                              (`match_lesions` has the rules)
     reference_volume_mm3, predicted_volume_mm3  volume of those lesions, small components left out
     reference_is_empty, prediction_is_empty     whether the mask had no voxel at all, small or not
     """
@@ -101,16 +102,15 @@ def count_lesions(
     """
     ours = find_lesions(reference, spacing_mm=spacing_mm, definition=definition)
     theirs = find_lesions(prediction, spacing_mm=spacing_mm, definition=definition)
-    overlaps = overlaps_of(ours, theirs)
-    back = overlaps.exchanged()
+    matches = match_lesions(ours, theirs, definition)
     voxel_mm3 = voxel_volume_mm3(spacing_mm)
     return LesionCounts(
         n_reference=len(ours),
         n_predicted=len(theirs),
-        n_detected=int(np.count_nonzero(detected(overlaps, definition))),
-        n_confirmed=int(np.count_nonzero(detected(back, definition))),
-        n_touched=int(np.count_nonzero(touched(overlaps))),
-        n_untouching=int(np.count_nonzero(~touched(back))),
+        n_detected=int(np.count_nonzero(matches.detected)),
+        n_confirmed=int(np.count_nonzero(matches.confirmed)),
+        n_touched=int(np.count_nonzero(matches.touched)),
+        n_untouching=int(np.count_nonzero(matches.untouching)),
         reference_volume_mm3=int(ours.sizes.sum()) * voxel_mm3,
         predicted_volume_mm3=int(theirs.sizes.sum()) * voxel_mm3,
         reference_is_empty=not reference.any(),

@@ -1,4 +1,4 @@
-"""One row a lesion: where it lies, how large it is, and whether the other mask has it."""
+"""One row for each lesion: its place, its size, and whether the other mask found it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LesionRow:
     mask         which mask it belongs to
     lesion       its number there, from 1, in raster order (i fastest) of its first voxel
     centroid_mm  mean of its voxel centres, RAS+ world, mm
-    detected     the other mask found it; said of a predicted lesion: the reference confirms it
+    detected     the other mask found it (TP); for a predicted lesion: the reference confirms it
     overlap      share of its voxels that lesions of the other mask cover
     """
 

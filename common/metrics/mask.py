@@ -14,7 +14,7 @@ from common.errors import SiteDataError
 def lesion_mask(
     values: NDArray[Any], *, name: str, threshold: float | None = None
 ) -> tuple[BoolArray, list[str]]:
-    """True where `values` say lesion, and notes on what was decided for the reader.
+    """True where `values` mean lesion, and notes for the reader on how they were interpreted.
 
     values     (i, j, k), any real type: whole numbers are labels, and every label other than 0 is
                lesion; anything else is a probability map

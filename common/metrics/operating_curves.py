@@ -18,7 +18,7 @@ from common.metrics.threshold_sweep import ThresholdCounts
 
 N_RELIABILITY_BINS = 10
 """Chosen. With 100 bins the middle ones hold a few voxels each and their lesion share is noise,
-which adds to the error whatever the network does; 10 is what calibration is usually told in."""
+which adds to the error whatever the network does; 10 is the usual number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +54,7 @@ def precision_recall(counts: ProbabilityCounts) -> list[PrecisionRecallPoint]:
 def average_precision(points: Sequence[PrecisionRecallPoint]) -> float | None:
     """Sum over thresholds of precision times the recall gained there; None without a point.
 
-    Steps, no line drawn between points: a straight line would promise what no threshold reaches.
+    Steps, without lines between points: a straight line would show what no threshold reaches.
     """
     if not points:
         return None
@@ -67,9 +67,9 @@ def average_precision(points: Sequence[PrecisionRecallPoint]) -> float | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrocPoint:
-    """What one threshold finds and what it costs.
+    """Lesions found and false lesions at one threshold.
 
-    false_positives_per_case  predicted lesions that the reference does not confirm, mean over cases
+    false_positives_per_case  FP: predicted lesions that are not confirmed, mean over cases
     lesion_sensitivity        detected / reference lesions of all cases; None where there are none
     """
 
@@ -106,9 +106,9 @@ def froc(sweeps: Sequence[Sequence[ThresholdCounts]]) -> list[FrocPoint]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReliabilityBin:
-    """What the network said and what was there, for the voxels with low <= p < high.
+    """Predicted probability and true share of lesion, for the voxels with low <= p < high.
 
-    mean_probability  what it said; None in a bin without a voxel, as is lesion_share
+    mean_probability  None in a bin without a voxel, as is lesion_share
     lesion_share      the share that is lesion in the reference
     """
 
@@ -139,9 +139,8 @@ def expected_calibration_error(counts: ProbabilityCounts) -> float | None:
     """Mean over voxels of |share of lesion - mean probability| of their bin; None without a voxel.
 
     Source  Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602, for the probability of lesion, in 10
-            bins. The sure background is nearly all of the brain and the first bin nearly all of
-            this figure, which is small for any network: read it beside
-            `suspected_calibration_error`.
+            bins. Clear background is most of the brain, so the first bin is most of this figure,
+            which is small for any network: read it beside `suspected_calibration_error`.
     """
     return _calibration_error(reliability(counts))
 
@@ -149,8 +148,8 @@ def expected_calibration_error(counts: ProbabilityCounts) -> float | None:
 def suspected_calibration_error(counts: ProbabilityCounts) -> float | None:
     """The same error over the voxels with p >= 0.1 only; None without one.
 
-    Chosen: the first of the 10 bins left out, so that what remains is the tissue which the
-    network suspects. Lesions that it does not suspect show in the first bin of the diagram.
+    Chosen: the first of the 10 bins left out, so that the tissue remains that the network
+    suspects. Lesions that it does not suspect are in the first bin of the diagram.
     """
     return _calibration_error(reliability(counts)[1:])
 

@@ -1,4 +1,4 @@
-"""Who has lesions at all: sensitivity and specificity over subjects, not over scans."""
+"""Sensitivity and specificity over subjects, not over scans: who has lesions at all."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def patient_level_by_subject(scans: Iterable[ScoredScan]) -> PatientLevel:
     where any of its sessions has one in the prediction, wherever it lies; a lesion is what the
     preset counts (`n_reference_lesions`, `n_predicted_lesions`). Scans that failed are left out: a
     subject is judged by those that have a score, and without one does not count. Subjects of two
-    sites are two, whatever their labels.
+    sites are different subjects, whatever their labels.
     Source   Hussein et al. 2023, who define neither; `common/metrics/cohort.py` has the same
-             figures by scan. Joining sessions by "any" is chosen: a patient with a lesion in one
-             scan is no lesion-free patient.
+             figures by scan. Joining sessions by "any" is chosen: a subject with a lesion in one
+             scan is not lesion-free.
     """
     lesions: dict[tuple[str, str], dict[str, float | int | None]] = {}
     for scan in scans:

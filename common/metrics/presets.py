@@ -15,16 +15,16 @@ _SHARES = ("alpha", "beta", "gamma")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LesionDefinition:
-    """What a lesion is, and when it counts as found; every report prints it.
+    """What a lesion is, and when it counts as found; printed in every report.
 
-    name            the preset, or what the user calls a definition of their own
+    name            the preset, or the name of a user's own definition
     connectivity    6 joins voxels over faces, 18 over edges too, 26 over corners too
     min_volume_mm3  a lesion is larger than this; 0 keeps every component
     matching        msseg: the rule in `common/metrics/detection.py`;
                     any_overlap: one shared voxel is enough
     alpha           msseg only: the part of a lesion that is covered must be above this share
     beta            msseg only: of a lesion that covers it, no more than this share may lie outside
-    gamma           msseg only: covering lesions are looked at until they explain this share
+    gamma           msseg only: covering lesions are visited until they explain this share
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A probability map in 100 bins: all that precision-recall and calibration need of it.
+"""A probability map in 100 bins: what precision-recall and calibration are computed from.
 
 The counts of two maps add up, so a site can send the sum over its cases and no voxel leaves it.
 """
@@ -55,7 +55,7 @@ class ProbabilityCounts:
 
 
 def no_probabilities() -> ProbabilityCounts:
-    """Counts of nothing: where a sum over cases begins."""
+    """Counts of no case: the start of a sum over cases."""
     return ProbabilityCounts(
         np.zeros(N_BINS, np.int64), np.zeros(N_BINS, np.int64), np.zeros(N_BINS)
     )
@@ -68,9 +68,9 @@ def count_probabilities(
 
     probability, reference, brain   (i, j, k) on one grid; probability lies in [0, 1]
 
-    Only the brain is counted: around it every network is right, and the more of it a scan holds,
-    the better all figures would look. A reference voxel outside the brain mask is added with the
-    probability 0, whatever the map says there: the network was not shown it and cannot find it.
+    Only the brain is counted: outside it every network is right, and a larger field of view would
+    improve all figures. A reference voxel outside the brain mask is added with the
+    probability 0, whatever the map has there: the network does not see it and cannot find it.
     """
     _check_shapes(probability.shape, reference.shape, brain.shape)
     inside = probability[brain].astype(np.float64)

@@ -33,7 +33,7 @@ class SizeClass:
 
     @property
     def label(self) -> str:
-        """The class in words, mm3 left to the axis: "<= 10", "10-50", ..., "> 500"."""
+        """The class as text, without the unit mm3: "<= 10", "10-50", ..., "> 500"."""
         if self.low_mm3 == 0:
             return f"<= {self.high_mm3:g}"
         if self.high_mm3 == math.inf:

@@ -1,4 +1,4 @@
-"""A mask without the lesions that are too small to be believed."""
+"""A mask without the lesions that are too small."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from common.errors import GeometryError
 from common.metrics.components import Spacing, voxel_volume_mm3
 
 VOXELS_A_QUERY = 25
-"""A tree answers for one voxel in the time a distance transform takes for about so many."""
+"""A tree query for one voxel takes as long as a distance transform of about this many voxels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,8 +30,9 @@ class SurfaceDistances:
     assd_mm                   mean over the contour voxels of both masks together
 
     Source  Commowick et al. 2018, doi:10.1038/s41598-018-31911-7, for the first and the third.
-    Chosen for HD95: contours, for most voxels of whole masks are shared and lie at 0; percentiles
-    linear between ranks. So around a hole inside a mask it may exceed the Hausdorff distance.
+    Chosen for HD95: contours, because most voxels of whole masks are shared and have distance 0;
+    percentiles linear between ranks. So around a hole inside a mask it may exceed the Hausdorff
+    distance.
     """
 
     hausdorff_mm: float | None
@@ -53,7 +54,7 @@ def surface_distances(
             f"want two masks with one shape (i, j, k), got {reference.shape} and "
             f"{prediction.shape}. Resample one of them onto the other's grid."
         )
-    voxel_volume_mm3(spacing_mm)  # refuses a spacing that cannot be
+    voxel_volume_mm3(spacing_mm)  # refuses an impossible spacing
     crop = _around(reference | prediction)
     reference, prediction = reference[crop], prediction[crop]
     of_reference, of_prediction = contour(reference), contour(prediction)
@@ -91,8 +92,8 @@ def _directed(
 ) -> tuple[FloatArray, float]:
     """From the one mask to the other: contour to contour, and the farthest voxel of the whole.
 
-    What is nearest to a voxel outside a mask lies on its contour, for one step towards that voxel
-    leaves the mask. So distances to the contour serve both.
+    The mask's nearest voxel to a voxel outside it lies on its contour, because one step towards
+    that voxel leaves the mask. So distances to the contour are enough for both.
     """
     asked = own_contour | (own & ~other)
     distances = _distances_mm(asked, other_contour, spacing_mm)

@@ -27,7 +27,7 @@ class ThresholdSums:
 
     Whole numbers add up to the same in any order and grouping: the sum over sites is the sum over
     their cases, to the last digit. Whether a figure is defined depends on the reference alone, so
-    one count serves all thresholds.
+    one count is valid for all thresholds.
     """
 
     thresholds: tuple[float, ...]
@@ -107,7 +107,7 @@ class ThresholdChoice:
     """A chosen decision threshold, and the sweep it was chosen from.
 
     by               which mean is the highest there
-    split            whose cases were swept, in words
+    split            description of the cases of the sweep
     n_cases          cases with a defined mean in the sweep
     thresholds       the grid, rising
     mean_dice, mean_lesion_f1   a mean a threshold
@@ -140,7 +140,7 @@ class ThresholdChoice:
 
     @property
     def at_edge(self) -> bool:
-        """Whether the first or last threshold of the grid was the best: the optimum may be out."""
+        """Whether the best threshold is the grid's first or last: a better one may lie beyond."""
         return self.threshold in (self.thresholds[0], self.thresholds[-1])
 
 

@@ -25,7 +25,7 @@ THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ThresholdCounts:
-    """Voxels and lesions that agree and differ where a probability above `threshold` is lesion."""
+    """Counts of voxels and lesions where a probability above `threshold` is lesion."""
 
     threshold: float
     voxels: VoxelCounts
@@ -41,7 +41,7 @@ def sweep_thresholds(
     thresholds: Sequence[float] = THRESHOLDS,
     min_voxels: int = 1,
 ) -> list[ThresholdCounts]:
-    """The counts at each threshold, in their order: those `score_case` has one at a time.
+    """The counts at each threshold, in their order: those of `score_case` at one threshold.
 
     probability   (i, j, k), each value from 0 to 1
     reference     (i, j, k) on the same grid: bool, or labels of any type
@@ -50,7 +50,7 @@ def sweep_thresholds(
 
     A mask that is true everywhere counts as empty, as in `common/metrics/mask.py`. Components are
     looked for only in the box that holds the reference and all that the lowest threshold finds.
-    SiteDataError where a value is no probability.
+    SiteDataError where a value is not a probability.
     """
     if probability.ndim != 3 or probability.shape != reference.shape:
         raise GeometryError(

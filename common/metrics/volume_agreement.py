@@ -31,7 +31,7 @@ class VolumeAgreement:
 
     @property
     def bias_ml(self) -> float | None:
-        """Mean of predicted minus reference: above 0 when too much is drawn; None without cases."""
+        """Mean of predicted minus reference: above 0 for too much predicted; None without cases."""
         return statistics.fmean(self._differences) if self.points else None
 
     @property
@@ -54,8 +54,7 @@ def volume_agreement(cases: Iterable[tuple[str, Case]]) -> VolumeAgreement:
     cases   (name, metrics) of every scored case, with reference_volume_mm3 and predicted_volume_mm3
 
     The reference volume of a case without a lesion is undefined in its row, as every metric is
-    there; here it is 0, which is the volume of nothing, so that what is drawn into lesion-free
-    scans counts towards the bias.
+    there; here it is 0, so that volume predicted in lesion-free scans counts towards the bias.
 
     Source  Bland and Altman 1986, doi:10.1016/S0140-6736(86)90837-8. Sessions of one subject count
             as separate cases (chosen), so the limits are a little too narrow where there are many.

@@ -13,8 +13,10 @@ from common.arrays import BoolArray
 class VoxelCounts:
     """The four counts, and the metrics made of them; None where a metric is undefined.
 
-    tp  lesion in both masks        fp  lesion in the prediction only
-    fn  lesion in the reference only    tn  lesion in neither
+    tp  true positives: lesion in both masks
+    fp  false positives: lesion in the prediction only
+    fn  false negatives: lesion in the reference only
+    tn  true negatives: lesion in neither
 
     Without a lesion voxel in the reference every metric is undefined, never 0: a mean over cases
     would otherwise reward or punish scans that have nothing to find.
@@ -37,22 +39,22 @@ class VoxelCounts:
 
     @property
     def sensitivity(self) -> float | None:
-        """Share of the reference that was found."""
+        """TP / (TP + FN): share of the reference that was found."""
         return self._ratio(self.tp, self.tp + self.fn)
 
     @property
     def specificity(self) -> float | None:
-        """Share of the background that was left alone; close to 1 as background is most of it."""
+        """TN / (TN + FP); close to 1, because most voxels are background."""
         return self._ratio(self.tn, self.tn + self.fp)
 
     @property
     def ppv(self) -> float | None:
-        """Share of the prediction that is right; None also for an empty prediction."""
+        """TP / (TP + FP): share of the prediction that is right; None for an empty prediction."""
         return self._ratio(self.tp, self.tp + self.fp)
 
     @property
     def npv(self) -> float | None:
-        """Share of the predicted background that is background."""
+        """TN / (TN + FN): share of the predicted background that is background."""
         return self._ratio(self.tn, self.tn + self.fn)
 
     @property

@@ -1,4 +1,4 @@
-"""How a site descends, and how sites and coordinator work together."""
+"""The optimizer of a site, and how sites and coordinator work together."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 from common.settings import Settings
 
 Positive = Annotated[int, Field(ge=1)]
-KeptShare = Annotated[float, Field(ge=0, le=0.5)]
+HeldBackShare = Annotated[float, Field(ge=0, le=0.5)]
 
 
 class Optimizer(Settings):
-    """How a site descends in one round; its state starts afresh each round."""
+    """The optimizer of a site in one round; its state is reset each round."""
 
     name: Literal["adam", "adadelta"]
     learning_rate: Annotated[float, Field(gt=0)]
@@ -34,13 +34,13 @@ class Federation(Settings):
     rounds: Positive
     """Of training; of each of the two networks in a cascade."""
     aggregation: Literal["weighted-mean", "median"] = "weighted-mean"
-    """How the sites' updates become one."""
+    """How the sites' updates are aggregated."""
     weighting: Literal["equal", "cases", "lesion-volume"] = "cases"
     """How much a site counts in the mean."""
     quorum: Positive | None = None
     """Sites whose replies a round needs; unset: all of two or three sites, else two thirds."""
     wait_for_sites_s: Annotated[float, Field(gt=0)] = 120.0
-    """For sites that are not there: when a round begins, and before one is asked again in it."""
+    """For sites that are not connected: when a round begins, and before a site is asked again."""
     round_deadline_s: Annotated[float, Field(gt=0)] = 7200.0
     """Wall time after which a round closes without the sites that have not answered."""
     late_weight: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -58,13 +58,14 @@ class Federation(Settings):
     evaluate_every: Positive = 1
     """Central evaluation after every so many rounds, and always at round 0 and at the end."""
     split: Literal["random", "balanced"] = "random"
-    """How a site deals its subjects to the shares below. balanced: as much lesion in each as its
-    share says, and subjects without a lesion dealt apart (Hussein 2023)."""
-    site_validation_share: KeptShare = 0.2
-    """Share of a site's subjects it keeps from training and scores each round; rounded down."""
-    site_threshold_share: KeptShare = 0.0
-    """Share on which the decision threshold is chosen; 0: on those kept for validation."""
-    site_test_share: KeptShare = 0.0
+    """How a site splits its subjects into the shares below. balanced: lesion volume in proportion
+    to each share, and subjects without a lesion split separately (Hussein 2023)."""
+    site_validation_share: HeldBackShare = 0.2
+    """Share of a site's subjects for validation: scored each round, never trained on; rounded
+    down."""
+    site_threshold_share: HeldBackShare = 0.0
+    """Share on which the decision threshold is chosen; 0: on the subjects for validation."""
+    site_test_share: HeldBackShare = 0.0
     """Share that is scored once, at the end: the site's own test."""
 
     @model_validator(mode="after")

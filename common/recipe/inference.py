@@ -1,4 +1,4 @@
-"""How a whole image is segmented, and how a segmentation is judged."""
+"""How a whole image is segmented, and how a segmentation is scored."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ class Inference(Settings):
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share of a patch that its neighbour covers as well."""
     blend: Literal["gaussian", "mean"] = "gaussian"
-    """How patches that overlap become one: a voxel counts more the nearer it lies to the middle
-    of its patch, or always as much."""
+    """How overlapping patches are averaged. gaussian: a voxel counts more the nearer it is to the
+    middle of its patch; mean: all voxels count alike."""
     min_lesion_voxels: Annotated[int, Field(ge=1)] = 1
     """Lesions of fewer voxels (26-connected) are dropped."""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """A voxel is lesion where its probability is above this; with `sites`, until one is chosen."""
     threshold_from: Literal["fixed", "sites"] = "fixed"
-    """sites: after training each site sends, for 0.05 to 0.95, sums over the cases it keeps from
-    training, and the threshold with the best mean goes into the model file."""
+    """sites: after training each site sends, for 0.05 to 0.95, sums over cases that it does
+    not train on, and the threshold with the best mean goes into the model file."""
     threshold_by: Literal["dice", "lesion_f1"] = "dice"
     """Which mean over cases is the best one."""
 
 
 class Evaluation(Settings):
-    """How a segmentation is judged."""
+    """How a segmentation is scored."""
 
     preset: Literal["msseg2016", "msseg2", "isbi2015", "kamraoui", "hussein"] = "msseg2016"
     """What a lesion is and when it counts as found: common/metrics/presets.py."""
 
 
 class Compute(Settings):
-    """What a result may depend on beside the seed."""
+    """What a result depends on besides the seed."""
 
     threads: Positive = 2
-    """CPU threads, equal in every engine: another count gives other last digits."""
+    """CPU threads, the same everywhere: another number changes the last digits of results."""
     device: Literal["cpu", "cuda"] = "cpu"

@@ -31,7 +31,7 @@ class BinaryCrossEntropy(Settings):
 
 
 class Tversky(Settings):
-    """Dice with weights for what is missed and what is wrongly found."""
+    """Dice with weights for false negatives and false positives."""
 
     name: Literal["tversky"]
     false_negatives: Share = 0.7
@@ -70,16 +70,16 @@ class SiteLoss(Settings):
 
 
 class LesionWise(Settings):
-    """A network that has learned the lesion-wise F1 judges the segmenter (Kamraoui 2021).
+    """A loss from a network that has learned lesion F1 (Kamraoui 2021).
 
-    The coordinator trains it before the first round, from masks alone; then it is frozen.
+    The coordinator trains the network before the first round, from masks alone; then it is frozen.
     """
 
     weight: Annotated[float, Field(gt=0)] = 0.2
     """Alpha in L = L_seg + alpha (1 - F)."""
     from_round: Positive = 1
-    """The training round with which F sets in. It has learned from masks: while the segmenter's
-    answers are none yet, they are pulled to what F takes for good instead of to the lesions."""
+    """The first training round with F. F has learned from masks: while the segmenter does not find
+    lesions yet, it would learn to maximize F's estimate instead."""
     widths: tuple[Positive, ...] = Field(default=(16, 32, 64, 64), min_length=2, max_length=6)
     """Features of its convolutions, each of which halves the resolution."""
     n_pairs: Positive

@@ -25,8 +25,8 @@ class UNetSettings(Settings):
     norm: Literal["instance", "group", "batch"] = "instance"
     dropout: Rate = 0.0
     first_probability: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """What the untrained network says of every voxel, on average. Lesions are rare: from one half
-    everywhere a small learning rate takes thousands of steps to come down."""
+    """Probability that the untrained network gives, on average. Lesions are rare: starting from
+    one half, a small learning rate takes thousands of steps to decrease it."""
 
     @property
     def answers(self) -> Answer:
@@ -48,13 +48,13 @@ class CascadeSettings(Settings):
     name: Literal["cascade"]
     dropout: Rate = 0.5
     candidates_above: float = 0.5
-    """Brighter voxels are looked at, in training (negatives) and at prediction."""
+    """Only brighter voxels are used, in training (as negatives) and at prediction."""
     hard_negatives_above: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Voxels without lesion to which the first network gives more train the second."""
     fallback_above: float = 2.0
-    """Where the first network makes no mistake, voxels brighter than this do."""
+    """Where the first network makes no mistake, voxels brighter than this are used instead."""
     second_above: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Where the first network gives more, the second is asked at prediction."""
+    """Where the first network gives more, the second is applied at prediction."""
 
     @property
     def answers(self) -> Answer:
@@ -63,15 +63,15 @@ class CascadeSettings(Settings):
 
 
 class SiameseMPUNetSettings(Settings):
-    """One segmentation block for both dates, and a refinement of what it sees (Fenneteau 2021)."""
+    """One segmentation block for both dates, and a refinement of its output (Fenneteau 2021)."""
 
     name: Literal["siamese-mpu-net"]
     features: Positive = 7
     """At each of the four resolutions."""
     dropout: Rate = 0.1
     checkpointing: bool = False
-    """Compute activations again on the way back instead of keeping them: slower, and a batch of
-    40 patches fits into ordinary memory; the result is the same."""
+    """Compute activations again in the backward pass instead of storing them: slower, but a batch
+    of 40 patches fits into ordinary memory; the result is the same."""
 
     @property
     def answers(self) -> Answer:

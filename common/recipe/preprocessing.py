@@ -15,20 +15,20 @@ Step = Literal["denoise", "register", "brain", "cord", "bias-field", "resample",
 class Preprocessing(Settings):
     """From the scanner's images to one grid: what `lesionfed-site prepare` does.
 
-    Without steps the site's folder is taken as it is. Training always does: it reads a folder that
-    was prepared before, here or elsewhere.
+    Without steps the site's folder is used as it is. Training always reads a folder that was
+    prepared before, with LesionFed or by other means.
     """
 
     steps: tuple[Step, ...] = ()
-    """In the order in which they run. denoise: non-local means, as strong as the noise measured.
+    """In the order in which they run. denoise: non-local means, adapted to the measured noise.
     register: every modality rigidly to `reference`. brain: the site's own mask, else a stripped
-    image's, else one from an outside tool, else from the template; what is outside becomes 0.
+    image's, else one from an outside tool, else from the template; voxels outside become 0.
     cord, in place of brain: the surroundings of the spinal cord's centreline, which the site gives
-    as a table, else as a mask of the cord; the other steps take this region for the brain.
+    as a table, else as a mask of the cord; the other steps use this region as the brain.
     bias-field: N4 inside the brain. resample: every image once, linearly, onto the grid of `space`;
     masks to the nearest voxel. crop: to the brain."""
     space: Literal["own", "mni152", "halfway"] = "own"
-    """Where the common grid lies. own: at the reference's place, axes along the patient's;
+    """Where the common grid lies. own: at the reference's position, axes along the patient's;
     mni152: rigidly at the MNI152 template, on its own grid; halfway: between a subject's two
     sessions, one grid for both."""
     spacing_mm: Annotated[float, Field(ge=0.3, le=5)] = 1.0

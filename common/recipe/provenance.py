@@ -4,8 +4,8 @@
     # [chosen] the paper is silent
     norm = "instance"
 
-`[stated]` is in the paper, `[chosen]` is ours. A mark stands behind the value, else in the comment
-lines right above it. A mark on a table in braces is that of every value in it.
+`[stated]` is in the paper, `[chosen]` is ours. The mark stands behind the value, or in the comment
+lines right above it. A mark on a table in braces holds for every value in it.
 """
 
 from __future__ import annotations
@@ -26,38 +26,37 @@ _STRINGS = re.compile(r'"(?:\\.|[^"\\])*"|' + r"'[^']*'")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Provenance:
     """Whose choice a value is, and what the file says of it.
 
-    words   the comment, its first mark left out; empty where it says no more
+    comment   without its mark, where it has one kind; empty where it says no more
     """
 
     kind: Kind
-    words: str
+    comment: str
 
 
-def marks(toml_text: str) -> dict[str, Mark]:
-    """Dotted key -> its mark, for every marked value of a recipe's file.
+def read_provenance(toml_text: str) -> dict[str, Provenance]:
+    """Dotted key -> where its value comes from, for every marked value of a recipe's file.
 
     Keys of `[scale.small]` and `[variants.NAME]` begin with the table's name. ConfigError where the
-    text is no TOML.
+    text is not TOML.
     """
-    found: dict[str, Mark] = {}
+    found: dict[str, Provenance] = {}
     for number, statement in enumerate(_statements(toml_text)):
-        above = statement.above if number else ""  # before the first value: of the whole file
-        mark = _mark(statement.beside) or _mark(above)
-        if mark is not None:
-            for key in statement.keys:
-                found[key] = mark
+        above = statement.above if number else ""  # before the first value: about the whole file
+        provenance = _provenance(statement.beside) or _provenance(above)
+        if provenance is not None:
+            found |= dict.fromkeys(statement.keys, provenance)
     return found
 
 
-def leaves(table: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Dotted key -> value, for every value that is no table; an empty table is a value."""
+def dotted_values(table: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Dotted key -> value, for every value that is not a table; an empty table is a value."""
     flat: dict[str, object] = {}
     for key, value in table.items():
         if isinstance(value, Mapping) and value:
-            flat |= leaves(value, f"{prefix}{key}.")
+            flat |= dotted_values(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat
@@ -75,32 +74,32 @@ class _Statement:
 def _statements(text: str) -> Iterator[_Statement]:
     section, above, begun, beside = "", "", "", ""
     for line in text.splitlines():
-        code, comment = _parted(line)
+        code, comment = _code_and_comment(line)
         if not begun and not code.strip():
             above = f"{above} {comment}".strip() if comment else ""
         elif not begun and _TABLE.match(code):
             section, above = code.strip(), ""
         else:
             begun, beside = f"{begun}{code}\n", f"{beside} {comment}".strip()
-            table = _read(begun)
+            table = _table_or_none(begun)
             if table is not None:
-                place = _place(section)
-                yield _Statement(tuple(leaves(table, place)), above, beside)
+                keys = tuple(dotted_values(table, _key_prefix(section)))
+                yield _Statement(keys, above, beside)
                 begun, beside, above = "", "", ""
     if begun:
         raise ConfigError(f"want TOML, but this value has no end: {begun.strip()[:60]!r}")
 
 
-def _place(section: str) -> str:
-    """What the keys below a table's header begin with; nothing above the first header."""
-    place, inner = "", tomllib.loads(section)
+def _key_prefix(section: str) -> str:
+    """What the keys below a table's header begin with; empty above the first header."""
+    prefix, inner = "", tomllib.loads(section)
     while inner:
         [(name, inner)] = inner.items()
-        place += f"{name}."
-    return place
+        prefix += f"{name}."
+    return prefix
 
 
-def _read(statement: str) -> dict[str, object] | None:
+def _table_or_none(statement: str) -> dict[str, object] | None:
     """The statement as a table; None where it does not end here."""
     try:
         return tomllib.loads(statement)
@@ -108,24 +107,20 @@ def _read(statement: str) -> dict[str, object] | None:
         return None
 
 
-def _parted(line: str) -> tuple[str, str]:
-    """The line before its comment, and the comment's words; a # in a text begins none."""
+def _code_and_comment(line: str) -> tuple[str, str]:
+    """The line before its comment, and the comment's text; a # inside a string begins none."""
     masked = _STRINGS.sub(lambda found: "_" * len(found[0]), line)
     at = masked.find("#")
     return (line, "") if at < 0 else (line[:at], line[at + 1 :].strip())
 
 
-def _mark(comment: str) -> Mark | None:
+def _provenance(comment: str) -> Provenance | None:
     kinds = list(dict.fromkeys(_MARK.findall(comment)))
     if not kinds:
         return None
-    kind: Kind = "stated" if kinds == ["stated"] else "chosen"
-    if len(kinds) == 2:
-        kind = "stated and chosen"
-    return Mark(kind, _words(comment, several=len(kinds) == 2))
-
-
-def _words(comment: str, *, several: bool) -> str:
-    """The comment; its mark left out where it has but one kind, for the kind is told apart."""
-    words = comment if several else _MARK.sub("", comment)
-    return " ".join(words.split()).lstrip(";:,. ")
+    if len(kinds) == 2:  # the marks stay: they say which part of the value is whose
+        kind: Kind = "stated and chosen"
+    else:
+        kind = "stated" if kinds == ["stated"] else "chosen"
+        comment = _MARK.sub("", comment)
+    return Provenance(kind, " ".join(comment.split()).lstrip(";:,. "))

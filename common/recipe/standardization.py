@@ -18,7 +18,7 @@ class Standardization(Settings):
     """two-step: k-means to the consortium's template, then z-score (Galassi 2019); nyul: 13
     percentiles to the consortium's standard, then z-score (Fenneteau 2021)."""
     map: Literal["piecewise", "smooth", "line"] = "piecewise"
-    """two-step: how the three class centres are carried to the template's. piecewise: straight
+    """two-step: how the three class centres are mapped to the template's. piecewise: straight
     from centre to centre; smooth: along a parabola; line: the literal reading of the paper."""
     template_from: Literal["all", "controls", "fixed"] = "all"
     """Whose images make the template: everyone's, healthy participants', or `template` below."""
@@ -28,12 +28,12 @@ class Standardization(Settings):
 
     @property
     def n_landmarks(self) -> int:
-        """Numbers a modality has in the template; 0 where the method needs none."""
+        """Numbers of each modality in the template; 0 where the method needs none."""
         return {"two-step": 3, "nyul": 13}.get(self.method, 0)
 
     @property
     def learns_template(self) -> bool:
-        """Whether the sites are asked for their sums towards a template."""
+        """Whether the sites are asked for sums from which the template is made."""
         return self.n_landmarks > 0 and self.template_from != "fixed"
 
     def check_template(self, modalities: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""How what a recipe segments, and where, is named to a reader of pictures, charts and tables."""
+"""What a recipe segments, named for the readers of pictures, charts and tables."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from common.recipe.task import Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TaskWords:
-    """The words, in the middle of a sentence.
+class TaskLabels:
+    """The names, as they stand in the middle of a sentence.
 
     threshold   the baseline, such as "FLAIR threshold"
     lesions     "lesions" or "new lesions"
     lesion      one of them
-    images      what they are looked for on, such as "FLAIR and T1w"
+    images      what they are segmented on, such as "FLAIR and T1w"
     region      the voxels that count: "brain" or "cord region"
     """
 
@@ -31,16 +31,16 @@ class TaskWords:
         return self.lesions.removesuffix("s")
 
 
-UNKNOWN = TaskWords(
+UNKNOWN = TaskLabels(
     threshold="intensity threshold", lesions="lesions", images="", region="segmented region"
 )
-"""Where no recipe says more."""
+"""Where there is no recipe."""
 
 
-def task_words(task: Task, preprocessing: Preprocessing) -> TaskWords:
-    """The words for this task on images prepared like this."""
-    images = _in_words(task.modalities)
-    return TaskWords(
+def task_labels(task: Task, preprocessing: Preprocessing) -> TaskLabels:
+    """The labels for this task on images prepared in this way."""
+    images = _joined(task.modalities)
+    return TaskLabels(
         threshold=threshold_name(task),
         lesions=lesions_name(task),
         images=f"{images} of two dates" if task.dates == 2 else images,
@@ -49,23 +49,23 @@ def task_words(task: Task, preprocessing: Preprocessing) -> TaskWords:
 
 
 def threshold_name(task: Task) -> str:
-    """The baseline by what it is a threshold on, see `baseline_intensity`."""
+    """The intensity-threshold baseline, named by its image; see `baseline_intensity`."""
     return f"{task.modalities[0]} {'change ' if task.dates == 2 else ''}threshold"
 
 
 def lesions_name(task: Task) -> str:
-    """What is looked for."""
+    """What the task segments."""
     return "new lesions" if task.dates == 2 else "lesions"
 
 
 def picture_labels(task: Task) -> dict[str, int]:
-    """Label -> channel of the images that a reader wants to see, the one to segment on last."""
+    """Label -> channel of the images that a picture shows, the one to segment on last."""
     modality = task.modalities[0]
     if task.dates == 1:
         return {modality: 0}
     return {f"{modality}, earlier date": 0, f"{modality}, later date": len(task.modalities)}
 
 
-def _in_words(names: Sequence[str]) -> str:
+def _joined(names: Sequence[str]) -> str:
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last

@@ -48,7 +48,7 @@ def predict(
 
     from common.imaging.volume import write_volume
     from common.model_file import read_model
-    from common.recipe.task_labels import task_words
+    from common.recipe.task_labels import task_labels
     from server.evaluation.predict import predict as predict_prepared
     from server.evaluation.predict import predict_raw
 
@@ -73,5 +73,5 @@ def predict(
             json.dumps({"mask": str(out), "lesion_volume_ml": volume_ml, "notes": prediction.notes})
         )
     else:
-        words = task_words(loaded.recipe.task, loaded.recipe.preprocessing)
+        words = task_labels(loaded.recipe.task, loaded.recipe.preprocessing)
         print(f"{out}: {volume_ml:.2f} mL of {words.lesion}")

@@ -70,25 +70,26 @@ def show(
 
 def _facts(name: str, path: Path) -> dict[str, Any]:
     """The recipe, its variants and its small scale, each value with its mark, ready for JSON."""
-    from common.recipe.provenance import leaves, marks
+    from common.recipe.provenance import dotted_values, read_provenance
     from common.recipe.recipe import load_recipe, variants_of
     from common.settings import read_toml
 
     recipe, table = load_recipe(name), read_toml(path)
-    marked, written = marks(path.read_text(encoding="utf-8")), leaves(table)
+    provenance = read_provenance(path.read_text(encoding="utf-8"))
+    written = dotted_values(table)
 
     def row(key: str, value: object, place: str = "") -> dict[str, Any]:
-        mark = marked.get(f"{place}{key}")
+        found = provenance.get(f"{place}{key}")
         kind = "default" if f"{place}{key}" not in written else None
         return {
             "key": key,
             "value": value,
-            "kind": kind if mark is None else mark.kind,
-            "words": "" if mark is None else mark.words,
+            "kind": kind if found is None else found.kind,
+            "words": "" if found is None else found.comment,
         }
 
     def rows(changes: Mapping[str, object], place: str) -> list[dict[str, Any]]:
-        return [row(key, value, place) for key, value in leaves(changes).items()]
+        return [row(key, value, place) for key, value in dotted_values(changes).items()]
 
     return {
         "name": recipe.name,

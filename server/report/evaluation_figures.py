@@ -29,7 +29,7 @@ from common.metrics.size_classes import SizeClass, by_size
 from common.metrics.threshold_choice import ThresholdChoice, sum_cases
 from common.metrics.threshold_sweep import ThresholdCounts
 from common.metrics.volume_agreement import volume_agreement
-from common.recipe.task_labels import TaskWords
+from common.recipe.task_labels import TaskLabels
 from server.compare.bca import LEVEL
 from server.compare.cases import RunCases, shared_cases
 from server.compare.paired import Comparison, compare
@@ -110,7 +110,7 @@ def evaluation_drawings(
     choice: ThresholdChoice | None,
     comparison: Comparison | None,
     *,
-    words: TaskWords,
+    words: TaskLabels,
 ) -> dict[str, ReportDrawing]:
     """File stem -> chart, in reading order; a chart without anything to show is left out.
 

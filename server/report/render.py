@@ -16,7 +16,7 @@ from common.figures.viewer import script_digest
 from common.metrics.presets import LesionDefinition, preset
 from common.metrics.threshold_choice import ThresholdChoice
 from common.recipe.recipe import Preprocessing, Task
-from common.recipe.task_labels import UNKNOWN, TaskWords, task_words
+from common.recipe.task_labels import UNKNOWN, TaskLabels, task_labels
 from common.settings import read_toml
 from server.compare.paired import Comparison
 from server.evaluation.case_row import as_csv
@@ -100,7 +100,7 @@ def _figures(
     history: RunHistory,
     judged: EvaluationTables | None,
     comparison: Comparison | None,
-    words: TaskWords,
+    words: TaskLabels,
 ) -> dict[str, ReportFigure]:
     """File stem -> chart: the curves of the rounds, then the verdict."""
     unseen = [site_verdict(history, site) for site in history.sites("unseen")]
@@ -213,12 +213,12 @@ def collapsed_sites(history: RunHistory) -> list[str]:
     ]
 
 
-def _words(recipe_file: Path) -> TaskWords:
+def _words(recipe_file: Path) -> TaskLabels:
     """How what the recipe looks for is called; in general words where the folder does not say."""
     try:
         table = read_toml(recipe_file)
         task = Task.model_validate(table["task"])
-        return task_words(task, Preprocessing.model_validate(table.get("preprocessing", {})))
+        return task_labels(task, Preprocessing.model_validate(table.get("preprocessing", {})))
     except (ConfigError, KeyError, ValidationError):
         return UNKNOWN
 

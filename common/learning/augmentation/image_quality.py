@@ -1,4 +1,4 @@
-"""Images as a worse or a sharper scan would show them."""
+"""Images as a blurrier, sharper or thicker-sliced scan would show them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def with_other_quality(
     lesions   (R, i, j, k)
     Source    Kamraoui et al. 2022 (DeepLesionBrain), arXiv:2012.07950: Gaussian blur, edge
               enhancement, or a mean over 2 to 4 axial slices, as thicker slices would give.
-    Chosen    the four ways are drawn alike, once for all channels: both dates of a pair get the
+    Chosen    the four ways are equally likely, one for all channels: both dates of a pair get the
               same, so that quality alone never makes a lesion new. The blur's standard deviation
               is uniform from 0.5 to 1.75 voxels. The lesions are where they were; an even number
-              of slices lies half a slice before or behind the voxel, drawn alike.
+              of slices lies half a slice before or behind the voxel, equally likely.
     """
     way = random.integers(4)
     if way == 1:
@@ -44,9 +44,9 @@ def blurred(images: Float32Array, width_voxels: float) -> Float32Array:
 
 
 def edges_enhanced(images: Float32Array, width_voxels: float) -> Float32Array:
-    """Images and, on top, what a Gaussian of this standard deviation would take away.
+    """Images plus the detail that a Gaussian of this standard deviation removes.
 
-    Chosen   all of it once: unsharp masking of amount 1.
+    Chosen   unsharp masking with amount 1.
     """
     return 2 * images - blurred(images, width_voxels)
 

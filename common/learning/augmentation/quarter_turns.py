@@ -19,7 +19,8 @@ def turned_by_quarters(
     lesions   (R, i, j, k)
     Source    Hussein 2023 says "90-degree rotations".
     Chosen    the plane is drawn among those whose two sides are equal, so that the patch keeps its
-              shape, and the four angles are drawn alike. ConfigError where no two sides are equal.
+              shape, and the four angles are equally likely. ConfigError where no two sides are
+              equal.
 
     A turn keeps distances only where voxels are cubes.
     """

@@ -1,4 +1,4 @@
-"""Binary lesion masks to make training pairs from: drawn by us, or cut from a folder."""
+"""Binary lesion masks to make training pairs from: synthetic, or cut from a folder."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SUBJECT = re.compile(r"sub-[A-Za-z0-9]+")
 
 
 def synthetic_masks(n: int, *, patch_shape: Shape, seed: int) -> BoolArray:
-    """`n` patches with 0 to 12 drawn lesions, (n, i, j, k).
+    """`n` patches with 0 to 12 synthetic lesions, (n, i, j, k).
 
     Chosen   the number of lesions is even over 0 to 12. A lesion is an ovoid, its axes up to twice
-             as long as each other, turned at random, its border pushed in and out by smooth noise.
-             Volumes are log-normal: median 60 voxels, spread 0.9 in the logarithm, kept to 4 to
+             as long as each other, turned at random, its border moved by smooth noise.
+             Volumes are log-normal: median 60 voxels, spread 0.9 in the logarithm, limited to 4 to
              1500 voxels; at 1 mm, what new lesions measure. Two that touch become one.
     """
     random = np.random.default_rng(seed)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from common.learning.lesion_wise.lesion_f1 import true_lesion_f1
+from common.learning.lesion_wise.lesion_events import true_lesion_f1
 from common.learning.lesion_wise.metric_network import MetricNetwork, build_metric_network
 from common.learning.parameters import load_parameters
 from common.recipe.recipe import LesionWise
@@ -21,7 +21,7 @@ def frozen_metric_network(
     *,
     patch_shape: tuple[int, int, int],
 ) -> MetricNetwork:
-    """The trained metric network, which no optimizer can change any more.
+    """The trained metric network, without gradients to its parameters.
 
     ConfigError where the patch does not fit, ModelFileError where the parameters do not.
     """
@@ -42,7 +42,9 @@ def lesion_wise_loss(
               (chosen).
     """
     assert not network.training, "F is frozen while the segmenter trains"
-    dtype = torch.promote_types(logits.dtype, torch.float32)  # half precision counts badly
+    dtype = torch.promote_types(
+        logits.dtype, torch.float32
+    )  # half precision is too coarse for sums
     with torch.autocast(logits.device.type, enabled=False):
         probability = torch.sigmoid(logits.to(dtype)).flatten(0, 1)
         pairs = torch.stack([truth.to(dtype).flatten(0, 1), probability], dim=1)
@@ -55,8 +57,8 @@ def true_lesion_f1_mean(logits: torch.Tensor, truth: torch.Tensor) -> float:
 
     logits, truth   (B, R, i, j, k), as `lesion_wise_loss` takes them
 
-    For the log, beside the mean of F's estimates: a segmenter can learn to please F, and then the
-    two part.
+    For the log, beside the mean of F's estimates: a segmenter can learn to maximize the estimate
+    alone, and then the two differ.
     """
     predicted = (logits.detach() > 0).cpu().numpy().reshape(-1, *logits.shape[2:])
     masks = truth.detach().bool().cpu().numpy().reshape(-1, *truth.shape[2:])

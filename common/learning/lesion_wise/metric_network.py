@@ -22,7 +22,7 @@ SMALLEST = 0.05
 def build_metric_network(
     settings: LesionWise, *, patch_shape: tuple[int, int, int], seed: int
 ) -> MetricNetwork:
-    """The network with Gaussian kernels drawn from `seed`; torch's random numbers stay put.
+    """The network with Gaussian kernels drawn from `seed`; torch's random state is unchanged.
 
     ConfigError where the patch cannot be halved as often as `settings.widths` asks.
     """
@@ -39,11 +39,11 @@ class MetricNetwork(nn.Module):
 
     widths   features at a half, a quarter, ... of the resolution, at least two
 
-    Source   Kamraoui et al. 2021: convolutions, then fully connected layers, taught lesion F1.
+    Source   Kamraoui et al. 2021: convolutions, then fully connected layers, trained on lesion F1.
     Chosen   lesion F1 is made of four counts of local events: lesions found, missed, confirmed and
              false. So convolutions answer how much of each lies in every cell of 4 voxels, the
              cells are summed, and the formula takes the place of the fully connected layers. See
-             ADR 0024 for what that is worth. The two masks' product is a third channel; eight
+             ADR 0024 for the comparison. The two masks' product is a third channel; eight
              voxels are one place with eight times the channels, which loses nothing and is quick;
              coarser stages see whole lesions and are joined at the cells. Batch norm, which
              is fixed once trained: a norm over the patch would undo the counting.
@@ -101,7 +101,7 @@ class MetricNetwork(nn.Module):
             )
 
     def start_near_zero(self) -> None:
-        """Sets the last layer so that an untrained network counts next to nothing in a cell."""
+        """Sets the last layer so that an untrained network counts almost nothing in a cell."""
         with torch.no_grad():
             self.events.weight.mul_(0.1)
             assert self.events.bias is not None

@@ -12,8 +12,7 @@ from scipy import ndimage, special
 
 from common.arrays import BoolArray, Float32Array, IntArray
 from common.errors import ConfigError, SiteDataError
-from common.learning.lesion_wise.lesion_events import CELL, events_in_cells
-from common.learning.lesion_wise.lesion_f1 import true_lesion_f1
+from common.learning.lesion_wise.lesion_events import CELL, events_in_cells, true_lesion_f1
 from common.learning.lesion_wise.lesion_masks import overlap_of_boxes
 
 ByteArray = NDArray[np.uint8]
@@ -24,7 +23,7 @@ FULL = 255
 SOFT_SHARE = 0.6
 """Share of the pairs whose prediction looks like a half-trained segmenter's; the rest are masks."""
 MOST_TRIES = 200
-"""Tries a pair, on average, before a set of masks is given up."""
+"""Tries for each pair, on average, before a set of masks is rejected."""
 MOST_FALSE = 14
 _EVERY_CORNER = ndimage.generate_binary_structure(3, 3)
 _FACES = ndimage.generate_binary_structure(3, 1)
@@ -71,13 +70,13 @@ def generate_pairs(masks: BoolArray, *, n_pairs: int, seed: int) -> LesionPairs:
              0.85 to 1.15 and 0.05 up or down, cut to [0, 1]. In 60 % of the pairs the prediction
              looks like a half-trained segmenter's instead: see `_soft_prediction`.
              The target always is lesion F1 of the mask before its blur and of the prediction above
-             0.5 after all that was done to it.
+             0.5 after all changes.
     SiteDataError where the masks cannot fill every tenth. ConfigError where a side of the patches
     is not a multiple of 4.
     """
     random = np.random.default_rng(seed)
-    patients = [_placed_lesions(mask) for mask in masks]
-    library = [lesion.box for lesions in patients for lesion in lesions]
+    lesions_by_mask = [_placed_lesions(mask) for mask in masks]
+    library = [lesion.box for lesions in lesions_by_mask for lesion in lesions]
     if not library:
         raise SiteDataError(
             f"{len(masks)} masks: want at least one lesion in them, found none. Give masks with "
@@ -102,7 +101,9 @@ def generate_pairs(masks: BoolArray, *, n_pairs: int, seed: int) -> LesionPairs:
         aimed_bin = int(random.choice(np.flatnonzero(wanted)))
         aim = (aimed_bin + float(random.random())) / N_BINS
         which = int(random.integers(len(masks)))
-        kept, faint = _edited_lesions(patients[which], library, shape, aim=aim, random=random)
+        kept, faint = _edited_lesions(
+            lesions_by_mask[which], library, shape, aim=aim, random=random
+        )
         if random.random() < SOFT_SHARE:
             prediction = _soft_prediction(kept, faint, shape, random)
         else:
@@ -150,7 +151,7 @@ def _edited_lesions(
     aim: float,
     random: np.random.Generator,
 ) -> tuple[list[_Placed], list[_Placed]]:
-    """Lesions of a prediction whose lesion F1 is near `aim`, and those that it sees but faintly."""
+    """Lesions of a prediction whose lesion F1 is near `aim`, and faint ones, below 0.5."""
     n_kept, n_false = _how_many(len(lesions), aim, random)
     order = random.permutation(len(lesions))
     kept: list[_Placed] = []

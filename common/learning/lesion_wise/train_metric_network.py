@@ -33,7 +33,7 @@ PAIRS_A_MASK = 5
 HELD_OUT_SHARE = 0.1
 FEWEST_HELD_OUT = 100
 FEWEST_MASKS = 20
-"""Of a few masks alone no pair may reach some tenth of lesion F1."""
+"""With fewer masks some tenth of lesion F1 may be out of reach."""
 CELLS_WEIGHT, COUNTS_WEIGHT = 0.05, 0.02
 WARM_UP_STEPS = 30
 
@@ -58,7 +58,7 @@ def train_metric_network(
     masks: tuple[BoolArray, BoolArray] | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> TrainedMetric:
-    """The metric network after `settings.steps` steps on generated pairs, and how good it is.
+    """The metric network after `settings.steps` steps on generated pairs, and its accuracy.
 
     patch_shape   voxels of a pair along i, j and k; ConfigError where the network cannot halve it
     masks         those to train on and others for the held-out pairs, (n, i, j, k) each, as many
@@ -66,9 +66,9 @@ def train_metric_network(
     on_step       called after each step with steps taken and loss
 
     Stated   mean square error of lesion F1 (Kamraoui et al. 2021).
-    Chosen   to it is added how far the events in the cells, and their sums, are off: see ADR 0024.
+    Chosen   to it is added the error of the events in the cells and of their sums: see ADR 0024.
              AdamW, a cosine from `settings.learning_rate` to 0 after 30 steps of warm-up. Pairs are
-             mirrored, and turned where patches are cubes, at random: lesion F1 stays.
+             mirrored, and rotated where patches are cubes, at random; lesion F1 does not change.
     The same seed and as many threads on the same machine give the same parameters.
     """
     network = build_metric_network(
@@ -92,7 +92,7 @@ def train_metric_network(
 
 
 def masks_wanted(settings: LesionWise) -> tuple[int, int]:
-    """How many masks are to train on, and how many others to be judged by."""
+    """How many masks are for training, and how many others for the held-out pairs."""
     ours, others = (
         max(FEWEST_MASKS, math.ceil(n / PAIRS_A_MASK))
         for n in (settings.n_pairs, _n_held_out(settings))

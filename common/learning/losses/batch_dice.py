@@ -23,7 +23,7 @@ def batch_dice_loss(
              corrected, the recipe's default: e / 2 above, so that both give -1
     Source   Fenneteau et al. 2021, e = 1e-5. The corrected form is ours.
 
-    A Dice of sums is no sum of Dices: the loss of a batch is not the mean over its parts.
+    A Dice of sums is not a sum of Dices: the loss of a batch is not the mean over its parts.
     """
     logits, truth = full_precision(logits, truth)
     probability = torch.sigmoid(logits)

@@ -1,4 +1,4 @@
-"""Focal Tversky loss: what Tversky's index lacks to 1, to a power."""
+"""Focal Tversky loss: 1 minus the Tversky index, to a power."""
 
 from __future__ import annotations
 

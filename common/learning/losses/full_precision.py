@@ -1,4 +1,4 @@
-"""Logits and truth as a loss sums them."""
+"""Logits and truth in the precision in which losses sum them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The three domain regularizations of Aslani 2020, and the sign of their collapse.
+"""The three domain regularizations of Aslani 2020, and a measure of their collapse.
 
 Head and encoder minimize the same loss. Where a site holds one index only, a head with a constant
 answer satisfies `uniform` and `random`, and a constant low probability for its own site satisfies
-`pearson`: then the encoder learns nothing from them. `head_spread` shows it.
+`pearson`: then the encoder learns nothing from them. `head_spread` shows this.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tversky loss: Dice in which a missed voxel may weigh more than one wrongly found."""
+"""Tversky loss: Dice in which a missed voxel (FN) may weigh more than a wrongly found one (FP)."""
 
 from __future__ import annotations
 

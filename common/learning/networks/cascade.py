@@ -1,4 +1,4 @@
-"""Two small networks in a row, each asking of a patch: is its centre voxel a lesion?"""
+"""Two small networks in a row; each predicts whether the centre voxel of a patch is lesion."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def build_cascade(
     """
     if n_outputs != 1:
         raise ConfigError(
-            f"network 'cascade' with {n_outputs} outputs: it answers for one reference alone. "
+            f"network 'cascade' with {n_outputs} outputs: it has one output. "
             "Set task.raters to 0, or choose another network."
         )
     with torch.random.fork_rng(devices=[]):  # constructors draw starting values of their own
@@ -77,7 +77,7 @@ class PatchCNN(nn.Module):
 
 
 class Cascade(nn.Module):
-    """Two networks alike; the second learns to tell lesions from what the first takes for them.
+    """Two identical networks; the second separates lesions from what the first takes for lesion.
 
     stage   which of the two `forward` runs: training sets it
     Source  Valverde et al. 2017, as Galassi 2019 uses it.

@@ -24,6 +24,6 @@ a bottleneck (B, F, ...); its attribute `n_bottleneck` is F.
 
 
 def build_network(settings: Network, *, n_channels: int, n_outputs: int, seed: int) -> nn.Module:
-    """The recipe's network as first drawn."""
+    """The recipe's network with its starting values."""
     build = NETWORKS[settings.name]
     return build(settings, n_channels=n_channels, n_outputs=n_outputs, seed=seed)

@@ -19,7 +19,7 @@ N_LEVELS = 4
 MULTIPLE = 2 ** (N_LEVELS - 1)
 """What each side of a patch must be a multiple of: three halvings."""
 FIRST_PROBABILITY = 0.05
-"""What a network that has learned nothing says of every voxel."""
+"""Probability of lesion that an untrained network gives every voxel."""
 REFINEMENT = (5, 5, 5, 4)
 """Features of the four convolutions that see both dates."""
 
@@ -87,18 +87,18 @@ class SiameseMPUNet(nn.Module):
         widths = (2 * len(self.answers), *REFINEMENT)
         self.refinement = nn.Sequential(
             nn.Dropout(settings.dropout),
-            *(Unit(n_in, n_out) for n_in, n_out in zip(widths, REFINEMENT, strict=False)),
+            *(MPUNetUnit(n_in, n_out) for n_in, n_out in zip(widths, REFINEMENT, strict=False)),
         )
         self.last = nn.Conv3d(REFINEMENT[-1], n_outputs, 1)
         # measured on one CPU core: channels last halves the time of a step
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload] # torch's stubs lack this form
 
     def start_rarely(self) -> None:
-        """Lets every output begin at FIRST_PROBABILITY, whatever the image.
+        """Sets every output to FIRST_PROBABILITY at the start, whatever the image.
 
-        Chosen, after Lin et al. 2017, arXiv:1708.02002. Drawn at full size, an output whose four
-        weights are negative gives nothing for hundreds of steps, for what it weighs is rectified;
-        and from one half everywhere a batch Dice needs as long to come down.
+        Chosen, after Lin et al. 2017, arXiv:1708.02002. With weights of full size, an output whose
+        four weights are negative stays at 0 for hundreds of steps, because its inputs are
+        rectified; and from one half everywhere batch Dice takes as many steps to decrease.
         """
         with torch.no_grad():
             self.last.weight.mul_(0.02)
@@ -148,7 +148,7 @@ class SiameseMPUNet(nn.Module):
         return again
 
 
-class Unit(nn.Sequential):
+class MPUNetUnit(nn.Sequential):
     """Convolution, batch norm, rectifier."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
@@ -164,7 +164,7 @@ class Block(nn.Sequential):
     """Two units, then dropout."""
 
     def __init__(self, n_in: int, n_out: int, *, dropout: float) -> None:
-        super().__init__(Unit(n_in, n_out), Unit(n_out, n_out), nn.Dropout(dropout))
+        super().__init__(MPUNetUnit(n_in, n_out), MPUNetUnit(n_out, n_out), nn.Dropout(dropout))
 
 
 class Node(nn.Module):

@@ -1,4 +1,4 @@
-"""The regularization network: which site does a bottleneck come from?"""
+"""The regularization network: it predicts the site from the bottleneck."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from common.learning.networks.initialization import draw_gaussian
 
 
 def build_site_head(*, n_features: int, n_sites: int, seed: int) -> SiteHead:
-    """A site head with Gaussian weights drawn from `seed`; torch's global numbers stay put."""
+    """A site head with Gaussian weights drawn from `seed`; torch's random state is unchanged."""
     with torch.random.fork_rng(devices=[]):
         head = SiteHead(n_features=n_features, n_sites=n_sites)
     draw_gaussian(head, seed=seed)

@@ -1,4 +1,4 @@
-"""3D U-Net of four stages down and four up that also hands out its bottleneck."""
+"""3D U-Net of four stages down and four up that also returns its bottleneck."""
 
 from __future__ import annotations
 
@@ -46,14 +46,16 @@ class UNet(nn.Module):
         self.n_bottleneck = widths[-1]
         self.stem: nn.Module = nn.Identity()
         if settings.first_stride == 2:
-            self.stem = Unit(n_channels, finest, settings, kernel_size=2, stride=2)
+            self.stem = UNetUnit(n_channels, finest, settings, kernel_size=2, stride=2)
             self.last: nn.Module = nn.ConvTranspose3d(finest, 2 * n_outputs, 2, stride=2)
         else:
             self.last = nn.Conv3d(finest, 2 * n_outputs, 1)
         n_stem = finest if settings.first_stride == 2 else n_channels
-        self.first = Unit(n_stem, finest, settings)
+        self.first = UNetUnit(n_stem, finest, settings)
         self.down = nn.ModuleList(
-            nn.Sequential(nn.MaxPool3d(2), Unit(above, here, settings), Unit(here, here, settings))
+            nn.Sequential(
+                nn.MaxPool3d(2), UNetUnit(above, here, settings), UNetUnit(here, here, settings)
+            )
             for above, here in zip(widths, deeper, strict=False)
         )
         self.up = nn.ModuleList(
@@ -84,7 +86,7 @@ class UNet(nn.Module):
         return classes[:, 1::2] - classes[:, ::2], bottleneck
 
     def start_at(self, probability: float) -> None:
-        """Sets the lesion class's bias so that lesion begins with this probability.
+        """Sets the bias of the lesion class so that an untrained network gives this probability.
 
         Source   Lin et al. 2017, arXiv:1708.02002.
         """
@@ -104,7 +106,7 @@ class UNet(nn.Module):
             )
 
 
-class Unit(nn.Sequential):
+class UNetUnit(nn.Sequential):
     """Convolution, norm, leaky rectifier and, where the recipe says so, dropout."""
 
     def __init__(
@@ -136,8 +138,8 @@ class Up(nn.Module):
         super().__init__()
         self.enlarge = nn.ConvTranspose3d(n_below, n_here, 2, stride=2)
         self.convolutions = nn.Sequential(
-            Unit(2 * n_here, n_here, settings),
-            *(Unit(n_here, n_here, settings) for _ in range(n_convolutions - 1)),
+            UNetUnit(2 * n_here, n_here, settings),
+            *(UNetUnit(n_here, n_here, settings) for _ in range(n_convolutions - 1)),
         )
 
     def forward(self, below: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:

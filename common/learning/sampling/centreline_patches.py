@@ -11,20 +11,18 @@ from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
 from common.learning.sampling.cutting import Shape, cut, cut_each
 from common.learning.sampling.labelled_case import LabelledCase
+from common.learning.sampling.patches import PatchSampler
 from common.recipe.recipe import Augmentation
 
 JITTER = 8
 """A patch lies up to a JITTER-th of its size beside its point, along each axis (chosen)."""
 
 
-class CentrelinePatches:
-    """Draws patches centred near points of the centreline: so many with lesion, the others any.
+class CentrelinePatches(PatchSampler):
+    """Draws patches centred near points of the centreline.
 
-    patch_shape    voxels along (i, j, k)
-    lesion_share   1: every patch holds a lesion voxel, and cases without one are left out;
-                   below: such cases are drawn as often as the others
-    n_outputs      references that come with each patch
-    augment        applied to each patch, in this order
+    n_outputs   references that come with each patch
+    The other settings are those of `PatchSampler`.
 
     There is a point in every slice, so that neighbours overlap by nearly all of a patch.
     Only the points are kept; images and references may be memory-mapped.
@@ -41,9 +39,7 @@ class CentrelinePatches:
         n_outputs: int = 1,
         augment: Sequence[Augmentation] = (),
     ) -> None:
-        self._patch_shape = patch_shape
-        self._lesion_share = lesion_share
-        self._augment = augment
+        super().__init__(patch_shape=patch_shape, lesion_share=lesion_share, augment=augment)
         labelled = [
             (case, case.lesions, centreline_points(case.brain))
             for case in cases
@@ -71,14 +67,12 @@ class CentrelinePatches:
         """One patch: image (C, *patch_shape) and references (R, *patch_shape), copied.
 
         The case is drawn first, every case alike; then one of the points whose patch holds a
-        lesion, or any point; then the patch is moved a little, unless it would lose its lesion by
-        that. A patch stays inside the volume; along an axis where the volume is the smaller, it
-        holds all of it, and zeros around.
+        lesion, or any point; then the patch is moved a little, unless it would lose its
+        lesion. A patch stays inside the volume; along an axis where the volume is smaller than the
+        patch, it holds all of it, and zeros around it.
         """
         image, lesions, references, points, near = self._cases[random.integers(len(self._cases))]
-        anywhere = not near.size or (
-            self._lesion_share < 1 and random.random() >= self._lesion_share
-        )
+        anywhere = self._lies_anywhere(has_lesion=bool(near.size), random=random)
         point = points[random.integers(len(points))] if anywhere else points[random.choice(near)]
         reach = np.array(self._patch_shape) // JITTER
         start = self._start(point + random.integers(-reach, reach, endpoint=True), lesions.shape)
@@ -86,13 +80,6 @@ class CentrelinePatches:
             start = self._start(point, lesions.shape)
         patch = cut(image, start, self._patch_shape), cut_each(references, start, self._patch_shape)
         return augmented(*patch, self._augment, random)
-
-    def draw_batch(
-        self, n_patches: int, random: np.random.Generator
-    ) -> tuple[Float32Array, BoolArray]:
-        """Images (B, C, *patch_shape) and references (B, R, *patch_shape)."""
-        images, references = zip(*(self.draw(random) for _ in range(n_patches)), strict=True)
-        return np.stack(images), np.stack(references)
 
     def _near_lesion(self, lesions: BoolArray, points: IndexArray) -> IndexArray:
         """The points, by their index, whose patch without jitter holds a lesion voxel."""
@@ -114,9 +101,9 @@ def centreline_points(region: BoolArray) -> IndexArray:
     """The middle of each slice of the region, (n, 3) voxels, n >= 1, from the first slice on.
 
     region   (i, j, k), the surroundings of the cord; at least one voxel
-    Slices lie across the axis along which the region is longest; one without a voxel is passed
-    over. Chosen: the region was made around the centreline, so its middle is the centreline again,
-    to within a voxel.
+    Slices lie across the axis along which the region is longest; one without a voxel is
+    skipped. Chosen: the region was made around the centreline, so its middle is the centreline
+    again, to within a voxel.
     """
     voxels = np.argwhere(region)
     axis = int(np.ptp(voxels, axis=0).argmax())

@@ -1,17 +1,20 @@
-"""What samplers need of a case."""
+"""What a case must provide for the samplers."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from common.arrays import BoolArray, Float32Array
+from common.arrays import BoolArray, Float32Array, IndexArray
+
+FlatVoxels = IndexArray
+"""Positions of voxels in a flattened volume, (n,)."""
 
 
 class LabelledCase(Protocol):
     """A case with its references; arrays may be memory-mapped.
 
     image     (C, i, j, k)
-    brain     (i, j, k), where to look
+    brain     (i, j, k), the voxels that are sampled
     lesions   (i, j, k), the consensus; None without a reference
     """
 
@@ -25,5 +28,5 @@ class LabelledCase(Protocol):
     def lesions(self) -> BoolArray | None: ...
 
     def references(self, n_outputs: int) -> tuple[BoolArray, ...]:
-        """What each output should say, R of (i, j, k): every rater in turn, the consensus last."""
+        """The reference of each output, R of (i, j, k): every rater in turn, the consensus last."""
         ...

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from common.arrays import BoolArray, Float32Array, IndexArray
+from common.arrays import BoolArray, Float32Array
 from common.errors import SiteDataError
 from common.learning.networks.cascade import PATCH_SIDE
 from common.learning.sampling.cutting import cut
-from common.learning.sampling.labelled_case import LabelledCase
-
-FlatVoxels = IndexArray
+from common.learning.sampling.labelled_case import FlatVoxels, LabelledCase
 
 
 class LesionVoxels:
@@ -22,7 +20,7 @@ class LesionVoxels:
     half_turn   half of each batch is turned by 180 degrees in plane, flipped, or both
 
     Source   Valverde et al. 2017: every lesion voxel, and as many negatives of the same subject.
-    Chosen   no fixed list is worked through: each half is drawn afresh, with replacement, and every
+    Chosen   there is no fixed list: each half is drawn anew, with replacement, and every
              lesion voxel of the site has the same chance. So a case counts by its lesion voxels in
              both halves, and one without lesion is left out.
     """

@@ -1,7 +1,8 @@
-"""Patches with a lesion, and where a recipe wants them, patches from anywhere in the brain."""
+"""Patches with a lesion and, where the recipe asks for them, patches from anywhere in the brain."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,14 +15,45 @@ from common.learning.sampling.labelled_case import LabelledCase
 from common.recipe.recipe import Augmentation
 
 
-class Patches:
-    """Draws patches: so many with a lesion voxel, the others anywhere in the brain.
+class PatchSampler(ABC):
+    """Draws patches: a share of them with a lesion voxel, the others anywhere.
 
     patch_shape    voxels along (i, j, k)
     lesion_share   1: every patch holds a lesion voxel, and cases without one are left out;
                    below: such cases are drawn as often as the others
-    n_outputs      references that come with each patch
     augment        applied to each patch, in this order
+    """
+
+    def __init__(
+        self, *, patch_shape: Shape, lesion_share: float, augment: Sequence[Augmentation]
+    ) -> None:
+        self._patch_shape = patch_shape
+        self._lesion_share = lesion_share
+        self._augment = augment
+
+    @abstractmethod
+    def draw(self, random: np.random.Generator) -> tuple[Float32Array, BoolArray]:
+        """One patch: image (C, *patch_shape) and references (R, *patch_shape), copied."""
+
+    def draw_batch(
+        self, n_patches: int, random: np.random.Generator
+    ) -> tuple[Float32Array, BoolArray]:
+        """Images (B, C, *patch_shape) and references (B, R, *patch_shape)."""
+        images, references = zip(*(self.draw(random) for _ in range(n_patches)), strict=True)
+        return np.stack(images), np.stack(references)
+
+    def _lies_anywhere(self, *, has_lesion: bool, random: np.random.Generator) -> bool:
+        """Whether the next patch of a case need not hold a lesion voxel."""
+        if not has_lesion:
+            return True
+        return self._lesion_share < 1 and bool(random.random() >= self._lesion_share)
+
+
+class Patches(PatchSampler):
+    """Draws patches with a lesion voxel, and others anywhere in the brain.
+
+    n_outputs   references that come with each patch
+    The other settings are those of `PatchSampler`.
 
     Only the positions of lesion voxels are kept; images and references may be memory-mapped.
     """
@@ -35,6 +67,7 @@ class Patches:
         n_outputs: int = 1,
         augment: Sequence[Augmentation] = (),
     ) -> None:
+        super().__init__(patch_shape=patch_shape, lesion_share=lesion_share, augment=augment)
         labelled = [(case, _lesion_voxels(case)) for case in cases if case.lesions is not None]
         if not any(voxels.size for _, voxels in labelled):
             raise SiteDataError(
@@ -49,25 +82,19 @@ class Patches:
             for case, voxels in labelled
             if voxels.size or lesion_share < 1
         ]
-        self._patch_shape = patch_shape
-        self._lesion_share = lesion_share
-        self._augment = augment
 
     def draw(self, random: np.random.Generator) -> tuple[Float32Array, BoolArray]:
         """One patch: image (C, *patch_shape) and references (R, *patch_shape), copied.
 
         The case is drawn first, every case alike; then one of its lesion voxels, or a voxel of its
-        brain; then the patch's place among all that hold this voxel and reach not beyond the
-        volume. Along an axis where the volume is the smaller, the patch holds all of it, anywhere,
-        and zeros around.
+        brain; then the patch's place among all that hold this voxel and do not reach beyond the
+        volume. Along an axis where the volume is smaller than the patch, the patch holds all of it
+        at a random place, and zeros around it.
         Source   Aslani et al. 2020: patches with at least one lesion voxel; Fenneteau et al. 2021:
                  four in five, the others all over the brain. The order is chosen.
         """
         image, brain, references, lesion_voxels = self._cases[random.integers(len(self._cases))]
-        everywhere = not lesion_voxels.size or (
-            self._lesion_share < 1 and random.random() >= self._lesion_share
-        )
-        if everywhere:
+        if self._lies_anywhere(has_lesion=bool(lesion_voxels.size), random=random):
             voxel = _voxel_in(brain, random)
         else:
             voxel = np.unravel_index(random.choice(lesion_voxels), brain.shape)
@@ -77,13 +104,6 @@ class Patches:
         ]
         patch = cut(image, start, self._patch_shape), cut_each(references, start, self._patch_shape)
         return augmented(*patch, self._augment, random)
-
-    def draw_batch(
-        self, n_patches: int, random: np.random.Generator
-    ) -> tuple[Float32Array, BoolArray]:
-        """Images (B, C, *patch_shape) and references (B, R, *patch_shape)."""
-        images, references = zip(*(self.draw(random) for _ in range(n_patches)), strict=True)
-        return np.stack(images), np.stack(references)
 
 
 def _lesion_voxels(case: LabelledCase) -> IndexArray:

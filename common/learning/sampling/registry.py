@@ -7,14 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from common.arrays import BoolArray, Float32Array, IndexArray
+from common.arrays import BoolArray, Float32Array
 from common.learning.sampling.centreline_patches import CentrelinePatches
-from common.learning.sampling.labelled_case import LabelledCase
+from common.learning.sampling.labelled_case import FlatVoxels, LabelledCase
 from common.learning.sampling.lesion_voxels import LesionVoxels
 from common.learning.sampling.patches import Patches
 from common.recipe.recipe import Recipe
-
-FlatVoxels = IndexArray
 
 
 class Sampler(Protocol):
@@ -23,7 +21,7 @@ class Sampler(Protocol):
     def draw_batch(
         self, n_patches: int, random: np.random.Generator
     ) -> tuple[Float32Array, BoolArray]:
-        """Images (B, C, *patch_shape) and what each output should say, (B, R, ...)."""
+        """Images (B, C, *patch_shape) and the reference of each output, (B, R, ...)."""
         ...
 
 
@@ -69,7 +67,7 @@ def build_sampler(
 ) -> Sampler:
     """The recipe's sampler over a site's training cases.
 
-    negatives   for `voxels`: flat positions, one array a case, of voxels that are no lesion
+    negatives   for `voxels`: flat positions, one array a case, of voxels that are not lesion
     SiteDataError where no case has a lesion.
     """
     return SAMPLERS[recipe.sampling.name](cases, recipe, negatives)

@@ -9,7 +9,7 @@ from typing import Any
 
 from common.figures.page import rendered_page, svg_uri, write_page
 from common.metrics.presets import preset
-from common.recipe.provenance import leaves
+from common.recipe.provenance import dotted_values
 from server.evaluation.case_row import CaseRow
 from server.papers.paper_figures import PaperFigure
 from server.papers.paper_table import PaperTable, all_notes, as_grid
@@ -61,7 +61,7 @@ def write_study_page(
 def _differences(plan: MethodsPlan) -> list[Difference]:
     """The settings in which the methods differ: all else is the same."""
     tables: list[Mapping[str, object]] = [
-        leaves(method.recipe.model_dump(mode="json")) for method in plan.methods
+        dotted_values(method.recipe.model_dump(mode="json")) for method in plan.methods
     ]
     keys = dict.fromkeys(key for table in tables for key in table)
     return [

@@ -4,14 +4,12 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
 from common.arrays import BoolArray, Float32Array, FloatArray
 from common.errors import GeometryError
-from common.figures.mosaic import lesion_mosaic, lesion_slices
+from common.figures.mosaic import lesion_mosaic
 
 SHAPE = (20, 24, 12)
 SPACING_MM = (1.0, 2.0, 5.0)  # anisotropic: a brain of 16 x 20 voxels is 16 mm wide, 40 mm long
@@ -182,37 +180,3 @@ def test_masks_on_another_grid_are_refused() -> None:
 def test_a_spacing_that_is_not_above_0_is_refused(spacing_mm: tuple[float, float, float]) -> None:
     with pytest.raises(GeometryError, match="three spacings above 0 mm"):
         lesion_mosaic({"FLAIR": flair()}, None, empty(), spacing_mm=spacing_mm, title="")
-
-
-def test_the_slices_with_most_lesion_are_chosen_before_their_neighbours() -> None:
-    # voxels by slice: 2:1 3:5 4:1 5:1 6:4 7:1 8:1 9:3 10:1; the gap is 2 * (10 - 2) // (3 * 2) = 2
-    lesions = lesions_in(2, 4, 5, 7, 8, 10, n_voxels=1)
-    for k, n_voxels in ((3, 5), (6, 4), (9, 3)):
-        lesions |= lesions_in(k, n_voxels=n_voxels)
-
-    assert lesion_slices(lesions, flair() > 0, n=3) == (3, 6, 9)
-
-
-def test_few_lesion_slices_are_all_shown_and_the_rest_lies_far_from_them() -> None:
-    # the brain spans 1..10; farthest from {2} is 10 (8 away), then 6 (4 away from both)
-    assert lesion_slices(lesions_in(2), flair() > 0, n=3) == (2, 6, 10)
-
-
-def test_without_a_lesion_the_slices_spread_over_the_brain() -> None:
-    # the middle of 1..10 is 6; farthest from it is 1 (5 away), then 10 (4 away)
-    assert lesion_slices(empty(), flair() > 0, n=3) == (1, 6, 10)
-
-
-@given(
-    area=st.lists(st.integers(0, 6), min_size=1, max_size=30),
-    n=st.integers(1, 7),
-)
-def test_slices_rise_and_hold_the_one_with_most_lesion(area: list[int], n: int) -> None:
-    lesions = np.arange(6)[:, None, None] < np.array(area)[None, None, :]
-    brain = np.ones(lesions.shape, bool)
-
-    chosen = lesion_slices(lesions, brain, n=n)
-
-    assert len(chosen) == min(n, len(area))
-    assert list(chosen) == sorted(set(chosen))
-    assert max(area[k] for k in chosen) == max(area)

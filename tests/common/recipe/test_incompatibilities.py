@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.errors import ConfigError
-from common.recipe.incompatibilities import incompatibilities
-from common.recipe.recipe import load_recipe
+from common.recipe.recipe import incompatibilities, load_recipe
 
 TWO_DATES = ("task.target=new-lesions", "preprocessing.space=halfway")
 LESION_WISE = "loss.lesion_wise={n_pairs = 9, steps = 2, batch_size = 3, learning_rate = 0.01"

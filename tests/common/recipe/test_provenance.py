@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from common.errors import ConfigError
-from common.recipe.provenance import Mark, leaves, marks
+from common.recipe.provenance import Provenance, dotted_values, read_provenance
 from common.recipe.recipe import load_recipe, shipped_recipes
 
 PAPERS = ("galassi2019", "kamraoui2021", "fenneteau2021", "hussein2023", "aslani2020")
@@ -67,29 +67,31 @@ steps = ["c", 'd # e']
 
 
 def test_a_mark_stands_behind_its_value_or_right_above_it() -> None:
-    assert marks(TEXT) == {
-        "network.name": Mark("stated", "3D"),
-        "network.widths": Mark("stated", "the first the second"),  # behind goes before above
-        "loss.site.name": Mark("stated", "pearson 0.2"),
-        "loss.site.weight": Mark("stated", "pearson 0.2"),
-        "loss.steps": Mark("stated and chosen", "[stated] stripped; [chosen] the order"),
-        "variants.BM.loss.site.name": Mark("stated", "no head"),
-        "scale.small.network.widths": Mark("chosen", ""),
+    assert read_provenance(TEXT) == {
+        "network.name": Provenance("stated", "3D"),
+        "network.widths": Provenance("stated", "the first the second"),  # behind goes before above
+        "loss.site.name": Provenance("stated", "pearson 0.2"),
+        "loss.site.weight": Provenance("stated", "pearson 0.2"),
+        "loss.steps": Provenance("stated and chosen", "[stated] stripped; [chosen] the order"),
+        "variants.BM.loss.site.name": Provenance("stated", "no head"),
+        "scale.small.network.widths": Provenance("chosen", ""),
     }
 
 
 def test_comment_lines_above_are_read_as_one() -> None:
-    assert marks("[a]\nb = 1\n# [chosen] one\n# two\nc = 2\n")["a.c"] == Mark("chosen", "one two")
+    assert read_provenance("[a]\nb = 1\n# [chosen] one\n# two\nc = 2\n")["a.c"] == Provenance(
+        "chosen", "one two"
+    )
 
 
 def test_a_value_without_its_end_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"this value has no end: 'a = \[1,'"):
-        marks("a = [1,\n")
+        read_provenance("a = [1,\n")
 
 
 def test_leaves_are_values_and_empty_tables() -> None:
     table = {"a": {"b": [1], "c": {}}, "d": None}
-    assert leaves(table) == {"a.b": [1], "a.c": {}, "d": None}
+    assert dotted_values(table) == {"a.b": [1], "a.c": {}, "d": None}
 
 
 @pytest.mark.parametrize("name", PAPERS)
@@ -98,14 +100,16 @@ def test_every_value_of_a_papers_recipe_says_whose_choice_it_is(name: str) -> No
     table = tomllib.loads(text)
     for not_of_the_paper in ("name", "description", "seed", "scale"):
         table.pop(not_of_the_paper, None)
-    assert sorted(leaves(table).keys() - marks(text).keys()) == []
+    assert sorted(dotted_values(table).keys() - read_provenance(text).keys()) == []
 
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_no_choice_of_a_papers_method_hides_in_a_default(name: str) -> None:
     text = shipped_recipes()[name].read_text(encoding="utf-8")
     recipe = load_recipe(name)
-    unmarked = leaves(json.loads(recipe.canonical_json())).keys() - marks(text).keys()
+    unmarked = (
+        dotted_values(json.loads(recipe.canonical_json())).keys() - read_provenance(text).keys()
+    )
     unmarked -= NOT_OF_THE_METHOD | NONE_HERE
     if recipe.network.name == "cascade":  # asked voxel by voxel; half of the voxels are lesion
         unmarked -= {"inference.overlap", "inference.blend", "sampling.lesion_share"}
@@ -122,6 +126,6 @@ def test_no_choice_of_a_papers_method_hides_in_a_default(name: str) -> None:
 
 def test_variants_say_whose_choice_they_are_too() -> None:
     text = shipped_recipes()["aslani2020"].read_text(encoding="utf-8")
-    found = marks(text)
+    found = read_provenance(text)
     assert found["variants.BDM.network.dropout"].kind == "chosen"
     assert found["variants.pearson.loss.site.weight"].kind == "stated"

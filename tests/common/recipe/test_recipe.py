@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import ConfigError
 from common.imaging.standardization.standardization import N_LANDMARKS
-from common.recipe.provenance import leaves
+from common.recipe.provenance import dotted_values
 from common.recipe.recipe import (
     SCALABLE,
     Recipe,
@@ -65,8 +65,8 @@ def test_an_override_and_a_scale_change_the_digest() -> None:
 
 @pytest.mark.parametrize("name", sorted(shipped_recipes()))
 def test_the_small_scale_changes_sizes_and_steps_only(name: str) -> None:
-    full = leaves(load_recipe(name).model_dump())
-    small = leaves(load_recipe(name, scale="small").model_dump())
+    full = dotted_values(load_recipe(name).model_dump())
+    small = dotted_values(load_recipe(name, scale="small").model_dump())
     changed = {key for key in full.keys() | small.keys() if full.get(key) != small.get(key)}
     assert changed
     assert changed <= SCALABLE
@@ -81,8 +81,8 @@ def variant_ids() -> list[tuple[str, str]]:
 def test_every_variant_of_a_shipped_recipe_is_valid_and_differs_where_it_says(
     name: str, variant: str, size: Scale
 ) -> None:
-    plain = leaves(load_recipe(name, scale=size).model_dump())
-    varied = leaves(load_recipe(name, scale=size, variant=variant).model_dump())
+    plain = dotted_values(load_recipe(name, scale=size).model_dump())
+    varied = dotted_values(load_recipe(name, scale=size, variant=variant).model_dump())
     changed = {key for key in plain.keys() | varied.keys() if plain.get(key) != varied.get(key)}
     told = tuple(variants_of(name)[variant])
     assert [key for key in changed if not f"{key}.".startswith(tuple(f"{t}." for t in told))] == []

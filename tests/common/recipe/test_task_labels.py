@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from common.recipe.recipe import Task, load_recipe
-from common.recipe.task_labels import picture_labels, task_words, threshold_name
+from common.recipe.task_labels import picture_labels, task_labels, threshold_name
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_a_recipe_is_named_by_its_modality_its_target_and_its_region(
     name: str, threshold: str, lesions: str, images: str, region: str
 ) -> None:
     recipe = load_recipe(name)
-    words = task_words(recipe.task, recipe.preprocessing)
+    words = task_labels(recipe.task, recipe.preprocessing)
     assert (words.threshold, words.lesions) == (threshold, lesions)
     assert (words.images, words.region) == (images, region)
     assert words.lesion == lesions[:-1]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from common.recipe.task_labels import TaskWords
+from common.recipe.task_labels import TaskLabels
 from server.evaluation.evaluation_folder import EvaluationFolder
 from server.report.evaluation_figures import (
     EvaluationTables,
@@ -14,7 +14,7 @@ from server.report.evaluation_figures import (
 )
 from tests.server.evaluation.made_evaluation import DEFINITION, baseline, failed, scored
 
-WORDS = TaskWords(threshold="T2w threshold", lesions="lesions", images="T2w", region="cord region")
+WORDS = TaskLabels(threshold="T2w threshold", lesions="lesions", images="T2w", region="cord region")
 
 
 @pytest.fixture

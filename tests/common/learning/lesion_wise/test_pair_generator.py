@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.errors import ConfigError, SiteDataError
-from common.learning.lesion_wise.lesion_f1 import true_lesion_f1
+from common.learning.lesion_wise.lesion_events import true_lesion_f1
 from common.learning.lesion_wise.lesion_masks import synthetic_masks
 from common.learning.lesion_wise.pair_generator import LesionPairs, bin_of, generate_pairs
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from common.errors import ConfigError
-from common.learning.networks.unet import UNet, Unit, build_unet
+from common.learning.networks.unet import UNet, UNetUnit, build_unet
 from common.recipe.recipe import UNetSettings
 
 WIDTHS = (4, 4, 8, 8, 16)
@@ -96,7 +96,7 @@ def test_one_patch_does_not_change_the_answer_for_another(
 
 
 def test_instance_norm_gives_every_feature_mean_0_and_variance_1() -> None:
-    unit = Unit(1, 3, settings(norm="instance"))
+    unit = UNetUnit(1, 3, settings(norm="instance"))
     normed = unit[1](5 + 2 * torch.randn(2, 3, 4, 5, 6, generator=torch.Generator().manual_seed(3)))
     by_feature = normed.detach().numpy().reshape(6, -1)
     np.testing.assert_allclose(by_feature.mean(axis=1), 0, atol=1e-5)

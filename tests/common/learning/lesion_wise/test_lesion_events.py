@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from common.arrays import BoolArray
-from common.learning.lesion_wise.lesion_events import events_in_cells, lesion_events
-from common.learning.lesion_wise.lesion_f1 import true_lesion_f1
+from common.learning.lesion_wise.lesion_events import events_in_cells, lesion_events, true_lesion_f1
 from common.metrics.lesion import count_lesions
 from common.metrics.presets import KAMRAOUI
 
