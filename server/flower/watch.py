@@ -73,7 +73,7 @@ def watch(
     while True:
         held = is_conducted(run.path)  # before the events: whoever conducted may have ended since
         for event in tail.new():
-            begun = True
+            conducted, begun = time.monotonic(), True
             listener(event)
             if event["event"] == "run-finished":
                 _await_report(run)
