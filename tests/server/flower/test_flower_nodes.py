@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 import socketserver
 import sqlite3
 import sysconfig
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -29,14 +27,8 @@ from server.flower import flower_nodes
 from server.flower.flower_nodes import Reconciled, _register, reconcile
 from tests.consortia import enrolled, federation, fingerprint_of, site
 from tests.federation.processes import Service, stop_all
-
-START_S = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.ports import free_port, listens
+from tests.waiting import LIMIT_S, wait_until
 
 
 def superlink(joint: FederationFolder) -> Service:
@@ -69,16 +61,9 @@ def superlink(joint: FederationFolder) -> Service:
 
 
 def wait_for(port: int, service: Service) -> None:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end:
-        if service.exit_code() is not None:
-            raise RuntimeError(service.log_tail())
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise TimeoutError(service.log_tail())
+    wait_until(lambda: service.exit_code() is not None or listens(port), service.log_tail)
+    if service.exit_code() is not None:
+        raise RuntimeError(service.log_tail())
 
 
 def test_without_a_superlink_nothing_is_done(tmp_path: Path) -> None:
@@ -144,7 +129,7 @@ def test_who_reconciles_waits_for_who_changes_the_members(
             with pytest.raises(TimeoutError):
                 done.result(timeout=0.3)
             assert told == []
-        assert done.result(timeout=10).registered == ("alpha",)
+        assert done.result(timeout=LIMIT_S).registered == ("alpha",)
 
 
 @pytest.mark.federation
@@ -162,7 +147,7 @@ def test_a_foreign_service_on_the_port_is_an_error_that_says_so(tmp_path: Path) 
                 reconcile(joint)
         finally:
             foreign.shutdown()
-            thread.join(timeout=10)
+            thread.join(LIMIT_S)
 
 
 @pytest.mark.federation
