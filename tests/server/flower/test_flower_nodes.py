@@ -26,9 +26,9 @@ from server.federation.members import Members, changing, write_members
 from server.flower import flower_nodes
 from server.flower.flower_nodes import Reconciled, _register, reconcile
 from tests.consortia import enrolled, federation, fingerprint_of, site
-from tests.federation.processes import Service, stop_all
+from tests.federation.processes import Service, stop_all, wait_beside
 from tests.ports import free_port, listens
-from tests.waiting import LIMIT_S, wait_until
+from tests.waiting import LIMIT_S
 
 
 def superlink(joint: FederationFolder) -> Service:
@@ -58,12 +58,6 @@ def superlink(joint: FederationFolder) -> Service:
         folder=joint.path,
         environment=environment,
     )
-
-
-def wait_for(port: int, service: Service) -> None:
-    wait_until(lambda: service.exit_code() is not None or listens(port), service.log_tail)
-    if service.exit_code() is not None:
-        raise RuntimeError(service.log_tail())
 
 
 def test_without_a_superlink_nothing_is_done(tmp_path: Path) -> None:
@@ -156,7 +150,8 @@ def test_flowers_list_follows_the_members(tmp_path: Path) -> None:
     enrolled(joint, site(tmp_path, "alpha"))
     service = superlink(joint)
     try:
-        wait_for(joint.settings().superlink_port, service)
+        port = joint.settings().superlink_port
+        wait_beside([service], lambda: listens(port), "the SuperLink's answer")
         assert reconcile(joint) == Reconciled(running=True, registered=("alpha",))
 
         # suspended: it stays registered, because Flower takes no key twice; nothing to do
