@@ -20,7 +20,7 @@ from common.preflight.tcp import tcp
 from server.federation.federation_folder import FederationSettings
 from server.federation.proxy import nginx_configuration
 from tests.federation.consortium import LoopbackConsortium
-from tests.preflight_servers import closed_port
+from tests.ports import free_port
 from tests.toy_sites import write_site
 from tests.waiting import wait_until
 
@@ -34,7 +34,7 @@ def proxy(folder: Path, credentials: Path, *, superlink_port: int) -> Iterator[C
         {
             "name": "toy",
             "address": "127.0.0.1",
-            "port": closed_port(),
+            "port": free_port(),
             "superlink_port": superlink_port,
             "sites": [{"name": "north"}],
         },

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from common.preflight.clock import clock, judged
-from tests.preflight_servers import Authority, at, closed_port, https_server
+from tests.ports import free_port
+from tests.preflight_servers import Authority, at, https_server
 
 
 @pytest.mark.parametrize(
@@ -47,4 +48,4 @@ def test_ahead_counts_more_than_behind(ahead_s: float, status: str) -> None:
 
 
 def test_without_an_answer_nothing_is_said_of_the_clock(tmp_path: Path) -> None:
-    assert clock(at(closed_port(), tmp_path, Authority())).status == "not-checked"
+    assert clock(at(free_port(), tmp_path, Authority())).status == "not-checked"

@@ -9,7 +9,8 @@ from common.preflight.connection import connection
 from common.preflight.name_resolution import name_resolution
 from common.preflight.steps import Step, taken
 from common.preflight.tcp import tcp
-from tests.preflight_servers import Authority, at, closed_port, https_server
+from tests.ports import free_port
+from tests.preflight_servers import Authority, at, https_server
 
 
 def test_an_unknown_name_is_a_problem_and_localhost_is_not() -> None:
@@ -22,8 +23,8 @@ def test_an_unknown_name_is_a_problem_and_localhost_is_not() -> None:
     assert name_resolution("10.1.2.3").found == "10.1.2.3 is an IP address"
 
 
-def test_a_closed_port_says_that_nothing_listens(tmp_path: Path) -> None:
-    port = closed_port()
+def test_a_free_port_says_that_nothing_listens(tmp_path: Path) -> None:
+    port = free_port()
     check = tcp(at(port, tmp_path, Authority()))
     assert check.status == "problem"
     assert check.found == f"127.0.0.1:{port} refuses connections: nothing listens there"
