@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import json
-import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
@@ -130,13 +129,6 @@ def at(port: int, folder: Path, authority: Authority, *, address: str = "127.0.0
     file = folder / "ca.pem"
     file.write_bytes(authority.pem)
     return Coordinator(address=address, port=port, authority_file=file)
-
-
-def closed_port() -> int:
-    """A port on loopback at which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _builder(

@@ -74,7 +74,7 @@ def watch(
     while True:
         locked = run.is_executing()  # before the events: the process may have ended since
         for event in tail.new():
-            begun = True
+            executed, begun = time.monotonic(), True
             listener(event)
             if isinstance(event, RunFinished):
                 ends_within(run, REPORT_S)

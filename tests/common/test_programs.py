@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from common import programs
+from tests.waiting import LIMIT_S, is_running, wait_until
 
 PARENT = """
 import subprocess, sys, time
@@ -32,11 +32,8 @@ def test_a_program_ends_with_the_process_that_started_it() -> None:
         pid = int(said.readline())
         os.kill(pid, 0)
         started.send_signal(signal.SIGKILL)
-        started.wait(10)
-    end = time.monotonic() + 20
-    while lives(pid):
-        assert time.monotonic() < end
-        time.sleep(0.02)
+        started.wait(LIMIT_S)
+    wait_until(lambda: not is_running(pid), "the program's end")
 
 
 def test_nothing_is_started_for_a_parent_that_is_gone() -> None:
@@ -44,12 +41,3 @@ def test_nothing_is_started_for_a_parent_that_is_gone() -> None:
     command = [sys.executable, "-I", "-S", programs.__file__, "1", *program]
     done = subprocess.run(command, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
-
-
-def lives(pid: int) -> bool:
-    """Whether the process is there and has not ended."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"

@@ -41,7 +41,7 @@ def probe(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, str(PROBE), *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
         check=False,
     )
 

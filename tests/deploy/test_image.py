@@ -6,10 +6,11 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import LIMIT_S, wait_until
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
@@ -136,8 +137,14 @@ def queued(place: Path) -> list[str]:
 def test_the_batch_job_queues_itself_again_where_the_node_was_killed_and_not_where_it_ended(
     tmp_path: Path, node: str, code: int, again: bool
 ) -> None:
-    assert batch_job(tmp_path, node=node).wait(30) == code
+    assert batch_job(tmp_path, node=node).wait(LIMIT_S) == code
     assert queued(tmp_path) == ["requeue 42"] * again
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler for the signal."""
+    [mask] = re.findall(r"(?m)^SigCgt:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text("utf-8"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 @pytest.mark.parametrize("node_code", [0, 137])
@@ -146,15 +153,13 @@ def test_the_batch_job_whose_time_is_up_signs_off_and_is_queued_once(
 ) -> None:
     signs_off = (
         f"trap 'echo signed-off >> {tmp_path}/queued; exit {node_code}' TERM\n"
-        f"sleep 0.5; touch {tmp_path}/ready; for _ in {{1..300}}; do sleep 0.1; done"
+        f"touch {tmp_path}/ready; for _ in {{1..3000}}; do sleep 0.1; done"
     )
     job = batch_job(tmp_path, node=signs_off)
-    end = time.monotonic() + 30
-    while not (tmp_path / "ready").exists():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_until((tmp_path / "ready").exists, "the node")
+    wait_until(lambda: catches(job.pid, signal.SIGTERM), "the batch job to take its end up")
     job.send_signal(signal.SIGTERM)
-    assert job.wait(30) == 0
+    assert job.wait(LIMIT_S) == 0
     assert queued(tmp_path) == ["signed-off", "requeue 42"]
 
 

@@ -43,7 +43,7 @@ def test_nginx_takes_the_provisioned_configuration(line: list[str], tmp_path: Pa
     arguments = [part.replace(HOME, proxy) for part in line]
     assert proxy in arguments
     done = subprocess.run(
-        [str(NGINX), *arguments, "-t"], capture_output=True, text=True, timeout=30, check=False
+        [str(NGINX), *arguments, "-t"], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "test is successful" in done.stderr
@@ -64,7 +64,7 @@ def test_nginx_takes_the_site_s_door(tmp_path: Path) -> None:
         [str(NGINX), "-e", "stderr", "-c", str(file), "-t"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
         check=False,
     )
     if 'unknown directive "stream"' in done.stderr:

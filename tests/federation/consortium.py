@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import ssl
 import subprocess
 import sysconfig
@@ -19,14 +18,15 @@ from typing import Any, Self
 import tomli_w
 
 from tests.federation.credentials import NodeKey, write_node_key, write_server_credentials
-from tests.federation.processes import Service, stop_all
+from tests.federation.processes import Service, stop_all, wait_beside
+from tests.ports import free_port
 
 PROGRAMS = Path(sysconfig.get_path("scripts"))
 BUNDLE = Path(__file__).parents[2] / "server" / "bundle"
 CONNECTION = "loopback"
-START_S = 180.0
+START_S = 300.0
 """How long the processes together may take until every site is online; 15 s on an idle machine."""
-COMMAND_S = 60.0
+COMMAND_S = 300.0
 """How long one call of `flwr` may take."""
 
 
@@ -57,7 +57,7 @@ class LoopbackConsortium:
         self._sites = dict(sites)
         self._services: list[Service] = []
         self._runs: list[str] = []
-        self._port = _free_port()
+        self._port = free_port()
         self._coordinator = _made(folder / "coordinator")
         self._logs = _made(folder / "logs")
         self._credentials = write_server_credentials(self._coordinator)
@@ -158,7 +158,7 @@ class LoopbackConsortium:
                 "--superlink": self._address,
                 "--root-certificates": self._credentials.authority,
                 "--auth-supernode-private-key": key.private,
-                "--port": _free_port(),
+                "--port": free_port(),
                 "--node-config": f"site={json.dumps(str(self._sites[site]))}",
             },
         )
@@ -248,13 +248,7 @@ class LoopbackConsortium:
         self, holds: Callable[[], bool], *, what: str, timeout_s: float, pause_s: float = 0.1
     ) -> None:
         """Return once `holds()`; fail as soon as a process has died or the time is up."""
-        end = time.monotonic() + timeout_s
-        while not holds():
-            if dead := [s.name for s in self._services if s.exit_code() is not None]:
-                raise RuntimeError(f"waiting for {what}: {', '.join(dead)} ended early")
-            if time.monotonic() > end:
-                raise TimeoutError(f"waiting for {what}: not within {timeout_s:.0f} s")
-            time.sleep(pause_s)
+        wait_beside(self._services, holds, what, limit_s=timeout_s, pause_s=pause_s)
 
     def _site_folder(self, site: str) -> Path:
         return self._folder / "sites" / site
@@ -277,13 +271,6 @@ def _environment(flwr_home: Path) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
     }
-
-
-def _free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _made(folder: Path) -> Path:

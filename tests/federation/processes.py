@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tests.waiting import LIMIT_S, wait_until
+
 GRACE_S = 10.0
 """How long a program may take to end by itself before it is killed."""
-KILLED_S = 10.0
+KILLED_S = 60.0
 """How long the system may take to clear away what was killed."""
 
 
@@ -71,6 +73,35 @@ class Service:
         except ProcessLookupError:
             return False
         return True
+
+
+def wait_beside(
+    services: Sequence[Service],
+    holds: Callable[[], bool],
+    what: str,
+    *,
+    limit_s: float = LIMIT_S,
+    pause_s: float = 0.1,
+) -> None:
+    """Returns once `holds()`.
+
+    RuntimeError with its log as soon as one of the services has ended, TimeoutError with all of
+    them where it does not hold in time.
+    """
+
+    def look() -> bool:
+        if holds():
+            return True
+        if dead := [service.log_tail() for service in services if service.exit_code() is not None]:
+            raise RuntimeError("\n".join([f"waiting for {what}: ended early", *dead]))
+        return False
+
+    wait_until(
+        look,
+        lambda: "\n".join([what, *(service.log_tail() for service in services)]),
+        limit_s=limit_s,
+        pause_s=pause_s,
+    )
 
 
 def stop_all(services: Sequence[Service]) -> None:

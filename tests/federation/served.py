@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,12 +18,13 @@ from server.federation.federation_folder import FederationFolder
 from server.federation.members import Member, Members, write_members
 from server.federation.provision import provision
 from server.flower.programs import flower_environment
-from tests.federation.processes import Service, stop_all
+from tests.federation.processes import Service, stop_all, wait_beside
+from tests.ports import free_port
 from tests.toy_sites import write_site
 
 ROOT = Path(__file__).parents[2]
-READY_S = 120.0
-COMMAND_S = 300.0
+READY_S = 300.0
+COMMAND_S = 600.0
 
 
 class ServedFederation:
@@ -57,7 +56,9 @@ class ServedFederation:
             [*LESIONFED, "serve", "--federation", str(self.folder.path)],
             home=self.base / "no-home",
         )
-        await_(lambda: "ready" in service.log.read_text(), service, "serve is ready", READY_S)
+        wait_beside(
+            [service], lambda: "ready" in service.log.read_text(), "the server", limit_s=READY_S
+        )
         return service
 
     def start_sites(self) -> None:
@@ -138,24 +139,6 @@ def provisioned(base: Path, sites: Sequence[str]) -> FederationFolder:
     settings = base / "consortium.toml"
     settings.write_text(tomli_w.dumps(table), encoding="utf-8")
     return provision(settings, base / "federation")
-
-
-def await_(holds: Callable[[], bool], service: Service, what: str, timeout_s: float) -> None:
-    """Return once `holds()`; fail as soon as the service has ended or the time is up."""
-    until = time.monotonic() + timeout_s
-    while not holds():
-        if service.exit_code() is not None:
-            raise RuntimeError(f"waiting until {what}: {service.log_tail()}")
-        if time.monotonic() > until:
-            raise TimeoutError(f"waiting until {what}: not within {timeout_s:.0f} s")
-        time.sleep(0.1)
-
-
-def free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _environment() -> dict[str, str]:

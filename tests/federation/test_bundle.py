@@ -21,7 +21,7 @@ def test_the_bundle_that_travels_holds_configuration_only(tmp_path: Path) -> Non
         env={**os.environ, "FLWR_HOME": str(tmp_path / "home"), "FLWR_DISABLE_UPDATE_CHECK": "1"},
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     [bundle] = tmp_path.glob("*.fab")
     with zipfile.ZipFile(bundle) as archive:

@@ -12,7 +12,6 @@ import shlex
 import shutil
 import subprocess
 import sysconfig
-import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +20,9 @@ import pytest
 import tomli_w
 
 from server.run.run_folder import RunFolder
-from tests.federation.processes import Service, stop_all
-from tests.federation.served import free_port
+from tests.federation.processes import Service, stop_all, wait_beside
 from tests.hosts.consortium import TOY, events_of
+from tests.ports import free_port
 from tests.toy_sites import write_site
 
 pytestmark = [
@@ -37,8 +36,8 @@ pytestmark = [
 DOCS = Path(__file__).parents[2] / "docs"
 SITES = ("lyon", "ghent", "turin")
 N_SUBJECTS = 5  # as many as the policy of the site's guide wants
-COMMAND_S = 300.0
-READY_S = 120.0
+COMMAND_S = 600.0
+READY_S = 300.0
 
 
 def numbered(page: str) -> dict[int, list[str]]:
@@ -95,11 +94,9 @@ class Typist:
             environment=environment(),
         )
         self.services.append(service)
-        end = time.monotonic() + READY_S
-        while until not in service.log.read_text("utf-8"):
-            assert service.exit_code() is None, service.log_tail()
-            assert time.monotonic() < end, service.log_tail()
-            time.sleep(0.1)
+        wait_beside(
+            [service], lambda: until in service.log.read_text("utf-8"), until, limit_s=READY_S
+        )
 
 
 @pytest.fixture

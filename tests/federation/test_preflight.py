@@ -19,8 +19,9 @@ from common.preflight.node_key import node_key_accepted
 from server.federation.federation_folder import FederationSettings
 from server.federation.proxy import nginx_configuration
 from tests.federation.consortium import LoopbackConsortium
-from tests.preflight_servers import closed_port
+from tests.ports import free_port
 from tests.toy_sites import write_site
+from tests.waiting import wait_until
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin")
 
@@ -32,7 +33,7 @@ def proxy(folder: Path, credentials: Path, *, superlink_port: int) -> Iterator[C
         {
             "name": "toy",
             "address": "127.0.0.1",
-            "port": closed_port(),
+            "port": free_port(),
             "superlink_port": superlink_port,
             "sites": [{"name": "north"}],
         },
@@ -51,11 +52,8 @@ def proxy(folder: Path, credentials: Path, *, superlink_port: int) -> Iterator[C
     )
     with subprocess.Popen(command) as nginx:
         try:
-            for _ in range(100):
-                if tcp(coordinator).good:
-                    break
-                with pytest.raises(subprocess.TimeoutExpired):  # it has not ended
-                    nginx.wait(0.1)
+            wait_until(lambda: nginx.poll() is not None or tcp(coordinator).good, "nginx's answer")
+            assert nginx.poll() is None, Path(log).read_text("utf-8")
             yield coordinator
         finally:
             nginx.terminate()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.federation import processes
-from tests.federation.processes import Service, stop_all
+from tests.federation.processes import Service, stop_all, wait_beside
+from tests.waiting import LIMIT_S
 
 CHILD = "import time; time.sleep(600)"
 PARENT = f"""
@@ -31,14 +31,11 @@ def started(folder: Path, program: str) -> Iterator[tuple[Service, int]]:
         [sys.executable, "-c", program], log=log, folder=folder, environment=os.environ
     )
     try:
-        end = time.monotonic() + 30
-        while not log.read_text().endswith("\n"):
-            assert time.monotonic() < end, service.log_tail()
-            time.sleep(0.05)
+        wait_beside([service], lambda: log.read_text().endswith("\n"), "the child's number")
         yield service, int(log.read_text())
     finally:
         service.send(signal.SIGKILL)
-        service.group_ends_within(30)
+        service.group_ends_within(LIMIT_S)
 
 
 def test_stopping_a_program_ends_what_it_started(tmp_path: Path) -> None:
@@ -67,6 +64,6 @@ def test_stopping_a_program_that_has_ended_is_no_error(tmp_path: Path) -> None:
         folder=tmp_path,
         environment=os.environ,
     )
-    assert service.group_ends_within(30)
+    assert service.group_ends_within(LIMIT_S)
     stop_all([service])
     assert service.log_tail() == "--- brief (exit code 3)\ndone"

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,9 @@ from server.flower.programs import port_answers
 from server.flower.serve_lock import is_served
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import RunFolder
-from tests.federation.served import ServedFederation, await_, served
+from tests.federation.processes import wait_beside
+from tests.federation.served import ServedFederation, served
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.federation
 
@@ -102,9 +103,9 @@ def test_a_run_whose_process_was_killed_ends_as_failed_and_resumed_learns_what_i
     )
     assert started.returncode == 0, started.stderr
     [server, *_] = federation.services
-    await_(lambda: ("training", 1) in rounds_finished(run), server, "a round is over", 100)
+    wait_beside([server], lambda: ("training", 1) in rounds_finished(run), "a round", limit_s=600)
     os.kill(pid_of_the_conductor(run), signal.SIGKILL)
-    await_(lambda: len(ends_of(run)) == 1, server, "the server writes the end down", 100)
+    wait_beside([server], lambda: len(ends_of(run)) == 1, "the run's end", limit_s=600)
     [end] = ends_of(run)
     assert (end["status"], "lesionfed resume second" in end["reason"]) == ("failed", True)
 
@@ -138,19 +139,16 @@ def test_a_server_killed_without_warning_leaves_nothing_and_the_next_takes_over(
     try:
         first = federation.serve()
         os.kill(first._process.pid, signal.SIGKILL)
-        until = time.monotonic() + 20
-        while port_answers(port):
-            assert time.monotonic() < until, "the SuperLink outlives its server"
-            time.sleep(0.1)
+        wait_until(lambda: not port_answers(port), "the end of the SuperLink after its server's")
         assert not is_served(federation.folder)
         second = federation.serve()
         refused = federation.lesionfed("serve")
         assert refused.returncode == 2
         assert "another `lesionfed serve` serves this federation" in refused.stderr
         second.send(signal.SIGTERM)
-        assert second.group_ends_within(20)
+        assert second.group_ends_within(LIMIT_S)
         assert second.exit_code() == 0
     finally:
         for service in federation.services:
             service.send(signal.SIGKILL)
-            service.group_ends_within(20)
+            service.group_ends_within(LIMIT_S)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from tests.federation.site_command import SiteCommandConsortium
 from tests.federation.test_deployment import RUN_S, new_run
 from tests.toy_sites import write_site
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.federation, pytest.mark.slow]
 
@@ -35,10 +35,7 @@ def test_a_node_whose_command_is_killed_does_not_stay_behind(tmp_path: Path) -> 
         folder = consortium.site("guarded").path
         assert len(processes_in(folder)) >= 3  # the command, the node, its executor
         consortium.service("guarded").send(signal.SIGKILL)
-        end = time.monotonic() + 30
-        while left := processes_in(folder):
-            assert time.monotonic() < end, left
-            time.sleep(0.2)
+        wait_until(lambda: not processes_in(folder), lambda: f"the end of {processes_in(folder)}")
 
 
 def processes_in(folder: Path) -> list[str]:

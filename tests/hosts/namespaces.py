@@ -21,13 +21,14 @@ from types import TracebackType
 from typing import Self
 
 from tests.federation.processes import Service
+from tests.waiting import is_running
 
 PREFIX = "lesionfed"
 NAMES = re.compile(rf"{PREFIX}-(?P<pid>\d+)-[0-9a-f]+-[a-z0-9-]+")
 """Of the namespaces that this module makes: the process id tells whether their test still runs."""
 PROGRAMS = ("ip", "tc", "nft", "nginx")
-COMMAND_S = 20.0
-GONE_S = 10.0
+COMMAND_S = 60.0
+GONE_S = 60.0
 """How long killed processes may take to be cleared away."""
 
 
@@ -187,7 +188,7 @@ class Hosts:
 def remove_leftovers() -> None:
     """Removes what tests left behind that were killed before they could."""
     owners = {name: NAMES.fullmatch(name) for name in _namespaces()}
-    dead = [n for n, match in owners.items() if match and not _lives(int(match["pid"]))]
+    dead = [n for n, match in owners.items() if match and not is_running(int(match["pid"]))]
     remove_namespaces(dead)
 
 
@@ -221,15 +222,6 @@ def _command_line(pid: int) -> str:
         return ""
     line = content.replace(b"\0", b" ").decode("utf-8", errors="replace").strip()
     return f"{name.decode('utf-8', errors='replace').strip()}: {line}" if line else ""
-
-
-def _lives(pid: int) -> bool:
-    """Whether the process is there and has not ended, cleared away or not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def _started(pid: int) -> int:

@@ -40,7 +40,7 @@ def test_a_run_goes_on_after_the_coordinator_was_away(tmp_path: Path, database: 
             for file in files:
                 file.unlink()
         consortium.await_that(  # the system takes a moment to clear away what was killed
-            lambda: consortium.status("away").status == "interrupted", what="cut", timeout_s=30
+            lambda: consortium.status("away").status == "interrupted", what="cut", timeout_s=120
         )
         consortium.start_coordinator()
         finished = consortium.finish("away", timeout_s=RUN_S)

@@ -321,7 +321,7 @@ def start_proxy(consortium: HostedConsortium, folder: Path) -> Service:
         folder=folder,
         environment=plain_environment(),
     )
-    consortium.await_that(lambda: (folder / "nginx.pid").exists(), what="nginx", timeout_s=20)
+    consortium.await_that(lambda: (folder / "nginx.pid").exists(), what="nginx", timeout_s=120)
     return service
 
 

@@ -173,7 +173,7 @@ def test_a_process_that_is_gone_at_once_loses_nothing(
         cwd=Path(__file__).parents[2],
         capture_output=True,
         check=False,
-        timeout=100,
+        timeout=600,
     )
     assert killed.returncode == 137, killed.stderr
     assert events_of(cut, "run-finished") == []

@@ -412,7 +412,7 @@ def test_with_too_few_sites_the_run_ends_within_the_bounded_wait_and_says_who_is
         QuorumNotMet, match=r"after 0.2 s 2 of 3 sites are there and 3 are needed. Missing: turin"
     ):
         execute_run(InlineGrid(files), folder, engine="inline")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 100  # by default it would wait 120 s
     assert events_of(folder, "run-finished")[-1]["status"] == "failed"
 
 

@@ -7,20 +7,15 @@ import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from client.flower import ask_standby
-
-T = TypeVar("T")
-START_S = 120.0
-"""Until it waits; 0.3 s on an idle machine, and 7 s for the one that imports everything."""
+from tests.waiting import wait_until
 
 WAITING = """
 import os, sys
@@ -54,7 +49,12 @@ class Waiting:
 
     def await_words(self, words: str) -> str:
         """The log, once the words stand in it."""
-        return awaited(lambda: self.log.read_text("utf-8"), lambda text: words in text)
+        wait_until(lambda: words in self.said(), lambda: f"{words!r} in the log:\n{self.said()}")
+        return self.said()
+
+    def said(self) -> str:
+        """The log as it is."""
+        return self.log.read_text("utf-8")
 
     def ask(self, *arguments: str, instead: str = "nobody") -> str:
         """What the one who asks prints: nothing where the work was handed over."""
@@ -78,12 +78,21 @@ def running(command: Sequence[str], folder: Path) -> Iterator[Waiting]:
             start_new_session=True,
         )
     try:
-        awaited(pipe.exists, bool)
+        wait_until(lambda: is_read(pipe), lambda: f"a reader of the pipe:\n{log.read_text()}")
         yield Waiting(process=process, pipe=pipe, log=log)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def is_read(pipe: Path) -> bool:
+    """Whether somebody has opened the pipe; where it is just made, nobody has yet."""
+    try:
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -96,8 +105,9 @@ def waiting(tmp_path: Path) -> Iterator[Waiting]:
 def test_each_request_is_a_process_of_its_own_with_the_words_that_came(waiting: Waiting) -> None:
     assert waiting.ask("--token", "a b", "0") == ""
     assert waiting.ask("--token", "c", "0") == ""
-    waiting.await_words("flwr-clientapp --token c 0")
-    lines = [line.split() for line in waiting.log.read_text("utf-8").splitlines()]
+    for words in ("--token a b 0\n", "--token c 0\n"):  # in any order: they run side by side
+        waiting.await_words(f"flwr-clientapp {words}")
+    lines = [line.split() for line in waiting.said().splitlines()]
     assert sorted(line[3:] for line in lines) == [
         ["flwr-clientapp", "--token", "a", "b", "0"],
         ["flwr-clientapp", "--token", "c", "0"],
@@ -105,9 +115,7 @@ def test_each_request_is_a_process_of_its_own_with_the_words_that_came(waiting: 
     children = {int(line[1]) for line in lines}
     assert len(children) == 2
     assert {int(line[2]) for line in lines} == {waiting.process.pid}
-    awaited(
-        lambda: [pid for pid in children if Path(f"/proc/{pid}").exists()], lambda left: not left
-    )
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "their end")
 
 
 def test_a_child_that_fails_says_why_and_the_next_one_comes(waiting: Waiting) -> None:
@@ -158,12 +166,3 @@ def test_the_real_one_is_flowers_program_and_has_no_thread_that_a_fork_would_los
         assert len(list(Path(f"/proc/{waiting.process.pid}/task").iterdir())) == 1
         waiting.ask("--help")
         assert "usage: flwr-clientapp" in waiting.await_words("--runtime-api-address")
-
-
-def awaited(look: Callable[[], T], holds: Callable[[T], bool]) -> T:
-    """What is seen once it holds."""
-    until = time.monotonic() + START_S
-    while not holds(found := look()):
-        assert time.monotonic() < until, found
-        time.sleep(0.02)
-    return found

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 
@@ -13,6 +12,7 @@ from client.flower import node_log
 from client.flower.supernode import UNKNOWN_KEY_STARTS, Delays, Supervisor
 from client.site.site_folder import SiteFolder
 from common.errors import LesionFedError
+from tests.waiting import LIMIT_S, is_running, wait_until
 
 QUICK = Delays(after_crash=0.4, after_end=0.0, grace=5.0, lost=0.0, poll=0.02)
 WORKS = "print('INFO : SuperNode ID: 7'); work()"
@@ -37,11 +37,17 @@ def work():
 
 
 class Watched:
-    """A supervisor of stand-in SuperNodes: each start is given the next program of the list."""
+    """A supervisor of stand-in SuperNodes: each start is given the next program of the list.
+
+    waits_s    what it waited from one life's end to the next start
+    stop_at    it is stopped when it tells a line with these words
+    touch_at   the file `told` is there for its programs after a line with these words
+    """
 
     def __init__(self, path: Path, programs: list[str], *, delays: Delays = QUICK) -> None:
         self.folder = SiteFolder(path)
         self.told: list[str] = []
+        self.waits_s: list[float] = []
         self.stop = Event()
         left = iter(programs)
         self.supervisor = Supervisor(
@@ -53,34 +59,48 @@ class Watched:
             delays=delays,
         )
         self.stop_at: str | None = None
+        self.touch_at: str | None = None
+        self._wait = self.supervisor._wait
+        self.supervisor._wait = self._waited  # type: ignore[method-assign] # to be looked at
+
+    def run_in_thread(self) -> Thread:
+        """The supervisor at work, until it is told to stop."""
+        thread = Thread(target=self.supervisor.run)
+        thread.start()
+        return thread
+
+    def await_told(self, line: str, n_times: int = 1) -> None:
+        """Returns once the line was told so often."""
+        wait_until(
+            lambda: self.told.count(line) >= n_times, lambda: f"{line} x {n_times}: {self.told}"
+        )
+
+    def _waited(self, wait_s: float) -> None:
+        self.waits_s.append(wait_s)
+        self._wait(wait_s)
 
     def _say(self, line: str) -> None:
         self.told.append(line)
         if self.stop_at is not None and self.stop_at in line:
             self.stop.set()
+        if self.touch_at is not None and self.touch_at in line:
+            (self.folder.path / "told").touch()
 
     def starts(self) -> list[float]:
         return [float(line) for line in (self.folder.path / "starts").read_text().split()]
 
 
-def await_(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_a_crashed_node_is_started_anew_after_the_delay_and_not_before(tmp_path: Path) -> None:
     watched = Watched(tmp_path, [CRASHES, NOT_ACTIVATED, SIGNS_OFF, WORKS])
-    thread = Thread(target=watched.supervisor.run)
-    thread.start()
-    await_(lambda: watched.told.count("connected") == 3)
+    thread = watched.run_in_thread()
+    watched.await_told("connected", 3)
     watched.stop.set()
-    thread.join(20)
+    thread.join(LIMIT_S)
     crash, not_activated, signed_off, working = watched.starts()
     assert not_activated - crash >= 0.4  # after the crash
     assert signed_off - not_activated >= 0.4  # the server still took the crashed node for alive
-    assert working - signed_off < 0.4  # it had signed off
+    assert working > signed_off
+    assert watched.waits_s == [0.4, 0.4, 0.0]  # the last had signed off
     assert "ended without signing off" in watched.told[1]
     assert "still takes the crashed node for alive" in watched.told[2]
     assert not watched.folder.connected_file.exists()
@@ -117,11 +137,10 @@ def test_it_ends_with_words_where_another_start_would_not_help(
 
 def test_a_node_waits_for_a_server_that_has_forgotten_its_key(tmp_path: Path) -> None:
     watched = Watched(tmp_path, [SIGNS_OFF, NOT_ACTIVATED, WORKS])
-    thread = Thread(target=watched.supervisor.run)
-    thread.start()
-    await_(lambda: watched.told.count("connected") == 2)
+    thread = watched.run_in_thread()
+    watched.await_told("connected", 2)
     watched.stop.set()
-    thread.join(20)
+    thread.join(LIMIT_S)
     _, forgotten, working = watched.starts()
     assert working - forgotten >= 0.4
     assert "does not know this site's key any more" in watched.told[2]
@@ -142,33 +161,33 @@ def test_a_refusal_after_it_has_worked_is_tried_again(tmp_path: Path) -> None:
 
 def test_stopping_ends_all_that_the_node_has_started(tmp_path: Path) -> None:
     watched = Watched(tmp_path, [HAS_CHILD])
-    thread = Thread(target=watched.supervisor.run)
-    thread.start()
+    thread = watched.run_in_thread()
     child = tmp_path / "child"
-    await_(lambda: child.exists() and child.read_text() != "")
+    wait_until(lambda: child.exists() and child.read_text() != "", "the child")
     watched.stop.set()
-    thread.join(20)
+    thread.join(LIMIT_S)
     assert not thread.is_alive()
-    await_(lambda: not lives(int(child.read_text())))
+    wait_until(lambda: not is_running(int(child.read_text())), "the child's end")
 
 
 def test_a_node_that_is_deaf_to_the_request_is_killed(tmp_path: Path) -> None:
-    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('SuperNode ID: 7'); time.sleep(99)"
+    deaf = (
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('SuperNode ID: 7'); time.sleep(600)"
+    )
     delays = Delays(after_crash=0, after_end=0, grace=0.3, lost=0, poll=0.02)
     watched = Watched(tmp_path, [deaf], delays=delays)
     watched.stop_at = "connected"
     started = time.monotonic()
     watched.supervisor.run()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 300  # it would live for 600
 
 
 def test_a_hospital_that_leaves_ends_its_node(tmp_path: Path) -> None:
     watched = Watched(tmp_path, [WORKS])
-    thread = Thread(target=watched.supervisor.run)
-    thread.start()
-    await_(lambda: "connected" in watched.told)
+    thread = watched.run_in_thread()
+    watched.await_told("connected")
     watched.folder.left_file.touch()
-    thread.join(20)
+    thread.join(LIMIT_S)
     assert not thread.is_alive()
 
 
@@ -179,8 +198,15 @@ def test_what_the_node_does_is_told_in_a_line_each(tmp_path: Path) -> None:
         "Connection attempt failed, retrying in 2.00 seconds",
     )
     later = ("Connection successful after 3.00", "Received successfully", "Sent successfully")
-    program = f"print(*{lines!r}, sep='\\n'); time.sleep(0.5); print(*{later!r}, sep='\\n'); work()"
+    program = f"""
+print(*{lines!r}, sep="\\n")
+while not os.path.exists("told"):
+    time.sleep(0.02)
+print(*{later!r}, sep="\\n")
+work()
+"""
     watched = Watched(tmp_path, [program])
+    watched.touch_at = "out of reach"
     watched.stop_at = "work ends"
     watched.supervisor.run()
     assert watched.told == [
@@ -218,21 +244,11 @@ work()
 
 def test_two_supervisors_do_not_share_a_folder(tmp_path: Path) -> None:
     watched = Watched(tmp_path, [WORKS])
-    thread = Thread(target=watched.supervisor.run)
-    thread.start()
-    await_(lambda: "connected" in watched.told)
+    thread = watched.run_in_thread()
+    watched.await_told("connected")
     try:
         with pytest.raises(LesionFedError, match="another `lesionfed-site run` is at work"):
             Watched(tmp_path, []).supervisor.run()
     finally:
         watched.stop.set()
-        thread.join(20)
-
-
-def lives(process: int) -> bool:
-    """Whether it runs; one that has ended and is not cleared away yet does not."""
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
+        thread.join(LIMIT_S)

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -25,23 +24,28 @@ from client.flower import time_limit
 
 TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 1, 1
 logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s")
-time_limit.LOG_S = 0.5
+time_limit.LOG_S = {last_words_s}
 threading.Thread(target=time.sleep, args=(600,)).start()  # the heartbeat lives
 
 def app(message, context):
     {body}
 
 message = Message(RecordDict(), 2, "query.lesionfed", ttl={ttl})
+{before}
 print(time_limit.TimeLimitedApp(app)(message=message, context=None), flush=True)
-time.sleep({later})
+for timer in [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]:
+    timer.join()
 import os; os._exit(7)
 """
 
 
-def ended(body: str, *, ttl: float = 0.5, later: float = 0.0) -> subprocess.CompletedProcess[str]:
-    program = PROGRAM.format(body=body, ttl=ttl, later=later)
+def ended(
+    body: str, *, ttl: float = 0.5, last_words_s: float = 60.0, before: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """How the process ended; one that has its answer stays until no time limit runs any more."""
+    program = PROGRAM.format(body=body, ttl=ttl, last_words_s=last_words_s, before=before)
     return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -55,12 +59,13 @@ def test_work_that_hangs_ends_the_process_and_the_hospital_is_told(tmp_path: Pat
 
 
 def test_it_ends_too_where_the_log_hangs() -> None:
-    done = ended("logging.getLogger().handlers[0].acquire(); time.sleep(600)")
+    hangs = "logging.getLogger().handlers[0].acquire()"
+    done = ended("time.sleep(600)", last_words_s=0.5, before=hangs)
     assert (done.returncode, done.stderr) == (GIVEN_UP, "")
 
 
 def test_an_answer_in_time_is_passed_on_and_nothing_ends_the_process_later() -> None:
-    done = ended("return 'the answer'", ttl=0.5, later=1.5)
+    done = ended("return 'the answer'", ttl=10.0)
     assert (done.returncode, done.stdout, done.stderr) == (7, "the answer\n", "")
 
 
@@ -76,7 +81,7 @@ def test_an_answer_is_the_apps_own_and_so_is_what_it_raises(
 ) -> None:
     given_up: list[float] = []
     monkeypatch.setattr(time_limit, "_give_up", given_up.append)
-    message = sent(ttl=0.05)
+    message = sent(ttl=10.0)
     answer = Message(RecordDict(), reply_to=message)
     answers = iter([answer])
 
@@ -88,7 +93,8 @@ def test_an_answer_is_the_apps_own_and_so_is_what_it_raises(
     assert TimeLimitedApp(app)(message=message, context=CONTEXT) is answer
     with pytest.raises(StopIteration, match=r"^$"):
         TimeLimitedApp(app)(message=message, context=CONTEXT)
-    time.sleep(0.2)
+    for timer in [t for t in threading.enumerate() if isinstance(t, threading.Timer)]:
+        timer.join()
     assert given_up == []
 
 

@@ -12,6 +12,7 @@ from client.prepare.memory import MemoryBudget, needed_bytes
 from common.errors import SiteDataError
 from tests.client.prepare.jobs import toy_job
 from tests.volumes import image_path
+from tests.waiting import LIMIT_S
 
 
 def test_the_estimate_counts_the_scanner_s_voxels_and_those_of_the_common_grid(
@@ -43,16 +44,16 @@ def test_a_case_waits_until_it_fits_beside_the_others() -> None:
     def six() -> None:
         with budget.hold(6):
             six_is_in.set()
-            six_may_go.wait(10)
+            six_may_go.wait(LIMIT_S)
             order.append("six goes")
 
     def five() -> None:
-        six_is_in.wait(10)
+        six_is_in.wait(LIMIT_S)
         with budget.hold(5):
             order.append("five is in")
 
     def four() -> None:
-        six_is_in.wait(10)
+        six_is_in.wait(LIMIT_S)
         with budget.hold(4):
             order.append("four is in")
         four_was_in.set()
@@ -60,10 +61,10 @@ def test_a_case_waits_until_it_fits_beside_the_others() -> None:
     threads = [threading.Thread(target=work) for work in (six, five, four)]
     for thread in threads:
         thread.start()
-    four_was_in.wait(10)
+    four_was_in.wait(LIMIT_S)
     six_may_go.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(LIMIT_S)
     assert order == ["four is in", "six goes", "five is in"]
 
 

@@ -9,11 +9,12 @@ import select
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import wait_until
 
 PROGRAM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -66,12 +67,12 @@ class Page:
         return answer["result"].get("value")
 
     def wait_for(self, script: str) -> None:
-        """Returns when the expression is true; TimeoutError after a minute."""
-        end_s = time.monotonic() + LIMIT_S
-        while not self.value_of(script):
-            if time.monotonic() > end_s:
-                raise TimeoutError(f"{script} is not true; the page says {self.complaints}")
-            time.sleep(0.05)
+        """Returns once the expression is `true`, and not for anything else that counts as true."""
+        wait_until(
+            lambda: self.value_of(script) is True,
+            lambda: f"{script}; the page says {self.complaints}",
+            limit_s=LIMIT_S,
+        )
 
     def tell(self, method: str, **parameters: Any) -> dict[str, Any]:
         """The browser's answer to one command of its DevTools protocol."""

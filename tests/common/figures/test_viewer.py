@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 import re
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -279,8 +278,9 @@ def states(page: Page) -> list[str]:
     return found
 
 
-def wait_until_ready(page: Page) -> None:
-    page.wait_for("document.querySelector('figure.viewer').dataset.state === 'ready'")
+def wait_until_ready(page: Page, *, viewer: int = 0) -> None:
+    """Returns once that viewer of the page shows its images."""
+    page.wait_for(f"document.querySelectorAll('figure.viewer')[{viewer}].dataset.state === 'ready'")
 
 
 def voxel(page: Page) -> tuple[int, ...]:
@@ -293,11 +293,10 @@ def test_two_viewers_open_from_a_file_under_the_policy_and_nothing_complains(
     opened: Opened,
 ) -> None:
     with opened(str(viewer_html([volume(), volume(None, title="bern, sub-02")]))) as page:
-        page.wait_for(
-            "document.querySelectorAll('figure.viewer').length === 2 && "
-            "[...document.querySelectorAll('figure.viewer')].every("
-            "(f) => f.scrollIntoView() || f.dataset.state === 'ready')"
-        )
+        for viewer in range(2):
+            # by itself: newer browsers answer it with a promise, true in any condition
+            page.value_of(f"document.querySelectorAll('figure.viewer')[{viewer}].scrollIntoView();")
+            wait_until_ready(page, viewer=viewer)
         readouts = page.value_of(
             "[...document.querySelectorAll('.viewer-readout')].map((p) => p.textContent)"
         )
@@ -433,12 +432,13 @@ def test_keys_wheel_slider_click_and_buttons_move_the_cross(opened: Opened) -> N
 
 @needs_chromium
 def test_a_viewer_out_of_sight_is_not_unpacked(opened: Opened) -> None:
-    folded = f"<details><summary>more</summary>{viewer_html([volume()])}</details>"
-    with opened(folded) as page:
-        time.sleep(0.3)  # longer than unpacking takes
-        assert states(page) == ["waiting"]
+    folded, shown = str(viewer_html([volume(), volume()])).split("</figure>", 1)
+    folded = f"<details><summary>more</summary>{folded}</figure></details>"
+    with opened(folded + shown) as page:
+        wait_until_ready(page, viewer=1)
+        assert states(page) == ["waiting", "ready"]
         page.value_of("document.querySelector('details').open = true")
-        wait_until_ready(page)
+        wait_until_ready(page, viewer=0)
 
 
 @needs_chromium

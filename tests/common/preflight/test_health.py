@@ -15,7 +15,7 @@ from grpc_health.v1.health_pb2_grpc import (  # type: ignore[import-untyped] # a
 )
 
 from common.preflight.health import grpc_health
-from tests.preflight_servers import closed_port
+from tests.ports import free_port
 
 
 @contextmanager
@@ -43,13 +43,13 @@ def test_what_the_process_says_of_itself_counts(status: int, judged_as: str) -> 
 
 
 def test_a_process_that_is_not_there_is_a_problem_with_its_fix() -> None:
-    check = grpc_health("SuperNode", port=closed_port(), fix="Start it.")
+    check = grpc_health("SuperNode", port=free_port(), fix="Start it.")
     assert (check.status, check.fix) == ("problem", "Start it.")
     assert check.found.endswith("does not answer (unavailable)")
 
 
 def test_a_web_proxy_in_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("no_proxy", "")
     with serving(HealthCheckResponse.SERVING) as port:
         assert grpc_health("SuperLink", port=port, fix="Start it.").status == "passed"

@@ -16,7 +16,8 @@ from common.preflight.network import (
     proxy_variables,
     tcp,
 )
-from tests.preflight_servers import Authority, at, closed_port, https_server
+from tests.ports import free_port
+from tests.preflight_servers import Authority, at, https_server
 
 
 def test_an_unknown_name_is_a_problem_and_localhost_is_not() -> None:
@@ -29,8 +30,8 @@ def test_an_unknown_name_is_a_problem_and_localhost_is_not() -> None:
     assert name_resolution("10.1.2.3").found == "10.1.2.3 is an IP address"
 
 
-def test_a_closed_port_says_that_nothing_listens(tmp_path: Path) -> None:
-    port = closed_port()
+def test_a_free_port_says_that_nothing_listens(tmp_path: Path) -> None:
+    port = free_port()
     check = tcp(at(port, tmp_path, Authority()))
     assert check.status == "problem"
     assert check.found == f"127.0.0.1:{port} refuses connections: nothing listens there"
@@ -108,7 +109,7 @@ def test_ahead_counts_more_than_behind(ahead_s: float, status: str) -> None:
 
 
 def test_without_an_answer_nothing_is_said_of_the_clock(tmp_path: Path) -> None:
-    assert clock(at(closed_port(), tmp_path, Authority())).status == "not-checked"
+    assert clock(at(free_port(), tmp_path, Authority())).status == "not-checked"
 
 
 def test_403_to_control_and_runtime_passes(tmp_path: Path) -> None:

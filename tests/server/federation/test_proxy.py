@@ -5,11 +5,9 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +17,8 @@ import pytest
 from server.federation.federation_folder import FederationFolder, FederationSettings
 from server.federation.proxy import bring_proxy_file, nginx_configuration
 from tests.consortia import federation
+from tests.ports import free_port, listens
+from tests.waiting import LIMIT_S, wait_until
 
 NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
 needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
@@ -27,12 +27,6 @@ needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 def settings(address: str) -> FederationSettings:
     table = {"name": "ms-north", "address": address, "port": 8443, "sites": [{"name": "alpha"}]}
     return FederationSettings.from_table(table, where="test")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -63,14 +57,17 @@ def joint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FederationFolder
     thread.start()
     nginx = subprocess.Popen([*command(made), "-g", "daemon off;"])
     try:
-        wait_for(made.settings().port)
+        wait_until(
+            lambda: nginx.poll() is not None or listens(made.settings().port), "nginx's answer"
+        )
+        assert nginx.poll() is None, (made.proxy_file.parent / "error.log").read_text("utf-8")
         yield made
     finally:
         nginx.terminate()
-        nginx.wait(timeout=10)
+        nginx.wait(LIMIT_S)
         behind.shutdown()
         behind.server_close()
-        thread.join(timeout=10)
+        thread.join(LIMIT_S)
 
 
 def command(made: FederationFolder) -> list[str]:
@@ -78,22 +75,11 @@ def command(made: FederationFolder) -> list[str]:
     return [str(NGINX), "-e", f"{proxy}/error.log", "-c", f"{proxy}/nginx.conf", "-p", str(proxy)]
 
 
-def wait_for(port: int) -> None:
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise TimeoutError(f"nginx does not listen on port {port}")
-
-
 def ask(made: FederationFolder, path: str, method: str = "POST") -> tuple[int, str]:
     """Status and text of one request, its path sent exactly as written."""
     trust = ssl.create_default_context(cafile=made.authority_file)
     connection = http.client.HTTPSConnection(
-        "127.0.0.1", made.settings().port, context=trust, timeout=10
+        "127.0.0.1", made.settings().port, context=trust, timeout=LIMIT_S
     )
     try:
         connection.request(method, path, body=b"x" if method == "POST" else None)
@@ -134,7 +120,7 @@ def test_sites_that_come_by_ipv6_are_listened_for_there() -> None:
 def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
     made = federation(tmp_path, port=free_port())
     done = subprocess.run(
-        [*command(made), "-t"], capture_output=True, text=True, timeout=20, check=False
+        [*command(made), "-t"], capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "emerg" not in done.stderr
@@ -189,8 +175,5 @@ def test_what_was_refused_is_logged_and_the_rest_is_not(joint: FederationFolder)
     ask(joint, "/v1/fleet/a-poll")
     ask(joint, "/v1/control/an-attack")
     log = joint.proxy_file.parent / "access.log"
-    end = time.monotonic() + 5
-    while "an-attack" not in log.read_text("utf-8") and time.monotonic() < end:
-        time.sleep(0.05)
-    assert "an-attack" in log.read_text("utf-8")
+    wait_until(lambda: "an-attack" in log.read_text("utf-8"), "its line in the log")
     assert "a-poll" not in log.read_text("utf-8")

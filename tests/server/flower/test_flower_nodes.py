@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 import socketserver
 import sqlite3
 import sysconfig
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -28,15 +26,9 @@ from server.federation.members import Members, changing, write_members
 from server.flower import flower_nodes
 from server.flower.flower_nodes import Reconciled, _register, reconcile
 from tests.consortia import enrolled, federation, fingerprint_of, site
-from tests.federation.processes import Service, stop_all
-
-START_S = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.federation.processes import Service, stop_all, wait_beside
+from tests.ports import free_port, listens
+from tests.waiting import LIMIT_S
 
 
 def superlink(joint: FederationFolder) -> Service:
@@ -66,19 +58,6 @@ def superlink(joint: FederationFolder) -> Service:
         folder=joint.path,
         environment=environment,
     )
-
-
-def wait_for(port: int, service: Service) -> None:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end:
-        if service.exit_code() is not None:
-            raise RuntimeError(service.log_tail())
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise TimeoutError(service.log_tail())
 
 
 def test_without_a_superlink_nothing_is_done(tmp_path: Path) -> None:
@@ -144,7 +123,7 @@ def test_who_reconciles_waits_for_who_changes_the_members(
             with pytest.raises(TimeoutError):
                 done.result(timeout=0.3)
             assert told == []
-        assert done.result(timeout=10).registered == ("alpha",)
+        assert done.result(timeout=LIMIT_S).registered == ("alpha",)
 
 
 @pytest.mark.federation
@@ -162,7 +141,7 @@ def test_a_foreign_service_on_the_port_is_an_error_that_says_so(tmp_path: Path) 
                 reconcile(joint)
         finally:
             foreign.shutdown()
-            thread.join(timeout=10)
+            thread.join(LIMIT_S)
 
 
 @pytest.mark.federation
@@ -171,7 +150,8 @@ def test_flowers_list_follows_the_members(tmp_path: Path) -> None:
     enrolled(joint, site(tmp_path, "alpha"))
     service = superlink(joint)
     try:
-        wait_for(joint.settings().superlink_port, service)
+        port = joint.settings().superlink_port
+        wait_beside([service], lambda: listens(port), "the SuperLink's answer")
         assert reconcile(joint) == Reconciled(running=True, registered=("alpha",))
 
         # suspended: it stays registered, because Flower takes no key twice; nothing to do

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from server.status.run_status import run_status
 from tests.server.events.made_events import run_started
 from tests.server.federation.made_federation import made_federation
 from tests.server.notify.receivers import program
+from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -61,13 +61,6 @@ def ends(run: RunFolder) -> list[tuple[str, str | None]]:
     return [(e["status"], e["reason"]) for e in events if e["event"] == "run-finished"]
 
 
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_a_run_whose_process_died_ends_as_failed_and_its_people_are_told(tmp_path: Path) -> None:
     out = tmp_path / "told"
     folder, run = new_run(tmp_path, notify={"command": list(program(out))})
@@ -79,7 +72,7 @@ def test_a_run_whose_process_died_ends_as_failed_and_its_people_are_told(tmp_pat
         "the process that executed the run has died without a word. `lesionfed resume one "
         f"--federation {folder.path}` goes on from the last checkpoint"
     )
-    until(lambda: out.exists() and out.read_text("utf-8").endswith("\n"))
+    wait_until(lambda: out.exists() and out.read_text("utf-8").endswith("\n"), "the notice")
     told = json.loads(out.read_text("utf-8"))
     assert (told["federation"], told["run"], told["what"]) == ("toys", "one", "run-finished")
     assert (told["status"], told["reason"]) == ("failed", reason)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from server.flower.submission import lay_out_run
 from server.run.run_folder import RunFolder
 from tests.server.events.made_events import run_started
 from tests.server.federation.made_federation import made_federation
+from tests.waiting import LIMIT_S, wait_until
 
 
 @pytest.fixture
@@ -81,13 +81,12 @@ def test_a_conducted_run_ends_itself_when_it_is_asked_to(
         with run.locked():
             events = started(run)
             begun.set()
-            while not run.stop_file.exists():
-                time.sleep(0.02)
+            wait_until(run.stop_file.exists, "the request to stop")
             events.record(RunFinished(status="stopped", reason="asked"))
 
     conductor = threading.Thread(target=conducts)
     conductor.start()
-    assert begun.wait(10)
+    assert begun.wait(LIMIT_S)
     said: list[str] = []
     status = stop(folder, run, say=said.append)
     conductor.join()

@@ -11,6 +11,7 @@ from common.errors import ConfigError
 from server.federation.federation_folder import FederationFolder
 from server.flower import serve_lock
 from server.flower.serve_lock import end_left_behind, is_served, note_children, serving
+from tests.waiting import LIMIT_S, is_running
 
 
 def test_two_servers_of_one_federation_cannot_run(
@@ -37,7 +38,7 @@ def test_what_a_killed_server_left_behind_is_ended_and_nobody_else(tmp_path: Pat
         note_children(folder, {left.pid: command, other.pid: ["/usr/bin/flower-superlink", "--x"]})
         reaped = _reaped_in_background(left)
         end_left_behind(folder)
-        reaped.join(10)
+        reaped.join(LIMIT_S)
         assert left.returncode == -15
         assert other.poll() is None
     finally:
@@ -56,14 +57,12 @@ def test_a_worker_that_outlived_its_killed_master_is_ended(tmp_path: Path) -> No
     )
     assert started.stdout is not None
     worker = int(started.stdout.readline())
-    started.wait(10)
+    started.wait(LIMIT_S)
     # the worker's own command line is another one, as nginx's is: it runs the same program
     note_children(folder, {started.pid: [sys.executable, "--master"]})
     end_left_behind(folder)
     assert started.stdout.read() == ""  # closed: the worker is gone
-    assert not Path(f"/proc/{worker}/cmdline").exists() or not (
-        Path(f"/proc/{worker}/cmdline").read_bytes()
-    )
+    assert not is_running(worker)
     started.stdout.close()
 
 
@@ -74,7 +73,6 @@ def test_a_damaged_note_ends_nobody(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 
 def _reaped_in_background(process: subprocess.Popen[bytes]) -> threading.Thread:
-
     thread = threading.Thread(target=process.wait)
     thread.start()
     return thread

@@ -22,6 +22,7 @@ from server.flower.supervisor import _Server, serve
 from server.status.run_status import run_status
 from tests.consortia import federation
 from tests.server.status.made_run import made_run, started
+from tests.waiting import LIMIT_S
 
 
 def test_a_rotated_certificate_is_told_of_once_and_the_old_one_goes_on_being_warned_of(
@@ -81,9 +82,9 @@ class Fails:
 
 
 def served_until(stop: threading.Event, folder: FederationFolder) -> list[Child]:
-    """Serves until `stop` is set, 60 s at most; the programs that were run."""
+    """Serves until `stop` is set, LIMIT_S at most; the programs that were run."""
     server = _Server(folder, with_proxy=False, say=lambda text: None, stopped=stop)
-    overdue = threading.Timer(60, stop.set)
+    overdue = threading.Timer(LIMIT_S, stop.set)
     overdue.start()
     try:
         server.run()

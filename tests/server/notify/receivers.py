@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.waiting import LIMIT_S
+
 
 class Web:
     """A web server that keeps what is posted.
@@ -57,7 +59,7 @@ def web_server(
         web.released.set()
         web.server.shutdown()
         web.server.server_close()
-        thread.join(10)
+        thread.join(LIMIT_S)
 
 
 class Mail:
@@ -92,13 +94,13 @@ class Mail:
 def mail_server() -> Iterator[Mail]:
     """A mail server that is alive inside the block."""
     mail = Mail()
-    mail.listener.settimeout(10)
+    mail.listener.settimeout(LIMIT_S)
     thread = threading.Thread(target=mail.take_one)
     thread.start()
     try:
         yield mail
     finally:
-        thread.join(10)
+        thread.join(LIMIT_S)
         mail.listener.close()
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ from server.notify.notifier import Notifier
 from server.notify.record import n_undelivered
 from server.run.notify_settings import Notify
 from tests.server.notify.receivers import mail_server, program, web_server
+from tests.waiting import wait_until
 
 TIME = "2026-03-02T08:00:00.000+00:00"
 REASON = "/srv/runs/r1: the disk is full"
@@ -102,15 +104,14 @@ def test_a_mail_is_plain_text_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_a_slow_web_address_does_not_hold_a_round_up(tmp_path: Path) -> None:
-    with web_server(wait_s=30) as web:
+    with web_server(wait_s=600) as web:
         told = notifier(tmp_path, webhook=web.address, drain_s=0.2)
         began = time.monotonic()
         with told:
             for _ in range(500):
                 told(dropped("lyon"))
-            n_told_s = time.monotonic() - began
-        assert n_told_s < 5  # one answer alone takes 30
-        assert time.monotonic() - began < 10  # and the end of the run waits 0.2 s for the rest
+        # for one answer alone it waits 30 s; and the end of the run waits 0.2 s for the rest
+        assert time.monotonic() - began < 25
 
 
 def test_what_does_not_fit_the_queue_is_recorded(
@@ -119,8 +120,7 @@ def test_what_does_not_fit_the_queue_is_recorded(
     monkeypatch.setattr(notifier_file, "MAX_QUEUED", 2)
     with web_server(wait_s=30) as web, notifier(tmp_path, webhook=web.address) as told:
         told(dropped("a"))
-        while not web.bodies:  # the first is on its way, so that two fit behind it
-            time.sleep(0.01)
+        wait_until(lambda: web.bodies, "the first on its way, so that two fit behind it")
         for site in ("b", "c", "d"):
             told(dropped(site))
         assert recorded(tmp_path) == [("site-dropped", "queue", "2 notices wait already")]
@@ -182,30 +182,40 @@ def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_program_that_does_not_end_is_ended(tmp_path: Path) -> None:
-    sleeper = CommandChannel([sys.executable, "-c", "import time; time.sleep(60)"], timeout_s=0.3)
+    sleeper = CommandChannel([sys.executable, "-c", "import time; time.sleep(600)"], timeout_s=0.3)
     began = time.monotonic()
     with pytest.raises(Exception, match="timed out after"):
         sleeper.send(Notice(federation=None, run="r1", what="stalled", time=TIME))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 300
+
+
+def lines_in(file: Path) -> list[str]:
+    """Its whole lines; none where there is no such file yet."""
+    text = file.read_text("utf-8") if file.exists() else ""
+    return [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def test_a_run_without_events_is_told_to_be_stalled_once(tmp_path: Path) -> None:
     out = tmp_path / "told"
-    with notifier(tmp_path, command=program(out), stall_s=0.5) as told:
-        told(RoundStarted(phase="mining", round=1, sites=()))
-        time.sleep(2.0)
-    [stalled] = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    told = notifier(tmp_path, command=program(out), stall_s=0.5)
+    told(RoundStarted(phase="mining", round=1, sites=()))
+    began = time.monotonic()
+    with told:  # the time without an event begins here
+        wait_until(lambda: lines_in(out), "the notice")
+        took_s = time.monotonic() - began
+        time.sleep(1.5)  # long enough for two more
+    [stalled] = [json.loads(line) for line in lines_in(out)]
     assert (stalled["what"], stalled["phase"], stalled["round"]) == ("stalled", "mining", 1)
-    assert stalled["reason"] in ("nothing was recorded for 0 s", "nothing was recorded for 1 s")
+    [quiet_s] = re.findall(r"^nothing was recorded for (\d+) s$", stalled["reason"])
+    assert 0 <= int(quiet_s) <= round(took_s)
 
 
 def test_after_an_event_a_run_can_stall_again(tmp_path: Path) -> None:
     out = tmp_path / "told"
     with notifier(tmp_path, command=program(out), stall_s=0.5) as told:
-        time.sleep(0.9)
+        wait_until(lambda: len(lines_in(out)) == 1, "the first notice")
         told(RunResumed())
-        time.sleep(1.2)
-    assert len(out.read_text("utf-8").splitlines()) == 2
+        wait_until(lambda: len(lines_in(out)) == 2, "the second notice")
 
 
 def test_an_event_that_cannot_be_told_does_not_reach_the_run(

@@ -13,6 +13,11 @@ from flwr.proto.node_pb2 import NodeInfo
 from common.errors import WireError
 from server.inline import InlineGrid
 from server.rounds.deadline_grid import DeadlineGrid
+from tests.waiting import wait_until
+
+HANGS_S = 60.0
+LONG_S = 30.0
+"""No call that is bounded takes so long on any machine, and every one that hangs does."""
 
 
 class HungGrid(InlineGrid):
@@ -25,12 +30,12 @@ class HungGrid(InlineGrid):
         self.error: Exception | None = None
 
     def get_nodes(self) -> Iterable[NodeInfo]:
-        self.released.wait(10)
+        self.released.wait(HANGS_S)
         return super().get_nodes()
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         self.n_pulls += 1
-        self.released.wait(10)
+        self.released.wait(HANGS_S)
         if self.error is not None:
             raise self.error
         return [message() for _ in message_ids]
@@ -40,7 +45,7 @@ def message() -> Message:
     return Message(RecordDict({"a": ConfigRecord({"b": 1})}), 2, "query.lesionfed")
 
 
-def soon(wait_s: float = 5.0) -> float:
+def soon(wait_s: float = 2 * HANGS_S) -> float:
     return time.monotonic() + wait_s
 
 
@@ -50,22 +55,19 @@ def test_a_pull_that_hangs_gives_way_after_its_turn_and_its_answer_comes_at_a_la
     started = time.monotonic()
     assert patient.fetch("m", until=soon()) is None
     assert patient.fetch("m", until=soon()) is None  # not pulled twice
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < LONG_S
     assert grid.n_pulls == 1
     grid.released.set()
-    found = None
-    while found is None and time.monotonic() - started < 5:
-        found = patient.fetch("m", until=soon())
-    assert found is not None
+    wait_until(lambda: patient.fetch("m", until=soon()), "the answer")
     assert grid.n_pulls == 1
 
 
 def test_no_pull_outlasts_the_deadline_whatever_its_turn() -> None:
-    patient = DeadlineGrid(HungGrid(), turn_s=30)
+    patient = DeadlineGrid(HungGrid(), turn_s=HANGS_S)
     started = time.monotonic()
     assert patient.fetch("m", until=soon(0.1)) is None
     assert patient.fetch("n", until=started) is None
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < LONG_S
 
 
 def test_where_the_superlink_does_not_say_who_is_there_nobody_is() -> None:
@@ -73,14 +75,14 @@ def test_where_the_superlink_does_not_say_who_is_there_nobody_is() -> None:
     patient = DeadlineGrid(grid, turn_s=0.1)
     assert patient.nodes(until=soon()) == []
     grid.released.set()
-    time.sleep(0.2)
-    assert [node.name for node in patient.nodes(until=soon())] == ["lyon"]
+    nodes = wait_until(lambda: patient.nodes(until=soon()), "who is there")
+    assert [node.name for node in nodes] == ["lyon"]
 
 
 def test_a_lost_connection_is_no_answer_yet_and_any_other_error_an_unreadable_one() -> None:
     grid = HungGrid()
     grid.released.set()
-    patient = DeadlineGrid(grid, turn_s=5)
+    patient = DeadlineGrid(grid, turn_s=HANGS_S)
     grid.error = httpx.ConnectError("refused")
     assert patient.fetch("m", until=soon()) is None
     grid.error = ValueError("not an Array")
@@ -109,7 +111,7 @@ def test_a_message_that_the_superlink_does_not_take_can_be_given_up_before_its_d
 ) -> None:
     class Away(HungGrid):
         def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-            self.released.wait(10)
+            self.released.wait(HANGS_S)
             return super().push_messages(messages)
 
     looks: list[float] = []
@@ -123,7 +125,7 @@ def test_a_message_that_the_superlink_does_not_take_can_be_given_up_before_its_d
     started = time.monotonic()
     with pytest.raises(Stopped):
         DeadlineGrid(Away(), turn_s=5, require_running=require_running).send(
-            message(), until=soon(60)
+            message(), until=soon()
         )
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < LONG_S
     assert DeadlineGrid(Away(), turn_s=5).send(message(), until=soon(0.2)) is None

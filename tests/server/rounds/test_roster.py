@@ -96,7 +96,7 @@ def test_it_is_told_once_whom_a_round_waits_for_until_when_and_how_many_are_need
     grid = DeadlineGrid(InlineGrid({"lyon": tmp_path}), turn_s=None)
     roster = Roster(grid, Consortium(run="r", sites=sites))
     told: list[dict[str, object]] = []
-    gather(roster, ["lyon", "bonn"], quorum=1, wait_s=0.3, on_waiting=told.append)
+    gather(roster, ["lyon", "bonn"], quorum=1, wait_s=1.0, on_waiting=told.append)
     [waiting] = told
     assert (waiting["for"], waiting["have"], waiting["need"]) == (["bonn"], 1, 1)
     assert datetime.fromisoformat(str(waiting["until"])) > datetime.now(UTC) - timedelta(seconds=5)

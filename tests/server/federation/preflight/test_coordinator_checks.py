@@ -25,7 +25,8 @@ from server.federation.federation_folder import FederationFolder, FederationSett
 from server.federation.members import Member, Members, write_members
 from server.federation.preflight.coordinator_checks import coordinator_checks
 from server.federation.preflight.enrolled import enrolled_as_planned
-from tests.preflight_servers import Authority, closed_port, https_server
+from tests.ports import free_port
+from tests.preflight_servers import Authority, https_server
 
 
 @contextmanager
@@ -110,7 +111,7 @@ def test_a_superlink_and_a_proxy_that_do_not_run_are_two_problems(
     federation: FederationFolder,
 ) -> None:
     settings = federation.settings().model_dump(mode="json", exclude_unset=True)
-    stopped = {**settings, "port": closed_port(), "health_port": closed_port()}
+    stopped = {**settings, "port": free_port(), "health_port": free_port()}
     federation.settings_file.write_text(tomli_w.dumps(stopped))
     checks = by_name(federation)
     assert checks["SuperLink's health"].status == "problem"

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from server.studies.run_study import Listener, run_study
 from server.studies.study_folder import StudyFolder
 from tests.server.studies.leave_site_out.made_study import Study, report_of_one_line
 from tests.toy_sites import write_site
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[4]
 NAMES = ("lyon", "ghent", "turin")
@@ -195,11 +195,12 @@ def test_a_study_that_was_killed_and_resumed_has_the_same_tables_byte_for_byte(
 
 def _wait_for(file: Path, words: bytes, process: subprocess.Popen[bytes]) -> None:
     """Returns when the words are in the file; fails when the process ends before."""
-    until = time.monotonic() + 300
-    while not (file.exists() and words in file.read_bytes()):
+
+    def look() -> bool:
         assert process.poll() is None, "the study ended before it could be killed"
-        assert time.monotonic() < until, "nothing happened"
-        time.sleep(0.005)
+        return file.exists() and words in file.read_bytes()
+
+    wait_until(look, f"{words!r} in {file}", limit_s=1200, pause_s=0.005)
 
 
 def test_a_site_without_lesions_fails_where_it_trains_and_the_others_go_on(
