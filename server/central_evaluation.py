@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from common.learning.model import NETWORK, new_network, part, set_stage
-from common.learning.parameters import load_parameters
+from common.learning.networks.parameters import load_parameters
 from common.model_file import Model, read_model, write_model
 from common.recipe.recipe import Recipe
 from server.evaluation.case_row import CaseRow

@@ -22,7 +22,7 @@ from common.imaging.dataset.prepared import PreparedCase
 from common.learning.hard_negatives import hard_negatives
 from common.learning.model import NETWORK, available_device, new_network, part
 from common.learning.networks.cascade import Cascade
-from common.learning.parameters import load_parameters, parameters_of
+from common.learning.networks.parameters import load_parameters, parameters_of
 from common.recipe.recipe import CascadeSettings, Recipe
 from common.wire.messages import MiningReply, MiningRequest
 

@@ -29,7 +29,7 @@ from common.learning.model import (
     part,
     set_stage,
 )
-from common.learning.parameters import load_parameters
+from common.learning.networks.parameters import load_parameters
 from common.learning.sampling.registry import build_sampler
 from common.learning.segmentation import found_lesions, segment
 from common.learning.training import train_locally

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from common.learning.networks.cascade import Cascade
+from common.learning.networks.parameters import parameters_of
 from common.learning.networks.registry import build_network
 from common.learning.networks.site_head import build_site_head
-from common.learning.parameters import parameters_of
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.messages import Stage

@@ -33,7 +33,7 @@ from common.imaging.volume import (
     same_grid,
 )
 from common.learning.model import new_network
-from common.learning.parameters import load_parameters
+from common.learning.networks.parameters import load_parameters
 from common.learning.segmentation import found_lesions, segment
 from common.metrics.small_lesions import without_small_lesions
 from common.model_file import Model

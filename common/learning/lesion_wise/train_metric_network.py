@@ -22,7 +22,7 @@ from common.learning.lesion_wise.metric_network import (
     lesion_f1_of,
 )
 from common.learning.lesion_wise.pair_generator import FULL, LesionPairs, generate_pairs
-from common.learning.parameters import parameters_of
+from common.learning.networks.parameters import parameters_of
 from common.recipe.recipe import LesionWise
 from common.seeds import derived_seed
 

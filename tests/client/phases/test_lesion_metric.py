@@ -12,7 +12,7 @@ from client.phases.lesion_metric import store_lesion_metric, stored_lesion_metri
 from client.site.settings import Site
 from common.errors import ModelFileError, SiteDataError
 from common.learning.lesion_wise.metric_network import build_metric_network
-from common.learning.parameters import parameters_of
+from common.learning.networks.parameters import parameters_of
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Arrays, Assignment, LesionMetricRequest
 

@@ -18,7 +18,7 @@ from common.learning.exact_patches import probabilities_at
 from common.learning.hard_negatives import random_negatives
 from common.learning.model import NETWORK, new_network
 from common.learning.networks.cascade import Cascade
-from common.learning.parameters import parameters_of
+from common.learning.networks.parameters import parameters_of
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Assignment, MiningRequest
 from tests.toy_sites import write_site

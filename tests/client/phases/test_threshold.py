@@ -14,7 +14,7 @@ from common.imaging.standardization.template import Template
 from common.imaging.volume import Volume, read_volume, write_volume
 from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network
-from common.learning.parameters import parameters_of
+from common.learning.networks.parameters import parameters_of
 from common.metrics.threshold_choice import sum_cases
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Assignment, ThresholdReply, ThresholdRequest

@@ -16,7 +16,7 @@ from common.learning.hard_negatives import hard_negatives, random_negatives
 from common.learning.lesion_wise.metric_network import build_metric_network
 from common.learning.model import initial_parameters, new_network
 from common.learning.networks.cascade import Cascade
-from common.learning.parameters import parameters_of
+from common.learning.networks.parameters import parameters_of
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Assignment, LesionMetricRequest, Stage, TrainRequest
 from tests.toy_sites import write_site

@@ -14,9 +14,9 @@ from common.learning.lesion_wise.lesion_wise_loss import frozen_metric_network
 from common.learning.lesion_wise.metric_network import MetricNetwork, build_metric_network
 from common.learning.losses.registry import SEGMENTATION_LOSSES
 from common.learning.model import new_network, set_stage
+from common.learning.networks.parameters import parameters_of
 from common.learning.networks.registry import build_network
 from common.learning.networks.site_head import SiteHead, build_site_head
-from common.learning.parameters import parameters_of
 from common.learning.sampling.registry import Sampler, build_sampler
 from common.learning.training import TrainingOutcome, train_locally
 from common.recipe.recipe import Recipe, recipe_from_table

@@ -15,7 +15,7 @@ from common.cli.run import run
 from common.errors import ModelFileError
 from common.imaging.dataset.prepared import PreparedCase, crop_slices
 from common.learning.model import new_network
-from common.learning.parameters import parameters_of
+from common.learning.networks.parameters import parameters_of
 from common.model_file import Model, read_model, write_model
 from common.recipe.recipe import Recipe, load_recipe
 from server.cli.threshold import threshold

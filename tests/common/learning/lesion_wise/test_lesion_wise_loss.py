@@ -10,7 +10,7 @@ from common.learning.lesion_wise.lesion_wise_loss import (
     true_lesion_f1_mean,
 )
 from common.learning.lesion_wise.metric_network import MetricNetwork, build_metric_network
-from common.learning.parameters import parameters_of
+from common.learning.networks.parameters import parameters_of
 from common.recipe.recipe import LesionWise
 
 SETTINGS = LesionWise(

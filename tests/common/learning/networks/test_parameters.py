@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from common.errors import ModelFileError
-from common.learning.parameters import load_parameters, parameters_of
+from common.learning.networks.parameters import load_parameters, parameters_of
 
 
 def small_network(*, seed: int) -> nn.Module:
