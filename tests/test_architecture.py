@@ -220,9 +220,12 @@ def test_arrows_between_rooms_run_down() -> None:
 
 
 def test_a_file_in_the_wrong_room_is_told_the_right_one() -> None:
-    imported = {"server/rounds/exchange.py", "server/events/history.py", "common/errors.py"}
-    [fault] = faults_of("server/aggregation/exchange_rule.py", imported - {"server/events/x.py"})
-    assert "lies below server/rounds/. Put it into server/rounds/ (messages to the sites" in fault
+    name, imported = "server/aggregation/rule.py", {"server/rounds/loop.py", "common/errors.py"}
+    assert faults_of(name, imported) == [
+        "server/aggregation/rule.py imports server/rounds/loop.py, but server/aggregation/ lies below "
+        "server/rounds/. Put it into server/rounds/ (messages to the sites and back), or take the "
+        "import out."
+    ]
 
 
 def test_no_circle_of_imports() -> None:
