@@ -33,8 +33,8 @@ ROOMS: Mapping[str, str] = {
     "common/machine.py": "free memory, installed packages",
     "common/programs.py": "how programs are started, and Flower's version",
     "common/recipe/": "the experiment as data, one file a section",
-    "common/imaging/": "volumes, grids, masks: what every step on images needs",
     "common/metrics/": "figures of one mask beside another, one family a file",
+    "common/imaging/": "volumes, grids, masks: what every step on images needs",
     "common/imaging/intake/": "is a case usable? checks and findings",
     "common/imaging/preprocessing/": "scanner images to the common grid, one step a file",
     "common/imaging/standardization/": "intensities to the consortium's template, then z-score",
@@ -222,9 +222,9 @@ def test_arrows_between_rooms_run_down() -> None:
 def test_a_file_in_the_wrong_room_is_told_the_right_one() -> None:
     name, imported = "server/aggregation/rule.py", {"server/rounds/loop.py", "common/errors.py"}
     assert faults_of(name, imported) == [
-        "server/aggregation/rule.py imports server/rounds/loop.py, but server/aggregation/ lies below "
-        "server/rounds/. Put it into server/rounds/ (messages to the sites and back), or take the "
-        "import out."
+        "server/aggregation/rule.py imports server/rounds/loop.py, but server/aggregation/ lies "
+        "below server/rounds/. Put it into server/rounds/ (messages to the sites and back), or "
+        "take the import out."
     ]
 
 

@@ -13,12 +13,13 @@ from typing import Any
 from common.errors import GeometryError
 from common.imaging.grid import nearest_onto
 from common.imaging.volume import read_volume, same_grid
-from common.metrics.case import CaseScore, score_files
+from common.metrics.case import CaseScore
 from common.metrics.lesion_table import LesionRow, lesion_rows
 from common.metrics.mask import lesion_mask
 from common.metrics.presets import LesionDefinition
 from server.evaluation.case_row import CaseRow
 from server.evaluation.mask_pairs import Pair
+from server.evaluation.score_files import score_files
 from server.evaluation.site_summary import SiteSummary, summarize_site
 
 COLUMNS = ("case", "failed")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from common.metrics.case import score_files
 from common.metrics.presets import MSSEG2016, LesionDefinition
+from server.evaluation.score_files import score_files
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden" / "lesion-metrics"
 
