@@ -30,18 +30,14 @@ def follow_run(
     skip            bytes of events.jsonl that are of earlier submissions
     detach          says only where to look, and returns at once
     """
-    from server.cli.run_progress import RunProgress
+    from server.cli.run_progress import progress_of
     from server.flower.watch import watch
 
     if detach:
         print(json.dumps({"run": str(run.path)}) if as_json else _where_to_look(folder, run))
         return
-    n_sites = sum(site.trains for site in run.consortium().sites)
-    progress = RunProgress(
-        n_rounds=run.recipe().n_training_rounds, n_sites=n_sites, quiet=quiet or as_json
-    )
     try:
-        with progress:
+        with progress_of(run, quiet=quiet or as_json) as progress:
             end = watch(folder, run, flower_run_id=flower_run_id, skip=skip, listener=progress)
     except KeyboardInterrupt:
         typer.echo(f"the run goes on; nobody follows it. {_where_to_look(folder, run)}", err=True)

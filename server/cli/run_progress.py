@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from server.events.history import TRAINING_PHASES, RunHistory
+from server.events.history import TRAINING_PHASES, RunHistory, read_history
 from server.events.schema import (
     Evaluated,
     LesionMetricStep,
@@ -24,9 +24,11 @@ from server.events.schema import (
     RoundFinished,
     RoundStarted,
     RunEvent,
+    RunResumed,
     SiteFailed,
     SiteReplied,
 )
+from server.run.run_folder import RunFolder
 
 
 class RunProgress:
@@ -34,12 +36,13 @@ class RunProgress:
 
     n_rounds   training rounds in all, of both networks in a cascade
     n_sites    sites that train
+    history    what was recorded before: the replies of a run that is resumed fill the bar already
     quiet      nothing is shown
     """
 
-    def __init__(self, *, n_rounds: int, n_sites: int, quiet: bool) -> None:
+    def __init__(self, *, n_rounds: int, n_sites: int, history: RunHistory, quiet: bool) -> None:
         self._n_rounds = n_rounds
-        self.history = RunHistory()
+        self.history = history
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -68,6 +71,8 @@ class RunProgress:
         """Shows what one more event changes."""
         self.history.accept(event)
         match event:
+            case RunResumed():
+                self._progress.update(self._task, completed=self.n_replies)
             case RoundStarted(phase=phase, round=index) if phase in TRAINING_PHASES:
                 before = self._n_rounds // 2 if phase == "training-second" else 0
                 self._say(f"training, round {before + index} of {self._n_rounds}")
@@ -108,6 +113,16 @@ class RunProgress:
 
     def _say(self, text: str) -> None:
         self._progress.update(self._task, description=text)
+
+
+def progress_of(folder: RunFolder, *, quiet: bool) -> RunProgress:
+    """The progress of the run in `folder`, which may have begun before."""
+    return RunProgress(
+        n_rounds=folder.recipe().n_training_rounds,
+        n_sites=sum(site.trains for site in folder.consortium().sites),
+        history=read_history(folder.events_file),
+        quiet=quiet,
+    )
 
 
 def shown(value: float | None) -> str:

@@ -107,17 +107,16 @@ def simulate(
 
 
 def _run_here(folder: RunFolder, *, quiet: bool, images: bool) -> None:
-    from server.cli.run_progress import RunProgress
+    from server.cli.run_progress import progress_of
     from server.simulate import MIN_SUBJECTS, simulate
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # recorded as stopped, as Ctrl-C is
     n_sites = sum(site.trains for site in folder.consortium().sites)
-    n_rounds = folder.recipe().n_training_rounds
     if not quiet:
         typer.echo(
             f"one machine, {n_sites} training site{'' if n_sites == 1 else 's'}; sums of "
             f"{MIN_SUBJECTS} subject and more may leave a site here (a hospital's default is 5)",
             err=True,
         )
-    with RunProgress(n_rounds=n_rounds, n_sites=n_sites, quiet=quiet) as progress:
+    with progress_of(folder, quiet=quiet) as progress:
         simulate(folder, images=images, listener=progress)

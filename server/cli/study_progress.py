@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from common.figures.page import wall_time
-from server.cli.run_progress import RunProgress
+from server.cli import run_progress
 from server.studies.plan import PlannedRun
 from server.studies.run_results import outcome_of
 from server.studies.run_study import Listener, run_study
@@ -33,12 +33,7 @@ def run_with_progress(folder: AnyStudy, *, images: bool, quiet: bool) -> None:
         typer.echo(
             f"run {number} of {len(runs)}: {run.title}{_time_left(folder, runs, number)}", err=True
         )
-        run_folder = folder.run_folder(run)
-        with RunProgress(
-            n_rounds=run_folder.recipe().n_training_rounds,
-            n_sites=sum(site.trains for site in run_folder.consortium().sites),
-            quiet=False,
-        ) as progress:
+        with run_progress.progress_of(folder.run_folder(run), quiet=False) as progress:
             yield progress
 
     run_study(folder, images=images, watch=None if quiet else progress_of)

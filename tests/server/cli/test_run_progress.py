@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import pytest
 
 from server.cli.run_progress import RunProgress
+from server.events.history import RunHistory
 from server.events.schema import (
+    CheckpointSaved,
     LesionMetricStep,
     LesionMetricTrained,
     RoundStarted,
     RunEvent,
+    RunResumed,
     SiteReplied,
 )
 
@@ -20,9 +23,12 @@ def shown_after(
     *,
     n_rounds: int = 4,
     n_sites: int = 2,
+    before: RunHistory | None = None,
 ) -> str:
     """What stands in the terminal in the end."""
-    with RunProgress(n_rounds=n_rounds, n_sites=n_sites, quiet=False) as progress:
+    with RunProgress(
+        n_rounds=n_rounds, n_sites=n_sites, history=before or RunHistory(), quiet=False
+    ) as progress:
         for event in events:
             progress(event)
     return capsys.readouterr().err
@@ -70,6 +76,24 @@ def test_the_lesion_metrics_steps_and_figures_are_told(capsys: pytest.CaptureFix
 
 
 def test_a_quiet_run_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with RunProgress(n_rounds=1, n_sites=1, quiet=True) as progress:
+    with RunProgress(history=RunHistory(), n_rounds=1, n_sites=1, quiet=True) as progress:
         progress(RoundStarted(phase="training", round=1, sites=()))
     assert capsys.readouterr().err == ""
+
+
+def test_a_resumed_run_begins_with_the_replies_that_count(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Round 1 was saved, round 2 was open with one reply when the run was cut off: 2 of 8."""
+    before = RunHistory()
+    for event in (
+        RoundStarted(phase="training", round=1, sites=("lyon", "bonn")),
+        SiteReplied(phase="training", round=1, site="lyon"),
+        SiteReplied(phase="training", round=1, site="bonn"),
+        CheckpointSaved(phase="training", round=1, file="1.safetensors"),
+        RoundStarted(phase="training", round=2, sites=("lyon", "bonn")),
+        SiteReplied(phase="training", round=2, site="lyon"),
+    ):
+        before.accept(event)
+    resumed = RunResumed(phase="training", round=1, training_round=1)
+    assert "2/8" in shown_after([resumed], capsys, before=before)

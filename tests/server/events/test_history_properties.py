@@ -58,7 +58,7 @@ def test_every_reader_has_the_same_history_of_any_log(
     write(folder.events_file, log.events, torn=line[: min(torn, len(line) - 1)])
     history = read_run(folder.events_file)
     notices = Notices(federation=None, run="r1")
-    progress = RunProgress(n_rounds=3, n_sites=2, quiet=True)
+    progress = RunProgress(n_rounds=3, n_sites=2, history=RunHistory(), quiet=True)
     for event in log.events:
         notices.of(event)
         progress(event)
