@@ -1,4 +1,4 @@
-"""lesionfed-site check: is this folder of images usable, and what has to be mended?"""
+"""lesionfed-site check: is this folder of images usable, and what has to be fixed?"""
 
 from __future__ import annotations
 

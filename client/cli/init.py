@@ -23,7 +23,7 @@ def init(
 ) -> None:
     """Make the site's key and its request to take part.
 
-    The private key stays in the folder. What is sent is request.json; the fingerprint is told by
+    The private key stays in the folder. What is sent is request.json; the fingerprint is given by
     telephone, so that the coordinator knows that the request is yours.
     """
     from client.site.new_site import new_site

@@ -24,7 +24,7 @@ def preflight(
 ) -> None:
     """Check files, machine and the way to the coordinator; say what is wrong and what to do.
 
-    Nothing is changed, here or there, and a running node goes on undisturbed; 1 MB of random bytes
+    Nothing is changed, here or there, and a running node is not disturbed; 1 MB of random bytes
     is sent to measure the line. Exit code 0: no problem (warnings allowed); 1: a problem; 2: asked
     for wrongly.
     """

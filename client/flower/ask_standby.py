@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def hand_over(pipe: str, arguments: list[str]) -> None:
-    """Writes the arguments as one line; OSError where nobody reads it, or it cannot be in one go.
+    """Writes the arguments as one line; OSError where nothing reads it or it is cut.
 
     A line of at most PIPE_BUF bytes never mixes with another.
     """

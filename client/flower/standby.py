@@ -44,7 +44,7 @@ def main() -> None:
 def wait_for_work(pipe: Path, *, become: Callable[[], int]) -> NoReturn:
     """Makes a child of each line that comes through the pipe.
 
-    pipe     made anew; until now whoever asks finds nobody, and starts a program of its own
+    pipe     made again; until now whoever asks finds nobody, and starts a program of its own
     become   what the child does, with the line's words in sys.argv; its exit code
     """
     with _opened(pipe) as requests:

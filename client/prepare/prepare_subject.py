@@ -103,7 +103,7 @@ def _unmoved(volume: Volume) -> WorkingImage:
 
 
 def _end_with_parent() -> None:
-    """Gives a program of the site's own the time to be ended, where one is at work."""
+    """Gives a program of the site's own the time to be ended, where one is running."""
     sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_S)

@@ -231,9 +231,9 @@ def _quarantined(name: str, findings: tuple[Finding, ...]) -> CaseResult:
 
 @contextmanager
 def _alone_in(out: Path) -> Iterator[None]:
-    """Holds the prepared folder; SiteDataError where another command is at work in it."""
+    """Locks the prepared folder; SiteDataError where another command runs in it."""
     busy = SiteDataError(
-        f"{out}: another lesionfed-site prepare is at work in this folder. Wait for it, "
+        f"{out}: another lesionfed-site prepare runs in this folder. Wait for it, "
         "or choose another --out.",
         code="busy",
     )

@@ -43,7 +43,7 @@ def move_aside(out: Path, *, current: Iterable[UsableCase]) -> tuple[str, ...]:
 
 
 def remove_aside(out: Path, name: str) -> None:
-    """Removes what was moved aside of a case, since it has been made anew."""
+    """Removes what was moved aside of a case, since it has been made again."""
     if (aside := out / LEFT_OUT / name).exists():
         shutil.rmtree(aside)
     with contextlib.suppress(OSError):  # it still holds another case, or is not there

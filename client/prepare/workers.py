@@ -74,7 +74,7 @@ def run_jobs(
 
 
 class _Workers:
-    """The processes at work now."""
+    """The processes that run now."""
 
     def __init__(self, command: Sequence[str], budget: MemoryBudget) -> None:
         self._command = list(command)
