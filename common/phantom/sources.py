@@ -44,7 +44,7 @@ class Sources:
     lesion_masks: tuple[Path, ...] = ()
 
     def subject(self, number: int, *, habit: LesionHabit, seed: int, healthy: bool) -> Subject:
-        """Subject `number` of a consortium; brains and masks are dealt in turn.
+        """Subject `number` of a consortium; brains and masks are assigned in turn.
 
         The second time round a mask is mirrored; a healthy subject has no lesions.
         """

@@ -130,7 +130,7 @@ def _in_header(path: Path) -> Iterator[Trace]:
     except VolumeFault:
         return  # an image that cannot be read is a finding of its own
     for field, text in header.texts.items():
-        looks = _look(text)
+        looks = _kind_of(text)
         if looks:
             yield "warning", f"{field} (something like {looks})"
         elif _TIME.search(text):
@@ -139,7 +139,7 @@ def _in_header(path: Path) -> Iterator[Trace]:
             yield "note", f"{field} (free text)"
     for code, content in header.extensions:
         name = f"header extension {code} ({_EXTENSIONS.get(code, 'other')})"
-        looks = _look(content.decode("latin-1"))
+        looks = _kind_of(content.decode("latin-1"))
         if code == 2 or looks:
             yield "warning", name + (f", something like {looks}" if looks else "")
         else:
@@ -147,7 +147,7 @@ def _in_header(path: Path) -> Iterator[Trace]:
 
 
 def _in_json(value: object, key: str) -> Iterator[Trace]:
-    """Every leaf of a JSON value whose key or look tells something; lists share their key."""
+    """Every leaf of a JSON value whose key or form identifies something; lists share their key."""
     if isinstance(value, Mapping):
         for inner, content in value.items():
             yield from _in_json(content, str(inner))
@@ -168,7 +168,7 @@ def _in_leaf(key: str, text: str) -> Iterator[Trace]:
         return
     elif _NAMES.search(plain):
         yield "warning", key
-    elif looks := _look(text):
+    elif looks := _kind_of(text):
         if looks != "an institution":  # those who made a dataset may be named
             yield "warning", f"{key} (something like {looks})"
     elif plain.endswith("time") and re.fullmatch(r"\d\d:?\d\d:?\d\d(\.\d+)?", text):
@@ -191,13 +191,13 @@ def _in_row(row: Mapping[Any, Any]) -> Iterator[Trace]:
             continue
         if _COLUMNS.search(column) and column != "filename":
             yield "warning", f"column {column}"
-        elif (looks := _look(text)) in ("a date", "a name"):
+        elif (looks := _kind_of(text)) in ("a date", "a name"):
             yield "warning", f"column {column} (something like {looks})"
         elif column.lower() == "age" and text.split(".")[0].isdigit() and float(text) > 89:
             yield "note", f"column {column} (above 89 years)"
 
 
-def _look(text: str) -> str:
+def _kind_of(text: str) -> str:
     """What a text looks like: "a date", "a name", "an institution", or nothing."""
     for pattern in _DATES:
         if any(int(match["year"]) >= FIRST_REAL_YEAR for match in pattern.finditer(text)):

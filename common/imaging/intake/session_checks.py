@@ -107,7 +107,7 @@ def _change_has_a_pair(
 
 
 def _when(root: Path, subject: str, labels: Sequence[str]) -> dict[str, float]:
-    """Session -> when it was, in days from some day; without those nobody has noted."""
+    """Session -> when it was, in days from some day; without those that were not recorded."""
     table = root / subject / f"{subject}_sessions.tsv"
     when: dict[str, float] = {}
     for row in _rows(table):

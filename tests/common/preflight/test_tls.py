@@ -84,7 +84,7 @@ def test_the_authoritys_own_end_is_warned_of(tmp_path: Path) -> None:
     assert check.status == "warning"
     assert check.found.startswith("the authority's certificate expires on ")
     assert "Provision" not in check.found
-    assert "provision anew" in str(check.fix)
+    assert "provision again" in str(check.fix)
 
 
 def test_a_server_without_tls_is_told_from_a_wrong_certificate(tmp_path: Path) -> None:

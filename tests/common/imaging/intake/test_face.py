@@ -9,7 +9,7 @@ from tests.opened import opened
 from tests.volumes import head_in_noise, stripped_brain
 
 
-def test_a_front_that_goes_on_to_the_chin_is_a_face() -> None:
+def test_a_front_that_reaches_the_chin_is_a_face() -> None:
     assert face_of(head()) == "shown"
 
 
