@@ -83,7 +83,7 @@ def lay_out(
 def simulate(
     folder: RunFolder, *, images: bool = True, listener: Callable[[RunEvent], None] | None = None
 ) -> RunState:
-    """The last state of the run in `folder`, executed here; goes on where it was cut off."""
+    """The last state of the run in `folder`, executed here; resumed where it was cut off."""
     names = [site.name for site in folder.consortium().sites]
     grid = InlineGrid({name: folder.path / "sites" / name / "site.toml" for name in names})
     return execute_run(grid, folder, engine="inline", images=images, listener=listener)

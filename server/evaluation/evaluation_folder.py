@@ -183,7 +183,7 @@ def _read(path: Path, read_row: Callable[[Mapping[str, str]], T]) -> dict[Case, 
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunFolderError(
             f"{path}: cannot be read: {type(error).__name__}: {error}. "
-            "Evaluate the model again to have the table anew."
+            "Evaluate the model again to write the table."
         ) from None
     return by_case
 

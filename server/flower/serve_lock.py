@@ -72,7 +72,7 @@ def _noted(folder: FederationFolder) -> dict[int, list[str]]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, AttributeError):
-        log.warning("%s cannot be read; nobody is ended on its account", _children_file(folder))
+        log.warning("%s cannot be read; no process is ended because of it", _children_file(folder))
         return {}
 
 

@@ -71,10 +71,10 @@ class Consortium(Settings):
     federation: SiteName | None = None
     """The federation's name; None in a simulation."""
     notify: Notify | None = None
-    """Who is told when the run stalls, loses a site or ends."""
+    """Who is notified when the run stalls, loses a site or ends."""
     members_file: Path | None = None
-    """A federation's members.json: the sites' keys, read anew before each exchange. A site may
-    enrol, be suspended or be removed while the run goes on."""
+    """A federation's members.json: the sites' keys, read again before each exchange. A site may
+    enrol, be suspended or be removed while the run continues."""
     largest_message_mb: int | None = None
     """What the federation's proxy lets through, in MB of 1024^2 bytes; None where there is none."""
 

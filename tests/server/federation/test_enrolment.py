@@ -1,4 +1,4 @@
-"""A site is taken in by its name, its key and a fingerprint told by telephone."""
+"""A site is enrolled by its name, its key and a fingerprint given by telephone."""
 
 from __future__ import annotations
 

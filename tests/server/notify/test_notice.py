@@ -68,7 +68,7 @@ def test_a_wait_is_told_again_only_for_another_site_or_after_it_came() -> None:
     begun = event("round-started", phase="training", round=2, sites=["a", "b"])
     notices = told(waiting("b", "c"), waiting("c"), waiting("a"), begun, waiting("c"), waiting("b"))
     assert [notice.site for notice in notices] == ["b, c", "a", "b"]
-    assert notices[0].reason == f"1 sites are there and 2 are needed; waits until {UNTIL}"
+    assert notices[0].reason == f"1 sites are online and 2 are needed; waits until {UNTIL}"
     assert (notices[0].round, notices[2].round) == (None, 2)
 
 

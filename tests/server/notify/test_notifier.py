@@ -146,7 +146,7 @@ def test_what_does_not_fit_the_queue_is_recorded(
         ),
     ],
 )
-def test_what_cannot_be_sent_is_logged_and_recorded_and_the_run_goes_on(
+def test_what_cannot_be_sent_is_logged_and_recorded_and_the_run_continues(
     settings: dict[str, Any], error: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR), notifier(tmp_path, **settings) as told:

@@ -73,7 +73,7 @@ def test_the_first_training_draws_every_parameter(recipe: str, stage: Stage) -> 
     assert state.rounds_before == 0
 
 
-def test_the_second_training_goes_on_from_the_first_and_counts_its_rounds_on() -> None:
+def test_the_second_training_continues_from_the_first_and_its_round_numbers_continue() -> None:
     parameters: Arrays = {"network.first.w": np.array([-0.5, 2.0], np.float32)}
     before = RunState(phase="mining", round_index=1, parameters=parameters)
     state = phase_of(recipe_of("galassi2019"), "second").begin(before)

@@ -77,7 +77,7 @@ class Sites(InlineGrid):
 
 HANGS_S = 120.0
 LONG_S = 60.0
-"""No exchange that goes on by itself takes so long on any machine."""
+"""No exchange that continues by itself takes so long on any machine."""
 
 
 class Run:

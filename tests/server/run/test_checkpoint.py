@@ -134,7 +134,7 @@ def test_a_damaged_file_takes_no_place_of_a_whole_one_and_the_newest_is_kept(
     assert good.exists()
 
 
-def test_where_all_are_damaged_they_stay_and_the_run_does_not_begin_anew(tmp_path: Path) -> None:
+def test_where_all_are_damaged_they_stay_and_the_run_does_not_begin_again(tmp_path: Path) -> None:
     damaged(save_checkpoint(tmp_path, state(1)), "cut off")
     for _ in range(2):
         with pytest.raises(CheckpointError, match="none of the 1 checkpoints"):
