@@ -69,7 +69,9 @@ def require_not_paused(folder: SiteFolder) -> None:
     """
     for file, code in ((folder.left_file, "left"), (folder.paused_file, "paused")):
         if file.exists():
-            raise PolicyRefused(f"{file}: this site takes no work while it is there", code=code)
+            raise PolicyRefused(
+                f"{file}: this site takes no work while this file exists", code=code
+            )
 
 
 def require_same_code(packed: Packed) -> None:

@@ -261,7 +261,7 @@ def _overview(cases: Sequence[CaseFacts]) -> Table:
 
 
 def _unprepared(intake: Intake) -> int:
-    """How many cases are quarantined for nothing but what preparing mends."""
+    """How many cases are quarantined only for what preparing fixes."""
     reasons: dict[str, set[str]] = {name: set() for name in intake.quarantined}
     for finding in intake.findings:
         if finding.level == "blocking" and finding.case in reasons:

@@ -18,7 +18,7 @@ def init(
     ],
     folder: Annotated[
         Path,
-        typer.Option(file_okay=False, help="The site's folder; made where it is not there."),
+        typer.Option(file_okay=False, help="The site's folder; created where it does not exist."),
     ],
 ) -> None:
     """Make the site's key and its request to take part.

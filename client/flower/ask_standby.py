@@ -2,7 +2,7 @@
 
     python -I -S ask_standby.py PIPE N PROGRAM... ARGUMENTS...
 
-PROGRAM is N words long. It is begun, with the arguments behind it, where nobody waits at the pipe
+PROGRAM is N words long. It is started, with the arguments behind it, where nothing reads the pipe
 (standby.py). Run as a file and with the standard library alone, so that it takes 0.02 s.
 """
 

@@ -25,10 +25,10 @@ RESTART_DELAY_S = 60.0
 key (Flower's exit code 305)."""
 
 FAILED_STARTS = 3
-"""After so many in a row without a connection, and without Flower's reason, it is given up."""
+"""After so many in a row without a connection and without a reason from Flower, it gives up."""
 
 UNKNOWN_KEY_STARTS = 10
-"""So often a node that was connected before is restarted while its key is not known: a server
+"""How often a node that was connected before is restarted while its key is not known: a server
 that came back with an empty database learns its members first."""
 
 NodeEnd = Literal["asked", "signed-off", "crashed", "not-activated", "refused", "rejected"]

@@ -1,4 +1,4 @@
-"""The prepared folder: a BIDS derivative in which each case is whole, or not there.
+"""The prepared folder: a BIDS derivative in which each case is complete or absent.
 
 OUT/dataset_description.json, participants.tsv
 OUT/sub-01[/ses-01]/anat/sub-01[_ses-01]_FLAIR.nii.gz      prepared images, as intake reads them

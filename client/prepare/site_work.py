@@ -1,4 +1,4 @@
-"""A whole site prepared: what there is to do, and what came of each case."""
+"""A whole site prepared: what there is to do, and the result of each case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases that a prepared folder does not hold any more, out of the sight of training.
+"""Cases removed from a prepared folder, put where training does not read them.
 
 OUT/.left-out/sub-01[_ses-01]/anat    what an earlier run made of other files, or by other steps
 

@@ -202,7 +202,7 @@ def test_a_folder_without_a_case_says_why(tmp_path: Path, more: tuple[str, ...])
     assert [finding["code"] for finding in json.loads(result.stdout)["findings"]] == ["no-images"]
 
 
-def test_a_line_of_the_table_that_fits_no_case_is_told(tmp_path: Path) -> None:
+def test_a_line_of_the_table_that_fits_no_case_is_reported(tmp_path: Path) -> None:
     """Both cases are good; the last line names no subject."""
     root, table = toy_site(tmp_path), tmp_path / "mapping.tsv"
     lines = [

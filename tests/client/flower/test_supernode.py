@@ -191,7 +191,7 @@ def test_a_hospital_that_leaves_ends_its_node(tmp_path: Path) -> None:
     assert not thread.is_alive()
 
 
-def test_what_the_node_does_is_told_in_a_line_each(tmp_path: Path) -> None:
+def test_what_the_node_does_is_reported_in_a_line_each(tmp_path: Path) -> None:
     lines = (
         "SuperNode ID: 7",
         "Connection attempt failed, retrying in 1.00 seconds",

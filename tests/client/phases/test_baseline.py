@@ -99,7 +99,7 @@ def test_the_site_reports_how_it_has_split_its_cases(site: Site) -> None:
     assert 5 <= sum(facts.n_lesions for facts in sums.parts.values()) <= 10  # two may touch
 
 
-def test_where_one_part_has_too_few_subjects_no_part_is_told(site: Site) -> None:
+def test_where_one_part_has_too_few_subjects_no_part_is_reported(site: Site) -> None:
     """The totals are known: of 5 subjects and 3 that train, 2 are left for the hidden parts."""
     strict = site.model_copy(update={"policy": Policy(min_subjects=2)})
     sums = sum_baseline(REQUEST, split_recipe(), strict)

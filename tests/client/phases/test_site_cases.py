@@ -102,7 +102,7 @@ def test_a_balanced_split_deals_lesion_free_subjects_apart(site: Site, seed: int
     assert sorted(case.trainable for case in kept) == [False, True]
 
 
-def test_a_site_whose_references_are_all_empty_is_told_what_it_may_do(tmp_path: Path) -> None:
+def test_a_site_whose_references_are_all_empty_is_advised_what_it_may_do(tmp_path: Path) -> None:
     site = read_site(write_site(tmp_path, name="ghent", seed=1, n_subjects=1))
     without_lesion(site, "sub-01")
     with pytest.raises(SiteDataError, match=r"site ghent: .*for the statistics only") as refused:
