@@ -2,7 +2,7 @@
 
 Also run as a file: `python -I -S programs.py PARENT PROGRAM ARGUMENT...`. The process asks for
 SIGTERM at its parent's death (Linux: prctl, PR_SET_PDEATHSIG), then becomes the program, which
-keeps that wish. So nothing is left behind by a `lesionfed serve` or a SuperNode that was killed
+keeps that setting. So nothing is left behind by a `lesionfed serve` or a SuperNode that was killed
 without a chance to end what it had started. No package of ours can be imported then.
 """
 

@@ -1,4 +1,4 @@
-"""The way to the coordinator, step by step: name, proxy variables, TCP, clock, closed paths."""
+"""The connection to the coordinator by steps: name, proxy variables, TCP, clock, closed paths."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What in a site's files may tell who somebody is: file and key are named, never the value.
 
 Names, dates and institutions in NIfTI headers, JSON files and tables. A heuristic on keys and on
-the look of values: it finds what converters and exports leave behind, not what somebody hides in
+the form of values: it finds what converters and exports leave behind, not what somebody hides in
 free text.
 """
 

@@ -53,7 +53,7 @@ def _dates_fit(
                 subject=subject,
                 session=later,
                 text=f"{later} was acquired {relation} {earlier}, by the table of sessions",
-                fix="Exchange the labels, or mend the table: new lesions are those of the later "
+                fix="Exchange the labels, or correct the table: new lesions are those of the later "
                 "session.",
             )
     without = [label for label in labels if label not in when]

@@ -96,7 +96,7 @@ def test_a_missing_site_folder_is_named(tmp_path: Path) -> None:
         examine(tmp_path / "sitee", task=TASK)
 
 
-def test_progress_is_told_after_each_case(tmp_path: Path) -> None:
+def test_progress_is_reported_after_each_case(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
     root = write_site(tmp_path)
     examine(root, task=TASK, on_case=lambda done, total: calls.append((done, total)))
