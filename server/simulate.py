@@ -20,7 +20,7 @@ from server.run.run_state import RunState
 Folders = Mapping[str, Path]
 
 MIN_SUBJECTS = 1
-"""A hospital's default is 5; here all data are on one machine, and nobody's privacy is at stake."""
+"""A hospital's default is 5; here all data are on one machine, and no privacy is at stake."""
 
 
 def lay_out(

@@ -1,4 +1,4 @@
-"""The tables of one evaluation: what is kept of every scored case, for reports and for readers.
+"""The tables of one evaluation: what is stored of every scored case, for reports and for readers.
 
 Nothing here holds an image: a table may be published where its subject labels may.
 """

@@ -47,7 +47,7 @@ def _text(event: schema.RunEvent) -> str:
 def _in_round(event: schema.RoundEvent) -> str:
     match event:
         case schema.RoundStarted():
-            return f"asked {', '.join(event.sites) or 'nobody'}"
+            return f"asked {', '.join(event.sites) or 'no site'}"
         case schema.RoundFinished(n_replies=n):
             return f"closed with {n} {'reply' if n == 1 else 'replies'}"
         case schema.SiteReplied():

@@ -83,7 +83,7 @@ ADVICE = {
     "truncated": f"A file is cut short. {_SITE_CHECK}; most often it must be copied again.",
     "preprocessing": "A step of preprocessing failed at the site: ask it to run `lesionfed-site "
     "prepare` and look at the case that it names.",
-    "registration": "Two images could not be laid over each other: ask the site to look at the "
+    "registration": "Two images could not be registered: ask the site to look at the "
     "case that `lesionfed-site prepare` names.",
     "no-lesion-metric": "The site lost the network that the run had given it: `lesionfed stop` and "
     "`lesionfed resume` the run, and if that does not help start a new one.",

@@ -166,7 +166,7 @@ class Communicator:
             out += [f"{site} (excluded)" for site in excluded]
             raise QuorumNotMet(
                 f"round {place['round']} of {place['phase']}: {n_named} sites take part and "
-                f"{quorum} are needed. Left out: {', '.join(out) or 'nobody'}. Let one in again "
+                f"{quorum} are needed. Left out: {', '.join(out) or 'none'}. Let one in again "
                 "with `lesionfed sites restore`, or start a run with a lower federation.quorum."
             )
         return quorum

@@ -1,4 +1,4 @@
-"""A run's state on disk: whole or not at all, and checked before it is believed."""
+"""A run's state on disk: complete or absent, and checked before it is used."""
 
 from __future__ import annotations
 

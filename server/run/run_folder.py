@@ -184,7 +184,7 @@ class RunFolder:
         write_whole(self.consortium_file, _as_toml(consortium.model_dump(mode="json")))
 
     def locked(self) -> AbstractContextManager[BinaryIO]:
-        """Nobody else executes this run meanwhile; RunFolderError where somebody does already."""
+        """No other process executes this run meanwhile; RunFolderError where one does already."""
         if not self.path.is_dir():
             raise RunFolderError(f"{self.path} is not a run folder: no such folder.")
         busy = RunFolderError(

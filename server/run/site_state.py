@@ -1,4 +1,4 @@
-"""Where one site stands in a run: a small machine of states, and the rule of exclusion."""
+"""Where one site stands in a run: a small state machine, and the rule of exclusion."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def executed(run_config: dict[str, bool | float | int | str]) -> None:
     app(InlineGrid({}), context)
 
 
-def test_how_a_run_ended_is_told_before_the_app_ends(tmp_path: Path) -> None:
+def test_how_a_run_ended_is_reported_before_the_app_ends(tmp_path: Path) -> None:
     out = tmp_path / "told"
     run = RunFolder(tmp_path / "run")
     run.create(

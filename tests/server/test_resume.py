@@ -196,7 +196,7 @@ def cut_after(hospitals: dict[str, Path], path: Path, *, n_checkpoints: int) -> 
     return folder
 
 
-def test_a_damaged_checkpoint_is_told_of_and_its_round_held_again_and_counted_once(
+def test_a_damaged_checkpoint_is_reported_and_its_round_held_again_and_counted_once(
     whole: tuple[RunFolder, int], hospitals: dict[str, Path], tmp_path: Path
 ) -> None:
     # statistics, baseline, judged before training, round 1, round 2

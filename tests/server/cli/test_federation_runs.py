@@ -141,7 +141,7 @@ def test_a_run_that_fails_ends_the_command_with_its_reason(
     assert "failed: too few sites" in capsys.readouterr().err
 
 
-def test_the_log_of_a_run_is_told_in_words(
+def test_the_log_of_a_run_is_reported_as_text(
     folder: FederationFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begun(new_run(folder, "one")).record(RunFinished(status="stopped", reason="asked"))

@@ -61,7 +61,9 @@ def ends(run: RunFolder) -> list[tuple[str, str | None]]:
     return [(e["status"], e["reason"]) for e in events if e["event"] == "run-finished"]
 
 
-def test_a_run_whose_process_died_ends_as_failed_and_its_people_are_told(tmp_path: Path) -> None:
+def test_a_run_whose_process_died_ends_as_failed_and_its_people_are_notified(
+    tmp_path: Path,
+) -> None:
     out = tmp_path / "told"
     folder, run = new_run(tmp_path, notify={"command": list(program(out))})
     begun(run)

@@ -119,7 +119,7 @@ def test_a_run_that_has_not_begun_is_stopped_and_can_begin_later(
     assert not run.events_file.exists()  # it begins, rather than resumes from nothing
 
 
-def test_a_run_of_a_federation_that_was_moved_is_told_where_its_members_are_now(
+def test_a_run_of_a_federation_that_was_moved_finds_where_its_members_are_now(
     tmp_path: Path, told: list[tuple[str, ...]]
 ) -> None:
     folder, run = new_run(tmp_path)

@@ -192,7 +192,7 @@ def test_a_server_whose_key_and_certificate_do_not_fit_is_not_started(tmp_path: 
         serve(joint, with_proxy=False, say=lambda text: None)
 
 
-def test_a_key_that_fits_no_more_is_told_of_once_and_only_when_it_lies_still(
+def test_a_key_that_fits_no_more_is_reported_once_and_only_when_it_lies_still(
     tmp_path: Path,
 ) -> None:
     joint = federation(tmp_path)

@@ -148,7 +148,7 @@ def test_a_weight_for_late_updates_fits_neither_the_median_nor_a_budget(
         recipe_of("default", "federation.late_weight=0.5", other)
 
 
-def test_sites_are_told_the_stage_and_which_lesion_metric_judges() -> None:
+def test_sites_are_sent_the_stage_and_which_lesion_metric_judges() -> None:
     state = RunState(lesion_metric="ab" * 32, template={"FLAIR": (0.5, 1.0, 1.5)})
     exchange = next(phase_of(recipe_of("galassi2019"), "second").round(state))
     request = exchange.request(ASSIGNMENT)

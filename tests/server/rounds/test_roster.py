@@ -89,7 +89,7 @@ def test_members_that_are_not_where_the_run_says_are_not_taken_for_nobody(tmp_pa
         roster.online(["lyon"], until=time.monotonic() + 1)
 
 
-def test_it_is_told_once_whom_a_round_waits_for_until_when_and_how_many_are_needed(
+def test_it_is_reported_once_whom_a_round_waits_for_until_when_and_how_many_are_needed(
     tmp_path: Path,
 ) -> None:
     sites = tuple(EnrolledSite(name=name, public_key=inline_key(name)) for name in ("lyon", "bonn"))

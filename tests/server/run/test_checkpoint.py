@@ -94,7 +94,7 @@ def test_a_file_half_written_is_no_checkpoint(tmp_path: Path) -> None:
     assert loaded.round_index == 1
 
 
-def test_who_asks_is_told_which_checkpoints_are_damaged(tmp_path: Path) -> None:
+def test_a_caller_learns_which_checkpoints_are_damaged(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, state(1))
     newest = save_checkpoint(tmp_path, state(2))
     damaged(newest, "one bit turned")

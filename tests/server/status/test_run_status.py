@@ -75,7 +75,7 @@ def test_each_site_has_its_last_answer_its_bytes_and_its_failures_in_a_row(tmp_p
     assert (c.state, c.received_bytes) == ("never-seen", 0)
 
 
-def test_an_answer_ends_the_failures_in_a_row_and_the_last_one_is_still_told(
+def test_an_answer_ends_the_failures_in_a_row_and_the_last_one_is_still_reported(
     tmp_path: Path,
 ) -> None:
     status = status_at(made_run(tmp_path, *THREE_ROUNDS, reply(150, 3, "b", 5)), 160)
@@ -165,7 +165,7 @@ def test_a_run_that_waits_says_for_whom_and_until_when(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["completed", "stopped", "failed"])
-def test_an_end_is_told_with_its_reason(tmp_path: Path, end: str) -> None:
+def test_an_end_is_reported_with_its_reason(tmp_path: Path, end: str) -> None:
     reason = None if end == "completed" else "too few"
     line: Line = (200, "run-finished", {"status": end, "reason": reason})
     status = run_status(made_run(tmp_path, *THREE_ROUNDS, line), now=at(9999))
@@ -204,7 +204,7 @@ def test_a_phase_of_one_round_is_no_training(tmp_path: Path) -> None:
     assert (status.round, status.n_rounds, status.n_trained, status.eta_s) == (1, 1, 0, None)
 
 
-def test_a_damaged_checkpoint_and_an_undelivered_notice_are_told(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_and_an_undelivered_notice_are_reported(tmp_path: Path) -> None:
     damaged: Line = (3, "checkpoint-damaged", {"file": "000002.safetensors"})
     run = made_run(tmp_path, started(), damaged)
     (run.path / "notices.jsonl").write_text('{"error": "no"}\n{"error": null}\n{"er', "utf-8")
