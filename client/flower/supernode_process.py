@@ -5,11 +5,11 @@ Flower's program as it is, with five things around it:
 it ends with its parent   `lesionfed-site run` may be killed without a chance to end what it
                           started: a SuperNode of another parent ends itself within 1 s
 it ends when it is done   after an error in its loop (a torn TLS handshake is enough) Flower leaves
-                          the loop and signs off, but the process stays alive for ever behind its
+                          the loop and signs off, but the process stays alive forever behind its
                           own runtime port: then the process is ended, and restarted
 no bundle is opened       Flower reads the bundle's run settings here, in memory and without a
                           bound; a site has no use for them
-each reply in its turn    not one message late for ever after the server died (reply_order.py)
+each reply in its turn    not one message late forever after the server died (reply_order.py)
 a process waits for work  with everything imported (standby.py), so that a ClientApp begins at once.
                           Not where there is an NVIDIA driver: a fork cannot use CUDA once its
                           parent has looked for devices, as an import may do
@@ -55,7 +55,7 @@ def main() -> int:
     flower_supernode()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(LOST)  # its runtime port's thread would wait for ever
+    os._exit(LOST)  # its runtime port's thread would wait forever
 
 
 def node_parts() -> dict[str, object]:

@@ -38,7 +38,7 @@ class PreparationPlan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseResult:
-    """What came of one case.
+    """The result of one case.
 
     result       prepared; drawn: its page alone; cached: nothing was left to do; failed: while it
                  was prepared; quarantined: by intake, before
