@@ -57,7 +57,7 @@ class Sources:
         elif self.lesion_masks:
             turn, place = divmod(number, len(self.lesion_masks))
             share = lesion_share(self.lesion_masks[place], anatomy.grid, mirrored=turn % 2 == 1)
-            lesions = masked_lesions(deformation.carried(share[None])[0], anatomy, habit, rng)
+            lesions = masked_lesions(deformation.warped(share[None])[0], anatomy, habit, rng)
         else:
             lesions = drawn_lesions(anatomy, habit, rng)
         return subject_of(anatomy, lesions, rng)

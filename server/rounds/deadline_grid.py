@@ -28,7 +28,7 @@ CHECK_S = 1.0
 class DeadlineGrid:
     """Each call comes back by its deadline, whatever the SuperLink does meanwhile.
 
-    turn_s    how long one call may keep the others waiting; None: for ever, in the caller's own
+    turn_s    how long one call may keep the others waiting; None: forever, in the caller's own
               thread, where a pull is the site's work itself (the inline engine)
     require_running   called again and again while a message waits to be sent; raises where the run
               is to end

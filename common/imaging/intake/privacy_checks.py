@@ -1,4 +1,4 @@
-"""What in a site's files may tell who somebody is: file and key are named, never the value.
+"""What in a site's files may identify a person: file and key are named, never the value.
 
 Names, dates and institutions in NIfTI headers, JSON files and tables. A heuristic on keys and on
 the form of values: it finds what converters and exports leave behind, not what somebody hides in
@@ -22,7 +22,7 @@ from common.imaging.volume import NIFTI_SUFFIXES, VolumeFault
 
 Severity = Literal["warning", "note"]
 Trace = tuple[Severity, str]
-"""How much it tells, and the key that holds it, with what it looks like."""
+"""How serious it is, and the key that holds it, with what it looks like."""
 
 FIRST_REAL_YEAR = 1925
 """Earlier years are shifted dates, as BIDS asks for."""
@@ -32,7 +32,7 @@ _NAMES = re.compile(
     r"|stationname|address|telephone|instanceuid|^mrn$|^dob$",
     re.IGNORECASE,
 )
-"""Keys that tell who, where or on which day; DICOM's words and their like."""
+"""Keys that say who, where or on which day; DICOM's words and their like."""
 
 _PERSONAL = frozenset({"patientage", "patientsex", "patientweight", "patientsize"})
 _HARMLESS = frozenset({"patientposition", "patientorientation"})
@@ -77,7 +77,7 @@ _MAX_JSON_BYTES = 64 << 20
 
 
 def what_names_somebody(root: Path) -> Iterator[Finding]:
-    """For each case, one warning on what tells who it is and one note on what may help to tell.
+    """For each case, one warning on what identifies the person, one note on what may help to.
 
     Every NIfTI header, JSON file and table below `root` is looked at, `derivatives` too;
     `sourcedata` and hidden folders are not.
@@ -94,24 +94,24 @@ def what_names_somebody(root: Path) -> Iterator[Finding]:
         for severity, keys in found.items():
             traces[subject, session, severity].append(f"{path.name}: {first_of(keys)}")
     for (subject, session, severity), files in traces.items():
-        tells = severity == "warning"
+        identifies = severity == "warning"
         yield Finding(
             level=severity,
-            code="identity" if tells else "free-text",
+            code="identity" if identifies else "free-text",
             subject=subject,
             session=session,
-            text=("what tells who it is: " if tells else "what may help to tell who it is: ")
+            text=("identifies the person: " if identifies else "may help to identify the person: ")
             + "; ".join(files[:3])
             + (f"; and {len(files) - 3} more files" if len(files) > 3 else ""),
             fix="Remove these fields (dcm2niix -ba y writes none of them), whether or not the "
             "files leave the site."
-            if tells
-            else "Look whether it names somebody; remove it where it is not needed.",
+            if identifies
+            else "Check whether it names somebody; remove it where it is not needed.",
         )
 
 
 def traces_in(path: Path) -> Iterator[Trace]:
-    """What in one file may tell who somebody is; nothing where the file cannot be read."""
+    """What in one file may identify a person; nothing where the file cannot be read."""
     if path.name.endswith(NIFTI_SUFFIXES):
         yield from _in_header(path)
     elif path.suffix == ".json":
