@@ -126,7 +126,7 @@ def show_whole_brain(network: PatchCNN, image: Image, voxels: IndexArray) -> Non
     print(f"{len(voxels)} candidates")
     for n_threads in (1, 2):
         torch.set_num_threads(n_threads)
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        Path("/proc/self/clear_refs").write_text("5")  # the peak restarts
         resident_mb = memory_mb("VmRSS")
         wall, cpu = time.perf_counter(), time.process_time()
         probabilities_at(network, image, voxels)

@@ -64,12 +64,14 @@ def require_not_paused(folder: SiteFolder) -> None:
     """Nothing, or PolicyRefused while the hospital takes no work (`paused`), or for good (`left`).
 
     The node stays connected and says so for each request: work that has begun is finished, no
-    request is lost between a look at the file and the node's end, and the coordinator reads the
+    request is lost between the check for the file and the node's end, and the coordinator reads the
     reason instead of a site that is gone. A node that is stopped could do none of the three.
     """
     for file, code in ((folder.left_file, "left"), (folder.paused_file, "paused")):
         if file.exists():
-            raise PolicyRefused(f"{file}: this site takes no work while it is there", code=code)
+            raise PolicyRefused(
+                f"{file}: this site takes no work while this file exists", code=code
+            )
 
 
 def require_same_code(packed: Packed) -> None:

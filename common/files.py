@@ -1,4 +1,4 @@
-"""Files that are whole or not there, files for one user alone, and locks between processes."""
+"""Files that are complete or absent, files for one user alone, and locks between processes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def locked(
 def is_locked(path: Path) -> bool:
     """Whether anybody holds the lock on `path` now.
 
-    Takes a shared lock for an instant, so whoever wants the lock just then must try twice.
+    Takes a shared lock for an instant: a process that wants the lock just then must try twice.
     """
     try:
         file = path.open("rb")

@@ -1,4 +1,4 @@
-"""This machine as a run finds it: the memory that is free, the packages that are installed."""
+"""This machine: free memory and installed packages."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Also run as a file: `python -I -S programs.py PARENT PROGRAM ARGUMENT...`. The process asks for
 SIGTERM at its parent's death (Linux: prctl, PR_SET_PDEATHSIG), then becomes the program, which
-keeps that wish. So nothing is left behind by a `lesionfed serve` or a SuperNode that was killed
+keeps that setting. So nothing is left behind by a `lesionfed serve` or a SuperNode that was killed
 without a chance to end what it had started. No package of ours can be imported then.
 """
 
@@ -48,7 +48,7 @@ def require_flower() -> None:
     if not found.startswith(f"{FLOWER}."):
         raise FlowerError(
             f"flwr {found} is installed, and LesionFed was made for {FLOWER}. Install LesionFed "
-            "anew from its wheel, with requirements.lock as constraints."
+            "again from its wheel, with requirements.lock as constraints."
         )
 
 
@@ -84,8 +84,9 @@ def free_port() -> int:
 def copy_and_empty(log_file: Path) -> Path:
     """A copy of the log beside it, for the caller to rename; the log itself is empty then.
 
-    Who holds the log open for appending goes on in the same file. What is written between the
-    copy's end and the emptying, some microseconds, is lost. OSError leaves the log as it was.
+    A process that has the log open for appending continues in the same file. What is written
+    between the copy's end and the emptying, some microseconds, is lost. OSError leaves the log as
+    it was.
     """
     partial = log_file.with_name(f".{log_file.name}.partial")
     try:

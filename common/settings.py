@@ -115,7 +115,7 @@ def _without_tags(
 ) -> tuple[list[str | int], type[BaseModel]]:
     """The key as the file has it, and the settings class that holds it.
 
-    Where a section is one of several classes, told apart by `name`, pydantic puts that name into
+    Where a section is one of several classes, distinguished by `name`, pydantic puts that name into
     the location, and the file does not have it.
     """
     plain: list[str | int] = []

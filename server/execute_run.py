@@ -44,7 +44,7 @@ def execute_run(
     """The run's last state; the folder then holds the model, the scores and the report.
 
     grid       the sites, in whatever engine
-    folder     laid out by `RunFolder.create`; a run that was cut off goes on from its checkpoint
+    folder     laid out by `RunFolder.create`; a run that was cut off continues from its checkpoint
     images     whether held-out cases are drawn, and the report holds the pictures
     listener   called with each event, such as a progress display
     Every end is recorded as `completed`, `stopped` or `failed`; an error is then raised again.
@@ -113,7 +113,7 @@ def _start_or_resume(
 
     def require_running() -> None:
         if folder.stop_file.exists():
-            raise RunStopped("the coordinator asked the run to stop; resume it to go on")
+            raise RunStopped("the coordinator asked the run to stop; resume it to continue")
 
     communicator = Communicator(
         grid,

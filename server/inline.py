@@ -1,7 +1,7 @@
 """Flower's Grid in one process: the ServerApp and the ClientApp run unchanged, without a network.
 
-The one seam in the house: the ClientApp is loaded by its declared reference, as a SuperNode does,
-and nothing else of `client` is known here.
+The one place where `server` reaches `client`: the ClientApp is loaded by its declared reference,
+as a SuperNode does, and nothing else of `client` is known here.
 """
 
 from __future__ import annotations

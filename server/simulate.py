@@ -20,7 +20,7 @@ from server.run.run_state import RunState
 Folders = Mapping[str, Path]
 
 MIN_SUBJECTS = 1
-"""A hospital's default is 5; here all data are on one machine, and nobody's privacy is at stake."""
+"""A hospital's default is 5; here all data are on one machine, and no privacy is at stake."""
 
 
 def lay_out(
@@ -83,7 +83,7 @@ def lay_out(
 def simulate(
     folder: RunFolder, *, images: bool = True, listener: Callable[[RunEvent], None] | None = None
 ) -> RunState:
-    """The last state of the run in `folder`, executed here; goes on where it was cut off."""
+    """The last state of the run in `folder`, executed here; resumed where it was cut off."""
     names = [site.name for site in folder.consortium().sites]
     grid = InlineGrid({name: folder.path / "sites" / name / "site.toml" for name in names})
     return execute_run(grid, folder, engine="inline", images=images, listener=listener)

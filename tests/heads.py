@@ -16,7 +16,7 @@ def head(
 ) -> Volume:
     """An upright head in exact zeros: skull and brain 160 x 190 mm, a neck, and a face before it.
 
-    face      the front goes on downwards to the chin; else it is cut off below the brow
+    face      the front continues downwards to the chin; else it is cut off below the brow
     contrast  brightness of the inside against the skin
     top_mm    how far the image reaches above the origin, which lies in the middle of the brain;
               the vertex is at 88 mm

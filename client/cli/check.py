@@ -1,4 +1,4 @@
-"""lesionfed-site check: is this folder of images usable, and what has to be mended?"""
+"""lesionfed-site check: is this folder of images usable, and what has to be fixed?"""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def _overview(cases: Sequence[CaseFacts]) -> Table:
 
 
 def _unprepared(intake: Intake) -> int:
-    """How many cases are quarantined for nothing but what preparing mends."""
+    """How many cases are quarantined only for what preparing fixes."""
     reasons: dict[str, set[str]] = {name: set() for name in intake.quarantined}
     for finding in intake.findings:
         if finding.level == "blocking" and finding.case in reasons:

@@ -18,12 +18,12 @@ def init(
     ],
     folder: Annotated[
         Path,
-        typer.Option(file_okay=False, help="The site's folder; made where it is not there."),
+        typer.Option(file_okay=False, help="The site's folder; created where it does not exist."),
     ],
 ) -> None:
     """Make the site's key and its request to take part.
 
-    The private key stays in the folder. What is sent is request.json; the fingerprint is told by
+    The private key stays in the folder. What is sent is request.json; the fingerprint is given by
     telephone, so that the coordinator knows that the request is yours.
     """
     from client.site.new_site import new_site

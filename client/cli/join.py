@@ -20,7 +20,7 @@ def join(
     authority: Annotated[
         str | None,
         typer.Option(
-            help="Fingerprint of the federation's authority, SHA256:..., as the coordinator told "
+            help="Fingerprint of the federation's authority, SHA256:..., as the coordinator gave "
             "it; the kit is refused where it differs.",
             show_default="compare it yourself",
         ),

@@ -1,4 +1,4 @@
-"""lesionfed-site leave: take part no more."""
+"""lesionfed-site leave: end the membership in a federation."""
 
 from __future__ import annotations
 

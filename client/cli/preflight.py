@@ -22,9 +22,9 @@ def preflight(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Check files, machine and the way to the coordinator; say what is wrong and what to do.
+    """Check files, machine and the connection to the coordinator; say what is wrong and what to do.
 
-    Nothing is changed, here or there, and a running node goes on undisturbed; 1 MB of random bytes
+    Nothing is changed, here or there, and a running node is not disturbed; 1 MB of random bytes
     is sent to measure the line. Exit code 0: no problem (warnings allowed); 1: a problem; 2: asked
     for wrongly.
     """

@@ -89,9 +89,9 @@ def prepare(
 ) -> None:
     """Denoise, register, strip, correct, resample: what the recipe asks for, case by case.
 
-    Interrupted, it goes on where it stopped; what is there already is not made again. A case that
-    cannot be prepared is left out and named, the others go on: exit code 1. What an earlier run
-    made of it moves to OUT/.left-out. Look at every page of OUT/qc before training.
+    After an interruption it continues where it stopped; what exists already is not made again. A
+    case that cannot be prepared is left out and named, the others continue: exit code 1. What an
+    earlier run made of it moves to OUT/.left-out. Look at every page of OUT/qc before training.
     """
     shown = not (as_json or quiet)
     chosen = _recipe(recipe, changes or [])

@@ -2,7 +2,7 @@
 
     python -I -S ask_standby.py PIPE N PROGRAM... ARGUMENTS...
 
-PROGRAM is N words long. It is begun, with the arguments behind it, where nobody waits at the pipe
+PROGRAM is N words long. It is started, with the arguments behind it, where nothing reads the pipe
 (standby.py). Run as a file and with the standard library alone, so that it takes 0.02 s.
 """
 
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def hand_over(pipe: str, arguments: list[str]) -> None:
-    """Writes the arguments as one line; OSError where nobody reads it, or it cannot be in one go.
+    """Writes the arguments as one line; OSError where nothing reads it or it is cut.
 
     A line of at most PIPE_BUF bytes never mixes with another.
     """

@@ -90,7 +90,9 @@ def error_without_text(code: int, reason: str) -> Error:
     """In place of Flower's error: what the coordinator gets, a class and a code at most."""
     found = SENT.fullmatch(reason)
     if found is None:
-        log.error("the coordinator is told only of an internal error; it is: %.2000s", reason)
+        log.error(
+            "the coordinator learns only that an internal error happened; it is: %.2000s", reason
+        )
     sent = "InternalError: internal" if found is None else f"{found['error']}: {found['code']}"
     return Error(code=code, reason=sent)
 

@@ -54,7 +54,7 @@ class NodeLog:
         """What has been written since the last call, line by line.
 
         A log past KEEP_BYTES is copied and emptied where it is: the SuperNode and all that it
-        started hold it open and go on in the same file. Each event is given once.
+        started hold it open and continue in the same file. Each event is returned once.
         """
         for line in self._lines():
             if code := EXIT_CODE.search(line):

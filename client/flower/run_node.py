@@ -27,7 +27,7 @@ def run_node(
     say           takes one line for the person who watches
     health_port   of the gRPC health service on loopback, 0 for a free one; the address is written
                   to the folder's health_file at each start
-    ConfigError where the folder has not joined; LesionFedError where starting anew would not help.
+    ConfigError where the folder has not joined; LesionFedError where a restart would not help.
     """
     kit = joined_kit(folder)
     superlink = host_and_port(kit.address, kit.port)

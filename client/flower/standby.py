@@ -37,14 +37,14 @@ def main() -> None:
 
     import client.app  # noqa: F401 - all else that an answer takes
 
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a child: none stays behind
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no parent waits for a child: no zombie stays
     wait_for_work(Path(sys.argv[1]), become=clientapp.main)
 
 
 def wait_for_work(pipe: Path, *, become: Callable[[], int]) -> NoReturn:
     """Makes a child of each line that comes through the pipe.
 
-    pipe     made anew; until now whoever asks finds nobody, and starts a program of its own
+    pipe     made again; until now a caller finds no reader, and starts a program of its own
     become   what the child does, with the line's words in sys.argv; its exit code
     """
     with _opened(pipe) as requests:

@@ -25,10 +25,10 @@ RESTART_DELAY_S = 60.0
 key (Flower's exit code 305)."""
 
 FAILED_STARTS = 3
-"""After so many in a row without a connection, and without Flower's reason, it is given up."""
+"""After so many in a row without a connection and without a reason from Flower, it gives up."""
 
 UNKNOWN_KEY_STARTS = 10
-"""So often a node that was connected before is started anew while its key is not known: a server
+"""How often a node that was connected before is restarted while its key is not known: a server
 that came back with an empty database learns its members first."""
 
 NodeEnd = Literal["asked", "signed-off", "crashed", "not-activated", "refused", "rejected"]
@@ -38,8 +38,8 @@ NodeEnd = Literal["asked", "signed-off", "crashed", "not-activated", "refused", 
 class Delays:
     """How long the supervisor waits, in seconds.
 
-    after_crash   before a SuperNode that has not signed off is started anew
-    after_end     before one that has signed off is started anew
+    after_crash   before a SuperNode that has not signed off is restarted
+    after_end     before one that has signed off is restarted
     grace         for the processes to end by themselves before they are killed
     lost          without the coordinator's server until it is said
     poll          from one check of the log and the process to the next
@@ -53,7 +53,7 @@ class Delays:
 
 
 class Supervisor:
-    """Starts a site's SuperNode, says what it does, and starts it anew when it ends.
+    """Starts a site's SuperNode, says what it does, and restarts it when it ends.
 
     command       makes the command for each start: its ports must be free then
     environment   of the SuperNode and of all that it starts
@@ -84,7 +84,7 @@ class Supervisor:
     def run(self) -> None:
         """Returns when it is asked to stop, or when the hospital has left the federation.
 
-        LesionFedError where starting anew would not help: the coordinator's server does not know
+        LesionFedError where a restart would not help: the coordinator's server does not know
         the key, is not the one of the kit, or the program does not start at all; also where
         another `lesionfed-site run` holds the folder.
         """
@@ -106,7 +106,7 @@ class Supervisor:
             case "asked":
                 return 0.0
             case "signed-off":
-                self._say("the connection was ended; the node is started anew")
+                self._say("the connection was ended; the node is restarted")
                 return delays.after_end
             case "not-activated" if crashed_before:
                 self._say(
@@ -122,7 +122,7 @@ class Supervisor:
                 return delays.after_crash
             case "crashed" if self._n_failed < FAILED_STARTS:
                 self._say(
-                    f"the node ended without signing off: started anew in {delays.after_crash:.0f} "
+                    f"the node ended without signing off: restarted in {delays.after_crash:.0f} "
                     f"s. See the end of {self._log_file}"
                 )
                 return delays.after_crash
@@ -208,7 +208,7 @@ class Supervisor:
         """Holds the folder against a second supervisor, which would take the node's place."""
         self._folder.flwr_home.mkdir(mode=0o700, parents=True, exist_ok=True)
         busy = LesionFedError(
-            f"{self._folder.path}: another `lesionfed-site run` is at work in this folder. "
+            f"{self._folder.path}: another `lesionfed-site run` runs in this folder. "
             "Stop that one first.",
             code="busy",
         )

@@ -5,11 +5,11 @@ Flower's program as it is, with five things around it:
 it ends with its parent   `lesionfed-site run` may be killed without a chance to end what it
                           started: a SuperNode of another parent ends itself within 1 s
 it ends when it is done   after an error in its loop (a torn TLS handshake is enough) Flower leaves
-                          the loop and signs off, but the process stays alive for ever behind its
-                          own runtime port: then the process is ended, and started anew
+                          the loop and signs off, but the process stays alive forever behind its
+                          own runtime port: then the process is ended, and restarted
 no bundle is opened       Flower reads the bundle's run settings here, in memory and without a
                           bound; a site has no use for them
-each reply in its turn    not one message late for ever after the server died (reply_order.py)
+each reply in its turn    not one message late forever after the server died (reply_order.py)
 a process waits for work  with everything imported (standby.py), so that a ClientApp begins at once.
                           Not where there is an NVIDIA driver: a fork cannot use CUDA once its
                           parent has looked for devices, as an import may do
@@ -40,7 +40,7 @@ FORCE_S = 15.0
 """How long an orphan may take to sign off; Flower forces its own end after 5 s."""
 
 STANDBY_PAUSE_S = 60.0
-"""Before a process on standby that has died is started anew; meanwhile work starts its own."""
+"""Before a process on standby that has died is restarted; meanwhile work starts its own."""
 
 NVIDIA = Path("/dev/nvidiactl")
 
@@ -55,7 +55,7 @@ def main() -> int:
     flower_supernode()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(LOST)  # its runtime port's thread would wait for ever
+    os._exit(LOST)  # its runtime port's thread would wait forever
 
 
 def node_parts() -> dict[str, object]:
@@ -68,7 +68,7 @@ def node_parts() -> dict[str, object]:
 
 
 def _keep_standby(pipe: str) -> None:
-    """Starts the process on standby, and starts it anew for as long as this one lives."""
+    """Starts the process on standby, and restarts it for as long as this one lives."""
     command = with_parent([sys.executable, "-P", "-m", "client.flower.standby", pipe])
     while True:
         subprocess.run(command, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - our own

@@ -1,4 +1,4 @@
-"""An app that is given up once nobody waits for its answer any more.
+"""An app that ends itself once the coordinator no longer waits for its answer.
 
 Flower waits for a ClientApp for as long as its heartbeat lives, and the heartbeat is a thread of
 its own: work that hangs, such as a read from a disk that is gone, would hold the site's node until

@@ -1,4 +1,4 @@
-"""Keeps what a site stores from one run for the next from growing for ever."""
+"""Bounds what a site stores from one run for the next: older files are removed."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
                     of_subject[session] = _sums_of(images, brain, usable.name, settings.method)
     of_subjects = [[one for sums in dates.values() for one in sums] for dates in sessions.values()]
     subjects = [_mean(sums) for sums in of_subjects if sums]
-    nobody = TemplateSums.none(recipe.task.modalities, settings.n_landmarks)
-    total = functools.reduce(operator.add, subjects, nobody)
+    empty = TemplateSums.none(recipe.task.modalities, settings.n_landmarks)
+    total = functools.reduce(operator.add, subjects, empty)
     site.policy.require_enough_subjects(total.n_subjects)
     return SiteStatistics(
         n_cases=len(intake.usable),

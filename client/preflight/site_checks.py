@@ -26,7 +26,7 @@ COPIES = 6
 
 
 def site_checks(folder: SiteFolder, *, recipe: Recipe | None) -> Iterator[CheckResult]:
-    """Each check as it is made: this site's files, its machine, the way to the coordinator.
+    """Each check as it is made: this site's files, its machine, the connection to the coordinator.
 
     recipe   gives the size of an update, the device and the deadline; None leaves those out
     """

@@ -76,5 +76,5 @@ def running_node(folder: SiteFolder) -> CheckResult:
             pass
     except (OSError, ValueError):
         return not_checked(HEALTH, "no node of this site runs now")
-    fix = f"Read {folder.logs}, then end `lesionfed-site run` and start it anew."
+    fix = f"Read {folder.logs}, then end `lesionfed-site run` and start it again."
     return grpc_health("SuperNode", port=int(port), fix=fix)

@@ -1,4 +1,4 @@
-"""The prepared folder: a BIDS derivative in which each case is whole, or not there.
+"""The prepared folder: a BIDS derivative in which each case is complete or absent.
 
 OUT/dataset_description.json, participants.tsv
 OUT/sub-01[/ses-01]/anat/sub-01[_ses-01]_FLAIR.nii.gz      prepared images, as intake reads them
@@ -9,8 +9,8 @@ OUT/qc/sub-01[_ses-01].html                                 for the site's own e
 OUT/.left-out/                                              see `stale_cases.py`
 
 A sidecar holds the key of the work that made the file and the file's digest: the folder is its own
-cache, and what is in it can be told from what would be made anew. Nothing in it depends on the
-clock, the machine or the order of the work.
+cache, and shows whether it still is what a new preparation would make. Nothing in it depends on
+the clock, the machine or the order of the work.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""New lesions of the later date, drawn on the earlier date's image: which move is theirs?"""
+"""Masks of the later date's new lesions that were drawn on the earlier date's image."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class MemoryBudget:
         self._changed = threading.Condition()
 
     @contextmanager
-    def hold(self, wanted_bytes: int) -> Iterator[None]:
+    def reserve(self, wanted_bytes: int) -> Iterator[None]:
         """Waits until that much is free, and holds it; SiteDataError where it never will be."""
         if wanted_bytes > self._total:
             raise SiteDataError(

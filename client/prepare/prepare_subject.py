@@ -40,7 +40,7 @@ GRACE_S = 5.0
 
 
 def main() -> int:
-    """Reads one job, does it, writes what came of it; the exit code is 0."""
+    """Reads one job, does it, writes its result; the exit code is 0."""
     text = sys.stdin.readline()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     job = Job.model_validate_json(text)
@@ -103,7 +103,7 @@ def _unmoved(volume: Volume) -> WorkingImage:
 
 
 def _end_with_parent() -> None:
-    """Gives a program of the site's own the time to be ended, where one is at work."""
+    """Gives a program of the site's own the time to be ended, where one is running."""
     sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_S)

@@ -1,4 +1,4 @@
-"""qc/sub-01.html: one prepared case for the eyes of the site that prepared it."""
+"""qc/sub-01.html: one prepared case, to be inspected at the site that prepared it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole site prepared: what there is to do, and what came of each case."""
+"""A whole site prepared: what there is to do, and the result of each case."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PreparationPlan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseResult:
-    """What came of one case.
+    """The result of one case.
 
     result       prepared; drawn: its page alone; cached: nothing was left to do; failed: while it
                  was prepared; quarantined: by intake, before
@@ -231,9 +231,9 @@ def _quarantined(name: str, findings: tuple[Finding, ...]) -> CaseResult:
 
 @contextmanager
 def _alone_in(out: Path) -> Iterator[None]:
-    """Holds the prepared folder; SiteDataError where another command is at work in it."""
+    """Locks the prepared folder; SiteDataError where another command runs in it."""
     busy = SiteDataError(
-        f"{out}: another lesionfed-site prepare is at work in this folder. Wait for it, "
+        f"{out}: another lesionfed-site prepare runs in this folder. Wait for it, "
         "or choose another --out.",
         code="busy",
     )

@@ -1,4 +1,4 @@
-"""Cases that a prepared folder does not hold any more, out of the sight of training.
+"""Cases removed from a prepared folder, put where training does not read them.
 
 OUT/.left-out/sub-01[_ses-01]/anat    what an earlier run made of other files, or by other steps
 
@@ -43,7 +43,7 @@ def move_aside(out: Path, *, current: Iterable[UsableCase]) -> tuple[str, ...]:
 
 
 def remove_aside(out: Path, name: str) -> None:
-    """Removes what was moved aside of a case, since it has been made anew."""
+    """Removes what was moved aside of a case, since it has been made again."""
     if (aside := out / LEFT_OUT / name).exists():
         shutil.rmtree(aside)
     with contextlib.suppress(OSError):  # it still holds another case, or is not there

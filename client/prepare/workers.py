@@ -26,7 +26,7 @@ COMMAND = (sys.executable, "-P", "-m", "client.prepare.prepare_subject")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobOutcome:
-    """What came of one job.
+    """The result of one job.
 
     error        what went wrong, or None where the job was done
     code         the error's short word
@@ -74,7 +74,7 @@ def run_jobs(
 
 
 class _Workers:
-    """The processes at work now."""
+    """The processes that run now."""
 
     def __init__(self, command: Sequence[str], budget: MemoryBudget) -> None:
         self._command = list(command)
@@ -87,7 +87,7 @@ class _Workers:
         """One job's outcome, once the memory for it is free."""
         began = time.monotonic()
         try:
-            with self._budget.hold(planned.memory_bytes):
+            with self._budget.reserve(planned.memory_bytes):
                 began = time.monotonic()
                 answer = self._answer(planned.job)
         except SiteDataError as error:

@@ -20,7 +20,7 @@ class Policy(Settings):
     prints them; empty: any recipe."""
 
     def allows(self, n_subjects: int) -> bool:
-        """Whether sums over so many subjects may leave; over nobody they may."""
+        """Whether sums over so many subjects may leave; a sum over no subject may."""
         return n_subjects == 0 or n_subjects >= self.min_subjects
 
     def require_approved(self, digest: str) -> None:

@@ -68,7 +68,7 @@ class SiteFolder:
 
     @property
     def left_file(self) -> Path:
-        """There once the hospital has left the federation for good."""
+        """Exists once the hospital has left the federation for good."""
         return self.path / "left"
 
     @property

@@ -49,7 +49,7 @@ class Curve:
 class Chart:
     """Curves on one pair of axes.
 
-    title          also begins the description in words
+    title          also begins the text description
     y_range        both ends of the y axis; None: from the values
     levels         label -> y of horizontal lines to compare with
     marked_round   a vertical line: the round that was selected

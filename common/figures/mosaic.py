@@ -75,7 +75,7 @@ def lesion_mosaic(
     prediction  (i, j, k) lesion mask
     spacing_mm  along i, j and k
     brain       (i, j, k) mask that sets the grey window and the crop; None: voxels that are not 0
-    lesions     what the masks hold, in words
+    lesions     what the masks contain, as text
 
     Radiological view (patient's right on the left), said on the picture. GeometryError when the
     arrays differ in shape or a spacing is not above 0.
@@ -105,7 +105,7 @@ class _Picture:
     """What every panel shares.
 
     images    label -> image; the last one is drawn under the masks
-    lesions   what the masks hold, in words
+    lesions   what the masks contain, as text
     box_mm    left, right, back, front in mm from the first voxel
     slices    along k, rising
     k_lowest  the lowest slice with brain

@@ -107,7 +107,7 @@ class PartsChart:
 def _stack(
     axes: Axes, widths: Sequence[float], begun: list[float], looks: dict[str, str]
 ) -> Artist:
-    """Draws one site's share of every bar where the bars so far end, and moves their ends."""
+    """Draws one site's share of every bar where the bars drawn before end, and moves their ends."""
     drawn = axes.barh(
         range(len(widths)), widths, left=list(begun), height=0.62, facecolor=looks["color"],
         hatch=looks["hatch"], edgecolor="white", linewidth=0.6, zorder=2,

@@ -375,7 +375,7 @@
       new Viewer(figure, volume, image, labels);
       say("ready", "");
     } catch (error) {
-      say("failed", `The images in this page cannot be read (${error.message}). Make the page anew.`);
+      say("failed", `The images in this page cannot be read (${error.message}). Make the page again.`);
     }
   }
 

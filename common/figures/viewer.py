@@ -183,7 +183,7 @@ def _figure(volume: bytes) -> Markup:
     except (ValueError, KeyError, TypeError):
         raise RunFolderError(
             f"viewer data: want a document of format {FORMAT}, got {volume[:40]!r}. "
-            "Evaluate the case again to have it written anew."
+            "Evaluate the case again to write it."
         ) from None
     return Markup(
         '<figure class="viewer">\n'

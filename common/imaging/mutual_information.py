@@ -1,4 +1,4 @@
-"""How much the values of one image tell about those of another on the same grid."""
+"""How well the values of one image predict those of another on the same grid."""
 
 from __future__ import annotations
 

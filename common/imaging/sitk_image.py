@@ -25,8 +25,8 @@ MAX_AXIS_COSINE = 1e-3
 def one_thread() -> Iterator[None]:
     """SimpleITK computes in one thread inside: sums over threads have no fixed order.
 
-    For the whole process: a filter inside another one heeds the global number alone, whatever the
-    outer one was told. Also to be used as a decorator.
+    For the whole process: a filter inside another one uses the global number alone, whatever was
+    set on the outer one. Also to be used as a decorator.
     """
     before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)

@@ -29,7 +29,7 @@ _NIFTI_HEADERS: tuple[Any, ...] = (nib.Nifti1Header, nib.Nifti2Header)
 _NIFTI_1: Any = nib.Nifti1Image  # Any, for nibabel types only part of its own functions
 
 _QUIET = logging.getLogger(f"{__name__}.header")
-"""Takes what nibabel says about a header it mends, which it would print otherwise."""
+"""Takes what nibabel says about a header it repairs, which it would print otherwise."""
 _QUIET.setLevel(logging.CRITICAL)
 
 
@@ -271,7 +271,7 @@ def _read_nifti(path: Path) -> _Stored:
 
 
 def _header(path: Path, content: bytes) -> Any:
-    """The header at the start of `content`, with the small faults mended that nibabel mends."""
+    """The header at the start of `content`, with the small faults repaired that nibabel repairs."""
     for kind in _NIFTI_HEADERS:
         if kind.may_contain_header(content):
             break

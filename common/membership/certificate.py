@@ -55,7 +55,7 @@ def require_valid(pem: bytes, *, what: str, now: datetime.datetime) -> None:
         )
     if now > end:
         raise ConfigError(
-            f"{what} expired on {end.isoformat()}. The coordinator has to provision anew, and "
+            f"{what} expired on {end.isoformat()}. The coordinator has to provision again, and "
             "every site to enrol again."
         )
 

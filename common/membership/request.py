@@ -23,7 +23,7 @@ LARGEST_BYTES = 16 * 1024
 
 
 class EnrolmentRequest(Settings):
-    """A site's wish to take part under one key, signed with that key."""
+    """A site's request to take part under one key, signed with that key."""
 
     site: SiteName
     public_key: Annotated[str, Field(max_length=1000)]

@@ -22,7 +22,7 @@ Spacing = Sequence[float] | NDArray[np.floating]
 class Lesions:
     """The lesions of one mask, numbered from 1 in raster order (i fastest) of their first voxel.
 
-    labels  (i, j, k): the number of the lesion at each voxel; 0 is background, which takes in the
+    labels  (i, j, k): the number of the lesion at each voxel; 0 is background, which includes the
             components that are too small
     sizes   (n,) voxels of lesion 1, 2, ...
     """

@@ -58,7 +58,7 @@ class Deformation:
     inside: BoolArray
     sources: Field
 
-    def carried(self, fields: Field) -> Field:
+    def warped(self, fields: Field) -> Field:
         """`fields`, (channels, i, j, k), as this person has them, linear between voxels."""
         channels = np.ascontiguousarray(np.moveaxis(fields, 0, -1))
         rows = channels.reshape(-1, len(fields))
@@ -155,9 +155,9 @@ def individual(anatomy: Anatomy, rng: np.random.Generator) -> tuple[Anatomy, Def
     """
     grid = anatomy.grid
     deformation = _random_deformation(anatomy, rng)
-    carried = deformation.carried(np.concatenate([anatomy.fractions, anatomy.ventricle_mm[None]]))
-    fractions = carried[:-1]
-    ventricle_mm = np.where(deformation.inside, carried[-1], _FAR_MM)
+    warped = deformation.warped(np.concatenate([anatomy.fractions, anatomy.ventricle_mm[None]]))
+    fractions = warped[:-1]
+    ventricle_mm = np.where(deformation.inside, warped[-1], _FAR_MM)
     if anatomy.sharpening > 1.0:
         fractions = _sharpened(fractions, anatomy.sharpening, deformation.inside, grid, rng)
     return Anatomy(grid, fractions, ventricle_mm, sharpening=1.0), deformation
@@ -247,7 +247,7 @@ def _gaussian(field: Field, sigma: float) -> Field:
 _REACH_MM = 8.0
 """No voxel comes from farther away than this along an axis."""
 _AT_ONCE = 16_384
-"""Voxels carried at once: few enough for the processor's cache, which halves the time."""
+"""Voxels warped at a time: few enough for the processor's cache, which halves the time."""
 _FAR_MM = np.float32(99.0)
 _NOISE = {"cortex": 1.0, "deep_grey": 0.3, "white": 1.0, "csf": 0.8}
 """Standard deviation of the noise on each tissue's log weight; the ventricles stay as they are."""

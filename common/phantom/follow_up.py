@@ -90,12 +90,12 @@ def followed_up(
     look_alikes = [*spots, *_some(grown, hand)]
     masks += [rated(rater, new, look_alikes, grid, hand) for rater in raters]
     earlier_from, later_from = _between_dates(anatomy, spacing_mm, rng)
-    carried = later_from.carried(np.stack(masks))
+    warped = later_from.warped(np.stack(masks))
     return FollowUp(
-        earlier=_carried(subject, earlier_from),
-        later=_carried(aged, later_from),
-        new=carried[0],
-        rated=tuple(carried[1:]),
+        earlier=_warped(subject, earlier_from),
+        later=_warped(aged, later_from),
+        new=warped[0],
+        rated=tuple(warped[1:]),
     )
 
 
@@ -201,12 +201,12 @@ def _between_dates(
     return Deformation(inside, halves[0]), Deformation(inside, halves[1])
 
 
-def _carried(subject: Subject, deformation: Deformation) -> Subject:
-    """`subject` with every field that a scanner sees carried to its place."""
+def _warped(subject: Subject, deformation: Deformation) -> Subject:
+    """`subject` with every field that a scanner sees warped to its place."""
     lesions = subject.lesions
     own = (subject.texture, subject.glow, subject.plexus, subject.flow, subject.dura)
     stacked = [*subject.anatomy.fractions, lesions.fraction, lesions.brightness, lesions.darkness]
-    fields = deformation.carried(np.stack([*stacked, *own]))
+    fields = deformation.warped(np.stack([*stacked, *own]))
     n = len(subject.anatomy.fractions)
     texture, glow, plexus, flow, dura = fields[n + 3 :]
     return Subject(

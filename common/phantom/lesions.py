@@ -157,7 +157,7 @@ def painted(
 def masked_lesions(
     mask: Field, anatomy: Anatomy, habit: LesionHabit, rng: np.random.Generator
 ) -> PhantomLesions:
-    """The lesions of a real mask, carried to the subject's grid, where its brain has room.
+    """The lesions of a real mask, resampled to the subject's grid, where its brain has room.
 
     mask   (i, j, k) on the anatomy's grid, share of the voxel that is lesion
     Each 26-connected lesion gets its own contrast; the fluid around it is left out.

@@ -44,7 +44,7 @@ class Sources:
     lesion_masks: tuple[Path, ...] = ()
 
     def subject(self, number: int, *, habit: LesionHabit, seed: int, healthy: bool) -> Subject:
-        """Subject `number` of a consortium; brains and masks are dealt in turn.
+        """Subject `number` of a consortium; brains and masks are assigned in turn.
 
         The second time round a mask is mirrored; a healthy subject has no lesions.
         """
@@ -57,7 +57,7 @@ class Sources:
         elif self.lesion_masks:
             turn, place = divmod(number, len(self.lesion_masks))
             share = lesion_share(self.lesion_masks[place], anatomy.grid, mirrored=turn % 2 == 1)
-            lesions = masked_lesions(deformation.carried(share[None])[0], anatomy, habit, rng)
+            lesions = masked_lesions(deformation.warped(share[None])[0], anatomy, habit, rng)
         else:
             lesions = drawn_lesions(anatomy, habit, rng)
         return subject_of(anatomy, lesions, rng)

@@ -31,7 +31,7 @@ class Coordinator:
     """Where the proxy stands and whom it must be signed by.
 
     address          host name or IP address
-    authority_file   certificate of the federation's authority, PEM; nobody else is trusted
+    authority_file   certificate of the federation's authority, PEM; no other authority is trusted
     """
 
     address: str

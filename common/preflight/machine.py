@@ -27,7 +27,7 @@ LOCK = "lock digest"
 VERSION = "LesionFed's version"
 SECRETS = "secret files"
 
-INSTALL = "Install LesionFed anew from its wheel, with requirements.lock as constraints."
+INSTALL = "Reinstall LesionFed from its wheel, with requirements.lock as constraints."
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 

@@ -1,4 +1,4 @@
-"""The way to the coordinator, step by step: name, proxy variables, TCP, clock, closed paths."""
+"""The connection to the coordinator by steps: name, proxy variables, TCP, clock, closed paths."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ NOTICED_S = 2.0
 """The Date header has whole seconds."""
 
 CLOSED = ("/v1/control/list-runs", "/v1/runtime/get-nodes")
-"""One path of each: control starts runs and enrols nodes for whoever reaches it; runtime hands out
-the work. Asked with a media type that the SuperLink refuses: an open path does nothing either."""
+"""One path of each: control starts runs and enrols nodes for anyone who reaches it; runtime hands
+out the work. Asked with a media type that the SuperLink refuses, so an open path does nothing."""
 FORBIDDEN = 403
 
 
@@ -150,8 +150,8 @@ def control_closed(coordinator: Coordinator) -> CheckResult:
         if status != FORBIDDEN:
             return problem(
                 CONTROL,
-                f"the proxy answers {status} to {path}; want {FORBIDDEN}: whoever reaches it may "
-                "run code at the sites",
+                f"the proxy answers {status} to {path}; want {FORBIDDEN}: anyone who reaches it "
+                "may run code at the sites",
                 "Start no run. The coordinator lets the proxy pass /v1/fleet/ and nothing else, as "
                 "in the nginx.conf that `lesionfed provision` writes.",
             )

@@ -29,13 +29,13 @@ def node_key_accepted(coordinator: Coordinator, key_file: Path) -> CheckResult:
 
     One signed call as the SuperNode makes it, to activate the node with a heartbeat that is never
     allowed. Flower 1.41 checks the signature, then looks the key up, then refuses the heartbeat
-    (fleet_handlers.activate_node) and changes nothing: a SuperNode at work with the same key goes
+    (fleet_handlers.activate_node) and changes nothing: a SuperNode that runs with the same key goes
     on undisturbed.
     """
     try:
         key = read_node_key(key_file)
     except (ConfigError, OSError) as error:
-        return problem(NODE_KEY, str(error), "Put the key back from its backup, or enrol anew.")
+        return problem(NODE_KEY, str(error), "Put the key back from its backup, or enrol again.")
     status, code = _activated(coordinator, key)
     if code == ACCEPTED:
         return passed(NODE_KEY, "registered, and its signature is accepted")

@@ -75,7 +75,7 @@ def _dates(certificate: bytes, authority: bytes) -> CheckResult:
         (
             authority,
             "the authority's certificate",
-            "The coordinator has to provision anew, and every site to join again.",
+            "The coordinator has to provision again, and every site to join again.",
         ),
     ):
         if text := expiry_warning(pem, what=what, now=now):

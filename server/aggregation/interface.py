@@ -33,7 +33,7 @@ class Aggregate(ABC):
 
     @abstractmethod
     def result(self) -> Arrays:
-        """The aggregate of all updates so far; UpdateRejected where there is none."""
+        """The aggregate of all updates accumulated; UpdateRejected where there is none."""
 
     @staticmethod
     @abstractmethod

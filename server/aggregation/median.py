@@ -1,4 +1,4 @@
-"""The middle of what the sites learned, parameter by parameter: one site cannot pull it away."""
+"""The median of the sites' updates, parameter by parameter: a single site cannot dominate it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Median(Aggregate):
         self._updates.append(update)
 
     def result(self) -> Arrays:
-        """The median so far, in the dtypes of `like`; whole numbers are rounded."""
+        """The median of the updates, in the dtypes of `like`; whole numbers are rounded."""
         if not self._updates:
             raise UpdateRejected("no update was accumulated: there is no median")
         return {

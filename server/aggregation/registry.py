@@ -1,4 +1,4 @@
-"""Every way to make one update of many, by its name in a recipe."""
+"""Every aggregation rule, by its name in a recipe."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class WeightedMean(Aggregate):
         self._weight += weight
 
     def result(self) -> Arrays:
-        """The mean so far, in the dtypes of `like`; whole numbers are rounded."""
+        """The weighted mean of the updates, in the dtypes of `like`; whole numbers are rounded."""
         if self._weight <= 0:
             raise UpdateRejected("no update was accumulated: there is no mean")
         return {name: self._as_sent(name, sum_ / self._weight) for name, sum_ in self._sums.items()}

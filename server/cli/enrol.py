@@ -20,7 +20,7 @@ def enrol(
     fingerprint: Annotated[
         str | None,
         typer.Option(
-            help="Of the site's key, SHA256:..., as the site told it by telephone.",
+            help="Of the site's key, SHA256:..., as the site gave it by telephone.",
             show_default="asked for on a terminal",
         ),
     ] = None,
@@ -42,7 +42,7 @@ def enrol(
     if fingerprint is None:
         if not sys.stdin.isatty():
             raise typer.BadParameter(
-                "give the fingerprint that the site told by telephone", param_hint="--fingerprint"
+                "give the fingerprint that the site gave by telephone", param_hint="--fingerprint"
             )
         fingerprint = str(typer.prompt("fingerprint, as the site reads it out"))
     folder = FederationFolder(federation)

@@ -1,4 +1,4 @@
-"""A run that goes on elsewhere, followed in the terminal to its end."""
+"""A run that another process executes, followed in the terminal to its end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def follow_run(
         with progress_of(run, quiet=quiet or as_json) as progress:
             end = watch(folder, run, flower_run_id=flower_run_id, skip=skip, listener=progress)
     except KeyboardInterrupt:
-        typer.echo(f"the run goes on; nobody follows it. {_where_to_look(folder, run)}", err=True)
+        typer.echo(
+            f"the run continues and is no longer followed. {_where_to_look(folder, run)}", err=True
+        )
         return
     if as_json:
         print(json.dumps(run_result(run)))

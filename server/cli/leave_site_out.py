@@ -49,7 +49,7 @@ def leave_site_out(
     """Trains without each site in turn and judges there; beside it pooled, local, one threshold.
 
     Three networks a site, each with the same number of optimizer steps. What is finished is kept:
-    after a cut, --resume goes on.
+    after an interruption, --resume continues.
     """
     from server.cli.study_progress import run_with_progress
     from server.studies.leave_site_out.plan import LeaveSiteOutPlan, make_plan

@@ -44,10 +44,10 @@ HeldOutSites = Annotated[
 ]
 
 StudyOut = Annotated[
-    Path, typer.Option(help="The study's folder; goes on where the same study is in it.")
+    Path, typer.Option(help="The study's folder; a study that is in it already is continued.")
 ]
 ResumedStudy = Annotated[
-    Path | None, typer.Option(help="A study to go on with; no other setting is taken.")
+    Path | None, typer.Option(help="A study to resume; no other setting is accepted.")
 ]
 StudyImages = Annotated[
     bool, typer.Option(help="Whether each run's report holds pictures of its unseen cases.")
@@ -89,5 +89,5 @@ def refuse_settings_beside_resume(allowed: Set[str] = KEPT_BY_RESUME) -> None:
     }
     if refused := sorted(given - allowed):
         raise ConfigError(
-            f"--resume goes on with the settings it began with; leave out {', '.join(refused)}"
+            f"--resume continues with the settings it began with; leave out {', '.join(refused)}"
         )

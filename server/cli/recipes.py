@@ -126,7 +126,7 @@ def _table(rows: list[dict[str, Any]], title: str) -> Any:
     table.add_column("key", no_wrap=True)
     table.add_column("value", overflow="fold")
     table.add_column("whose choice", no_wrap=True)
-    table.add_column("in words", overflow="fold")
+    table.add_column("comment", overflow="fold")
     before = ""
     for row in rows:
         section, _, key = row["key"].partition(".")

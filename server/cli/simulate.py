@@ -58,7 +58,7 @@ def simulate(
     ] = None,
     out: Annotated[Path, typer.Option(help="The run folder to make.")] = Path("runs/simulation"),
     resume: Annotated[
-        Path | None, typer.Option(help="A run folder to go on with; no other setting is taken.")
+        Path | None, typer.Option(help="A run folder to resume; no other setting is accepted.")
     ] = None,
     rounds: Rounds = None,
     scale: Scale = "full",

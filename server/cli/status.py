@@ -37,7 +37,7 @@ def status(
         bool, typer.Option("--json", help="As JSON: times in ISO 8601, durations in seconds.")
     ] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Shows it anew every 2 s, until the run ends.")
+        bool, typer.Option("--watch", help="Refreshes every 2 s, until the run ends.")
     ] = False,
 ) -> None:
     """Shows which sites, which round, what the run waits for, and what to do."""

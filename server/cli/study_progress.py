@@ -1,4 +1,4 @@
-"""A study of many runs in the terminal: which network, how many, how long yet, what failed."""
+"""A study of many runs in the terminal: which network, how many, the time left, what failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of one evaluation: what is kept of every scored case, for reports and for readers.
+"""The tables of one evaluation: what is stored of every scored case, for reports and for readers.
 
 Nothing here holds an image: a table may be published where its subject labels may.
 """
@@ -183,7 +183,7 @@ def _read(path: Path, read_row: Callable[[Mapping[str, str]], T]) -> dict[Case, 
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunFolderError(
             f"{path}: cannot be read: {type(error).__name__}: {error}. "
-            "Evaluate the model again to have the table anew."
+            "Evaluate the model again to write the table."
         ) from None
     return by_case
 

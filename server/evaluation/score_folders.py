@@ -149,7 +149,7 @@ def _scored_or_failed(pair: Pair, scoring: Scoring) -> ScoredPair:
     """What `score_pair` gives, or the row of its failure: an error of ours may not be pickled."""
     try:
         return score_pair(pair, scoring)
-    except Exception as error:  # any reason is the row's reason, and the other rows go on
+    except Exception as error:  # any reason is the row's reason, and the other rows continue
         reason = "; ".join(str(error).splitlines())
         return ScoredPair(case=pair.case, failed=f"{type(error).__name__}: {reason}")
 

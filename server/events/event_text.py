@@ -18,13 +18,13 @@ def _text(event: schema.RunEvent) -> str:
             recipe = event.recipe_name
             return f"run {event.run} of recipe {recipe} begins; training: {', '.join(names)}"
         case schema.RunResumed(phase=str(phase)):
-            return f"the run goes on after {phase or 'its start'}, round {event.round}"
+            return f"the run continues after {phase or 'its start'}, round {event.round}"
         case schema.RunFinished():
             return f"the run ends: {event.status}" + (f": {event.reason}" if event.reason else "")
         case schema.WaitingForSites(until=until):
             return (
                 f"waiting for {', '.join(event.sites)} until {until.astimezone():%H:%M:%S} "
-                f"({event.have} there, {event.need} needed)"
+                f"({event.have} online, {event.need} needed)"
             )
         case schema.CheckpointDamaged():
             return f"checkpoint {event.file} is damaged; the one before it is used"
@@ -47,7 +47,7 @@ def _text(event: schema.RunEvent) -> str:
 def _in_round(event: schema.RoundEvent) -> str:
     match event:
         case schema.RoundStarted():
-            return f"asked {', '.join(event.sites) or 'nobody'}"
+            return f"asked {', '.join(event.sites) or 'no site'}"
         case schema.RoundFinished(n_replies=n):
             return f"closed with {n} {'reply' if n == 1 else 'replies'}"
         case schema.SiteReplied():

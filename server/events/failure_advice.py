@@ -20,7 +20,7 @@ ADVICE = {
     "runs, and `lesionfed preflight` for its health.",
     "paused": "The site has paused itself; ask when it will come back (`lesionfed-site unpause`).",
     "left": "The site has left the federation: `lesionfed sites remove` it, or ask it to return.",
-    "stopped": "Somebody stopped the work on purpose: `lesionfed resume` goes on with a run; at a "
+    "stopped": "Somebody stopped the work on purpose: `lesionfed resume` continues a run; at a "
     "site, ask it to start again.",
     # the two sides do not fit each other
     "code-mismatch": "The site runs another version: ask it to install the version that its kit "
@@ -32,7 +32,7 @@ ADVICE = {
     "bundle-not-ours": "The app bundle is not LesionFed's: submit the run with `lesionfed run`, "
     "and find out who made the other one.",
     "replayed": "An old message came in place of a new one and was refused; if it comes again, "
-    "look for a second conductor of the run or for somebody on the line.",
+    "look for a second process that executes the run or for somebody on the line.",
     "other-role": "The site was enrolled for another role than federation.toml gives it now: put "
     "the role back, or enrol the site again so that it joins with a new kit.",
     "wrong-site": "A message meant for another site came there: compare the sites' names and keys "
@@ -42,8 +42,8 @@ ADVICE = {
     "config": "A settings file does not fit: ask the site what its log names in site.toml, or "
     "correct the recipe if every site says so.",
     # the site's policy
-    "policy": "The site's own policy keeps the answer back; ask its data officer, or go on without "
-    "the site.",
+    "policy": "The site's own policy keeps the answer back; ask its data officer, or continue "
+    "without the site.",
     "too-few-subjects": "The site has fewer subjects than its policy lets be summed; it may lower "
     "policy.min_subjects or stay out of this part.",
     # the answer would have spoiled the aggregate
@@ -65,7 +65,7 @@ ADVICE = {
     "worker-failed": _REPORT + "report it.",
     "not-written": "A result could not be written at the site: ask it to look at the free space "
     "and permissions of its derivatives folder.",
-    "internal": _REPORT + "report it; the run goes on without the site.",
+    "internal": _REPORT + "report it; the run continues without the site.",
     "error": _REPORT + "report it; this failure has no code of its own.",
     # the site's data
     "site-data": f"{_SITE_CHECK}.",
@@ -83,7 +83,7 @@ ADVICE = {
     "truncated": f"A file is cut short. {_SITE_CHECK}; most often it must be copied again.",
     "preprocessing": "A step of preprocessing failed at the site: ask it to run `lesionfed-site "
     "prepare` and look at the case that it names.",
-    "registration": "Two images could not be laid over each other: ask the site to look at the "
+    "registration": "Two images could not be registered: ask the site to look at the "
     "case that `lesionfed-site prepare` names.",
     "no-lesion-metric": "The site lost the network that the run had given it: `lesionfed stop` and "
     "`lesionfed resume` the run, and if that does not help start a new one.",

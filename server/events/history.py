@@ -27,7 +27,7 @@ class RunHistory:
     """A run, as far as its events go. `accept` takes them one at a time.
 
     start         the first event; None before it
-    finished      None while the run goes on, or where it was cut off
+    finished      None while the run continues, or where it was cut off
     current       the round under way or closed last; None where a resume made it void
     waiting       None unless a round waits for sites before it begins
     rounds        (phase, round) -> what happened, in the order they began

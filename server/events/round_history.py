@@ -60,7 +60,7 @@ class RoundHistory:
 
     @property
     def n_wanted(self) -> int:
-        """Sites that should have replied: those that were asked, and those that were not there."""
+        """Sites that should have replied: those that were asked, and those that were not online."""
         return len({*self.sites, *self.replies, *self.failures})
 
     @property

@@ -137,10 +137,10 @@ class CheckpointDamaged(RunEvent):
 
 
 class WaitingForSites(RunEvent):
-    """The round does not begin before these sites are there, or the time is over.
+    """The round does not begin before these sites are online, or the time is over.
 
     sites        `for` on disk
-    have, need   sites that are there, and the quorum
+    have, need   sites that are online, and the quorum
     """
 
     event: Literal["waiting"] = "waiting"

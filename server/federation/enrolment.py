@@ -175,7 +175,7 @@ def _in_state(
     """The site's entry with the new state; ConfigError where it may not change to it."""
     member = members.of(site)
     if member is None:
-        known = ", ".join(entry.site for entry in members.members) or "nobody"
+        known = ", ".join(entry.site for entry in members.members) or "none"
         raise ConfigError(f"site {site!r} has not enrolled; members are: {known}")
     if member.state not in from_states:
         raise ConfigError(

@@ -66,7 +66,7 @@ def changing(path: Path) -> AbstractContextManager[BinaryIO]:
 
 
 def read_members(path: Path) -> Members:
-    """Who is in `path`; nobody where there is no such file. ConfigError where it is damaged."""
+    """Who is in `path`; empty where there is no such file. ConfigError where it is damaged."""
     if not path.exists():
         return Members()
     try:

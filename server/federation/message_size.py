@@ -25,8 +25,8 @@ def require_fits(recipe: Recipe, *, largest_message_mb: int) -> None:
         raise ConfigError(
             f"recipe {recipe.name!r} sends updates of {size_bytes / (1 << 20):.1f} MB, and the "
             f"proxy lets largest_message_mb = {largest_message_mb} through; want a fifth more than "
-            "an update at least. Raise it in federation.toml, start `lesionfed serve` anew, reload "
-            "nginx, and start a new run."
+            "an update at least. Raise it in federation.toml, start `lesionfed serve` again, "
+            "reload nginx, and start a new run."
         )
 
 
@@ -35,6 +35,6 @@ def message_size(recipe: Recipe, *, largest_message_mb: int) -> CheckResult:
     try:
         require_fits(recipe, largest_message_mb=largest_message_mb)
     except ConfigError as error:
-        fix = "Raise largest_message_mb, start serve and nginx anew."
+        fix = "Raise largest_message_mb, start serve and nginx again."
         return problem(MESSAGE_SIZE, str(error), fix)
     return passed(MESSAGE_SIZE, f"the proxy lets {largest_message_mb} MB through")

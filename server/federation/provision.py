@@ -24,7 +24,7 @@ def provision(settings_file: Path, out: Path) -> FederationFolder:
     """The new federation in `out`: authority, server certificate, secret, proxy, no member yet.
 
     settings_file   what becomes `federation.toml`
-    out             a folder that is not there yet, or empty
+    out             a folder that does not exist yet, or is empty
 
     ConfigError where the settings cannot be used or `out` holds anything. All of it is there
     afterwards, or nothing.

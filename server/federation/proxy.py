@@ -104,7 +104,7 @@ def nginx_configuration(settings: FederationSettings) -> str:
 
 
 def bring_proxy_file(folder: FederationFolder) -> bool:
-    """Whether nginx.conf on disk was another than the settings ask for; then it is written anew.
+    """Whether nginx.conf on disk differed from what the settings ask for; then it is rewritten.
 
     What stood there is kept beside it as nginx.conf.before.
     """

@@ -32,7 +32,7 @@ N_LOGS = 5
 
 
 class Child:
-    """A program and its log; started anew after each unwanted end.
+    """A program and its log; restarted after each unwanted end.
 
     name      in messages, and of the log file: superlink
     command   full path of the program and its arguments
@@ -91,7 +91,7 @@ class Child:
         threading.Thread(target=self._write_log, args=(self._process.stdout,), daemon=True).start()
 
     def restart_if_ended(self) -> bool:
-        """Whether it was started anew now: it has ended, and the delay since has passed."""
+        """Whether it was restarted now: it has ended, and the delay since has passed."""
         if self.is_alive:
             return False
         now = time.monotonic()

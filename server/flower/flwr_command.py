@@ -57,9 +57,7 @@ def _call(folder: FederationFolder, *arguments: str) -> subprocess.CompletedProc
             check=False,
         )
     except FileNotFoundError:
-        raise FlowerError(
-            f"{PROGRAMS / 'flwr'}: no such program. Install LesionFed anew."
-        ) from None
+        raise FlowerError(f"{PROGRAMS / 'flwr'}: no such program. Reinstall LesionFed.") from None
     except subprocess.TimeoutExpired:
         raise FlowerError(
             f"flwr {' '.join(arguments)}: no answer within {COMMAND_S:g} s. Does `lesionfed serve` "

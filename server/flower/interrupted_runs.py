@@ -31,7 +31,7 @@ class InterruptedRuns:
     """Finds runs of a federation that have begun, have no end and are executed by no process.
 
     Such a run is recorded as failed, or as stopped where somebody has asked it to stop, and the
-    people of its own [notify] get a notice. `lesionfed resume` goes on with it as with any other.
+    people in its own [notify] get a notice. `lesionfed resume` continues it like any other.
 
     A run that was just submitted to Flower is left alone until it has had the time to begin, and
     one that begins in this instant holds the lock, which decides.
@@ -112,7 +112,7 @@ def _notify(run: RunFolder, consortium: Consortium, stall_s: float, ends: list[R
 def _reason(folder: FederationFolder, run: RunFolder) -> str:
     return (
         "the process that executed the run has died without a word. "
-        f"{how_to_resume(folder, run)} goes on from the last checkpoint"
+        f"{how_to_resume(folder, run)} continues from the last checkpoint"
     )
 
 

@@ -16,8 +16,8 @@ ROOM = 4
 def rotate_proxy_logs(folder: FederationFolder) -> None:
     """Copies a log that has grown past KEEP_BYTES to .1 and empties it where it is.
 
-    nginx holds it open and goes on in the same file, whoever started it. Where there is little room
-    for a copy the log stays as it is: the last of it belongs to checkpoints.
+    nginx holds it open and continues in the same file, no matter who started it. Where there is
+    little room for a copy the log stays as it is: the rest of the disk is for checkpoints.
     """
     for name in ("access.log", "error.log"):
         log = folder.proxy_file.with_name(name)

@@ -62,7 +62,7 @@ def events_bytes(run: RunFolder) -> int:
 
 
 def resume(folder: FederationFolder, run: RunFolder) -> Resumed:
-    """The new submission; the run goes on from its last checkpoint.
+    """The new submission; the run continues from its last checkpoint.
 
     Where the federation's folder was moved since the run began, the new place of its members is
     written into the run. RunFolderError where it is completed or still executed.

@@ -1,4 +1,4 @@
-"""One `lesionfed serve` a federation: a lock, and what an earlier one may have left behind."""
+"""One `lesionfed serve` per federation: a lock, and the processes an earlier one left behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEFT_S = 15.0
 
 
 def serving(folder: FederationFolder) -> AbstractContextManager[BinaryIO]:
-    """Nobody else serves this federation meanwhile; ConfigError where somebody does already."""
+    """No other process serves this federation meanwhile; ConfigError where one does already."""
     busy = ConfigError(
         f"{folder.path}: another `lesionfed serve` serves this federation. One is "
         "enough; end that one first if this one is to take over."
@@ -49,7 +49,7 @@ def end_left_behind(folder: FederationFolder) -> None:
 
     A process counts only while its command line holds the one that was noted, or while it is of the
     noted one's group and runs the same program (nginx's workers, which outlive their master), so
-    that nobody else's is ended who was given the number since.
+    that no other process is ended that was given the same number since.
     """
     noted = _noted(folder)
     for number, wait_s in ((signal.SIGTERM, LEFT_S), (signal.SIGKILL, LEFT_S)):
@@ -72,7 +72,7 @@ def _noted(folder: FederationFolder) -> dict[int, list[str]]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, AttributeError):
-        log.warning("%s cannot be read; nobody is ended on its account", _children_file(folder))
+        log.warning("%s cannot be read; no process is ended because of it", _children_file(folder))
         return {}
 
 

@@ -81,8 +81,8 @@ def require_served(folder: FederationFolder) -> None:
     """Nothing, or FlowerError where no `lesionfed serve` of this federation runs here."""
     if not is_served(folder):
         raise FlowerError(
-            f"{folder.path}: nobody serves this federation on this machine. Start `lesionfed serve "
-            f"--federation {folder.path}` and let it run, then try again."
+            f"{folder.path}: this federation is not served on this machine. Start "
+            f"`lesionfed serve --federation {folder.path}` and let it run, then try again."
         )
 
 

@@ -62,7 +62,7 @@ def serve(
     with serving(folder):
         end_left_behind(folder)
         if bring_proxy_file(folder):
-            say(f"{folder.proxy_file} was written anew from {folder.settings_file.name}")
+            say(f"{folder.proxy_file} was written again from {folder.settings_file.name}")
             if not with_proxy:
                 say("warning: where nginx runs already, reload it")
         _Server(folder, with_proxy=with_proxy, say=say, stopped=stopped).run()
@@ -194,7 +194,7 @@ class _Server:
         try:
             require_pair(self._folder)
         except ConfigError as error:
-            self._say(f"warning: {error} Until then neither nginx nor the SuperLink starts anew.")
+            self._say(f"warning: {error} Until then neither nginx nor the SuperLink restarts.")
         self._pair_checked = now
 
     def _start(self, child: Child, answers: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""The ways by which a notice reaches somebody: a program, a web address, e-mail."""
+"""The channels that deliver a notice: a program, a web address, e-mail."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class WebhookChannel:
             self._opener.add_handler(handler)
 
     def send(self, notice: Notice) -> None:
-        """Nothing; OSError where nobody takes it, HTTPError for any answer but 2xx."""
+        """Nothing; OSError where it cannot be delivered, HTTPError for any answer but 2xx."""
         request = urllib.request.Request(  # noqa: S310 # http and https only, by the settings
             self._address,
             data=notice.for_outside().as_json().encode(),

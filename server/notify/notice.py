@@ -98,8 +98,8 @@ class Notices:
                     "waiting",
                     event,
                     site=", ".join(sites),
-                    reason=f"{event.have} sites are there and {event.need} are needed; waits until "
-                    + event.until.isoformat(timespec="seconds"),
+                    reason=f"{event.have} sites are online and {event.need} are needed; waits "
+                    "until " + event.until.isoformat(timespec="seconds"),
                     to_do=advice("absent"),
                 )
             case schema.RunFinished(status=status):

@@ -81,7 +81,7 @@ class Notifier:
         try:
             if (notice := self._notices.of(event)) is not None:
                 self._put(notice)
-        except Exception:  # whatever is wrong with a notice, the run goes on
+        except Exception:  # whatever is wrong with a notice, the run continues
             log.exception("no notice could be made of an event")
 
     def close(self) -> None:

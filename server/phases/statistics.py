@@ -31,11 +31,11 @@ class StatisticsPhase(Phase):
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state with the template in it."""
         settings = self._recipe.standardization
-        nobody = TemplateSums.none(self._recipe.task.modalities, settings.n_landmarks)
+        empty = TemplateSums.none(self._recipe.task.modalities, settings.n_landmarks)
         sums: dict[str, TemplateSums] = {}
 
         def accumulate(site: str, reply: SiteStatistics) -> Mapping[str, object]:
-            sums[site] = _sums_of(site, reply, nobody=nobody, settings=settings)
+            sums[site] = _sums_of(site, reply, empty=empty, settings=settings)
             facts = dataclasses.asdict(reply)
             del facts["landmark_sums"]
             self._events.record(SiteDescribed(site=site, **facts))
@@ -49,7 +49,7 @@ class StatisticsPhase(Phase):
         template = settings.template
         if settings.learns_template:
             # by name, not by arrival: the last digit must not depend on who was quicker
-            total = functools.reduce(operator.add, [sums[site] for site in sorted(sums)], nobody)
+            total = functools.reduce(operator.add, [sums[site] for site in sorted(sums)], empty)
             template = total.template()
             self._events.record(
                 TemplateMade(
@@ -60,7 +60,7 @@ class StatisticsPhase(Phase):
 
 
 def _sums_of(
-    site: str, reply: SiteStatistics, *, nobody: TemplateSums, settings: Standardization
+    site: str, reply: SiteStatistics, *, empty: TemplateSums, settings: Standardization
 ) -> TemplateSums:
     """The site's sums; UpdateRejected where they do not fit its own counts or any images."""
     # a subject has one case or more, and controls are among the cases
@@ -73,7 +73,7 @@ def _sums_of(
         )
     rows = {name: np.array(row) for name, row in reply.landmark_sums.items()}
     try:
-        sums = nobody + TemplateSums(reply.n_template_subjects, rows)
+        sums = empty + TemplateSums(reply.n_template_subjects, rows)
         refuse_implausible(sums, method=settings.method)
     except UpdateRejected as error:
         raise UpdateRejected(f"site {site}: {error}") from None

@@ -21,7 +21,7 @@ SPLIT = "cases that the training sites keep from training"
 class ThresholdPhase(Phase):
     """One exchange: sums of Dice and of lesion F1 per threshold; the best mean is chosen.
 
-    The network is that of the selected round. Only the model file has it, for the state goes on
+    The network is that of the selected round. Only the model file has it, for the state continues
     with the last round's parameters; it is read when the round begins, so that a run cut off in
     this phase finds it again.
     """

@@ -70,7 +70,7 @@ def selected_model(model_file: Path, state: RunState) -> Model:
     if model.round_index != wanted:
         raise RunFolderError(
             f"{model_file}: want the selected round {wanted}, found round "
-            f"{model.round_index}. Was the file replaced? Start the run anew in another folder."
+            f"{model.round_index}. Was the file replaced? Start the run again in another folder."
         )
     return model if state.threshold_choice is None else model.with_choice(state.threshold_choice)
 

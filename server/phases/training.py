@@ -55,7 +55,7 @@ class TrainingPhase(Phase):
     def begin(self, state: RunState) -> RunState:
         """The state with freshly drawn parameters, the same for every site.
 
-        The second stage goes on from the parameters of the first, and counts its rounds on.
+        The second stage starts from the parameters of the first, and its round numbers continue.
         """
         self._all_have_trained = True  # none has failed to: the metric has only just gone out
         if self._stage == "second":

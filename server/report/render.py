@@ -1,4 +1,4 @@
-"""report.html: one run for a reader who was not there, in one file that can be mailed."""
+"""report.html: one run for a reader who did not follow it, in one file that can be mailed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ COLLAPSED_SPREAD = 1e-3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportFigure:
-    """A chart as the page and the bundle hold it, and what it shows in words."""
+    """A chart as the page and the bundle hold it, and a text description of it."""
 
     title: str
     svg: str
@@ -62,7 +62,7 @@ def write_report(run_folder: Path, *, images: bool = True, bundle: Path | None =
     images   False leaves every picture of a patient out, for a report that may be passed on
     bundle   a zip to write as well: the report, its figures, every table, recipe, lock and commit
 
-    A run that goes on, was stopped or failed has its report too; only a folder without a readable
+    A run that continues, was stopped or failed has its report too; only a folder without a readable
     events.jsonl has none (RunFolderError).
     """
     history = read_run(run_folder / "events.jsonl")

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 POLL_S = 0.1
-"""Between two looks for an answer."""
+"""Between two checks for an answer."""
 CHECK_S = 1.0
 """From one call of `require_running` to the next while a message waits to be sent."""
 
@@ -28,14 +28,14 @@ CHECK_S = 1.0
 class DeadlineGrid:
     """Each call comes back by its deadline, whatever the SuperLink does meanwhile.
 
-    turn_s    how long one call may keep the others waiting; None: for ever, in the caller's own
+    turn_s    how long one call may keep the others waiting; None: forever, in the caller's own
               thread, where a pull is the site's work itself (the inline engine)
     require_running   called again and again while a message waits to be sent; raises where the run
               is to end
 
     A stock pull can block 195 s, when the SuperLink is killed while a site uploads, and every call
     blocks as long as the SuperLink is away. So each runs in a thread of its own. One that keeps the
-    others waiting for `turn_s` goes on beside them, and is looked at again at its next turn. So one
+    others waiting for `turn_s` continues beside them, and is checked again at its next turn. So one
     answer is in memory at a time, and beside it only those that took longer than that to come.
     """
 

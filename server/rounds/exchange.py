@@ -136,7 +136,9 @@ class Communicator:
             reserve = [site for site in excluded if site not in node_ids]
             node_ids |= self._ask_excluded(opened, reserve)
         self._close(opened)
-        if exchange.quorum != 0:  # where the run can go on without any, nobody is excluded for it
+        if (
+            exchange.quorum != 0
+        ):  # where the run can continue without any, no site is excluded for it
             for site in node_ids:
                 if site not in opened.failures or opened.failures[site].code != PAUSED:
                     self._tracker.end_round(site, place, useful=site in opened.answered)
@@ -164,7 +166,7 @@ class Communicator:
             out += [f"{site} (excluded)" for site in excluded]
             raise QuorumNotMet(
                 f"round {place['round']} of {place['phase']}: {n_named} sites take part and "
-                f"{quorum} are needed. Left out: {', '.join(out) or 'nobody'}. Let one in again "
+                f"{quorum} are needed. Left out: {', '.join(out) or 'none'}. Let one in again "
                 "with `lesionfed sites restore`, or start a run with a lower federation.quorum."
             )
         return quorum

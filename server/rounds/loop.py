@@ -21,7 +21,7 @@ def run_phases(
 ) -> RunState:
     """The state after the last round of the last phase.
 
-    state         a fresh one, or the one a checkpoint held: the run goes on from there
+    state         a fresh one, or the one a checkpoint held: the run continues from there
     run_exchange  sends an exchange of a phase's round to the sites and returns once it is closed
     evaluate      scores the held-out sites, and may select a round
     save          keeps the state; called after every round and after every evaluation

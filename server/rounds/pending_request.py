@@ -1,4 +1,4 @@
-"""One request on its way to a site, and what becomes of its answer."""
+"""One request to a site, and what becomes of its answer."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class PendingRequest:
 
 
 def new_exchange_id() -> str:
-    """32 hexadecimal digits that nobody can predict; nothing else depends on them."""
+    """32 hexadecimal digits that cannot be predicted; nothing else depends on them."""
     return secrets.token_hex(16)
 
 

@@ -27,7 +27,7 @@ class Exchange:
     accumulate_late  adds a reply to the same phase's request of an earlier round, by so many
                 rounds late, where the recipe lets it count; None: refused
     roles       sites with which role are asked
-    quorum      replies needed where it is not the run's own number: 0 where the run can go on
+    quorum      replies needed where it is not the run's own number: 0 where the run can continue
                 without any
     phase       under whose name it is run where that is not the phase that yields it
     """

@@ -105,7 +105,7 @@ def gather(
     on_waiting    called whenever the set of missing sites has changed
     require_running   called before each look; raises where the run is to end
 
-    Waits until all are online, at most `wait_s`; then goes on with those present, or raises
+    Waits until all are online, at most `wait_s`; then continues with those present, or raises
     QuorumNotMet, which names the missing.
     """
     deadline = time.monotonic() + wait_s
@@ -134,7 +134,7 @@ def gather(
         missing = [site for site in sites if site not in present]
     if len(present) < quorum:
         raise QuorumNotMet(
-            f"after {wait_s:g} s {len(present)} of {len(sites)} sites are there and {quorum} are "
+            f"after {wait_s:g} s {len(present)} of {len(sites)} sites are online and {quorum} are "
             f"needed. Missing: {', '.join(missing)}. Ask them to start their side, then --resume; "
             "or lower federation.quorum."
         )
@@ -143,7 +143,7 @@ def gather(
 
 
 def _members_in(file: Path) -> Members:
-    """Who has enrolled; a run's members are somewhere, so that no such file is not nobody."""
+    """Who has enrolled; a run has members, so a missing file does not mean none."""
     if not file.exists():
         raise ConfigError(
             f"{file}: no such file, and the run's consortium.toml names it as members_file. If the "

@@ -1,4 +1,4 @@
-"""A run's state on disk: whole or not at all, and checked before it is believed."""
+"""A run's state on disk: complete or absent, and checked before it is used."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def save_checkpoint(folder: Path, state: RunState) -> Path:
     except OSError as error:
         raise CheckpointError(
             f"{path}: {len(content)} bytes could not be written: {error.strerror}. Free space "
-            "there, then resume the run: it goes on from the checkpoint before."
+            "there, then resume the run: it continues from the checkpoint before."
         ) from None
     for old in [*earlier, path][:-KEPT]:
         old.unlink(missing_ok=True)
@@ -82,7 +82,7 @@ def load_checkpoint(
     if paths:
         raise CheckpointError(
             f"{folder}: none of the {len(paths)} checkpoints there is whole. "
-            "Start the run anew in another folder."
+            "Start the run again in another folder."
         )
     return None
 

@@ -1,4 +1,4 @@
-"""Who is told when a run stalls, loses a site or ends."""
+"""Who is notified when a run stalls, loses a site or ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
 class Notify(Settings):
-    """Who is told when a run stalls, loses a site or ends; nobody unless something is set."""
+    """Who is notified when a run stalls, loses a site or ends; no one unless something is set."""
 
     command: tuple[str, ...] = ()
     """A program with its arguments; what happened comes as one line of JSON on its input."""

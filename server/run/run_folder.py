@@ -71,10 +71,10 @@ class Consortium(Settings):
     federation: SiteName | None = None
     """The federation's name; None in a simulation."""
     notify: Notify | None = None
-    """Who is told when the run stalls, loses a site or ends."""
+    """Who is notified when the run stalls, loses a site or ends."""
     members_file: Path | None = None
-    """A federation's members.json: the sites' keys, read anew before each exchange. A site may
-    enrol, be suspended or be removed while the run goes on."""
+    """A federation's members.json: the sites' keys, read again before each exchange. A site may
+    enrol, be suspended or be removed while the run continues."""
     largest_message_mb: int | None = None
     """What the federation's proxy lets through, in MB of 1024^2 bytes; None where there is none."""
 
@@ -184,7 +184,7 @@ class RunFolder:
         write_whole(self.consortium_file, _as_toml(consortium.model_dump(mode="json")))
 
     def locked(self) -> AbstractContextManager[BinaryIO]:
-        """Nobody else executes this run meanwhile; RunFolderError where somebody does already."""
+        """No other process executes this run meanwhile; RunFolderError where one does already."""
         if not self.path.is_dir():
             raise RunFolderError(f"{self.path} is not a run folder: no such folder.")
         busy = RunFolderError(

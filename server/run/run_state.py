@@ -1,4 +1,4 @@
-"""What a run knows after a round: all that it needs to go on."""
+"""What a run knows after a round: all that it needs to continue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from server.run.site_state import SiteRecord
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
 class Selected:
-    """The training round chosen so far, and why.
+    """The training round chosen up to now, and why.
 
     score   mean Dice on the validation sites; None where the last round is the result
     """
@@ -29,7 +29,7 @@ class RunState:
     """Everything the next round starts from.
 
     No random numbers are kept: every seed is derived from the recipe, the site and the round. Nor
-    does an optimizer live on: the coordinator has none, and the sites' start afresh each round.
+    is an optimizer state: the coordinator has none, and each site starts a new one each round.
 
     phase                the phase that is under way
     round_index          rounds finished in it; 0 before its first

@@ -1,4 +1,4 @@
-"""Where one site stands in a run: a small machine of states, and the rule of exclusion."""
+"""Where one site stands in a run: a small state machine, and the rule of exclusion."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pydantic.dataclasses import dataclass
 from common.wire.messages import CHECKED
 
 SiteState = Literal["never-seen", "online", "training", "late", "dropped", "rejoined", "excluded"]
-"""never-seen   planned, and never there yet
-online       there, with nothing to do
+"""never-seen   planned, and never online yet
+online       connected, with nothing to do
 training     asked for something that it has not answered yet
 late         the deadline passed before its answer
-dropped      was there, and is not
-rejoined     is there again after it was late or dropped
+dropped      was online, and is not
+rejoined     is online again after it was late or dropped
 excluded     not asked for some rounds: it failed too often in a row"""
 
 Happening = Literal["seen", "gone", "asked", "answered", "failed", "overdue", "shut-out", "let-in"]
-"""seen, gone           whether its SuperNode is there
+"""seen, gone           whether its SuperNode is online
 asked                a request went out
 answered, failed     something usable came back, or not
 overdue              the deadline passed
@@ -29,23 +29,23 @@ shut-out, let-in     an exclusion begins, or ends"""
 
 Count = Annotated[int, Field(ge=0)]
 
-_WHEN_THERE: Mapping[Happening, SiteState] = {
+_WHEN_ONLINE: Mapping[Happening, SiteState] = {
     "gone": "dropped",
     "asked": "training",
     "shut-out": "excluded",
 }
 TRANSITIONS: Mapping[SiteState, Mapping[Happening, SiteState]] = {
     "never-seen": {"seen": "online", "asked": "training"},
-    "online": _WHEN_THERE,
+    "online": _WHEN_ONLINE,
     "training": {
         "answered": "online",
         "failed": "online",
         "overdue": "late",
         "gone": "dropped",
     },
-    "late": {**_WHEN_THERE, "answered": "rejoined"},
+    "late": {**_WHEN_ONLINE, "answered": "rejoined"},
     "dropped": {"seen": "rejoined", "asked": "training", "shut-out": "excluded"},
-    "rejoined": _WHEN_THERE,
+    "rejoined": _WHEN_ONLINE,
     "excluded": {"let-in": "online"},
 }
 """State -> what can happen -> next state; what is not named changes nothing."""

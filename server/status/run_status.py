@@ -45,7 +45,7 @@ class RunStatus:
     n_trained        training rounds closed, of `n_training` in all phases
     n_void_rounds    rounds that count no more: a resume went back behind them
     median_round_s   of the training rounds, from start to last checkpoint; None before the first
-    eta_s            training rounds left times that median: rough; None unless it goes on
+    eta_s            training rounds left times that median: rough; None unless it continues
     received_bytes   of all usable answers
     n_undelivered    notices that could not be sent
     """
@@ -101,7 +101,7 @@ def run_status(folder: RunFolder, *, now: datetime) -> RunStatus:
     trained = [r for r in history.training if r.finished is not None]
     walls_s = [r.wall_s for r in trained if r.wall_s is not None]
     median_s = statistics.median(walls_s) if walls_s else None
-    goes_on = status in ("running", "waiting") and median_s is not None
+    continues = status in ("running", "waiting") and median_s is not None
     return RunStatus(
         run=name,
         status=status,
@@ -124,7 +124,7 @@ def run_status(folder: RunFolder, *, now: datetime) -> RunStatus:
         n_trained=len(trained),
         n_training=recipe.n_training_rounds,
         median_round_s=median_s,
-        eta_s=(recipe.n_training_rounds - len(trained)) * (median_s or 0.0) if goes_on else None,
+        eta_s=(recipe.n_training_rounds - len(trained)) * (median_s or 0.0) if continues else None,
         received_bytes=sum(site.received_bytes for site in history.by_site.values()),
         checkpoint=history.checkpoint,
         damaged_checkpoints=tuple(history.damaged_checkpoints),
@@ -173,7 +173,7 @@ def _n_rounds(phase: str, recipe: Recipe) -> int:
 
 
 def _resume(history: RunHistory, folder: RunFolder, run: str) -> str:
-    """The command that goes on with the run, in the engine it began in."""
+    """The command that resumes the run, in the engine it began in."""
     if history.start is not None and history.start.engine == "inline":
         return f"`lesionfed simulate --resume {folder.path}`"
     return f"`lesionfed resume {run}`"
@@ -189,12 +189,12 @@ def _to_do(status: RunCondition, run: str, *, resume: str) -> str | None:
         case "waiting":
             return (
                 "Ask the sites that are awaited to start their side (`lesionfed-site run`); the "
-                "run goes on by itself."
+                "run continues by itself."
             )
         case "stalled":
             return f"Look into `lesionfed logs {run}`; then `lesionfed stop {run}` and {resume}."
         case "interrupted" | "stopped":
-            return f"{resume} goes on from the last checkpoint."
+            return f"{resume} continues from the last checkpoint."
         case "failed":
             return f"Do what the reason says, then {resume}."
         case _:

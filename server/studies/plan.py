@@ -54,7 +54,7 @@ class PlannedRun:
 class StudyPlan(Settings):
     """All that is decided before the first network is trained; lies in `plan.json`.
 
-    A study goes on only under the plan that it began with. Each kind of study has its own plan:
+    A study continues only under the plan that it began with. Each kind of study has its own plan:
 
     kind      such as `leave-site-out study`
     command   what makes one, such as `lesionfed leave-site-out`

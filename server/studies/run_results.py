@@ -1,4 +1,4 @@
-"""What became of each run of a study: how it ended, and its row for every planned case."""
+"""The result of each run of a study: how it ended, and its row for every planned case."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RunOutcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
-    """One planned network and what came of it.
+    """One planned network and its result.
 
     record       the run as its events give it; None before the first one
     rows         one a case of its unseen sites; all failed where the run has no result
@@ -47,7 +47,7 @@ class RunResult:
 
 
 def read_results(folder: AnyStudy) -> list[RunResult]:
-    """Each planned run, in the order of the plan, and what came of it."""
+    """Each planned run, in the order of the plan, with its result."""
     plan = folder.plan()
     results = []
     for run in plan.runs():

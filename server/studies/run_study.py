@@ -1,4 +1,4 @@
-"""The runs of a study, one after another: what is finished is kept, what was cut off goes on."""
+"""The runs of a study, one after another: what is finished is kept, what was cut off is resumed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run_study(folder: AnyStudy, *, images: bool = False, watch: Watch | None = N
     images   whether each run draws its unseen cases, and its report shows them
     watch    such as a progress display
 
-    A run that was cut off, at whatever point, goes on from its checkpoint; one that failed is
+    A run that was cut off, at whatever point, continues from its checkpoint; one that failed is
     tried again. A run that fails by an error of ours leaves its reason in its folder, and the next
     one begins. RunFolderError where networks are missing and the code is not that of the plan.
     """
@@ -59,7 +59,7 @@ def _execute(
     try:
         simulate(run_folder, images=images, listener=listener)
     except LesionFedError as error:
-        log.error("%s has failed, the study goes on: %s", run.title, error)
+        log.error("%s has failed, the study continues: %s", run.title, error)
 
 
 def _report(run_folder: RunFolder, run: PlannedRun, *, images: bool) -> None:

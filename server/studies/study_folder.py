@@ -1,4 +1,4 @@
-"""Where a study lies on disk, and how it is begun once."""
+"""Where a study lies on disk, and how it begins exactly once."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def test_images_that_tell_nothing_of_each_other_have_one() -> None:
     assert normalized_mutual_information(a, b, EVERYWHERE) == pytest.approx(1)
 
 
-def test_half_of_an_image_told_by_the_other_has_three_halves() -> None:
+def test_half_of_an_image_predicted_by_the_other_has_three_halves() -> None:
     # b of four values tells a of two: H(a) = ln 2, H(b) = H(a, b) = ln 4, (ln 2 + ln 4) / ln 4
     a = np.array([[[0], [0]], [[5], [5]]])
     b = np.array([[[1], [2]], [[3], [4]]])

@@ -40,7 +40,7 @@ def test_memory_that_grows_by_less_ends_with_0(capsys: pytest.CaptureFixture[str
 
 
 def test_each_process_is_judged_by_itself() -> None:
-    """A process that goes on where another was cut off begins with less memory."""
+    """A process that continues where another was cut off begins with less memory."""
     assert show_growth([*lines([400.0] * 8), *lines([100.0] * 8, process=2)]) == 0
 
 

@@ -66,7 +66,7 @@ def test_an_error_leaves_the_site_as_class_and_code_and_its_text_stays_in_the_lo
     assert "secret-folder" in caplog.text
 
 
-def test_another_version_is_told_apart_even_when_its_messages_differ(context: Context) -> None:
+def test_another_version_is_distinguished_even_when_its_messages_differ(context: Context) -> None:
     header = json.loads(request(code_digest="0" * 64).header)
     header["message"] = "RequestOfAnotherVersion"
     failure, _ = ask(context, to_record(Packed(json.dumps(header), b"")))

@@ -60,7 +60,7 @@ def test_no_path_and_no_subject_is_in_what_is_packed(
         ),
     ],
 )
-def test_the_coordinator_is_told_the_class_and_the_code(
+def test_the_coordinator_receives_the_class_and_the_code(
     error: Exception, told: SiteFailure
 ) -> None:
     assert failure_of(error) == told

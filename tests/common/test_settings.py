@@ -107,7 +107,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_valid_one() -> None:
         Hospital.from_table(table, where="hospital.toml")
 
 
-def test_all_faults_are_told_at_once_and_name_the_file() -> None:
+def test_all_faults_are_reported_at_once_and_name_the_file() -> None:
     with pytest.raises(ConfigError) as caught:
         Hospital.from_table({"scanner": {"field_strength_t": "three"}}, where="hospital.toml")
     text = str(caught.value)

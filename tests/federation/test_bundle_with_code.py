@@ -128,7 +128,7 @@ def test_nothing_of_the_bundle_is_unpacked_at_the_guarded_site(aftermath: Afterm
     assert aftermath.unpacked == set()
 
 
-def test_the_coordinator_is_told_the_code_and_no_path(aftermath: Aftermath) -> None:
+def test_the_coordinator_receives_the_code_and_no_path(aftermath: Aftermath) -> None:
     raised = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
     assert aftermath.told["guarded"] == [raised, "BundleRefused: bundle-has-code"]
 

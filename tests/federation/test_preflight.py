@@ -1,4 +1,4 @@
-"""A site's way to a real SuperLink behind a real nginx, while its SuperNode is at work."""
+"""A site's way to a real SuperLink behind a real nginx, while its SuperNode runs."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def rounds_finished(run: RunFolder) -> list[tuple[str, int]]:
 
 
 def pid_of_the_conductor(run: RunFolder) -> int:
-    """Process id of the ServerApp that conducts the run: who has its lock file open."""
+    """Process id of the ServerApp that executes the run: it has its lock file open."""
     lock = str((run.path / "lock").resolve())
     for place in Path("/proc").glob("[0-9]*/fd/*"):
         try:
@@ -71,7 +71,7 @@ def pid_of_the_conductor(run: RunFolder) -> int:
                 return int(place.parts[2])
         except OSError:
             continue
-    raise LookupError("nobody conducts the run")
+    raise LookupError("no process executes the run")
 
 
 @pytest.fixture(scope="module")

@@ -166,7 +166,7 @@ class HostedConsortium:
     def finish(self, name: str, *, timeout_s: float) -> Finished:
         """How the run ended, after it was resumed as often as it failed or was cut off.
 
-        Dead services are started again meanwhile. TimeoutError where it goes on for too long.
+        Dead services are started again meanwhile. TimeoutError where it takes too long.
         """
         started, n_resumes = time.monotonic(), 0
         n_begun, last_try = self._n_begun(name), started

@@ -32,7 +32,7 @@ class History:
 
     checkpoints   phase and round of each, without those that a resumed run went back behind
     rounds        those that were finished and are part of a checkpoint
-    faults        what must not be, in words; empty where all is well
+    faults        what must not be, as sentences; empty where all is well
     """
 
     checkpoints: list[Where] = field(default_factory=list)
@@ -88,7 +88,7 @@ def require_each_round_once(run: RunFolder) -> None:
 
 
 def _go_on_from(found: History, where: Where) -> None:
-    """Takes back what came after the checkpoint that a resumed run goes on from."""
+    """Takes back what came after the checkpoint that a resumed run continues from."""
     if where == ("", 0):
         if found.checkpoints:
             found.faults.append(f"resumed from nothing after {found.checkpoints[-1]}")

@@ -125,7 +125,7 @@ class Hosts:
         return dict(sorted(living.items(), key=lambda item: (_started(item[0]), item[0])))
 
     def cut(self, host: str) -> None:
-        """Pulls the host's cable: nothing comes or goes, and nobody is told."""
+        """Pulls the host's cable: nothing comes or goes, and no process is notified."""
         _run("ip", "-n", self._switch, "link", "set", self._port(host), "down")
 
     def restore(self, host: str) -> None:

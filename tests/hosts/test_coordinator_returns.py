@@ -29,7 +29,7 @@ LEFT_BYTES = 64 << 10
 
 
 @pytest.mark.parametrize("database", ["kept", "lost"])
-def test_a_run_goes_on_after_the_coordinator_was_away(tmp_path: Path, database: str) -> None:
+def test_a_run_continues_after_the_coordinator_was_away(tmp_path: Path, database: str) -> None:
     with HostedConsortium(tmp_path) as consortium:
         run = consortium.run("away")
         await_checkpoint(consortium, run, "training", 1)

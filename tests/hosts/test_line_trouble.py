@@ -95,13 +95,13 @@ def test_a_round_closes_at_its_deadline_without_a_site_that_hangs(tmp_path: Path
     assert (finished.status, finished.n_resumes) == ("completed", 0)
     require_closed_at_deadline(run, "training", without="site-b")
     require_each_round_once(run)
-    # it goes on where it stood, and its answer is heard, and refused: the aggregate is made
+    # it continues where it stood, and its answer arrives, and is refused: the aggregate is made
     (late,) = events_of_round(run, "training", 1, "late-reply")
     assert (late["site"], late["counts_in"]) == ("site-b", None)
 
 
 def test_a_site_whose_disk_hangs_is_back_without_a_hand(tmp_path: Path) -> None:
-    """An image that is never read to its end, while Flower's sign of life goes on beside it."""
+    """An image that is never read to its end, while Flower's sign of life continues beside it."""
     with HostedConsortium(tmp_path) as consortium:
         image = next(consortium.site("site-b").path.glob("bids/sub-01/anat/*_FLAIR.nii.gz"))
         kept = image.read_bytes()

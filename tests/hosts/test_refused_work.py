@@ -1,4 +1,4 @@
-"""Sites that do not fit the run: each is refused, named with what to do, and the others go on.
+"""Sites that do not fit the run: each is refused, named with what to do, and the others continue.
 
 One run over the whole stack with five enrolled sites, of which one is in order.
 """

@@ -15,7 +15,7 @@ from server.run.run_folder import Consortium, EnrolledSite, RunFolder
 from tests.server.notify.receivers import program
 
 
-def conducted(run_config: dict[str, bool | float | int | str]) -> None:
+def executed(run_config: dict[str, bool | float | int | str]) -> None:
     """What Flower does with the app, with no site there."""
     context = Context(
         run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=run_config
@@ -23,7 +23,7 @@ def conducted(run_config: dict[str, bool | float | int | str]) -> None:
     app(InlineGrid({}), context)
 
 
-def test_how_a_run_ended_is_told_before_the_app_ends(tmp_path: Path) -> None:
+def test_how_a_run_ended_is_reported_before_the_app_ends(tmp_path: Path) -> None:
     out = tmp_path / "told"
     run = RunFolder(tmp_path / "run")
     run.create(
@@ -36,7 +36,7 @@ def test_how_a_run_ended_is_told_before_the_app_ends(tmp_path: Path) -> None:
         ),
     )
     with pytest.raises(QuorumNotMet, match="1 are needed"):
-        conducted({"run-folder": str(run.path)})
+        executed({"run-folder": str(run.path)})
     last = json.loads(out.read_text("utf-8").splitlines()[-1])
     assert (last["what"], last["status"]) == ("run-finished", "failed")
     assert (last["federation"], last["run"]) == ("ms", "r1")
@@ -45,4 +45,4 @@ def test_how_a_run_ended_is_told_before_the_app_ends(tmp_path: Path) -> None:
 
 def test_without_a_run_folder_it_says_which_key_is_missing() -> None:
     with pytest.raises(ConfigError, match="run-folder = "):
-        conducted({})
+        executed({})

@@ -1,4 +1,4 @@
-"""Runs that are cut off at random moments, and go on: nothing is lost, nothing counts twice."""
+"""Runs that are cut off at random moments, and resumed: nothing is lost, nothing counts twice."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, moments: Moments) -> Iterator[None]
         yield
 
 
-def conducted(folder: RunFolder, monkeypatch: pytest.MonkeyPatch, moments: Moments) -> None:
+def executed(folder: RunFolder, monkeypatch: pytest.MonkeyPatch, moments: Moments) -> None:
     with watched(monkeypatch, moments):
         simulate(folder, images=False, listener=moments.pass_one)
 
@@ -115,7 +115,7 @@ def whole(
     folder = new_run(tmp_path_factory.mktemp("runs") / "whole", hospitals)
     moments = Moments()
     with pytest.MonkeyPatch.context() as monkeypatch:
-        conducted(folder, monkeypatch, moments)
+        executed(folder, monkeypatch, moments)
     assert moments.n > 30
     return folder, moments.n
 
@@ -153,9 +153,9 @@ def test_a_run_killed_twice_at_random_moments_ends_as_if_it_had_not_been(
     first, second = np.random.default_rng(seed).integers(1, n_moments, size=2, endpoint=True)
     cut = new_run(tmp_path / "cut", hospitals)
     with pytest.raises(Killed):
-        conducted(cut, monkeypatch, Moments(int(first)))
+        executed(cut, monkeypatch, Moments(int(first)))
     try:
-        conducted(cut, monkeypatch, Moments(int(second)))
+        executed(cut, monkeypatch, Moments(int(second)))
     except Killed:  # where more moments were left than the second time is allowed
         simulate(cut, images=False)
     require_as_if_never_cut(cut, folder)
@@ -196,7 +196,7 @@ def cut_after(hospitals: dict[str, Path], path: Path, *, n_checkpoints: int) -> 
     return folder
 
 
-def test_a_damaged_checkpoint_is_told_of_and_its_round_held_again_and_counted_once(
+def test_a_damaged_checkpoint_is_reported_and_its_round_held_again_and_counted_once(
     whole: tuple[RunFolder, int], hospitals: dict[str, Path], tmp_path: Path
 ) -> None:
     # statistics, baseline, judged before training, round 1, round 2
@@ -212,7 +212,7 @@ def test_a_damaged_checkpoint_is_told_of_and_its_round_held_again_and_counted_on
     require_as_if_never_cut(cut, whole[0])  # and one counts
 
 
-def test_a_full_disk_ends_the_run_with_the_reason_and_it_goes_on_when_there_is_room(
+def test_a_full_disk_ends_the_run_with_the_reason_and_it_continues_when_there_is_room(
     whole: tuple[RunFolder, int],
     hospitals: dict[str, Path],
     tmp_path: Path,
@@ -240,7 +240,7 @@ def test_a_full_disk_ends_the_run_with_the_reason_and_it_goes_on_when_there_is_r
     require_as_if_never_cut(cut, whole[0])
 
 
-def test_a_run_that_is_asked_to_stop_ends_stopped_and_goes_on_when_resumed(
+def test_a_run_that_is_asked_to_stop_ends_stopped_and_continues_when_resumed(
     whole: tuple[RunFolder, int], hospitals: dict[str, Path], tmp_path: Path
 ) -> None:
     cut = new_run(tmp_path / "cut", hospitals)
@@ -257,7 +257,7 @@ def test_a_run_that_is_asked_to_stop_ends_stopped_and_goes_on_when_resumed(
     require_as_if_never_cut(cut, whole[0])
 
 
-def test_two_cannot_conduct_one_run(hospitals: dict[str, Path], tmp_path: Path) -> None:
+def test_two_processes_cannot_execute_one_run(hospitals: dict[str, Path], tmp_path: Path) -> None:
     folder = new_run(tmp_path / "run", hospitals)
     with folder.locked(), pytest.raises(RunFolderError, match="another process executes this run"):
         simulate(folder)

@@ -263,7 +263,7 @@ def test_a_validation_site_chooses_the_round(hospitals: dict[str, Path], tmp_pat
 def hospital_with(
     tmp_path: Path, hospitals: dict[str, Path], change: Callable[[Path], None]
 ) -> dict[str, Path]:
-    """The hospitals with `ghent` written anew and changed."""
+    """The hospitals with `ghent` written again and changed."""
     data = write_site(tmp_path / "ghent", name="ghent", seed=1).parent / "bids"
     change(data)
     return {**hospitals, "ghent": data}
@@ -326,7 +326,7 @@ def test_a_site_without_lesions_may_join_the_statistics(
 @pytest.mark.parametrize(
     "change", [truncated_flair, mask_on_another_grid], ids=["truncated", "another grid"]
 )
-def test_a_case_that_cannot_be_used_is_left_out_and_the_rest_goes_on(
+def test_a_case_that_cannot_be_used_is_left_out_and_the_rest_continues(
     hospitals: dict[str, Path], tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     changed = hospital_with(tmp_path, hospitals, change)
@@ -409,7 +409,7 @@ def test_with_too_few_sites_the_run_ends_within_the_bounded_wait_and_says_who_is
     files = {name: folder.path / "sites" / name / "site.toml" for name in ("lyon", "ghent")}
     started = time.monotonic()
     with pytest.raises(
-        QuorumNotMet, match=r"after 0.2 s 2 of 3 sites are there and 3 are needed. Missing: turin"
+        QuorumNotMet, match=r"after 0.2 s 2 of 3 sites are online and 3 are needed. Missing: turin"
     ):
         execute_run(InlineGrid(files), folder, engine="inline")
     assert time.monotonic() - started < 100  # by default it would wait 120 s

@@ -193,7 +193,7 @@ def prepare_case(
 
 
 def _in_slots(masks: Mapping[str, BoolArray], task: Task) -> list[BoolArray]:
-    """One mask for each rater of the task, in order; none where nobody is there."""
+    """One mask for each rater of the task, in order; none where no rater is there."""
     present = [masks[rater] for rater in rater_labels(task) if rater in masks]
     if not present:
         return []

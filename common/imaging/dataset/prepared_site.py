@@ -49,7 +49,7 @@ def prepared_site(
     store: Path,
     on_case: Callable[[str], None] | None = None,
 ) -> PreparedSite:
-    """The site under `root`, from `store` where nothing has changed, else prepared anew.
+    """The site under `root`, from `store` where nothing has changed, else prepared again.
 
     store      a folder of the site's own; arrays in it are mapped, not read whole
     on_case    called with each case's name as it is prepared

@@ -153,7 +153,7 @@ def lesion_labels_are_plain(case: OpenCase) -> Iterator[Finding]:
 
 
 def brain_is_known(case: OpenCase) -> Iterator[Finding]:
-    """Blocking when the brain cannot be told from its surroundings, or the brain has no voxel."""
+    """Blocking when the brain cannot be distinguished from its surroundings, or has no voxel."""
     if case.brain is not None:
         yield from _masked_brain(case, case.brain.data > 0)
     elif case.files.brain_mask is None and case.images:
@@ -162,7 +162,7 @@ def brain_is_known(case: OpenCase) -> Iterator[Finding]:
             yield case.finding(
                 "note",
                 "brain-mask-made",
-                text="no brain mask, but skull-stripped by the looks of it "
+                text="no brain mask, but it looks skull-stripped "
                 f"({', '.join(stripped)}): one is made from the voxels that are not zero",
                 fix="Nothing to do if that is right; else add a desc-brain_mask.",
             )

@@ -39,7 +39,7 @@ def faces_are_reported(case: OpenCase) -> Iterator[Finding]:
         yield case.finding(
             "note",
             "face-shown",
-            text=f"{', '.join(shown)}: a face by the looks of it, from which somebody could be "
+            text=f"{', '.join(shown)}: what looks like a face, from which somebody could be "
             "recognized (a heuristic on the skin before the brain)",
             fix="Nothing to do while the image stays here; remove the face before you share it.",
         )
@@ -47,7 +47,7 @@ def faces_are_reported(case: OpenCase) -> Iterator[Finding]:
         yield case.finding(
             "note",
             "face-removed",
-            text=f"{', '.join(removed)}: the face was removed, by the looks of it (a heuristic)",
+            text=f"{', '.join(removed)}: the face seems to be removed (a heuristic)",
             fix="Nothing to do.",
         )
 

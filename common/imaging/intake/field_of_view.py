@@ -37,7 +37,7 @@ BRAIN_CM2 = dict.fromkeys("LRAPS", 2.0) | {"I": 15.0}
 HEAD_CM2 = dict.fromkeys("LRAPS", 70.0)
 """How much head may: at the top, 70 cm2 are cut off some 14 mm below the vertex, where brain
 begins. Chosen: three top slices of 80 to 102 cm2 that were looked at show brain, one of 68 cm2 does
-not. At the bottom the neck goes on."""
+not. At the bottom the neck continues."""
 
 
 def brain_fits_the_image(case: OpenCase) -> Iterator[Finding]:

@@ -73,7 +73,7 @@ def slices_are_thin(case: OpenCase) -> Iterator[Finding]:
 
 
 def sidecar_fits_the_header(case: OpenCase) -> Iterator[Finding]:
-    """A warning when the JSON beside an image tells of another slice distance than its header."""
+    """A warning when the JSON beside an image gives another slice distance than its header."""
     for modality, image in case.images.items():
         sidecar = _sidecar(case.files.images[modality])
         apart = sidecar.get("SpacingBetweenSlices", None)

@@ -118,7 +118,7 @@ def survey(
                  collect the facts; what is usable does not depend on it
     on_case      called after each case with the number done and the number of cases
     Every image is read once; one case is in memory at a time. A case with a blocking finding is
-    quarantined, the rest goes on.
+    quarantined, the rest continues.
     """
     if mapping is None:
         site = list_cases(root, task)

@@ -12,7 +12,7 @@ from common.imaging.intake.findings import Finding, first_of, on_folder
 def read_participants(path: Path) -> tuple[dict[str, str | None], list[Finding]]:
     """Subject -> diagnosis, None where it is empty or n/a, and what is wrong with the table.
 
-    path   participants.tsv; without it nobody has a diagnosis
+    path   participants.tsv; without it no subject has a diagnosis
     """
     if not path.exists():
         return {}, []
@@ -26,7 +26,7 @@ def read_participants(path: Path) -> tuple[dict[str, str | None], list[Finding]]
             on_folder(
                 "warning",
                 "participants",
-                text=f"participants.tsv cannot be read, so nobody counts as a control: {error}",
+                text=f"participants.tsv cannot be read, so no subject counts as a control: {error}",
                 fix="Save it as tab-separated UTF-8 with the columns participant_id and diagnosis.",
             )
         ]

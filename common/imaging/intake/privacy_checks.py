@@ -1,7 +1,7 @@
-"""What in a site's files may tell who somebody is: file and key are named, never the value.
+"""What in a site's files may identify a person: file and key are named, never the value.
 
 Names, dates and institutions in NIfTI headers, JSON files and tables. A heuristic on keys and on
-the look of values: it finds what converters and exports leave behind, not what somebody hides in
+the form of values: it finds what converters and exports leave behind, not what somebody hides in
 free text.
 """
 
@@ -22,7 +22,7 @@ from common.imaging.volume import NIFTI_SUFFIXES, VolumeFault
 
 Severity = Literal["warning", "note"]
 Trace = tuple[Severity, str]
-"""How much it tells, and the key that holds it, with what it looks like."""
+"""How serious it is, and the key that holds it, with what it looks like."""
 
 FIRST_REAL_YEAR = 1925
 """Earlier years are shifted dates, as BIDS asks for."""
@@ -32,7 +32,7 @@ _NAMES = re.compile(
     r"|stationname|address|telephone|instanceuid|^mrn$|^dob$",
     re.IGNORECASE,
 )
-"""Keys that tell who, where or on which day; DICOM's words and their like."""
+"""Keys that say who, where or on which day; DICOM's words and their like."""
 
 _PERSONAL = frozenset({"patientage", "patientsex", "patientweight", "patientsize"})
 _HARMLESS = frozenset({"patientposition", "patientorientation"})
@@ -77,7 +77,7 @@ _MAX_JSON_BYTES = 64 << 20
 
 
 def what_names_somebody(root: Path) -> Iterator[Finding]:
-    """For each case, one warning on what tells who it is and one note on what may help to tell.
+    """For each case, one warning on what identifies the person, one note on what may help to.
 
     Every NIfTI header, JSON file and table below `root` is looked at, `derivatives` too;
     `sourcedata` and hidden folders are not.
@@ -94,24 +94,24 @@ def what_names_somebody(root: Path) -> Iterator[Finding]:
         for severity, keys in found.items():
             traces[subject, session, severity].append(f"{path.name}: {first_of(keys)}")
     for (subject, session, severity), files in traces.items():
-        tells = severity == "warning"
+        identifies = severity == "warning"
         yield Finding(
             level=severity,
-            code="identity" if tells else "free-text",
+            code="identity" if identifies else "free-text",
             subject=subject,
             session=session,
-            text=("what tells who it is: " if tells else "what may help to tell who it is: ")
+            text=("identifies the person: " if identifies else "may help to identify the person: ")
             + "; ".join(files[:3])
             + (f"; and {len(files) - 3} more files" if len(files) > 3 else ""),
             fix="Remove these fields (dcm2niix -ba y writes none of them), whether or not the "
             "files leave the site."
-            if tells
-            else "Look whether it names somebody; remove it where it is not needed.",
+            if identifies
+            else "Check whether it names somebody; remove it where it is not needed.",
         )
 
 
 def traces_in(path: Path) -> Iterator[Trace]:
-    """What in one file may tell who somebody is; nothing where the file cannot be read."""
+    """What in one file may identify a person; nothing where the file cannot be read."""
     if path.name.endswith(NIFTI_SUFFIXES):
         yield from _in_header(path)
     elif path.suffix == ".json":
@@ -130,7 +130,7 @@ def _in_header(path: Path) -> Iterator[Trace]:
     except VolumeFault:
         return  # an image that cannot be read is a finding of its own
     for field, text in header.texts.items():
-        looks = _look(text)
+        looks = _kind_of(text)
         if looks:
             yield "warning", f"{field} (something like {looks})"
         elif _TIME.search(text):
@@ -139,7 +139,7 @@ def _in_header(path: Path) -> Iterator[Trace]:
             yield "note", f"{field} (free text)"
     for code, content in header.extensions:
         name = f"header extension {code} ({_EXTENSIONS.get(code, 'other')})"
-        looks = _look(content.decode("latin-1"))
+        looks = _kind_of(content.decode("latin-1"))
         if code == 2 or looks:
             yield "warning", name + (f", something like {looks}" if looks else "")
         else:
@@ -147,7 +147,7 @@ def _in_header(path: Path) -> Iterator[Trace]:
 
 
 def _in_json(value: object, key: str) -> Iterator[Trace]:
-    """Every leaf of a JSON value whose key or look tells something; lists share their key."""
+    """Every leaf of a JSON value whose key or form identifies something; lists share their key."""
     if isinstance(value, Mapping):
         for inner, content in value.items():
             yield from _in_json(content, str(inner))
@@ -168,7 +168,7 @@ def _in_leaf(key: str, text: str) -> Iterator[Trace]:
         return
     elif _NAMES.search(plain):
         yield "warning", key
-    elif looks := _look(text):
+    elif looks := _kind_of(text):
         if looks != "an institution":  # those who made a dataset may be named
             yield "warning", f"{key} (something like {looks})"
     elif plain.endswith("time") and re.fullmatch(r"\d\d:?\d\d:?\d\d(\.\d+)?", text):
@@ -191,13 +191,13 @@ def _in_row(row: Mapping[Any, Any]) -> Iterator[Trace]:
             continue
         if _COLUMNS.search(column) and column != "filename":
             yield "warning", f"column {column}"
-        elif (looks := _look(text)) in ("a date", "a name"):
+        elif (looks := _kind_of(text)) in ("a date", "a name"):
             yield "warning", f"column {column} (something like {looks})"
         elif column.lower() == "age" and text.split(".")[0].isdigit() and float(text) > 89:
             yield "note", f"column {column} (above 89 years)"
 
 
-def _look(text: str) -> str:
+def _kind_of(text: str) -> str:
     """What a text looks like: "a date", "a name", "an institution", or nothing."""
     for pattern in _DATES:
         if any(int(match["year"]) >= FIRST_REAL_YEAR for match in pattern.finditer(text)):

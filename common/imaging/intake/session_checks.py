@@ -53,7 +53,7 @@ def _dates_fit(
                 subject=subject,
                 session=later,
                 text=f"{later} was acquired {relation} {earlier}, by the table of sessions",
-                fix="Exchange the labels, or mend the table: new lesions are those of the later "
+                fix="Exchange the labels, or correct the table: new lesions are those of the later "
                 "session.",
             )
     without = [label for label in labels if label not in when]
@@ -107,7 +107,7 @@ def _change_has_a_pair(
 
 
 def _when(root: Path, subject: str, labels: Sequence[str]) -> dict[str, float]:
-    """Session -> when it was, in days from some day; without those nobody has noted."""
+    """Session -> when it was, in days from some day; without those that were not recorded."""
     table = root / subject / f"{subject}_sessions.tsv"
     when: dict[str, float] = {}
     for row in _rows(table):

@@ -1,4 +1,4 @@
-"""An image taken from the common space back to the grid on which the scanner gave it."""
+"""An image resampled from the common space back to the scanner's grid."""
 
 from __future__ import annotations
 

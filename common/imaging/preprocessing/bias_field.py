@@ -1,4 +1,4 @@
-"""The scanner's slow shading taken out of an image: N4."""
+"""An image corrected for the scanner's bias field: N4."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ from common.recipe.recipe import Preprocessing, Step
 BRAIN_COMMAND_TIMEOUT_S = 1800.0
 
 SESSION_SHIFT_MM = 20.0
-"""A head that moved farther between two images of one session is worth a look (chosen)."""
+"""A head that moved farther between two images of one session should be checked (chosen)."""
 
 DATES_SHIFT_MM = 150.0
 """The same between two dates, where the table stands elsewhere too (chosen)."""

@@ -1,4 +1,4 @@
-"""Scanner noise taken out of an image: non-local means."""
+"""An image with its scanner noise reduced: non-local means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of a head into MNI space, without change of its size."""
+"""The rigid move of a head into MNI space; its size stays."""
 
 from __future__ import annotations
 

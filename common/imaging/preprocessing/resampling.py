@@ -1,4 +1,4 @@
-"""The one interpolation of the chain: a working image, its move included, onto a grid."""
+"""The one interpolation of the chain: a working image, with its move, resampled onto a grid."""
 
 from __future__ import annotations
 

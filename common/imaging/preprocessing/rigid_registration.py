@@ -97,7 +97,7 @@ def rigid_move(
              has it, with linear interpolation and gradient descent with ever shorter steps. The
              levels, the steps, the numbers of points and of bins are chosen.
     Starts   the headers' coordinates, the centres of mass and the centres of the fields of view;
-             the one that agrees best after the coarsest level goes on (chosen).
+             the one that agrees best after the coarsest level continues (chosen).
 
     One thread and a fixed seed: the same images give the same bits. SiteDataError where the images
     do not overlap or hold one value, GeometryError where a grid is skew.

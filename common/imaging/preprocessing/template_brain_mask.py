@@ -1,4 +1,4 @@
-"""The brain found with a template: MNI152 laid over the head, its mask mapped back and mended."""
+"""The brain found with MNI152: the template registered to the head, its mask mapped back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One case on its way through the chain: every image still on its own grid, its move remembered."""
+"""One case within the chain: each image on its own grid, with its move to the common space."""
 
 from __future__ import annotations
 

@@ -35,5 +35,5 @@ def tversky_distance(
     found = (probability * truth).reshape(each).sum(-1)
     missed = (torch.sigmoid(-logits) * truth).reshape(each).sum(-1)
     wrong = (probability * (1 - truth)).reshape(each).sum(-1)
-    amiss = false_negatives * missed + (1 - false_negatives) * wrong
-    return amiss / (found + amiss + EPSILON)
+    errors = false_negatives * missed + (1 - false_negatives) * wrong
+    return errors / (found + errors + EPSILON)

@@ -186,11 +186,11 @@ def _first_and_again(
     part: nn.Module,
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """What surrounds the first pass through `part`, and the second on the way back."""
-    return nullcontext(), _statistics_kept(part)
+    return nullcontext(), _statistics_unchanged(part)
 
 
 @contextmanager
-def _statistics_kept(part: nn.Module) -> Iterator[None]:
+def _statistics_unchanged(part: nn.Module) -> Iterator[None]:
     """The running statistics stay as they are: the first pass has counted this batch."""
     kept = [(buffer, buffer.clone()) for buffer in part.buffers()]
     try:

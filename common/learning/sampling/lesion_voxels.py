@@ -20,7 +20,7 @@ class LesionVoxels:
     half_turn   half of each batch is turned by 180 degrees in plane, flipped, or both
 
     Source   Valverde et al. 2017: every lesion voxel, and as many negatives of the same subject.
-    Chosen   there is no fixed list: each half is drawn anew, with replacement, and every
+    Chosen   there is no fixed list: each half is drawn again, with replacement, and every
              lesion voxel of the site has the same chance. So a case counts by its lesion voxels in
              both halves, and one without lesion is left out.
     """

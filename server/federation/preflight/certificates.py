@@ -24,7 +24,7 @@ def certificates(folder: FederationFolder, address: str) -> CheckResult:
         authority = folder.authority_file.read_bytes()
         for pem, what, fix in (
             (server, "the server's certificate", "Rotate it: lesionfed rotate."),
-            (authority, "the authority's certificate", "Provision anew; every site joins again."),
+            (authority, "the authority's certificate", "Provision again; every site joins again."),
         ):
             start, end = validity(pem)
             if now < start or now > end:

@@ -1,4 +1,4 @@
-"""What a study leaves behind: its tables as files, and its page."""
+"""The results of a study: its tables as files, and its page."""
 
 from __future__ import annotations
 

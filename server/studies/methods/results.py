@@ -1,4 +1,4 @@
-"""What a study of methods leaves behind: its tables as files, its figures, and its page."""
+"""The results of a study of methods: its tables as files, its figures, and its page."""
 
 from __future__ import annotations
 

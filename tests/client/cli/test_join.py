@@ -45,7 +45,7 @@ def test_the_kit_of_another_site_is_refused(
     assert not alpha.kit_file.parent.exists()
 
 
-def test_another_authority_than_the_one_told_is_refused(
+def test_another_authority_than_the_one_given_is_refused(
     tmp_path: Path, joint: FederationFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alpha = site(tmp_path, "alpha")

@@ -68,7 +68,7 @@ def test_a_second_run_finds_everything_there_and_changes_nothing(tmp_path: Path)
     assert files_under(out) == before
 
 
-def test_a_case_that_cannot_be_prepared_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_case_that_cannot_be_prepared_is_named_and_the_others_continue(tmp_path: Path) -> None:
     root, out = toy_site(tmp_path), tmp_path / "out"
     image_path(root, "sub-01", "T1w").write_bytes(b"not an image")
     result = run(*fast(root, out))
@@ -113,7 +113,7 @@ def test_a_recipe_without_steps_is_a_wrong_call(
     assert "has no preprocessing.steps" in capsys.readouterr().err
 
 
-def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+def test_killed_in_the_middle_it_continues_to_the_same_bytes(tmp_path: Path) -> None:
     """SIGKILL to the command and its worker once the first case is there.
 
     What is to be killed comes no further than to the index, however late the signal is.
@@ -202,7 +202,7 @@ def test_a_folder_without_a_case_says_why(tmp_path: Path, more: tuple[str, ...])
     assert [finding["code"] for finding in json.loads(result.stdout)["findings"]] == ["no-images"]
 
 
-def test_a_line_of_the_table_that_fits_no_case_is_told(tmp_path: Path) -> None:
+def test_a_line_of_the_table_that_fits_no_case_is_reported(tmp_path: Path) -> None:
     """Both cases are good; the last line names no subject."""
     root, table = toy_site(tmp_path), tmp_path / "mapping.tsv"
     lines = [

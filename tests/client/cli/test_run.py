@@ -124,7 +124,7 @@ def test_leaving_asks_first(folder: SiteFolder) -> None:
     assert not folder.left_file.exists()
 
 
-def test_the_node_is_told_who_it_is_whom_to_trust_and_to_stay_on_loopback(
+def test_the_node_is_given_who_it_is_whom_to_trust_and_to_stay_on_loopback(
     folder: SiteFolder,
 ) -> None:
     command = supernode_command(folder, superlink="fl.example.org:443", health_port=5)

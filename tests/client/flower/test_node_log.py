@@ -11,7 +11,7 @@ from client.flower import node_log
 from client.flower.node_log import NodeLog, rotate
 
 
-def test_only_what_is_written_from_now_on_is_told(tmp_path: Path) -> None:
+def test_only_what_is_written_from_now_on_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "supernode.log"
     path.write_text("INFO : SuperNode ID: 1\nExit Code: 305\n", "utf-8")
     log = NodeLog(path)
@@ -81,7 +81,7 @@ def test_a_log_is_turned_over_while_it_is_held_open_and_no_event_is_lost(tmp_pat
 
 
 @pytest.mark.usefixtures("small")
-def test_what_is_written_while_the_log_is_copied_is_in_the_copy_and_told(
+def test_what_is_written_while_the_log_is_copied_is_in_the_copy_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "supernode.log"

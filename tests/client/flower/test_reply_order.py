@@ -65,7 +65,7 @@ def left_behind(node: Node) -> Message:
     return newest
 
 
-def test_flowers_own_way_goes_on_with_the_answer_of_another_message(node: Node) -> None:
+def test_flowers_own_way_continues_with_the_answer_of_another_message(node: Node) -> None:
     newest = left_behind(node)
     node.push(PUSH)
     assert node.sent == ["passed over"]

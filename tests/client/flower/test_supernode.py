@@ -64,7 +64,7 @@ class Watched:
         self.supervisor._wait = self._waited  # type: ignore[method-assign] # to be looked at
 
     def run_in_thread(self) -> Thread:
-        """The supervisor at work, until it is told to stop."""
+        """The running supervisor, until it is asked to stop."""
         thread = Thread(target=self.supervisor.run)
         thread.start()
         return thread
@@ -90,7 +90,7 @@ class Watched:
         return [float(line) for line in (self.folder.path / "starts").read_text().split()]
 
 
-def test_a_crashed_node_is_started_anew_after_the_delay_and_not_before(tmp_path: Path) -> None:
+def test_a_crashed_node_is_started_again_after_the_delay_and_not_before(tmp_path: Path) -> None:
     watched = Watched(tmp_path, [CRASHES, NOT_ACTIVATED, SIGNS_OFF, WORKS])
     thread = watched.run_in_thread()
     watched.await_told("connected", 3)
@@ -191,7 +191,7 @@ def test_a_hospital_that_leaves_ends_its_node(tmp_path: Path) -> None:
     assert not thread.is_alive()
 
 
-def test_what_the_node_does_is_told_in_a_line_each(tmp_path: Path) -> None:
+def test_what_the_node_does_is_reported_in_a_line_each(tmp_path: Path) -> None:
     lines = (
         "SuperNode ID: 7",
         "Connection attempt failed, retrying in 1.00 seconds",
@@ -247,7 +247,7 @@ def test_two_supervisors_do_not_share_a_folder(tmp_path: Path) -> None:
     thread = watched.run_in_thread()
     watched.await_told("connected")
     try:
-        with pytest.raises(LesionFedError, match="another `lesionfed-site run` is at work"):
+        with pytest.raises(LesionFedError, match="another `lesionfed-site run` runs"):
             Watched(tmp_path, []).supervisor.run()
     finally:
         watched.stop.set()

@@ -49,7 +49,7 @@ def ended(
     )
 
 
-def test_work_that_hangs_ends_the_process_and_the_hospital_is_told(tmp_path: Path) -> None:
+def test_work_that_hangs_ends_the_process_and_the_hospital_is_notified(tmp_path: Path) -> None:
     fifo = tmp_path / "disk that is gone"
     os.mkfifo(fifo)
     done = ended(f"return open({str(fifo)!r}).read()")

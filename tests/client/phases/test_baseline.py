@@ -67,7 +67,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return read_site(write_site(folder, name="lyon", seed=0, n_subjects=5))
 
 
-def dealt() -> Recipe:
+def split_recipe() -> Recipe:
     """Of five subjects one is kept for validation, one for the threshold, and three train."""
     return load_recipe(
         "default",
@@ -82,8 +82,8 @@ def dealt() -> Recipe:
 REQUEST = BaselineRequest(assignment=ASSIGNMENT, template={}, thresholds=THRESHOLDS)
 
 
-def test_the_site_tells_how_it_has_dealt_its_cases(site: Site) -> None:
-    sums = sum_baseline(REQUEST, dealt(), site)
+def test_the_site_reports_how_it_has_split_its_cases(site: Site) -> None:
+    sums = sum_baseline(REQUEST, split_recipe(), site)
     assert sums.n_cases == 3
     n_subjects = {part: facts.n_subjects for part, facts in sums.parts.items()}
     assert n_subjects == {"training": 3, "validation": 1, "threshold": 1}  # none for a test
@@ -99,17 +99,17 @@ def test_the_site_tells_how_it_has_dealt_its_cases(site: Site) -> None:
     assert 5 <= sum(facts.n_lesions for facts in sums.parts.values()) <= 10  # two may touch
 
 
-def test_where_one_part_has_too_few_subjects_no_part_is_told(site: Site) -> None:
+def test_where_one_part_has_too_few_subjects_no_part_is_reported(site: Site) -> None:
     """The totals are known: of 5 subjects and 3 that train, 2 are left for the hidden parts."""
     strict = site.model_copy(update={"policy": Policy(min_subjects=2)})
-    sums = sum_baseline(REQUEST, dealt(), strict)
+    sums = sum_baseline(REQUEST, split_recipe(), strict)
     assert sums.parts == {}
     assert sums.n_cases == 3  # training alone has enough
 
 
 def test_too_few_subjects_that_train_give_no_sums_and_do_not_end_the_run(site: Site) -> None:
     strict = site.model_copy(update={"policy": Policy(min_subjects=4)})
-    sums = sum_baseline(REQUEST, dealt(), strict)
+    sums = sum_baseline(REQUEST, split_recipe(), strict)
     assert (sums.n_cases, sums.dice_sums, sums.parts) == (0, (0.0, 0.0, 0.0), {})
 
 

@@ -134,7 +134,7 @@ def other_second_channel(case: PreparedCase) -> PreparedCase:
 
 
 @pytest.mark.parametrize("change", [more_lesion, other_second_channel])
-def test_a_case_that_has_changed_is_searched_anew(
+def test_a_case_that_has_changed_is_searched_again(
     site: Site, cases: list[PreparedCase], change: object
 ) -> None:
     assert callable(change)

@@ -80,13 +80,13 @@ def test_each_part_gets_its_share_and_no_subject_is_in_two(site: Site) -> None:
 
 
 def test_the_same_seed_deals_alike_and_another_may_not(site: Site) -> None:
-    def dealt(seed: int) -> dict[str, set[str]]:
+    def split_with(seed: int) -> dict[str, set[str]]:
         share = "federation.site_validation_share=0.4"
         recipe = recipe_with("sampling.lesion_share=0.8", share, f"seed={seed}")
         return subjects(own_cases(site, recipe, {}))
 
-    assert dealt(0) == dealt(0)
-    assert any(dealt(0) != dealt(seed) for seed in range(1, 6))
+    assert split_with(0) == split_with(0)
+    assert any(split_with(0) != split_with(seed) for seed in range(1, 6))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -102,7 +102,7 @@ def test_a_balanced_split_deals_lesion_free_subjects_apart(site: Site, seed: int
     assert sorted(case.trainable for case in kept) == [False, True]
 
 
-def test_a_site_whose_references_are_all_empty_is_told_what_it_may_do(tmp_path: Path) -> None:
+def test_a_site_whose_references_are_all_empty_is_advised_what_it_may_do(tmp_path: Path) -> None:
     site = read_site(write_site(tmp_path, name="ghent", seed=1, n_subjects=1))
     without_lesion(site, "sub-01")
     with pytest.raises(SiteDataError, match=r"site ghent: .*for the statistics only") as refused:

@@ -145,7 +145,7 @@ def kept_digest(recipe: Recipe, site: Site) -> str:
     return store_lesion_metric(given, recipe, site).digest
 
 
-def test_the_stored_lesion_metric_judges_and_its_estimate_is_told(site: Site) -> None:
+def test_the_stored_lesion_metric_judges_and_its_estimate_is_reported(site: Site) -> None:
     recipe = wise_recipe()
     asked = dataclasses.replace(request(recipe), lesion_metric=kept_digest(recipe, site))
     update = train(asked, recipe, site)

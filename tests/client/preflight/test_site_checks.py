@@ -75,7 +75,7 @@ def test_a_good_site_has_no_problem_and_every_kind_of_check(site: SiteFolder) ->
     assert "each way" in checks["bandwidth"].found
 
 
-def test_a_site_that_has_not_joined_is_told_to_and_nothing_is_connected(site: SiteFolder) -> None:
+def test_a_site_that_has_not_joined_is_asked_to_and_nothing_is_connected(site: SiteFolder) -> None:
     site.kit_file.unlink()
     checks = by_name(site)
     assert checks["kit"].status == "problem"
@@ -85,7 +85,7 @@ def test_a_site_that_has_not_joined_is_told_to_and_nothing_is_connected(site: Si
     assert "TCP connection" not in checks
 
 
-def test_a_kit_for_another_key_or_authority_is_told(site: SiteFolder) -> None:
+def test_a_kit_for_another_key_or_authority_is_reported(site: SiteFolder) -> None:
     table = json.loads(site.kit_file.read_text())
     site.kit_file.write_text(json.dumps({**table, "authority_fingerprint": "SHA256:" + 43 * "A"}))
     assert "is not the authority that the kit names" in by_name(site)["kit"].found
@@ -136,7 +136,7 @@ def test_the_exit_code_tells_problems_from_wrong_usage(
 
 
 @pytest.mark.skipif(not FAKETIME.exists(), reason=f"no {FAKETIME}: install Debian's libfaketime")
-def test_a_clock_ten_minutes_ahead_is_told_in_words(site: SiteFolder) -> None:
+def test_a_clock_ten_minutes_ahead_is_reported_in_a_sentence(site: SiteFolder) -> None:
     asked = ["preflight", "--folder", str(site.path), "--json"]
     code = f"from client.cli import main; main({asked!r})"
     environment = {**os.environ, "LD_PRELOAD": str(FAKETIME), "FAKETIME": "+10m"}

@@ -111,7 +111,7 @@ def test_a_case_that_is_not_whole_any_more_is_not_written(tmp_path: Path, harm: 
     assert not is_written(job, case)
 
 
-def test_a_case_made_anew_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+def test_a_case_made_again_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     prepare_subject(toy_job(tmp_path))
     job = toy_job(tmp_path, "preprocessing.spacing_mm=2")
     prepare_subject(job)

@@ -31,7 +31,7 @@ def test_the_estimate_counts_the_scanner_s_voxels_and_those_of_the_common_grid(
 def test_what_never_fits_is_refused_with_both_figures() -> None:
     with (
         pytest.raises(SiteDataError, match=r"needs about 3.0 GB of memory, and 2.0 GB can be had"),
-        MemoryBudget(2_000_000_000).hold(3_000_000_000),
+        MemoryBudget(2_000_000_000).reserve(3_000_000_000),
     ):
         pass
 
@@ -42,19 +42,19 @@ def test_a_case_waits_until_it_fits_beside_the_others() -> None:
     six_is_in, six_may_go, four_was_in = (threading.Event() for _ in range(3))
 
     def six() -> None:
-        with budget.hold(6):
+        with budget.reserve(6):
             six_is_in.set()
             six_may_go.wait(LIMIT_S)
             order.append("six goes")
 
     def five() -> None:
         six_is_in.wait(LIMIT_S)
-        with budget.hold(5):
+        with budget.reserve(5):
             order.append("five is in")
 
     def four() -> None:
         six_is_in.wait(LIMIT_S)
-        with budget.hold(4):
+        with budget.reserve(4):
             order.append("four is in")
         four_was_in.set()
 

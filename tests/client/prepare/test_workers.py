@@ -69,7 +69,7 @@ def test_outcomes_come_in_the_order_of_the_jobs(jobs: tuple[PlannedJob, ...]) ->
         pytest.param("sys.exit(3)", "exit code 3: it said nothing", id="without a word"),
     ],
 )
-def test_a_worker_s_end_is_told_in_its_own_words_and_the_others_go_on(
+def test_a_worker_s_end_is_reported_in_its_own_words_and_the_others_continue(
     jobs: tuple[PlannedJob, ...], on_first: str, said: str
 ) -> None:
     first, second = run(jobs, on_first)

@@ -48,7 +48,7 @@ def test_sites_differ_in_dash_as_well_as_in_colour() -> None:
     assert len(dashes) == 3
 
 
-def test_two_lines_that_stand_out_are_told_apart_without_colour() -> None:
+def test_two_lines_that_stand_out_are_distinguished_without_colour() -> None:
     svg = chart(curve("a", 0.1, 0.2, emphasis=True), curve("b", 0.2, 0.3, emphasis=True)).svg()
 
     styles = {p.get("style", "") for p in lines(svg) if "stroke-width: 2.6" in p.get("style", "")}

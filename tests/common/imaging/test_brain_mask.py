@@ -135,7 +135,7 @@ def test_a_made_mask_is_one_piece_without_holes(seed: int, zeros: float) -> None
         ("ljubljana-long/sub-LJLG01/ses-01/anat/sub-LJLG01_ses-01_T1w.nii.gz", False),
     ],
 )
-def test_real_images_are_told_apart(image: str, stripped: bool) -> None:
+def test_real_images_are_distinguished(image: str, stripped: bool) -> None:
     assert looks_stripped(read_volume(SITES / image)) is stripped
 
 

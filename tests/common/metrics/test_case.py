@@ -64,7 +64,7 @@ def test_a_case_by_hand() -> None:
     }
 
 
-def test_of_an_empty_reference_only_the_false_lesions_are_told() -> None:
+def test_of_an_empty_reference_only_the_false_lesions_are_reported() -> None:
     prediction = np.zeros(SHAPE, dtype=np.uint8)
     prediction[0:4, 0, 0] = 1
     prediction[8, 6, 4] = 1  # too small

@@ -70,7 +70,7 @@ def test_deformation_interpolates_between_voxels_and_leaves_the_rest_empty() -> 
     inside = np.zeros((4, 3, 5), dtype=bool)
     inside[1, 1, 2] = True
     # index (1.5, 0.25, 3): 15 a step along i, 5 along j, 1 along k: 22.5 + 1.25 + 3
-    moved = Deformation(inside, np.array([[1.5, 0.25, 3.0]], dtype=np.float32)).carried(field)
+    moved = Deformation(inside, np.array([[1.5, 0.25, 3.0]], dtype=np.float32)).warped(field)
     assert moved[0, 1, 1, 2] == pytest.approx(26.75)
     assert np.count_nonzero(moved) == 1
 

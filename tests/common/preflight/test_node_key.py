@@ -25,7 +25,7 @@ PATH = "/v1/fleet/activate-node"
         (500, {}, "not-checked", "HTTP 500"),
     ],
 )
-def test_the_answer_is_told_in_words(
+def test_the_answer_is_reported_as_text(
     tmp_path: Path, status: int, content: dict[str, Any], judged_as: str, words: str
 ) -> None:
     new_node_key(tmp_path / "site.key")

@@ -64,7 +64,7 @@ def test_a_certificate_for_another_name_says_both_names(tmp_path: Path, names: s
     assert check.found == f"the certificate is for {names}, not for 127.0.0.1"
 
 
-def test_another_host_name_is_told_from_another_address(tmp_path: Path) -> None:
+def test_another_host_name_is_distinguished_from_another_address(tmp_path: Path) -> None:
     authority = Authority()
     with https_server(authority.server(tmp_path / "server", names="10.1.2.3")) as port:
         check = tls(at(port, tmp_path, authority, address="localhost"))
@@ -84,10 +84,10 @@ def test_the_authoritys_own_end_is_warned_of(tmp_path: Path) -> None:
     assert check.status == "warning"
     assert check.found.startswith("the authority's certificate expires on ")
     assert "Provision" not in check.found
-    assert "provision anew" in str(check.fix)
+    assert "provision again" in str(check.fix)
 
 
-def test_a_server_without_tls_is_told_from_a_wrong_certificate(tmp_path: Path) -> None:
+def test_a_server_without_tls_is_distinguished_from_a_wrong_certificate(tmp_path: Path) -> None:
     class Plain(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")

@@ -233,7 +233,7 @@ def test_what_lies_beside_it_is_fine(source: str, overrides: list[str]) -> None:
     assert list(incompatibilities(load_recipe(source, overrides=overrides))) == []
 
 
-def test_every_misfit_is_told_at_once() -> None:
+def test_every_misfit_is_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         load_recipe("galassi2019", overrides=["sampling.patch_shape=[9, 9, 9]", "task.raters=1"])
     text = str(caught.value)

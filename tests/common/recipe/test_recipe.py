@@ -154,7 +154,7 @@ def test_a_variant_has_a_digest_of_its_own(tmp_path: Path) -> None:
     assert len(digests) == 3
 
 
-def test_the_variants_are_told_with_their_settings(tmp_path: Path) -> None:
+def test_the_variants_are_reported_with_their_settings(tmp_path: Path) -> None:
     assert variants_of(mine(tmp_path, VARIANTS)) == {
         "plain": {"loss.segmentation": {"name": "dice"}},
         "short": {"optimizer.steps": 50, "federation.aggregation": "median"},

@@ -39,7 +39,7 @@ def test_away_from_a_terminal_the_fingerprint_has_to_be_given(
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     joint, alpha = federation(tmp_path), site(tmp_path, "alpha")
     assert main(["enrol", str(alpha.request_file), "--federation", str(joint.path)]) == 2
-    assert "told by telephone" in capsys.readouterr().err
+    assert "gave by telephone" in capsys.readouterr().err
 
 
 def test_on_a_terminal_the_fingerprint_is_asked_for(

@@ -75,12 +75,12 @@ def test_a_run_stopped_before_it_began_is_resumed_and_followed_to_its_end(
     run = new_run(folder, "one")
     EventLog(run.events_file).record(RunFinished(status="stopped", reason="asked"))
 
-    def conducted_at_once(folder: FederationFolder, run: RunFolder) -> str:
+    def executed_at_once(folder: FederationFolder, run: RunFolder) -> str:
         with run.locked():
             begun(run).record(RunFinished(status="completed", reason=None))
         return "9"
 
-    monkeypatch.setattr(run_control, "submit", conducted_at_once)
+    monkeypatch.setattr(run_control, "submit", executed_at_once)
     monkeypatch.setattr(follow_run, "show_result", lambda run: None)
     with serve_lock.serving(folder):
         assert main(["resume", "one", "--federation", str(folder.path), "--quiet"]) == 0
@@ -91,7 +91,7 @@ def test_a_run_is_refused_while_nobody_serves(
     folder: FederationFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "--federation", str(folder.path), "--name", "one"]) == 1
-    assert "nobody serves this federation" in capsys.readouterr().err
+    assert "this federation is not served on this machine" in capsys.readouterr().err
     assert not folder.run("one").path.exists()
 
 
@@ -127,7 +127,7 @@ def test_to_stop_following_does_not_stop_the_run(
 
     monkeypatch.setattr(watch, "watch", interrupted)
     assert submitted(folder, monkeypatch, "--quiet") == 0
-    assert "the run goes on; nobody follows it" in capsys.readouterr().err
+    assert "the run continues and is no longer followed" in capsys.readouterr().err
     assert not folder.run("one").stop_file.exists()
 
 
@@ -141,7 +141,7 @@ def test_a_run_that_fails_ends_the_command_with_its_reason(
     assert "failed: too few sites" in capsys.readouterr().err
 
 
-def test_the_log_of_a_run_is_told_in_words(
+def test_the_log_of_a_run_is_reported_as_text(
     folder: FederationFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begun(new_run(folder, "one")).record(RunFinished(status="stopped", reason="asked"))

@@ -45,7 +45,7 @@ def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_charts")
-def test_a_study_tells_its_progress_and_its_result_and_goes_on_from_what_is_there(
+def test_a_study_shows_its_progress_and_its_result_and_continues_from_what_is_there(
     sites: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

@@ -46,6 +46,6 @@ def test_the_file_is_printed_as_it_stands(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == shipped_recipes()["default"].read_text(encoding="utf-8")
 
 
-def test_a_recipe_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recipe_that_is_not_there_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes", "show", "nothing"]) == 2
     assert "no recipe named 'nothing'" in capsys.readouterr().err

@@ -64,7 +64,9 @@ def test_replies_of_both_trainings_fill_the_bar_and_no_others(
     assert "3/8" in shown_after([*events, second], capsys)
 
 
-def test_the_lesion_metrics_steps_and_figures_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_lesion_metrics_steps_and_figures_are_reported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     step = LesionMetricStep(step=30, n_steps=600)
     assert "the lesion metric learns, step 30 of 600" in shown_after([step], capsys)
     figures = LesionMetricTrained(n_pairs=10, mae=0.0625, bias=0.0)

@@ -154,12 +154,12 @@ def test_one_site_alone_trains_with_the_recipes_own_rounds(lyon: Path, tmp_path:
 
 @pytest.fixture
 def laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs are laid out and not conducted."""
+    """Runs are laid out and not executed."""
 
-    def conduct(*_: object, **__: object) -> None:
+    def not_executed(*_: object, **__: object) -> None:
         raise ConfigError("laid out, and that is enough here")
 
-    monkeypatch.setattr("server.simulate.simulate", conduct)
+    monkeypatch.setattr("server.simulate.simulate", not_executed)
 
 
 @pytest.mark.usefixtures("laid_out")

@@ -21,7 +21,7 @@ def test_a_run_an_evaluation_and_a_table_are_read_alike(tmp_path: Path) -> None:
     assert [r.label for r in read] == ["run", "evaluation", "cases.csv"]
 
 
-def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
+def test_runs_of_one_name_are_distinguished_by_their_paths(tmp_path: Path) -> None:
     paths = [run_folder(tmp_path / name / "run", []) for name in ("a", "b")]
     assert [run.label for run in read_runs(paths)] == [str(path) for path in paths]
 

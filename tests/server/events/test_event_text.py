@@ -12,19 +12,19 @@ def told(**event: object) -> str:
     return event_text(parse_event(json.dumps({"time": TIME, **event})))[21:]
 
 
-def test_a_failure_is_told_with_what_to_do() -> None:
+def test_a_failure_is_reported_with_what_to_do() -> None:
     line = told(
         event="site-failed", phase="training", round=2, site="lyon", error="Oops", code="disk"
     )
     assert line.startswith("training, round 2: lyon failed: Oops (disk). The site's disk is full")
 
 
-def test_one_reply_is_not_told_as_many() -> None:
+def test_one_reply_is_not_reported_as_many() -> None:
     line = told(event="round-finished", phase="training", round=1, n_replies=1, wall_s=2.0)
     assert line == "training, round 1: closed with 1 reply"
 
 
-def test_a_late_answer_is_told_with_what_became_of_it() -> None:
+def test_a_late_answer_is_reported_with_what_became_of_it() -> None:
     late = {"event": "late-reply", "phase": "training", "round": 2, "site": "lyon", "late_s": 41.4}
     assert told(**late, counts_in=None) == (
         "training, round 2: lyon answered 41 s late; it does not count"
@@ -32,5 +32,5 @@ def test_a_late_answer_is_told_with_what_became_of_it() -> None:
     assert told(**late, counts_in=3).endswith("; it counts in round 3")
 
 
-def test_an_event_of_an_unknown_kind_is_told_by_its_facts() -> None:
+def test_an_event_of_an_unknown_kind_is_reported_by_its_facts() -> None:
     assert told(event="moon", phase="full", n=2) == "moon: phase full, n 2"

@@ -26,7 +26,7 @@ MANY = settings(max_examples=150, deadline=None, suppress_health_check=list(Heal
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run folder whose events are written anew for each log."""
+    """A run folder whose events are written again for each log."""
     return made_run(tmp_path_factory.mktemp("run") / "r", rounds=3)
 
 

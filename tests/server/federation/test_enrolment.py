@@ -1,4 +1,4 @@
-"""A site is taken in by its name, its key and a fingerprint told by telephone."""
+"""A site is enrolled by its name, its key and a fingerprint given by telephone."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_a_removed_site_comes_back_with_a_new_key_only(tmp_path: Path) -> None:
 
 def test_who_has_not_enrolled_cannot_be_suspended(tmp_path: Path) -> None:
     joint = federation(tmp_path)
-    with pytest.raises(ConfigError, match="'beta' has not enrolled; members are: nobody"):
+    with pytest.raises(ConfigError, match="'beta' has not enrolled; members are: none"):
         suspend(joint, "beta")
 
 

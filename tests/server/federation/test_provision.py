@@ -107,7 +107,7 @@ def test_rotation_changes_the_servers_certificate_and_not_the_authority(tmp_path
 def test_rotation_with_an_expired_authority_is_refused(tmp_path: Path) -> None:
     made = federation(tmp_path)
     let_authority_expire(made)
-    with pytest.raises(ConfigError, match=r"authority expired on .* provision anew"):
+    with pytest.raises(ConfigError, match=r"authority expired on .* provision again"):
         rotate_certificate(made)
 
 

@@ -11,7 +11,7 @@ from server.federation.site_list import expiry_warnings, site_list
 from tests.consortia import SETTINGS, enrolled, federation, fingerprint_of, site
 
 
-def test_planned_and_enrolled_sites_are_told_apart(tmp_path: Path) -> None:
+def test_planned_and_enrolled_sites_are_distinguished(tmp_path: Path) -> None:
     joint, beta = federation(tmp_path), site(tmp_path, "beta")
     enrolled(joint, beta)
     suspend(joint, "beta")

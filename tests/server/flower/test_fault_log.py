@@ -9,7 +9,7 @@ from common.errors import FlowerError
 from server.flower.fault_log import FaultLog
 
 
-def test_a_fault_that_lasts_is_logged_once_and_again_after_the_look_went_well(
+def test_a_fault_that_lasts_is_logged_once_and_again_after_the_check_went_well(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     faults = FaultLog()
@@ -25,7 +25,7 @@ def test_a_fault_that_lasts_is_logged_once_and_again_after_the_look_went_well(
     assert len(caplog.messages) == 2
 
 
-def test_another_fault_and_another_look_are_logged_as_well(
+def test_another_fault_and_another_check_are_logged_as_well(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     faults = FaultLog()

@@ -26,7 +26,7 @@ def test_flower_is_at_home_in_the_folder_quiet_and_past_every_proxy(tmp_path: Pa
     assert given["PATH"] == "/bin"
 
 
-def test_what_flower_refuses_is_told_in_its_own_words(
+def test_what_flower_refuses_is_reported_in_its_own_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = made_federation(tmp_path / "f")

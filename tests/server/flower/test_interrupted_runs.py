@@ -61,7 +61,9 @@ def ends(run: RunFolder) -> list[tuple[str, str | None]]:
     return [(e["status"], e["reason"]) for e in events if e["event"] == "run-finished"]
 
 
-def test_a_run_whose_process_died_ends_as_failed_and_its_people_are_told(tmp_path: Path) -> None:
+def test_a_run_whose_process_died_ends_as_failed_and_its_people_are_notified(
+    tmp_path: Path,
+) -> None:
     out = tmp_path / "told"
     folder, run = new_run(tmp_path, notify={"command": list(program(out))})
     begun(run)
@@ -70,7 +72,7 @@ def test_a_run_whose_process_died_ends_as_failed_and_its_people_are_told(tmp_pat
     assert status == "failed"
     assert reason == (
         "the process that executed the run has died without a word. `lesionfed resume one "
-        f"--federation {folder.path}` goes on from the last checkpoint"
+        f"--federation {folder.path}` continues from the last checkpoint"
     )
     wait_until(lambda: out.exists() and out.read_text("utf-8").endswith("\n"), "the notice")
     told = json.loads(out.read_text("utf-8"))
@@ -124,7 +126,7 @@ def test_a_run_that_is_conducted_has_not_begun_or_is_a_simulation_is_left_alone(
     assert (ends(run), ends(new), ends(simulated)) == ([], [], [])
 
 
-def test_who_begins_to_conduct_after_the_look_wins_by_the_lock(
+def test_who_begins_to_execute_after_the_check_wins_by_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, run = new_run(tmp_path)
@@ -135,7 +137,7 @@ def test_who_begins_to_conduct_after_the_look_wins_by_the_lock(
     assert ends(run) == []
 
 
-def test_what_was_recorded_since_the_look_keeps_the_run_from_being_ended(
+def test_what_was_recorded_since_the_check_keeps_the_run_from_being_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, run = new_run(tmp_path)
@@ -176,7 +178,7 @@ def test_a_run_that_was_asked_to_stop_and_died_ends_as_stopped(tmp_path: Path) -
     assert ends(run) == [("stopped", "stopped by the coordinator; its process had died")]
 
 
-def test_a_stop_and_a_look_at_once_leave_one_end_which_is_stopped(
+def test_a_stop_and_a_check_at_once_leave_one_end_which_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, run = new_run(tmp_path)

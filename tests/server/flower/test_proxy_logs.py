@@ -9,7 +9,7 @@ from server.flower.proxy_logs import rotate_proxy_logs
 from tests.server.federation.made_federation import made_federation
 
 
-def test_a_log_past_the_bound_is_put_aside_and_goes_on_in_the_same_file(
+def test_a_log_past_the_bound_is_put_aside_and_continues_in_the_same_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proxy_logs, "KEEP_BYTES", 10)

@@ -77,19 +77,19 @@ def test_a_conducted_run_ends_itself_when_it_is_asked_to(
     folder, run = new_run(tmp_path, submitted=False)
     begun = threading.Event()
 
-    def conducts() -> None:
+    def executes() -> None:
         with run.locked():
             events = started(run)
             begun.set()
             wait_until(run.stop_file.exists, "the request to stop")
             events.record(RunFinished(status="stopped", reason="asked"))
 
-    conductor = threading.Thread(target=conducts)
-    conductor.start()
+    executing = threading.Thread(target=executes)
+    executing.start()
     assert begun.wait(LIMIT_S)
     said: list[str] = []
     status = stop(folder, run, say=said.append)
-    conductor.join()
+    executing.join()
     assert (status.status, status.reason) == ("stopped", "asked")
     assert "asked run one to stop" in said[0]
     assert told == []
@@ -116,10 +116,10 @@ def test_a_run_that_has_not_begun_is_stopped_and_can_begin_later(
     assert told == [("stop", "5", "federation")]
     resumed = resume(folder, run)
     assert (resumed.flower_run_id, resumed.skip) == ("77", 0)
-    assert not run.events_file.exists()  # it begins, rather than goes on from nothing
+    assert not run.events_file.exists()  # it begins, rather than resumes from nothing
 
 
-def test_a_run_of_a_federation_that_was_moved_is_told_where_its_members_are_now(
+def test_a_run_of_a_federation_that_was_moved_finds_where_its_members_are_now(
     tmp_path: Path, told: list[tuple[str, ...]]
 ) -> None:
     folder, run = new_run(tmp_path)

@@ -69,7 +69,7 @@ def test_a_worker_that_outlived_its_killed_master_is_ended(tmp_path: Path) -> No
 def test_a_damaged_note_ends_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "serve.json").write_text("[1, 2")
     end_left_behind(FederationFolder(tmp_path))
-    assert "nobody is ended on its account" in caplog.text
+    assert "no process is ended because of it" in caplog.text
 
 
 def _reaped_in_background(process: subprocess.Popen[bytes]) -> threading.Thread:

@@ -25,7 +25,7 @@ from tests.server.status.made_run import made_run, started
 from tests.waiting import LIMIT_S
 
 
-def test_a_rotated_certificate_is_told_of_once_and_the_old_one_goes_on_being_warned_of(
+def test_a_rotated_certificate_is_reported_once_and_the_warnings_of_the_old_one_continue(
     tmp_path: Path,
 ) -> None:
     joint = federation(tmp_path)
@@ -120,7 +120,7 @@ def served_until(stop: threading.Event, folder: FederationFolder) -> list[Child]
         ),
     ],
 )
-def test_a_look_that_fails_is_tried_again_and_ends_nothing(
+def test_a_check_that_fails_is_tried_again_and_ends_nothing(
     target: str,
     error: Exception,
     tmp_path: Path,
@@ -192,7 +192,7 @@ def test_a_server_whose_key_and_certificate_do_not_fit_is_not_started(tmp_path: 
         serve(joint, with_proxy=False, say=lambda text: None)
 
 
-def test_a_key_that_fits_no_more_is_told_of_once_and_only_when_it_lies_still(
+def test_a_key_that_fits_no_more_is_reported_once_and_only_when_it_lies_still(
     tmp_path: Path,
 ) -> None:
     joint = federation(tmp_path)

@@ -51,7 +51,7 @@ def test_a_run_is_followed_to_its_end_and_its_report(
     folder, run = new_run(tmp_path)
     released: list[float] = []
 
-    def conducts() -> None:
+    def executes() -> None:
         with run.locked():
             events = EventLog(run.events_file)
             events.record(run_started("one"))
@@ -60,17 +60,17 @@ def test_a_run_is_followed_to_its_end_and_its_report(
             time.sleep(0.2)  # the report
             released.append(time.monotonic())
 
-    conductor = threading.Thread(target=conducts)
-    conductor.start()
+    executing = threading.Thread(target=executes)
+    executing.start()
     seen: list[RunEvent] = []
     end = watch(folder, run, flower_run_id="1", skip=0, listener=seen.append)
     assert released  # the report is there
-    conductor.join()
+    executing.join()
     assert end.status == "completed"
     assert [event.event for event in seen] == ["run-started", "run-finished"]
 
 
-def test_a_run_that_begins_in_the_midst_of_a_late_look_has_not_died(
+def test_a_run_that_begins_in_the_midst_of_a_late_check_has_not_died(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, run = new_run(tmp_path)
@@ -97,7 +97,7 @@ def test_a_run_that_begins_in_the_midst_of_a_late_look_has_not_died(
     assert (end.status, len(seen)) == ("completed", 2)
 
 
-def test_a_conductor_that_dies_is_missed_and_the_way_on_is_told(tmp_path: Path) -> None:
+def test_a_process_that_dies_is_missed_and_how_to_resume_is_shown(tmp_path: Path) -> None:
     folder, run = new_run(tmp_path)
     EventLog(run.events_file).record(run_started("one"))  # and no lock is held: it has died
     with pytest.raises(FlowerError, match=r"died without a word.*`lesionfed resume one --fed"):

@@ -23,7 +23,7 @@ def told(*events: RunEvent) -> list[Notice]:
     return [notice for one in events if (notice := notices.of(one)) is not None]
 
 
-def test_a_site_that_drops_out_is_told_with_what_it_failed_of() -> None:
+def test_a_site_that_drops_out_is_reported_with_what_it_failed_of() -> None:
     place = {"phase": "training", "round": 3, "site": "b"}
     [notice] = told(
         event("site-failed", **place, error="OSError", code="disk"),
@@ -42,7 +42,7 @@ def test_a_site_that_drops_out_is_told_with_what_it_failed_of() -> None:
     )
 
 
-def test_a_site_that_answered_since_is_not_told_its_old_failure() -> None:
+def test_a_site_that_answered_since_is_not_reported_with_its_old_failure() -> None:
     place = {"phase": "training", "round": 3, "site": "b"}
     [notice] = told(
         event("site-failed", **place, error="OSError", code="disk"),
@@ -57,22 +57,22 @@ def test_a_site_that_answered_since_is_not_told_its_old_failure() -> None:
 
 
 @pytest.mark.parametrize("state", ["never-seen", "online", "training", "late", "rejoined"])
-def test_other_states_of_a_site_are_not_told(state: str) -> None:
+def test_other_states_of_a_site_are_not_reported(state: str) -> None:
     assert told(event("site-state", site="b", state=state, phase="training", round=1)) == []
 
 
-def test_a_wait_is_told_again_only_for_another_site_or_after_it_came() -> None:
+def test_a_wait_is_reported_again_only_for_another_site_or_after_it_came() -> None:
     def waiting(*sites: str) -> RunEvent:
         return event("waiting", **{"for": list(sites), "until": UNTIL, "have": 1, "need": 2})
 
     begun = event("round-started", phase="training", round=2, sites=["a", "b"])
     notices = told(waiting("b", "c"), waiting("c"), waiting("a"), begun, waiting("c"), waiting("b"))
     assert [notice.site for notice in notices] == ["b, c", "a", "b"]
-    assert notices[0].reason == f"1 sites are there and 2 are needed; waits until {UNTIL}"
+    assert notices[0].reason == f"1 sites are online and 2 are needed; waits until {UNTIL}"
     assert (notices[0].round, notices[2].round) == (None, 2)
 
 
-def test_the_end_is_told_with_its_reason_to_the_house_and_without_it_outside() -> None:
+def test_the_end_is_reported_with_its_reason_inside_and_without_it_outside() -> None:
     reason = "/srv/runs/r1: disk full"
     [notice] = told(event("run-finished", status="failed", reason=reason))
     assert (notice.what, notice.status, notice.reason) == ("run-finished", "failed", reason)

@@ -146,7 +146,7 @@ def test_what_does_not_fit_the_queue_is_recorded(
         ),
     ],
 )
-def test_what_cannot_be_sent_is_logged_and_recorded_and_the_run_goes_on(
+def test_what_cannot_be_sent_is_logged_and_recorded_and_the_run_continues(
     settings: dict[str, Any], error: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR), notifier(tmp_path, **settings) as told:
@@ -159,7 +159,7 @@ def test_what_cannot_be_sent_is_logged_and_recorded_and_the_run_goes_on(
     assert "secret" not in caplog.text
 
 
-def test_a_failing_channel_does_not_keep_the_next_from_being_told(tmp_path: Path) -> None:
+def test_a_failing_channel_does_not_keep_the_next_from_sending(tmp_path: Path) -> None:
     with (
         web_server() as web,
         notifier(tmp_path, command=("/no/such",), webhook=web.address) as told,
@@ -195,7 +195,7 @@ def lines_in(file: Path) -> list[str]:
     return [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
-def test_a_run_without_events_is_told_to_be_stalled_once(tmp_path: Path) -> None:
+def test_a_run_without_events_is_reported_as_stalled_once(tmp_path: Path) -> None:
     out = tmp_path / "told"
     told = notifier(tmp_path, command=program(out), stall_s=0.5)
     told(RoundStarted(phase="mining", round=1, sites=()))
@@ -218,7 +218,7 @@ def test_after_an_event_a_run_can_stall_again(tmp_path: Path) -> None:
         wait_until(lambda: len(lines_in(out)) == 2, "the second notice")
 
 
-def test_an_event_that_cannot_be_told_does_not_reach_the_run(
+def test_an_event_that_cannot_be_reported_does_not_reach_the_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with notifier(tmp_path, command=program(tmp_path / "told")) as told:

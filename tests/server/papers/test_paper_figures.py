@@ -94,7 +94,7 @@ def test_the_boxes_hold_each_case_at_each_threshold() -> None:
     assert method.values == {0.5: pytest.approx((2 / 3,))}
 
 
-def test_the_split_is_what_sites_told_and_the_unseen_cases_hold(tmp_path: Path) -> None:
+def test_the_split_is_what_sites_reported_and_the_unseen_cases_hold(tmp_path: Path) -> None:
     part = {"n_subjects": 2, "n_cases": 3, "n_lesions": 5, "lesion_volume_ml": 1.5}
     split = {"event": "site-split", "site": "lyon", "parts": {"training": part}}
     rows = [

@@ -124,7 +124,7 @@ def test_folds_weigh_by_the_cases_in_which_the_figure_is_defined() -> None:
     assert [entry.mean for entry in line.entries[:2]] == pytest.approx([0.825, 0.5])
 
 
-def test_the_reader_is_told_in_how_many_cases_a_figure_of_predictions_is_defined() -> None:
+def test_the_reader_sees_in_how_many_cases_a_figure_of_predictions_is_defined() -> None:
     rows = [
         row(dice=0.5, ltpr=0.5, lfpr=0.2, ppv=0.5),
         row(dice=0.0, ltpr=0.0, lfpr=None, ppv=None),

@@ -82,7 +82,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Held:
     return held
 
 
-def test_the_network_is_trained_with_its_progress_and_its_figures_told(begun: Held) -> None:
+def test_the_network_is_trained_with_its_progress_and_its_figures_reported(begun: Held) -> None:
     steps = [(event["step"], event["n_steps"]) for event in begun.events("lesion-metric-step")]
     assert steps == [(1, 3), (2, 3), (3, 3)]
     [figures] = begun.events("lesion-metric")

@@ -52,7 +52,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return folder
 
 
-def test_a_site_that_evaluates_scores_all_its_cases_once_and_is_told_of_by_name(
+def test_a_site_that_evaluates_scores_all_its_cases_once_and_is_named(
     finished: RunFolder,
 ) -> None:
     told = {event["site"]: event for event in events_of(finished, "site-evaluation")}

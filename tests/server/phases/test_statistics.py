@@ -90,7 +90,7 @@ def test_the_event_names_the_method_and_the_subjects(tmp_path: Path) -> None:
         pytest.param([[5.0] * 13, [5.0] * 13], "rise from landmark to landmark", id="all equal"),
     ],
 )
-def test_a_site_whose_sums_do_not_fit_is_refused_and_the_others_go_on(
+def test_a_site_whose_sums_do_not_fit_is_refused_and_the_others_continue(
     tmp_path: Path, rows: list[list[float]], words: str
 ) -> None:
     recipe = load_recipe("default", overrides=["standardization.method=nyul"])

@@ -73,7 +73,7 @@ def test_the_first_training_draws_every_parameter(recipe: str, stage: Stage) -> 
     assert state.rounds_before == 0
 
 
-def test_the_second_training_goes_on_from_the_first_and_counts_its_rounds_on() -> None:
+def test_the_second_training_continues_from_the_first_and_its_round_numbers_continue() -> None:
     parameters: Arrays = {"network.first.w": np.array([-0.5, 2.0], np.float32)}
     before = RunState(phase="mining", round_index=1, parameters=parameters)
     state = phase_of(recipe_of("galassi2019"), "second").begin(before)
@@ -148,7 +148,7 @@ def test_a_weight_for_late_updates_fits_neither_the_median_nor_a_budget(
         recipe_of("default", "federation.late_weight=0.5", other)
 
 
-def test_sites_are_told_the_stage_and_which_lesion_metric_judges() -> None:
+def test_sites_are_sent_the_stage_and_which_lesion_metric_judges() -> None:
     state = RunState(lesion_metric="ab" * 32, template={"FLAIR": (0.5, 1.0, 1.5)})
     exchange = next(phase_of(recipe_of("galassi2019"), "second").round(state))
     request = exchange.request(ASSIGNMENT)

@@ -141,7 +141,7 @@ def test_every_planned_case_has_a_row_with_its_figures_or_its_reason(whole: Page
     assert "- is undefined" in text
 
 
-def test_sites_rounds_failures_template_recipe_and_environment_are_told(whole: Page) -> None:
+def test_sites_rounds_failures_template_recipe_and_environment_are_reported(whole: Page) -> None:
     text = whole.text
 
     assert "north trains 5 2 1 41.5 1 2 3" in text
@@ -280,7 +280,7 @@ target = "new-lesions"
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_run_on_new_lesions_is_told_in_the_words_of_its_task(tmp_path: Path) -> None:
+def test_a_run_on_new_lesions_is_reported_in_the_words_of_its_task(tmp_path: Path) -> None:
     folder = written(tmp_path / "toy", whole_run(), pictures=("east/sub-A",))
     (folder / "recipe.toml").write_text(NEW_LESIONS, encoding="utf-8")
 
@@ -316,7 +316,7 @@ steps = ["cord", "resample"]
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_splits_test_cases_lesion_metric_and_hard_negatives_are_told(tmp_path: Path) -> None:
+def test_splits_test_cases_lesion_metric_and_hard_negatives_are_reported(tmp_path: Path) -> None:
     def part(n: int) -> Line:
         return {"n_subjects": n, "n_cases": n + 1, "n_lesions": 7, "lesion_volume_ml": 1.25}
 
@@ -351,7 +351,7 @@ def test_splits_test_cases_lesion_metric_and_hard_negatives_are_told(tmp_path: P
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_lesion_metric_that_misses_its_aims_or_drifts_is_told(tmp_path: Path) -> None:
+def test_a_lesion_metric_that_misses_its_aims_or_drifts_is_reported(tmp_path: Path) -> None:
     """Differences of 0.25 and 0.31 in rounds 1 and 2; where one of the two is undefined, none."""
 
     def reply(index: int, estimated: float, true: float | None) -> Line:

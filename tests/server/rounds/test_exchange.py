@@ -77,7 +77,7 @@ class Sites(InlineGrid):
 
 HANGS_S = 120.0
 LONG_S = 60.0
-"""No exchange that goes on by itself takes so long on any machine."""
+"""No exchange that continues by itself takes so long on any machine."""
 
 
 class Run:
@@ -317,7 +317,7 @@ def test_a_site_that_is_paused_has_not_failed(tmp_path: Path) -> None:
     assert run.accumulated.count("lyon") == 1
 
 
-def test_a_site_that_fails_three_rounds_is_left_out_of_the_next_two_and_told_so(
+def test_a_site_that_fails_three_rounds_is_left_out_of_the_next_two_and_informed(
     tmp_path: Path,
 ) -> None:
     refused = says(SiteFailure(error="SiteDataError", code="no-lesions"))

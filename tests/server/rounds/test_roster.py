@@ -54,7 +54,7 @@ def member(site: str, state: Literal["active", "suspended", "removed"] = "active
     return Member(site=site, public_key=inline_key(site), state=state, enrolled="2026-01-01")
 
 
-def test_who_is_enrolled_suspended_or_removed_meanwhile_counts_from_the_next_look(
+def test_who_is_enrolled_suspended_or_removed_meanwhile_counts_from_the_next_check(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "members.json"
@@ -89,7 +89,7 @@ def test_members_that_are_not_where_the_run_says_are_not_taken_for_nobody(tmp_pa
         roster.online(["lyon"], until=time.monotonic() + 1)
 
 
-def test_it_is_told_once_whom_a_round_waits_for_until_when_and_how_many_are_needed(
+def test_it_is_reported_once_whom_a_round_waits_for_until_when_and_how_many_are_needed(
     tmp_path: Path,
 ) -> None:
     sites = tuple(EnrolledSite(name=name, public_key=inline_key(name)) for name in ("lyon", "bonn"))
@@ -122,7 +122,7 @@ def test_a_reserve_is_taken_in_only_where_the_quorum_is_not_there_without_it(
 
     assert present("lyon", "ghent", quorum=1) == {"lyon"}
     assert present("lyon", "ghent", quorum=2) == {"lyon", "bonn"}
-    with pytest.raises(QuorumNotMet, match=r"2 of 3 sites are there and 3 are.*Missing: ghent\."):
+    with pytest.raises(QuorumNotMet, match=r"2 of 3 sites are online and 3 are.*Missing: ghent\."):
         present("lyon", "ghent", quorum=3)
 
 

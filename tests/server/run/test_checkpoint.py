@@ -94,7 +94,7 @@ def test_a_file_half_written_is_no_checkpoint(tmp_path: Path) -> None:
     assert loaded.round_index == 1
 
 
-def test_who_asks_is_told_which_checkpoints_are_damaged(tmp_path: Path) -> None:
+def test_a_caller_learns_which_checkpoints_are_damaged(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, state(1))
     newest = save_checkpoint(tmp_path, state(2))
     damaged(newest, "one bit turned")
@@ -134,7 +134,7 @@ def test_a_damaged_file_takes_no_place_of_a_whole_one_and_the_newest_is_kept(
     assert good.exists()
 
 
-def test_where_all_are_damaged_they_stay_and_the_run_does_not_begin_anew(tmp_path: Path) -> None:
+def test_where_all_are_damaged_they_stay_and_the_run_does_not_begin_again(tmp_path: Path) -> None:
     damaged(save_checkpoint(tmp_path, state(1)), "cut off")
     for _ in range(2):
         with pytest.raises(CheckpointError, match="none of the 1 checkpoints"):

@@ -46,7 +46,7 @@ def test_a_second_call_computes_nothing_and_gives_the_same(data: Path, tmp_path:
         np.testing.assert_array_equal(one.image, other.image)
 
 
-def test_a_changed_image_is_prepared_anew(data: Path, tmp_path: Path) -> None:
+def test_a_changed_image_is_prepared_again(data: Path, tmp_path: Path) -> None:
     before = prepared(data, tmp_path).cases[0]
     image = read_volume(flair(data, "sub-01"))
     write_volume(Volume(image.data**2, image.affine), flair(data, "sub-01"))

@@ -71,8 +71,8 @@ def test_every_case_is_in_one_part(
     cases: list[PreparedCase], shares: Shares, seed: int, method: Method
 ) -> None:
     split = split_cases(cases, shares=shares, method=method, seed=seed)
-    dealt = [case.subject for part in PARTS for case in getattr(split, part)]
-    assert sorted(dealt) == [case.subject for case in cases]
+    assigned = [case.subject for part in PARTS for case in getattr(split, part)]
+    assert sorted(assigned) == [case.subject for case in cases]
     again = split_cases(cases, shares=shares, method=method, seed=seed)
     assert subjects_of(again) == subjects_of(split)
 
@@ -114,16 +114,16 @@ def test_no_two_parts_are_further_from_their_wish_than_the_subjects_differ(
     if n == 0:
         return
     sizes = [min(size, max(0, n - sum(places[:i]))) for i, size in enumerate(places)]
-    dealt = sorted(loads, reverse=True)[:n]
-    parts = balanced_parts(dealt, sizes)
+    ordered = sorted(loads, reverse=True)[:n]
+    parts = balanced_parts(ordered, sizes)
     assert np.bincount(parts, minlength=len(sizes)).tolist() == sizes
-    mean = sum(dealt) / n
+    mean = sum(ordered) / n
     off = [
-        sum(load for load, at in zip(dealt, parts, strict=True) if at == part) - mean * size
+        sum(load for load, at in zip(ordered, parts, strict=True) if at == part) - mean * size
         for part, size in enumerate(sizes)
         if size
     ]
-    assert max(off) - min(off) <= max(dealt) - min(dealt) + 1e-3 * (1 + max(dealt))
+    assert max(off) - min(off) <= max(ordered) - min(ordered) + 1e-3 * (1 + max(ordered))
 
 
 def test_the_heaviest_go_where_most_is_missing_and_an_exchange_mends_the_rest() -> None:
@@ -141,7 +141,7 @@ def test_places_must_be_as_many_as_subjects() -> None:
         balanced_parts([1, 2], [2, 1])
 
 
-def test_lesion_free_subjects_are_dealt_apart() -> None:
+def test_lesion_free_subjects_are_split_separately() -> None:
     """Half of each kind, whatever the seed: 2 of 4 with lesions and 1 of 2 without."""
     cases = [case(f"sub-{n}", load) for n, load in enumerate((5, 0, 30, 20, 0, 15))]
     for seed in range(5):
@@ -165,7 +165,7 @@ def test_a_hospitals_only_subject_with_lesions_trains_where_most_subjects_do() -
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.3, 0.5])
-def test_random_keeps_for_validation_whom_it_always_kept(share: float) -> None:
+def test_random_chooses_the_same_validation_subjects_as_before(share: float) -> None:
     """The rule of the first releases: the floor, the first of the shuffled subjects."""
     cases = [case(f"sub-{n:02d}", 1) for n in range(7)]
     split = split_cases(cases, shares=Shares(validation=share), method="random", seed=3)
@@ -233,20 +233,24 @@ def test_a_subject_with_a_lesion_trains_at_random_where_there_is_one(
 
 
 def test_the_only_subject_with_a_lesion_changes_places_and_others_stay() -> None:
-    """Of five, numpy's seed 0 deals 2 (validation), then 4 (test); 3, 1, 0 train."""
+    """Of five, numpy's seed 0 draws 2 (validation), then 4 (test); 3, 1, 0 train."""
     assert np.random.default_rng(0).permutation(5).tolist()[:3] == [2, 4, 3]
     shares = Shares(validation=0.2, test=0.2)
 
-    def dealt(*bearing: int) -> dict[str, list[str]]:
+    def split_of(*bearing: int) -> dict[str, list[str]]:
         cases = [case(f"sub-{n}", *([5] if n in bearing else [])) for n in range(5)]
         return subjects_of(split_cases(cases, shares=shares, method="random", seed=0))
 
-    as_ever = {
+    usual = {
         "training": ["sub-0", "sub-1", "sub-3"],
         "validation": ["sub-2"],
         "threshold": [],
         "test": ["sub-4"],
     }
-    assert dealt(0, 2) == dealt(3) == dealt() == as_ever
-    assert dealt(2) == {**as_ever, "training": ["sub-0", "sub-1", "sub-2"], "validation": ["sub-3"]}
-    assert dealt(2, 4) == {**as_ever, "training": ["sub-0", "sub-1", "sub-4"], "test": ["sub-3"]}
+    assert split_of(0, 2) == split_of(3) == split_of() == usual
+    assert split_of(2) == {
+        **usual,
+        "training": ["sub-0", "sub-1", "sub-2"],
+        "validation": ["sub-3"],
+    }
+    assert split_of(2, 4) == {**usual, "training": ["sub-0", "sub-1", "sub-4"], "test": ["sub-3"]}

@@ -21,7 +21,7 @@ from tests.volumes import (
 )
 
 
-def test_one_scan_of_two_subjects_is_told_once_with_the_other(tmp_path: Path) -> None:
+def test_one_scan_of_two_subjects_is_reported_once_with_the_other(tmp_path: Path) -> None:
     root = write_site(tmp_path, lesions=False)
     moved = oblique_affine()
     moved[0, 3] += 5  # neither place nor compression tell two copies apart
@@ -33,14 +33,14 @@ def test_one_scan_of_two_subjects_is_told_once_with_the_other(tmp_path: Path) ->
     assert finding.text == "FLAIR holds the very voxels of sub-01 FLAIR"
 
 
-def test_two_modalities_of_one_file_are_told() -> None:
+def test_two_modalities_of_one_file_are_reported() -> None:
     same = stripped_brain()
     digests = list(case_digests(opened(FLAIR=same, T1w=Volume(same.data.copy(), same.affine))))
     (finding,) = same_voxels(digests)
     assert finding.text == "T1w holds the very voxels of sub-01_ses-02 FLAIR"
 
 
-def test_equal_lesion_masks_are_told_and_empty_ones_are_not(tmp_path: Path) -> None:
+def test_equal_lesion_masks_are_reported_and_empty_ones_are_not(tmp_path: Path) -> None:
     root = write_site(tmp_path)
     findings = survey(root, task=Task(modalities=("FLAIR", "T1w")), thorough=True).findings
     assert [f.text for f in findings if f.code == "duplicate"] == [

@@ -9,7 +9,7 @@ from tests.opened import opened
 from tests.volumes import head_in_noise, stripped_brain
 
 
-def test_a_front_that_goes_on_to_the_chin_is_a_face() -> None:
+def test_a_front_that_reaches_the_chin_is_a_face() -> None:
     assert face_of(head()) == "shown"
 
 
@@ -34,7 +34,7 @@ def test_faces_are_listed_and_said_to_be_a_heuristic() -> None:
     case = opened(FLAIR=head(), T1w=head(face=False), T2w=head())
     shown, removed = faces_are_reported(case)
     assert (shown.code, removed.code) == ("face-shown", "face-removed")
-    assert shown.text.startswith("FLAIR, T2w: a face")
-    assert removed.text.startswith("T1w: the face was removed")
+    assert shown.text.startswith("FLAIR, T2w: what looks like a face")
+    assert removed.text.startswith("T1w: the face seems to be removed")
     assert "heuristic" in shown.text
     assert "heuristic" in removed.text

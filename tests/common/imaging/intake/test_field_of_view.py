@@ -27,7 +27,7 @@ def test_a_whole_head_fits() -> None:
     assert not list(brain_fits_the_image(opened(FLAIR=head())))
 
 
-def test_a_head_cut_20_mm_below_the_vertex_is_told() -> None:
+def test_a_head_cut_20_mm_below_the_vertex_is_reported() -> None:
     # 88 - 68 = 20 mm: the section of the head has pi x 80 x 95 x (1 - (68 / 88)^2) mm2 = 96 cm2
     finding = only(list(brain_fits_the_image(opened(FLAIR=head(top_mm=68.0)))))
     assert finding.code == "field-of-view"
@@ -44,7 +44,7 @@ def test_a_brain_mask_counts_where_there_is_one() -> None:
     assert "the brain mask reaches the border of the image at the bottom" in finding.text
 
 
-def test_a_slab_is_told_with_its_size() -> None:
+def test_a_slab_is_reported_with_its_size() -> None:
     finding = only(list(brain_fits_the_image(opened(FLAIR=stripped_brain()))))
     assert (finding.level, finding.code) == ("warning", "slab")
     assert "12 x 18 x 24 mm" in finding.text  # 12 x 1, 14 x 1.25 = 17.5, 8 x 3

@@ -31,7 +31,7 @@ def of_spacing(*spacing_mm: float) -> Volume:
         pytest.param((1.0, 1.0, 13.0), "warning", "odd-spacing", id="slices are missing"),
     ],
 )
-def test_long_voxels_are_told(spacing_mm: tuple[float, ...], level: str, code: str) -> None:
+def test_long_voxels_are_reported(spacing_mm: tuple[float, ...], level: str, code: str) -> None:
     finding = only(list(slices_are_thin(opened(FLAIR=of_spacing(*spacing_mm)))))
     assert (finding.level, finding.code) == (level, code)
 

@@ -51,7 +51,7 @@ def test_a_site_without_lesion_masks_is_usable_and_says_it_cannot_train(tmp_path
     assert ("sub-01", "no-lesion-mask") in codes(intake, "note")
 
 
-def test_a_blocked_case_is_quarantined_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_a_blocked_case_is_quarantined_and_the_rest_continues(tmp_path: Path) -> None:
     root = write_site(tmp_path, subjects=["sub-01", "sub-02", "sub-03"], sessions=["ses-01"])
     image_path(root, "sub-02", "T1w", "ses-01").write_bytes(b"")
     intake = examine(root, task=TASK)
@@ -96,7 +96,7 @@ def test_a_missing_site_folder_is_named(tmp_path: Path) -> None:
         examine(tmp_path / "sitee", task=TASK)
 
 
-def test_progress_is_told_after_each_case(tmp_path: Path) -> None:
+def test_progress_is_reported_after_each_case(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
     root = write_site(tmp_path)
     examine(root, task=TASK, on_case=lambda done, total: calls.append((done, total)))

@@ -24,7 +24,7 @@ def test_modalities_that_agree_are_left_alone() -> None:
     assert not list(no_modality_is_mirrored(opened(FLAIR=head(), T1w=head(contrast=-1.0))))
 
 
-def test_a_mirrored_modality_is_told_whatever_its_contrast() -> None:
+def test_a_mirrored_modality_is_reported_whatever_its_contrast() -> None:
     case = opened(FLAIR=head(), T1w=head(), T2w=head(contrast=-0.9, mirrored=True))
     finding = only(list(no_modality_is_mirrored(case)))
     assert (finding.level, finding.code) == ("warning", "left-right")
@@ -46,7 +46,7 @@ def test_the_other_storage_order_is_no_mirroring() -> None:
     assert not list(no_modality_is_mirrored(opened(FLAIR=head(), T1w=same_place)))
 
 
-def test_a_mirrored_oblique_image_is_told() -> None:
+def test_a_mirrored_oblique_image_is_reported() -> None:
     case = opened(
         FLAIR=turned_about_the_axis_upwards(head(), 12),
         T1w=turned_about_the_axis_upwards(head(contrast=-1.0, mirrored=True), 12),
@@ -71,7 +71,7 @@ def test_a_flat_image_is_left_alone() -> None:
         "south-carolina/sub-SC01/anat/sub-SC01",
     ],
 )
-def test_real_images_are_told_only_when_one_is_mirrored(stem: str) -> None:
+def test_real_images_are_reported_only_when_one_is_mirrored(stem: str) -> None:
     flair, t1w = (read_volume(SITES / f"{stem}_{name}.nii.gz") for name in ("FLAIR", "T1w"))
     assert not list(no_modality_is_mirrored(opened(FLAIR=flair, T1w=t1w)))
     axis = next(n for n, code in enumerate(orientation_of(t1w)) if code in "LR")

@@ -146,14 +146,14 @@ def test_a_link_in_the_folder_is_followed_as_in_a_bids_folder(root: Path) -> Non
     assert site.cases[0].images["T1w"] == root / "linked.nii"
 
 
-def test_a_line_without_a_subject_is_told_on_the_folder(root: Path) -> None:
+def test_a_line_without_a_subject_is_reported_on_the_folder(root: Path) -> None:
     site = mapped(root, *GOOD, ("a b", "", "FLAIR", "p 1/t1.nii"))
     (finding,) = site.findings
     assert (finding.level, finding.case) == ("blocking", "(whole folder)")
     assert "line 5: want a subject of letters and digits, found 'a b'" in finding.text
 
 
-def test_a_session_that_is_no_label_is_told(root: Path) -> None:
+def test_a_session_that_is_no_label_is_reported(root: Path) -> None:
     (finding, *_) = mapped(root, ("A1", "01.02", "FLAIR", "p 1/t1.nii")).findings
     assert "want a session of letters and digits, or none, found '01.02'" in finding.text
 

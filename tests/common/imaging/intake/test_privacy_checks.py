@@ -110,7 +110,7 @@ def test_free_texts_of_a_header_are_judged_by_their_look(
     assert list(traces_in(path)) == ([] if trace is None else [trace])
 
 
-def test_extensions_of_a_header_are_told_by_their_kind(tmp_path: Path) -> None:
+def test_extensions_of_a_header_are_distinguished_by_kind(tmp_path: Path) -> None:
     image = NIB.Nifti1Image(stripped_brain().data, oblique_affine())
     image.header.extensions.append(NIB.nifti1.Nifti1Extension(6, b"drawn by hand"))
     image.header.extensions.append(NIB.nifti1.Nifti1Extension(44, b"by MUSTERMANN^Erika"))

@@ -34,7 +34,7 @@ def found(root: Path, task: Task = ONE_DATE) -> list[Finding]:
     ("column", "first", "second"),
     [("acq_time", "2019-05-23", "2019-01-23T10:00:00"), ("days_since_ses01", "203", "-7.5")],
 )
-def test_a_session_before_the_one_it_should_follow_is_told_without_its_date(
+def test_a_session_before_the_one_it_should_follow_is_reported_without_its_date(
     tmp_path: Path, column: str, first: str, second: str
 ) -> None:
     root = site(tmp_path, "ses-2", "ses-10")

@@ -380,7 +380,7 @@ def test_both_dates_are_mapped_with_their_modalitys_landmarks(
 
 
 @pytest.mark.skipif(not SITES.is_dir(), reason="the shared images are not on this machine")
-def test_real_raw_dates_are_told_to_be_prepared_first() -> None:
+def test_real_raw_dates_must_be_prepared_first() -> None:
     intake = survey(SITES / "ljubljana-long", task=NEW)
     codes = {finding.code for finding in intake.findings if finding.level == "blocking"}
     assert intake.usable == ()

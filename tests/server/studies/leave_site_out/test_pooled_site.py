@@ -144,7 +144,7 @@ def test_a_sidecar_is_linked_and_what_speaks_of_the_whole_site_is_not(
     assert list_cases(pooled, Task(modalities=("FLAIR",))).cases[0].subject == "sub-1b01"
 
 
-def test_a_folder_that_was_cut_off_is_made_anew_and_a_whole_one_is_kept(
+def test_a_folder_that_was_cut_off_is_made_again_and_a_whole_one_is_kept(
     sites: dict[str, Path], tmp_path: Path
 ) -> None:
     torn = tmp_path / ".pooled.partial" / "sub-9x01"

@@ -114,7 +114,7 @@ def test_the_site_head_is_off_where_one_place_trains(finished: Study) -> None:
         assert all((spread is None) == (run.method != "federated") for spread in spreads)
 
 
-def test_a_finished_study_trains_nothing_when_it_goes_on(finished: Study) -> None:
+def test_a_finished_study_trains_nothing_when_it_continues(finished: Study) -> None:
     before = bytes_of(finished)
 
     def never(run: PlannedRun) -> None:
@@ -203,7 +203,7 @@ def _wait_for(file: Path, words: bytes, process: subprocess.Popen[bytes]) -> Non
     wait_until(look, f"{words!r} in {file}", limit_s=1200, pause_s=0.005)
 
 
-def test_a_site_without_lesions_fails_where_it_trains_and_the_others_go_on(
+def test_a_site_without_lesions_fails_where_it_trains_and_the_others_continue(
     finished: Study, hospitals: dict[str, Path], tmp_path: Path
 ) -> None:
     ghent = tmp_path / "ghent"

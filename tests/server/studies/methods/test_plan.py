@@ -88,7 +88,7 @@ def test_what_makes_no_study_is_refused() -> None:
         make_plan({"../a": RECIPES["BM"]}, seeds=[0], sites=SITES, unseen=UNSEEN)
 
 
-def test_a_study_goes_on_under_its_own_plan_alone(tmp_path: Path) -> None:
+def test_a_study_continues_under_its_own_plan_alone(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path / "study", MethodsPlan)
     folder.begin(plan_of(0))
     folder.begin(plan_of(0))

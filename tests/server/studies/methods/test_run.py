@@ -95,7 +95,7 @@ def test_every_case_is_in_the_table_once_a_method_judged_where_its_site_was_unse
         assert record.sites("train") == list(run.parts.train)
 
 
-def test_a_finished_study_trains_nothing_when_it_goes_on(finished: Study) -> None:
+def test_a_finished_study_trains_nothing_when_it_continues(finished: Study) -> None:
     before = bytes_of(finished)
 
     def never(run: PlannedRun) -> None:
@@ -125,7 +125,7 @@ def cut_in_the_first_round(_run: PlannedRun) -> Iterator[Listener]:
     yield listen
 
 
-def test_a_study_that_was_cut_goes_on_to_the_same_tables(
+def test_a_study_that_was_cut_continues_to_the_same_tables(
     finished: Study, hospitals: dict[str, Path], tmp_path: Path
 ) -> None:
     study = StudyFolder(tmp_path / "cut", MethodsPlan)
