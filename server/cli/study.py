@@ -64,7 +64,7 @@ def study(
     folds: Annotated[
         int | None,
         typer.Option(
-            min=3, help="Split the sites into so many parts: each is unseen once, the next chooses."
+            min=3, help="Split the sites into so many parts: each held out once, the next chooses."
         ),
     ] = None,
     out: StudyOut = Path("runs/study"),

@@ -21,7 +21,7 @@ MIN_SITES = 3
 
 
 class LeaveSiteOutPlan(StudyPlan):
-    """A leave-site-out study: each site unseen once, by a federated, a pooled and local networks.
+    """A leave-site-out study: each site held out once, by a federated, a pooled and local networks.
 
     A run's parts.unseen: one site, or every other one for a local network.
     """

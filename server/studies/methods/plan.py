@@ -49,7 +49,7 @@ class MethodsPlan(StudyPlan):
     methods: tuple[Method, ...] = Field(min_length=1)
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     sites: tuple[StudySite, ...] = Field(min_length=1)
-    """Those that train; with folds, each is unseen once."""
+    """Those that train; with folds, each is held out once."""
     validation: tuple[StudySite, ...] = ()
     unseen: tuple[StudySite, ...] = ()
     controls: tuple[StudySite, ...] = ()
