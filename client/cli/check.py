@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from common.imaging.intake.case_facts import CaseFacts
     from common.imaging.intake.findings import Finding
     from common.imaging.intake.intake import Intake
-    from common.recipe.recipe import Task
+    from common.recipe.task import Task
 
 MENDED_BY_PREPARING = {"date-grid", "image-grid", "not-stripped"}
 STYLES = {"blocking": "bold red", "warning": "yellow", "note": "dim"}
@@ -129,7 +129,7 @@ def _validated(folder: Path) -> tuple[Finding, ...]:
 def _task(
     modalities: tuple[str, ...], target: Literal["lesions", "new-lesions"], raters: int
 ) -> Task:
-    from common.recipe.recipe import Task  # pydantic: kept from --help
+    from common.recipe.task import Task  # pydantic: kept from --help
 
     return Task(modalities=modalities, target=target, raters=raters)
 

@@ -11,7 +11,7 @@ from nibabel.orientations import apply_orientation, io_orientation
 from common.arrays import BoolArray
 from common.figures.mosaic import lesion_mosaic
 from common.imaging.dataset.prepared import PreparedCase
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from common.recipe.task_labels import lesions_name, picture_labels
 
 Array = npt.NDArray[Any]

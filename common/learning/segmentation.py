@@ -13,7 +13,8 @@ from common.learning.inference import lesion_probability
 from common.learning.model import available_device
 from common.learning.networks.cascade import Cascade
 from common.metrics.small_lesions import without_small_lesions
-from common.recipe.recipe import CascadeSettings, Recipe
+from common.recipe.network import CascadeSettings
+from common.recipe.recipe import Recipe
 
 
 def segment(network: nn.Module, case: PreparedCase, recipe: Recipe) -> Float32Array:

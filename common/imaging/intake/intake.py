@@ -41,7 +41,7 @@ from common.imaging.intake.privacy_checks import what_names_somebody
 from common.imaging.intake.session_checks import sessions_are_in_order
 from common.imaging.intake.session_pairs import joined_sessions, other_grids, planned_cases
 from common.imaging.intake.usable_case import UsableCase, open_case, usable_case
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 
 log = logging.getLogger(__name__)
 

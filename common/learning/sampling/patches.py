@@ -12,7 +12,7 @@ from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
 from common.learning.sampling.cutting import Shape, cut, cut_each
 from common.learning.sampling.labelled_case import LabelledCase
-from common.recipe.recipe import Augmentation
+from common.recipe.sampling import Augmentation
 
 
 class PatchSampler(ABC):

@@ -11,7 +11,7 @@ from torch import nn
 from common.arrays import Float32Array
 from common.learning.inference import lesion_probability
 from common.learning.networks.unet import build_unet
-from common.recipe.recipe import UNetSettings
+from common.recipe.network import UNetSettings
 
 Blend = Literal["gaussian", "mean"]
 
