@@ -91,3 +91,19 @@ def refuse_settings_beside_resume(allowed: Set[str] = KEPT_BY_RESUME) -> None:
         raise ConfigError(
             f"--resume goes on with the settings it began with; leave out {', '.join(refused)}"
         )
+
+
+def named_folders(texts: Sequence[str], *, option: str) -> dict[str, Path]:
+    """Name -> existing folder, in the order given; ConfigError says which option is wrong."""
+    folders: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path:
+            raise ConfigError(f"{option} {text!r}: want NAME=PATH, such as lyon=/data/lyon")
+        if name in folders:
+            raise ConfigError(f"{option} {text!r}: the name {name!r} is given twice")
+        folder = Path(path).expanduser()
+        if not folder.is_dir():
+            raise ConfigError(f"{option} {text!r}: no such folder. Give the site's BIDS folder.")
+        folders[name] = folder.resolve()
+    return folders

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.cli.named_folders import named_folders
 from common.errors import ConfigError
 from server.cli.options import (
     Changes,
@@ -23,6 +22,7 @@ from server.cli.options import (
     Seed,
     ValidationSites,
     Variant,
+    named_folders,
     overrides_of,
     refuse_settings_beside_resume,
 )

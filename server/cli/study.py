@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from common.cli.named_folders import named_folders
 from common.errors import ConfigError
 from server.cli.options import (
     KEPT_BY_RESUME,
@@ -24,6 +23,7 @@ from server.cli.options import (
     StudyImages,
     StudyOut,
     ValidationSites,
+    named_folders,
     overrides_of,
     refuse_settings_beside_resume,
 )

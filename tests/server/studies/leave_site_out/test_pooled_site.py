@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from client.phases.statistics import describe_site
-from client.site.policy import Policy
-from client.site.settings import Site
+from client.site.settings import Policy, Site
 from common.imaging.intake.bids import list_cases
 from common.imaging.intake.intake import examine
 from common.imaging.intake.usable_case import UsableCase
