@@ -42,6 +42,15 @@ HeldOutSites = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=PATH", help="An unseen site, for the verdict alone."),
 ]
+LesionMasks = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        file_okay=False,
+        help="A folder of lesion masks for the recipes whose loss is learned from masks; without "
+        "it they are drawn.",
+    ),
+]
 
 StudyOut = Annotated[
     Path, typer.Option(help="The study's folder; goes on where the same study is in it.")

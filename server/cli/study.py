@@ -14,6 +14,7 @@ from server.cli.options import (
     Changes,
     Controls,
     HeldOutSites,
+    LesionMasks,
     Quiet,
     RecipeName,
     ResultAsJson,
@@ -45,15 +46,7 @@ def study(
     validation: ValidationSites = None,
     held_out: HeldOutSites = None,
     controls: Controls = None,
-    lesion_masks: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            help="A folder of lesion masks for the methods whose loss is learned from masks; "
-            "without it they are drawn.",
-        ),
-    ] = None,
+    lesion_masks: LesionMasks = None,
     variant: Annotated[
         list[str] | None,
         typer.Option(help="A method of the recipe's [variants]. Repeatable. Without it: all."),
