@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,8 @@ from common.learning.cascade_segmentation import cascade_probability
 from common.learning.model import available_device
 from common.learning.networks.cascade import Cascade
 from common.metrics.mask import without_small_lesions
+from common.metrics.presets import preset
+from common.metrics.threshold_sweep import THRESHOLDS, ThresholdCounts, sweep_thresholds
 from common.recipe.network import CascadeSettings
 from common.recipe.recipe import Recipe
 
@@ -101,3 +104,26 @@ def lesion_probability(
     assert isinstance(probability, torch.Tensor), "one output in, one out"
     found: Float32Array = probability[0, 0].numpy()
     return found
+
+
+def sweep_case(
+    network: nn.Module,
+    case: PreparedCase,
+    recipe: Recipe,
+    *,
+    thresholds: Sequence[float] = THRESHOLDS,
+) -> list[ThresholdCounts]:
+    """The counts at each threshold, on the file's whole grid, by the recipe's lesion definition.
+
+    case   with a reference
+    """
+    assert case.lesions is not None, "only cases with a reference are scored"
+    reference = case.on_file_grid(np.asarray(case.lesions))
+    return sweep_thresholds(
+        case.on_file_grid(segment(network, case, recipe)).data,
+        reference.data,
+        spacing_mm=reference.spacing_mm,
+        definition=preset(recipe.evaluation.preset),
+        thresholds=thresholds,
+        min_voxels=recipe.inference.min_lesion_voxels,
+    )
