@@ -1,4 +1,4 @@
-"""A site joins a federation with the coordinator's kit, keeps the kit, and leaves."""
+"""A site joins a federation with the coordinator's kit, keeps to its role, and leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prepared case through a network to a lesion mask."""
+"""A prepared case through a network: probabilities, a lesion mask, counts by threshold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the values of an image to a mask: which voxels are lesion."""
+"""From the values of an image to a mask: which voxels are lesion, small lesions left out."""
 
 from __future__ import annotations
 

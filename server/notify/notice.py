@@ -14,6 +14,7 @@ from server.events.failure_advice import advice
 from server.events.history import RunHistory
 
 FILE = "notices.jsonl"
+"""In the run's folder: each notice and whether it could be sent."""
 
 What = Literal["run-finished", "site-dropped", "site-excluded", "waiting", "stalled"]
 

@@ -1,4 +1,4 @@
-"""Orientation, spacing and slice thickness: what a person should know before images are used."""
+"""Orientation, spacing, slice thickness, other grids: what to know before images are used."""
 
 from __future__ import annotations
 
