@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,7 @@ from common.imaging.intake.usable_case import UsableCase
 from common.imaging.standardization.standardization import standardize
 from common.imaging.standardization.template import Template
 from common.imaging.volume import Volume, read_mask, read_volume
-from common.recipe.standardization import Standardization
-from common.recipe.task import Task
+from common.recipe.recipe import Standardization, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,7 @@ def read_case(usable: UsableCase) -> CaseImages:
     return CaseImages(
         images=images,
         brain=brain_of_dates(
-            list(images.values()),
-            [date.brain_mask and read_mask(date.brain_mask) for date in dates],
+            list(images.values()), [_own_brain(date.brain_mask) for date in dates]
         ),
         lesions=None if usable.lesion_mask is None else read_mask(usable.lesion_mask),
         raters={rater: read_mask(path) for rater, path in usable.rater_masks.items()},
@@ -138,6 +137,10 @@ def brain_of_dates(images: Sequence[Volume], own_masks: Sequence[Volume | None])
         brain_mask_of(images[date * n : (date + 1) * n], own) for date, own in enumerate(own_masks)
     ]
     return Volume(np.any([brain.data for brain in brains], axis=0), images[0].affine)
+
+
+def _own_brain(path: Path | None) -> Volume | None:
+    return None if path is None else read_mask(path)
 
 
 def prepare_case(
