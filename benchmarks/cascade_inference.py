@@ -35,7 +35,7 @@ from common.phantom.grid import anatomy_grid, common_grid
 from common.phantom.lesions import no_lesions
 from common.phantom.scanner import brain_mask, scan
 from common.phantom.subject import subject_of
-from common.recipe.recipe import CascadeSettings
+from common.recipe.network import CascadeSettings
 
 N_SCATTERED = 100_000
 N_PATCH_BY_PATCH = 5_000

@@ -31,7 +31,8 @@ from common.learning.lesion_wise.metric_network import MetricNetwork
 from common.learning.lesion_wise.train_metric_network import masks_wanted, train_metric_network
 from common.learning.losses.soft_dice import soft_dice_loss
 from common.learning.networks.unet import build_unet
-from common.recipe.recipe import LesionWise, UNetSettings
+from common.recipe.loss import LesionWise
+from common.recipe.network import UNetSettings
 from common.seeds import derived_seed
 
 LOOKS = (25, 50, 100, 200, 300)

@@ -9,7 +9,7 @@ from flwr.clientapp import ClientApp
 
 from client.failure import failure_of
 from client.handle import ANSWERS, handle
-from client.site.role import require_role
+from client.site.membership import require_role
 from client.site.settings import read_site
 from client.site.site_folder import SiteFolder
 from common.code_digest import code_digest

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from client.cli.case_bar import case_bar
+from client.cli.options import AsJson, BidsFolder, MappingFile, Quiet
 from common.errors import LesionFedError
 
 if TYPE_CHECKING:
@@ -17,25 +19,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from common.imaging.intake.case_facts import CaseFacts
-    from common.imaging.intake.findings import Finding
     from common.imaging.intake.intake import Intake
-    from common.recipe.recipe import Task
+    from common.recipe.task import Task
 
 MENDED_BY_PREPARING = {"date-grid", "image-grid", "not-stripped"}
 STYLES = {"blocking": "bold red", "warning": "yellow", "note": "dim"}
 
 
 def check(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="BIDS",
-            exists=True,
-            file_okay=False,
-            help="Folder that holds the sub-* folders, or the files of --mapping.",
-            show_default=False,
-        ),
-    ],
+    folder: BidsFolder,
     modalities: Annotated[
         str, typer.Option(help="Images the recipe asks for: BIDS suffixes, commas between.")
     ] = "FLAIR,T1w",
@@ -60,16 +52,7 @@ def check(
             "lie on different grids, and no image need be stripped.",
         ),
     ] = False,
-    mapping: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="Table (tab-separated: subject, session, modality, path) of a folder that is not "
-            "BIDS.",
-            show_default=False,
-        ),
-    ] = None,
+    mapping: MappingFile = None,
     html: Annotated[
         Path | None,
         typer.Option(
@@ -81,25 +64,28 @@ def check(
     validator: Annotated[
         bool, typer.Option("--validator", help="Run the official BIDS validator as well.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Look at every case of a site, list what is wrong and what to do about it.
 
     blocking: the case is quarantined. warning: look at it. note: good to know. Exit code 1 when
     something is blocking or there is no case. Nothing is written but the page of --html.
     """
+    from client.check.bids_validator import validated  # pydantic: kept from --help
+    from common.recipe.task import Task
+
     wanted = tuple(name.strip() for name in modalities.split(","))
     if not all(wanted) or len(set(wanted)) != len(wanted):
         raise typer.BadParameter(
             f"want names such as FLAIR,T1w, each once, got {modalities!r}",
             param_hint="--modalities",
         )
-    task = _task(wanted, target, raters)
+    task = Task(modalities=wanted, target=target, raters=raters)
     if html is not None and not html.parent.is_dir():
         raise typer.BadParameter(f"no such folder: {html.parent}", param_hint="--html")
     try:
-        validator_findings = _validated(folder) if validator else ()
+        validator_findings = tuple(validated(folder)) if validator else ()
         intake = _survey(
             folder,
             task,
@@ -120,20 +106,6 @@ def check(
         raise typer.Exit(1)
 
 
-def _validated(folder: Path) -> tuple[Finding, ...]:
-    from client.check.bids_validator import validated
-
-    return tuple(validated(folder))
-
-
-def _task(
-    modalities: tuple[str, ...], target: Literal["lesions", "new-lesions"], raters: int
-) -> Task:
-    from common.recipe.recipe import Task  # pydantic: kept from --help
-
-    return Task(modalities=modalities, target=target, raters=raters)
-
-
 def _survey(
     folder: Path,
     task: Task,
@@ -143,35 +115,21 @@ def _survey(
     html: Path | None,
     show_progress: bool,
 ) -> Intake:
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from common.imaging.intake.intake import survey  # numpy, nibabel and pybids: kept from --help
 
-    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    shown = show_progress and console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
-        examining = bar.add_task("examining cases", total=None)
-        intake = survey(
-            folder,
-            task=task,
-            raw=raw,
-            mapping=mapping,
-            thorough=True,
-            on_case=lambda done, total: bar.update(examining, completed=done, total=total),
-        )
-        if html is not None:
-            from client.check.check_page import write_check_page
+    with case_bar("examining cases", show=show_progress) as advance:
+        intake = survey(folder, task=task, raw=raw, mapping=mapping, thorough=True, on_case=advance)
+    if html is not None:
+        from client.check.check_page import write_check_page
 
-            drawing = bar.add_task("drawing cases", total=None)
+        with case_bar("drawing cases", show=show_progress) as advance:
             write_check_page(
                 html,
                 intake,
                 root=folder,
                 modalities=task.modalities,
                 raw=raw,
-                on_case=lambda done, total: bar.update(drawing, completed=done, total=total),
+                on_case=advance,
             )
     return intake
 

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from client.cli.run import FolderOption
+from client.cli.options import SiteFolderOption
 
 
 def leave(
-    folder: FolderOption,
+    folder: SiteFolderOption,
     delete_key: Annotated[
         bool,
         typer.Option(

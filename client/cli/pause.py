@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from client.cli.run import FolderOption
+from client.cli.options import SiteFolderOption
 from common.errors import ConfigError
 
 
-def pause(folder: FolderOption) -> None:
+def pause(folder: SiteFolderOption) -> None:
     """Take no new work until `unpause`; work that has begun is finished.
 
     The node stays connected and tells the coordinator that the site is paused.
@@ -25,7 +25,7 @@ def pause(folder: FolderOption) -> None:
     typer.echo("paused: no new work is taken. lesionfed-site unpause ends this.")
 
 
-def unpause(folder: FolderOption) -> None:
+def unpause(folder: SiteFolderOption) -> None:
     """Take work again."""
     from client.site.site_folder import SiteFolder
 

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from client.cli.run import FolderOption
+from client.cli.options import AsJson, SiteFolderOption
 from common.cli.preflight_lines import show_checks
 
 
 def preflight(
-    folder: FolderOption,
+    folder: SiteFolderOption,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -20,7 +20,7 @@ def preflight(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check files, machine and the connection to the coordinator; say what is wrong and what to do.
 

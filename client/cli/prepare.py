@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from client.cli.case_bar import case_bar
+from client.cli.options import AsJson, BidsFolder, MappingFile, Quiet
 
 if TYPE_CHECKING:
     from client.prepare.site_work import PreparationPlan, Prepared
@@ -27,16 +29,7 @@ STYLES = {
 
 
 def prepare(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="BIDS",
-            exists=True,
-            file_okay=False,
-            help="Folder that holds the sub-* folders; read only.",
-            show_default=False,
-        ),
-    ],
+    folder: BidsFolder,
     out: Annotated[
         Path,
         typer.Option(
@@ -61,16 +54,7 @@ def prepare(
             show_default=False,
         ),
     ] = None,
-    mapping: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="Table of the files, for a folder that is not BIDS: subject, session, modality, "
-            "path; tabs between.",
-            show_default=False,
-        ),
-    ] = None,
+    mapping: MappingFile = None,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -84,8 +68,8 @@ def prepare(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; compute and write nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Denoise, register, strip, correct, resample: what the recipe asks for, case by case.
 
@@ -93,8 +77,10 @@ def prepare(
     case that cannot be prepared is left out and named, the others continue: exit code 1. What an
     earlier run made of it moves to OUT/.left-out. Look at every page of OUT/qc before training.
     """
+    from common.recipe.recipe import load_recipe  # pydantic: kept from --help
+
     shown = not (as_json or quiet)
-    chosen = _recipe(recipe, changes or [])
+    chosen = load_recipe(recipe, overrides=changes or [])
     plan = _plan(folder, chosen, out, site, mapping, model, show_progress=shown)
     if dry_run:
         _print_plan(plan, folder, out, as_json=as_json)
@@ -109,12 +95,6 @@ def prepare(
     blocked = _on_folder(prepared.findings, "blocking")
     if prepared.n_failed or blocked or not prepared.cases:
         raise typer.Exit(1)
-
-
-def _recipe(source: str, changes: list[str]) -> Recipe:
-    from common.recipe.recipe import load_recipe  # pydantic: kept from --help
-
-    return load_recipe(source, overrides=changes)
 
 
 def _plan(
@@ -137,7 +117,7 @@ def _plan(
         found = read_model(model)
         if found.recipe.standardization.method == "two-step":
             template = found.template
-    with _bar("examining cases", show=show_progress) as advance:
+    with case_bar("examining cases", show=show_progress) as advance:
         return plan_site(
             folder,
             recipe=recipe,
@@ -162,7 +142,7 @@ def _prepared(
 
     n_jobs = sum(planned.state != "done" for planned in plan.jobs)
     done = 0
-    with _bar("preparing", show=show_progress) as advance:
+    with case_bar("preparing", show=show_progress) as advance:
         advance(0, n_jobs)
 
         def count(_: JobOutcome) -> None:
@@ -173,33 +153,6 @@ def _prepared(
         return prepare_site(
             plan, root=folder, out=out, recipe=recipe, n_workers=workers, on_done=count
         )
-
-
-@contextmanager
-def _bar(text: str, *, show: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar with the time that is left; the function takes the number done and of all."""
-    from rich.console import Console
-    from rich.progress import (
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn(text),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not (show and console.is_terminal)
-    ) as bar:
-        task = bar.add_task("cases", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 WORDS = {"prepare": "would be prepared", "draw": "page would be drawn", "done": "cached"}

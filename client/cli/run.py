@@ -6,27 +6,16 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from threading import Event
 from typing import Annotated
 
 import typer
 
-FolderOption = Annotated[
-    Path,
-    typer.Option(
-        "--folder",
-        metavar="FOLDER",
-        exists=True,
-        file_okay=False,
-        help="The site's folder, as made by lesionfed-site init.",
-        show_default=False,
-    ),
-]
+from client.cli.options import SiteFolderOption
 
 
 def run(
-    folder: FolderOption,
+    folder: SiteFolderOption,
     health_port: Annotated[
         int,
         typer.Option(

@@ -132,7 +132,8 @@ class Supervisor:
                     f"{delays.after_crash:.0f} s. The reason is in {self._log_file}"
                 )
                 return delays.after_crash
-        raise LesionFedError(f"{_ADVICE[ended]}\n{self._log_tail()}")
+        tail = f"The last lines of {self._log_file}:\n{NodeLog(self._log_file).tail()}"
+        raise LesionFedError(f"{_ADVICE[ended]}\n{tail}")
 
     def _run_once(self) -> NodeEnd:
         """Starts the SuperNode and watches it to its end; everything it started is gone then."""
@@ -200,9 +201,6 @@ class Supervisor:
         end = time.monotonic() + wait_s
         while not self._must_end() and (left_s := end - time.monotonic()) > 0:
             self._stop.wait(min(left_s, self._delays.poll))
-
-    def _log_tail(self) -> str:
-        return f"The last lines of {self._log_file}:\n{NodeLog(self._log_file).tail()}"
 
     def _alone(self) -> AbstractContextManager[BinaryIO]:
         """Holds the folder against a second supervisor, which would take the node's place."""

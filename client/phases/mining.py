@@ -23,7 +23,8 @@ from common.learning.hard_negatives import hard_negatives
 from common.learning.model import NETWORK, available_device, new_network, part
 from common.learning.networks.cascade import Cascade
 from common.learning.networks.parameters import load_parameters, parameters_of
-from common.recipe.recipe import CascadeSettings, Recipe
+from common.recipe.network import CascadeSettings
+from common.recipe.recipe import Recipe
 from common.wire.messages import MiningReply, MiningRequest
 
 log = logging.getLogger(__name__)

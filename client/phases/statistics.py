@@ -17,7 +17,8 @@ from common.imaging.intake.usable_case import UsableCase
 from common.imaging.standardization.standardization import Method
 from common.imaging.standardization.template import TemplateSums, subject_sums
 from common.imaging.volume import Volume
-from common.recipe.recipe import Recipe, Task
+from common.recipe.recipe import Recipe
+from common.recipe.task import Task
 from common.wire.messages import SiteStatistics
 
 log = logging.getLogger(__name__)

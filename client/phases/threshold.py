@@ -9,9 +9,9 @@ import torch
 from client.phases.site_cases import labelled_cases, own_cases, shareable
 from client.site.settings import Site
 from common.imaging.dataset.prepared import PreparedCase
-from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network
 from common.learning.networks.parameters import load_parameters
+from common.learning.segmentation import sweep_case
 from common.metrics.threshold_choice import sum_cases
 from common.recipe.recipe import Recipe
 from common.wire.messages import ThresholdReply, ThresholdRequest

@@ -34,7 +34,8 @@ from common.learning.sampling.registry import build_sampler
 from common.learning.segmentation import found_lesions, segment
 from common.learning.training import train_locally
 from common.metrics.voxel import count_voxels
-from common.recipe.recipe import CascadeSettings, Recipe
+from common.recipe.network import CascadeSettings
+from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.messages import SiteUpdate, Stage, TrainRequest
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from common.code_digest import code_digest
 from common.imaging.intake.usable_case import UsableCase
-from common.recipe.recipe import Preprocessing
+from common.recipe.preprocessing import Preprocessing
 from common.settings import Settings
 
 LIBRARIES = ("connected-components-3d", "nibabel", "nilearn", "numpy", "scipy", "simpleitk")

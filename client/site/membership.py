@@ -1,17 +1,25 @@
-"""A site joins a federation with the coordinator's kit, keeps the kit, and leaves."""
+"""A site joins a federation with the coordinator's kit, keeps to its role, and leaves."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from client.site.settings import read_site
 from client.site.site_folder import SiteFolder
-from common.errors import ConfigError
+from common.errors import ConfigError, PolicyRefused
 from common.files import write_whole
 from common.membership.certificate import certificate_fingerprint
 from common.membership.json_text import read_json
 from common.membership.kit import LARGEST_BYTES, Kit, read_kit
 from common.membership.node_key import public_key_of
+from common.wire.messages import Request, StatisticsRequest, ThresholdRequest
+
+ALLOWED: Mapping[str, type[StatisticsRequest] | type[ThresholdRequest]] = {
+    "statistics": StatisticsRequest,
+    "evaluate": ThresholdRequest,
+}
+"""Role -> what it answers; a site that trains answers everything."""
 
 
 def join_federation(folder: SiteFolder, kit_file: Path, *, authority: str | None = None) -> Kit:
@@ -95,6 +103,25 @@ def leave_federation(folder: SiteFolder, *, delete_key: bool) -> str:
     if delete_key:
         folder.key_file.unlink(missing_ok=True)
     return name
+
+
+def require_role(request: Request, folder: SiteFolder) -> None:
+    """Nothing, or PolicyRefused where the kit in `folder` gives a role that does not do this.
+
+    A site enrolled to score never trains, whatever the coordinator's settings say later. Nothing
+    too where there is no kit, as in the inline engine.
+    """
+    if not folder.kit_file.exists():
+        return
+    kit = kit_in(folder)
+    allowed = ALLOWED.get(kit.role)
+    if allowed is not None and not isinstance(request, allowed):
+        raise PolicyRefused(
+            f"{folder.kit_file}: this site was enrolled for the role {kit.role!r}, and a "
+            f"{type(request).__name__} came. If the hospital agrees to another role, it enrols "
+            "again and joins with the new kit.",
+            code="other-role",
+        )
 
 
 def _require_own(folder: SiteFolder, kit: Kit, kit_file: Path) -> None:

@@ -32,7 +32,7 @@ from common.imaging.dataset.prepared import PreparedCase
 from common.metrics.components import Lesions, find_lesions, voxel_volume_mm3
 from common.metrics.detection import match_lesions
 from common.metrics.presets import LesionDefinition
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from common.recipe.task_labels import picture_labels
 
 Array = NDArray[Any]

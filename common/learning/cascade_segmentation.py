@@ -7,7 +7,7 @@ import numpy as np
 from common.arrays import BoolArray, Float32Array
 from common.learning.exact_patches import probabilities_at
 from common.learning.networks.cascade import Cascade, Stage
-from common.recipe.recipe import CascadeSettings
+from common.recipe.network import CascadeSettings
 
 
 def cascade_probability(

@@ -8,7 +8,7 @@ from common.learning.cascade_segmentation import candidates
 from common.learning.exact_patches import probabilities_at
 from common.learning.networks.cascade import PatchCNN
 from common.learning.sampling.labelled_case import FlatVoxels, LabelledCase
-from common.recipe.recipe import CascadeSettings
+from common.recipe.network import CascadeSettings
 
 
 def random_negatives(case: LabelledCase, *, above: float) -> FlatVoxels:

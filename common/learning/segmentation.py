@@ -1,19 +1,28 @@
-"""A prepared case through a network to a lesion mask."""
+"""A prepared case through a network: probabilities, a lesion mask, counts by threshold."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
+import torch
+from monai.inferers.utils import sliding_window_inference
 from torch import nn
 
 from common.arrays import BoolArray, Float32Array
 from common.errors import ModelFileError
 from common.imaging.dataset.prepared import PreparedCase
 from common.learning.cascade_segmentation import cascade_probability
-from common.learning.inference import lesion_probability
 from common.learning.model import available_device
 from common.learning.networks.cascade import Cascade
-from common.metrics.small_lesions import without_small_lesions
-from common.recipe.recipe import CascadeSettings, Recipe
+from common.metrics.mask import without_small_lesions
+from common.metrics.presets import preset
+from common.metrics.threshold_sweep import THRESHOLDS, ThresholdCounts, sweep_thresholds
+from common.recipe.network import CascadeSettings
+from common.recipe.recipe import Recipe
+
+PATCHES_AT_ONCE = 4
 
 
 def segment(network: nn.Module, case: PreparedCase, recipe: Recipe) -> Float32Array:
@@ -51,3 +60,70 @@ def segment(network: nn.Module, case: PreparedCase, recipe: Recipe) -> Float32Ar
 def found_lesions(probability: Float32Array, threshold: float, recipe: Recipe) -> BoolArray:
     """Where the probability is above the threshold, without the lesions that are too small."""
     return without_small_lesions(probability > threshold, recipe.inference.min_lesion_voxels)
+
+
+def lesion_probability(
+    network: nn.Module,
+    image: Float32Array,
+    *,
+    patch_shape: tuple[int, int, int],
+    overlap: float,
+    blend: Literal["gaussian", "mean"],
+    device: str,
+) -> Float32Array:
+    """Each voxel's probability of lesion by the consensus, (i, j, k), in [0, 1].
+
+    image         (C, i, j, k); padded with zeros where it is smaller than a patch
+    patch_shape   as in training
+    overlap       share of a patch that its neighbour covers as well
+    blend         gaussian: overlapping patches are averaged with a weight about each patch's
+                  centre, since convolutions see padding at its border (chosen; Aslani 2020 says
+                  "fused"); mean: all alike (Fenneteau 2021)
+    device        "cpu" or "cuda"; the network is moved there
+    """
+
+    def lesion_channel(patches: torch.Tensor) -> torch.Tensor:
+        logits, _ = network(patches)
+        return torch.sigmoid(logits[:, -1:])
+
+    was_training = network.training
+    network.to(device).eval()
+    with torch.inference_mode():
+        images = torch.tensor(np.asarray(image)[None], dtype=torch.float32)
+        probability = sliding_window_inference(
+            images,
+            roi_size=patch_shape,
+            sw_batch_size=PATCHES_AT_ONCE,
+            predictor=lesion_channel,
+            overlap=overlap,
+            mode="gaussian" if blend == "gaussian" else "constant",
+            sw_device=device,
+            device="cpu",
+        )
+    network.train(was_training)
+    assert isinstance(probability, torch.Tensor), "one output in, one out"
+    found: Float32Array = probability[0, 0].numpy()
+    return found
+
+
+def sweep_case(
+    network: nn.Module,
+    case: PreparedCase,
+    recipe: Recipe,
+    *,
+    thresholds: Sequence[float] = THRESHOLDS,
+) -> list[ThresholdCounts]:
+    """The counts at each threshold, on the file's whole grid, by the recipe's lesion definition.
+
+    case   with a reference
+    """
+    assert case.lesions is not None, "only cases with a reference are scored"
+    reference = case.on_file_grid(np.asarray(case.lesions))
+    return sweep_thresholds(
+        case.on_file_grid(segment(network, case, recipe)).data,
+        reference.data,
+        spacing_mm=reference.spacing_mm,
+        definition=preset(recipe.evaluation.preset),
+        thresholds=thresholds,
+        min_voxels=recipe.inference.min_lesion_voxels,
+    )

@@ -14,9 +14,8 @@ from common.arrays import BoolArray
 from common.errors import GeometryError, SiteDataError
 from common.metrics.components import Spacing
 from common.metrics.lesion import LesionCounts, count_lesions
-from common.metrics.mask import lesion_mask
+from common.metrics.mask import lesion_mask, without_small_lesions
 from common.metrics.presets import LesionDefinition
-from common.metrics.small_lesions import without_small_lesions
 from common.metrics.voxel import VoxelCounts, count_voxels
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.arrays import BoolArray, FloatArray
+from common.arrays import BoolArray
 from common.imaging.centreline import near_centreline
 from common.imaging.grid import Grid as VoxelGrid
 from common.imaging.volume import Volume
+from common.phantom.acquisition import Acquisition, strata
 from common.phantom.cord_anatomy import FIELD_OF_VIEW_MM, CordAnatomy, painted
 from common.phantom.cord_lesions import CordLesions
-from common.phantom.grid import Field, PhantomGrid, covering, resampled, smooth_noise
+from common.phantom.grid import Field, PhantomGrid, resampled
 from common.seeds import derived_seed
 
 RADIUS_MM = 15.0
@@ -22,10 +23,8 @@ Levels = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CordScanner:
+class CordScanner(Acquisition):
     """The T2w spin echo of one site, from the tissues' signal to stored numbers.
-
-    stored = offset + gain * signal ** gamma, with bias field and noise in the signal
 
     levels        tissue -> signal; white matter about 0.38, fluid about 1
     lesion        signal of a lesion at full contrast
@@ -33,11 +32,6 @@ class CordScanner:
     ghost         share of the fluid's signal that pulsation casts over the cord
     ghost_mm      how far the ghost is shifted
     ghost_axis    1 front-back, 2 head-foot: the direction of phase encoding
-    bias_field    strength of the smooth multiplicative field, standard deviation of its logarithm
-    noise         standard deviation of both noise channels (Rician), in units of the signal
-    in_plane_mm   voxel size along the two axes of a slice
-    slice_mm      slice thickness and distance
-    slice_axis    0 sagittal, 2 axial slices
     """
 
     levels: Levels
@@ -46,20 +40,6 @@ class CordScanner:
     ghost: float
     ghost_mm: float
     ghost_axis: int
-    gamma: float
-    gain: float
-    offset: float
-    bias_field: float
-    noise: float
-    in_plane_mm: float
-    slice_mm: float
-    slice_axis: int
-
-    def spacing_mm(self) -> tuple[float, float, float]:
-        """Size of an acquired voxel along i, j and k."""
-        sizes = [self.in_plane_mm] * 3
-        sizes[self.slice_axis] = self.slice_mm
-        return sizes[0], sizes[1], sizes[2]
 
 
 def drawn_cord_scanners(n: int, seed: int) -> list[CordScanner]:
@@ -69,7 +49,7 @@ def drawn_cord_scanners(n: int, seed: int) -> list[CordScanner]:
     hypercube). Two in three scan sagittal slices, the third axial ones.
     """
     drawn = {
-        name: np.round(low + (high - low) * _strata(n, derived_seed(seed, "cord", name)), 4)
+        name: np.round(low + (high - low) * strata(n, derived_seed(seed, "cord", name)), 4)
         for name, (low, high) in _RANGES.items()
     }
     first = derived_seed(seed, "cord", "axial") % 3
@@ -93,26 +73,15 @@ def scan_cord(
     Noise, bias field and slice position come from `seed` alone.
     """
     rng = np.random.default_rng(derived_seed(seed, "cord", "scan"))
-    grid = anatomy.frame.grid
-    received = _signal(anatomy, lesions, scanner)
-    received *= np.exp(scanner.bias_field * smooth_noise(rng, grid, scale_mm=60.0))
-    spacing = scanner.spacing_mm()
-    low, high = FIELD_OF_VIEW_MM
-    shift = rng.uniform(-0.5, 0.5, size=3) * spacing
-    slices = covering(
-        (
-            (low[0] + shift[0], low[1] + shift[1], low[2] + shift[2]),
-            (high[0] + shift[0], high[1] + shift[1], high[2] + shift[2]),
-        ),
-        spacing,
+    seen = scanner.acquired(
+        _signal(anatomy, lesions, scanner),
+        anatomy.frame.grid,
+        target=target,
+        box_mm=FIELD_OF_VIEW_MM,
+        bias_scale_mm=60.0,
+        rng=rng,
     )
-    real = resampled(received, grid, slices)
-    real += scanner.noise * rng.standard_normal(slices.shape, dtype=np.float32)
-    imaginary = scanner.noise * rng.standard_normal(slices.shape, dtype=np.float32)
-    seen = resampled(np.hypot(real, imaginary), slices, target)
-    value = scanner.offset + scanner.gain * np.power(np.maximum(seen, 0.0), scanner.gamma)
-    stored = np.where(region, np.clip(np.rint(value), 1, 32_000), 0).astype(np.int16)
-    return Volume(stored, target.affine)
+    return Volume(scanner.stored(seen, region), target.affine)
 
 
 def cord_mask(anatomy: CordAnatomy, target: PhantomGrid) -> BoolArray:
@@ -208,10 +177,3 @@ def _scanner(value: dict[str, float], axial: bool) -> CordScanner:
         slice_mm=value[f"{kind}_slice_mm"],
         slice_axis=2 if axial else 0,
     )
-
-
-def _strata(n: int, seed: int) -> FloatArray:
-    """(n,), one random point of each n-th of [0, 1), in random order."""
-    rng = np.random.default_rng(seed)
-    points: FloatArray = (rng.permutation(n) + rng.random(n)) / n
-    return points

@@ -5,51 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from common.arrays import BoolArray, FloatArray
+from common.arrays import BoolArray
 from common.imaging.volume import Volume
-from common.phantom.grid import (
-    BRAIN_BOX_MM,
-    Field,
-    PhantomGrid,
-    covering,
-    resampled,
-    smooth_noise,
-)
+from common.phantom.acquisition import Acquisition, strata
+from common.phantom.grid import BRAIN_BOX_MM, PhantomGrid, resampled
 from common.phantom.subject import Subject
 from common.phantom.tissue_signal import Contrast, flair_signal, t1w_signal
 from common.seeds import derived_seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PulseSequence:
-    """One pulse sequence of one scanner, from the tissues' signal to stored numbers.
-
-    stored = offset + gain * signal ** gamma, with bias field and noise in the signal
-
-    bias_field     strength of the smooth multiplicative field, standard deviation of its logarithm
-    noise          standard deviation of both noise channels (Rician), in units of the signal
-    in_plane_mm    voxel size along the two axes of a slice
-    slice_mm       slice thickness and distance
-    slice_axis     0 sagittal, 1 coronal, 2 axial slices
-    """
+class PulseSequence(Acquisition):
+    """One pulse sequence of one scanner, with the contrast it shows."""
 
     contrast: Contrast
-    gamma: float
-    gain: float
-    offset: float
-    bias_field: float
-    noise: float
-    in_plane_mm: float
-    slice_mm: float
-    slice_axis: int
-
-    def spacing_mm(self) -> tuple[float, float, float]:
-        """Size of an acquired voxel along i, j and k."""
-        sizes = [self.in_plane_mm] * 3
-        sizes[self.slice_axis] = self.slice_mm
-        return sizes[0], sizes[1], sizes[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +66,15 @@ def scan(subject: Subject, scanner: Scanner, *, grid: PhantomGrid, seed: int) ->
         ("T1w", scanner.t1w, t1w_signal(subject, scanner.t1w.contrast)),
     ):
         rng = np.random.default_rng(derived_seed(seed, "scan", suffix))
-        seen = _acquired(signal, subject.anatomy.grid, sequence, grid, rng)
-        images[suffix] = Volume(_stored(seen, brain, sequence), grid.affine)
+        seen = sequence.acquired(
+            signal,
+            subject.anatomy.grid,
+            target=grid,
+            box_mm=BRAIN_BOX_MM,
+            bias_scale_mm=70.0,
+            rng=rng,
+        )
+        images[suffix] = Volume(sequence.stored(seen, brain), grid.affine)
     return images
 
 
@@ -110,36 +87,6 @@ def lesion_mask(subject: Subject, grid: PhantomGrid) -> BoolArray:
     """The reference: where more than half of a voxel of `grid` is lesion."""
     lesion = resampled(subject.lesions.fraction, subject.anatomy.grid, grid) > 0.5
     return lesion & brain_mask(subject, grid)
-
-
-def _acquired(
-    signal: Field,
-    grid: PhantomGrid,
-    sequence: PulseSequence,
-    target: PhantomGrid,
-    rng: np.random.Generator,
-) -> Field:
-    """`signal` through one acquisition, on `target`: bias field, slices, noise, resampling."""
-    bias = np.exp(sequence.bias_field * smooth_noise(rng, grid, scale_mm=70.0))
-    spacing = sequence.spacing_mm()
-    low, high = BRAIN_BOX_MM
-    shift = rng.uniform(-0.5, 0.5, size=3) * spacing
-    slices = covering(
-        (
-            (low[0] + shift[0], low[1] + shift[1], low[2] + shift[2]),
-            (high[0] + shift[0], high[1] + shift[1], high[2] + shift[2]),
-        ),
-        spacing,
-    )
-    received = resampled(signal * bias, grid, slices)
-    real = received + sequence.noise * rng.standard_normal(slices.shape, dtype=np.float32)
-    imaginary = sequence.noise * rng.standard_normal(slices.shape, dtype=np.float32)
-    return resampled(np.hypot(real, imaginary), slices, target)
-
-
-def _stored(seen: Field, brain: BoolArray, sequence: PulseSequence) -> NDArray[np.int16]:
-    value = sequence.offset + sequence.gain * np.power(np.maximum(seen, 0.0), sequence.gamma)
-    return np.where(brain, np.clip(np.rint(value), 1, 32_000), 0).astype(np.int16)
 
 
 _FLAIR_WHITE = 0.55
@@ -190,10 +137,10 @@ def _drawn_sequences(
     seed: int,
 ) -> list[PulseSequence]:
     drawn = {
-        name: np.round(low + (high - low) * _strata(n, derived_seed(seed, name)), 4).tolist()
+        name: np.round(low + (high - low) * strata(n, derived_seed(seed, name)), 4).tolist()
         for name, (low, high) in ranges.items()
     }
-    axes = (_strata(n, derived_seed(seed, "slice_axis")) * len(slice_axes)).astype(int)
+    axes = (strata(n, derived_seed(seed, "slice_axis")) * len(slice_axes)).astype(int)
     return [
         _sequence(
             {name: float(values[i]) for name, values in drawn.items()},
@@ -226,10 +173,3 @@ def _sequence(value: dict[str, float], *, white: float, slice_axis: int) -> Puls
         slice_mm=value["slice_mm"],
         slice_axis=slice_axis,
     )
-
-
-def _strata(n: int, seed: int) -> FloatArray:
-    """(n,), one random point of each n-th of [0, 1), in random order."""
-    rng = np.random.default_rng(seed)
-    points: FloatArray = (rng.permutation(n) + rng.random(n)) / n
-    return points

@@ -28,14 +28,9 @@ class ParticipantRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FollowUpRow:
+class FollowUpRow(ParticipantRow):
     """One line of the participants.tsv of a site whose subjects were scanned twice."""
 
-    participant_id: str
-    site: str
-    diagnosis: str
-    lesion_count: int
-    lesion_ml: str
     n_new_lesions: int
     new_lesion_ml: str
 
@@ -125,9 +120,7 @@ def write_follow_up(
     )
 
 
-def write_tables(
-    site: Path, *, rows: Sequence[ParticipantRow | FollowUpRow], phantom: Mapping[str, Any]
-) -> None:
+def write_tables(site: Path, *, rows: Sequence[ParticipantRow], phantom: Mapping[str, Any]) -> None:
     """Write participants.tsv, the dataset descriptions and phantom.json of a site."""
     header = [field.name for field in fields(rows[0])]
     lines = [header, *([str(getattr(row, name)) for name in header] for row in rows)]

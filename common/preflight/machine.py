@@ -17,7 +17,7 @@ from common.code_digest import code_digest
 from common.errors import ConfigError
 from common.machine import MEMINFO, available_bytes, installed_lock
 from common.preflight.check import CheckResult, not_checked, passed, problem, warning
-from common.recipe.recipe import Compute
+from common.recipe.inference import Compute
 
 DISK = "disk"
 MEMORY = "memory"

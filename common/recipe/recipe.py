@@ -12,43 +12,13 @@ from pydantic import Field, model_validator
 from common.errors import ConfigError
 from common.recipe.federation import Federation, Optimizer
 from common.recipe.inference import Compute, Evaluation, Inference
-from common.recipe.loss import LesionWise, Loss, SegmentationLoss, SiteLoss
+from common.recipe.loss import Loss
 from common.recipe.network import CascadeSettings, Network, SiameseMPUNetSettings, UNetSettings
-from common.recipe.preprocessing import Preprocessing, Step
-from common.recipe.sampling import Augmentation, Sampling
+from common.recipe.preprocessing import Preprocessing
+from common.recipe.sampling import Sampling
 from common.recipe.standardization import Standardization
 from common.recipe.task import Task
 from common.settings import Settings, Table, read_toml, with_overrides, with_value
-
-__all__ = [
-    "SCALABLE",
-    "Augmentation",
-    "CascadeSettings",
-    "Compute",
-    "Evaluation",
-    "Federation",
-    "Inference",
-    "LesionWise",
-    "Loss",
-    "Network",
-    "Optimizer",
-    "Preprocessing",
-    "Recipe",
-    "Sampling",
-    "Scale",
-    "SegmentationLoss",
-    "SiameseMPUNetSettings",
-    "SiteLoss",
-    "Standardization",
-    "Step",
-    "Task",
-    "UNetSettings",
-    "incompatibilities",
-    "load_recipe",
-    "recipe_from_table",
-    "shipped_recipes",
-    "variants_of",
-]
 
 Scale = Literal["full", "small"]
 

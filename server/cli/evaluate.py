@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.cli.named_folders import named_folders
 from common.errors import ConfigError
-from server.cli.options import ModelFile, Quiet
+from server.cli.options import ModelFile, Quiet, named_folders
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from common.cli.named_folders import named_folders
 from server.cli.options import (
     Changes,
     Quiet,
@@ -21,6 +20,7 @@ from server.cli.options import (
     Scale,
     StudyImages,
     StudyOut,
+    named_folders,
     overrides_of,
     refuse_settings_beside_resume,
 )

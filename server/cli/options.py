@@ -42,6 +42,15 @@ HeldOutSites = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=PATH", help="An unseen site, for the verdict alone."),
 ]
+LesionMasks = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        file_okay=False,
+        help="A folder of lesion masks for the recipes whose loss is learned from masks; without "
+        "it they are drawn.",
+    ),
+]
 
 StudyOut = Annotated[
     Path, typer.Option(help="The study's folder; a study that is in it already is continued.")
@@ -91,3 +100,19 @@ def refuse_settings_beside_resume(allowed: Set[str] = KEPT_BY_RESUME) -> None:
         raise ConfigError(
             f"--resume continues with the settings it began with; leave out {', '.join(refused)}"
         )
+
+
+def named_folders(texts: Sequence[str], *, option: str) -> dict[str, Path]:
+    """Name -> existing folder, in the order given; ConfigError says which option is wrong."""
+    folders: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path:
+            raise ConfigError(f"{option} {text!r}: want NAME=PATH, such as lyon=/data/lyon")
+        if name in folders:
+            raise ConfigError(f"{option} {text!r}: the name {name!r} is given twice")
+        folder = Path(path).expanduser()
+        if not folder.is_dir():
+            raise ConfigError(f"{option} {text!r}: no such folder. Give the site's BIDS folder.")
+        folders[name] = folder.resolve()
+    return folders

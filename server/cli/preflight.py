@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from common.cli.preflight_lines import show_checks
+from server.cli.options import ProvisionedFederation
 
 
 def preflight(
-    federation: Annotated[
-        Path,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            help="The federation's folder, as `provision` made it.",
-            show_default=False,
-        ),
-    ],
+    federation: ProvisionedFederation,
     recipe: Annotated[
         str | None,
         typer.Option(

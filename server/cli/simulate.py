@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.cli.named_folders import named_folders
 from common.errors import ConfigError
 from server.cli.options import (
     Changes,
     Controls,
     HeldOutSites,
+    LesionMasks,
     Quiet,
     RecipeName,
     ResultAsJson,
@@ -23,6 +23,7 @@ from server.cli.options import (
     Seed,
     ValidationSites,
     Variant,
+    named_folders,
     overrides_of,
     refuse_settings_beside_resume,
 )
@@ -47,15 +48,7 @@ def simulate(
             help="Only this one of the sites trains, with the recipe's own rounds and steps.",
         ),
     ] = None,
-    lesion_masks: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            help="A folder of lesion masks for the recipes whose loss is learned from masks; "
-            "without it they are drawn.",
-        ),
-    ] = None,
+    lesion_masks: LesionMasks = None,
     out: Annotated[Path, typer.Option(help="The run folder to make.")] = Path("runs/simulation"),
     resume: Annotated[
         Path | None, typer.Option(help="A run folder to resume; no other setting is accepted.")

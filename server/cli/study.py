@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from common.cli.named_folders import named_folders
 from common.errors import ConfigError
 from server.cli.options import (
     KEPT_BY_RESUME,
     Changes,
     Controls,
     HeldOutSites,
+    LesionMasks,
     Quiet,
     RecipeName,
     ResultAsJson,
@@ -24,6 +24,7 @@ from server.cli.options import (
     StudyImages,
     StudyOut,
     ValidationSites,
+    named_folders,
     overrides_of,
     refuse_settings_beside_resume,
 )
@@ -45,15 +46,7 @@ def study(
     validation: ValidationSites = None,
     held_out: HeldOutSites = None,
     controls: Controls = None,
-    lesion_masks: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            help="A folder of lesion masks for the methods whose loss is learned from masks; "
-            "without it they are drawn.",
-        ),
-    ] = None,
+    lesion_masks: LesionMasks = None,
     variant: Annotated[
         list[str] | None,
         typer.Option(help="A method of the recipe's [variants]. Repeatable. Without it: all."),

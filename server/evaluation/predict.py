@@ -35,9 +35,10 @@ from common.imaging.volume import (
 from common.learning.model import new_network
 from common.learning.networks.parameters import load_parameters
 from common.learning.segmentation import found_lesions, segment
-from common.metrics.small_lesions import without_small_lesions
+from common.metrics.mask import without_small_lesions
 from common.model_file import Model
-from common.recipe.recipe import Recipe, Task
+from common.recipe.recipe import Recipe
+from common.recipe.task import Task
 
 Segment = Callable[[PreparedCase], BoolArray]
 """A prepared case in, its lesion mask on the crop out."""

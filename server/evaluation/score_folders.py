@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -10,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from common.errors import GeometryError
 from common.imaging.grid import nearest_onto
-from common.imaging.volume import read_volume, same_grid
-from common.metrics.case import CaseScore
+from common.imaging.volume import Volume, grid_text, read_volume, require_same_grid, same_grid
+from common.metrics.case import CaseScore, score_case
 from common.metrics.lesion_table import LesionRow, lesion_rows
 from common.metrics.mask import lesion_mask
 from common.metrics.presets import LesionDefinition
 from server.evaluation.case_row import CaseRow
 from server.evaluation.mask_pairs import Pair
-from server.evaluation.score_files import score_files
 from server.evaluation.site_summary import SiteSummary, summarize_site
 
 COLUMNS = ("case", "failed")
@@ -143,6 +145,47 @@ def summary(scored: Sequence[ScoredPair]) -> SiteSummary:
             for case in scored
         ]
     )
+
+
+def score_files(
+    reference: Path,
+    prediction: Path,
+    *,
+    definition: LesionDefinition,
+    threshold: float | None = None,
+    resample: bool = False,
+) -> CaseScore:
+    """The score of one NIfTI file against another; GeometryError unless they share a grid.
+
+    resample   bring a prediction on another grid onto the reference's instead, by the nearest
+               voxel, and say so in the notes
+    """
+    truth, found = read_volume(reference), read_volume(prediction)
+    notes: tuple[str, ...] = ()
+    if resample and not same_grid(truth, found):
+        notes = (f"prediction: resampled by the nearest voxel from {grid_text(found)}",)
+        if n_lost := _n_outside(found, truth, threshold):
+            notes += (
+                f"prediction: {n_lost} lesion voxels lie outside the reference's field of view "
+                "and are left out",
+            )
+        found = nearest_onto(truth, found)
+    require_same_grid(truth, found, a_name=str(reference), b_name=str(prediction))
+    scored = score_case(
+        truth.data,
+        found.data,
+        spacing_mm=truth.spacing_mm,
+        definition=definition,
+        threshold=threshold,
+    )
+    return dataclasses.replace(scored, notes=(*notes, *scored.notes))
+
+
+def _n_outside(found: Volume, truth: Volume, threshold: float | None) -> int:
+    """Lesion voxels of `found` whose centres lie outside the grid of `truth`."""
+    covered = nearest_onto(found, Volume(np.ones(truth.data.shape, dtype=np.uint8), truth.affine))
+    lesion = found.data > (0 if threshold is None else threshold)
+    return int(np.count_nonzero(lesion & (covered.data == 0)))
 
 
 def _scored_or_failed(pair: Pair, scoring: Scoring) -> ScoredPair:

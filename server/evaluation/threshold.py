@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import LesionFedError, SiteDataError
-from common.learning.case_sweep import sweep_case
+from common.learning.segmentation import sweep_case
 from common.metrics.threshold_choice import By, ThresholdChoice, choose, sum_cases
 from common.model_file import Model
 from server.evaluation.held_out_site import open_held_out_site

@@ -12,8 +12,10 @@ import re
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -24,6 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from common.errors import ConfigError
 from common.membership.certificate import load_certificate, require_valid
+from server.federation.federation_folder import FederationFolder
 
 AUTHORITY_LIFETIME = datetime.timedelta(days=3653)
 SERVER_LIFETIME = datetime.timedelta(days=397)
@@ -88,6 +91,31 @@ def new_server_certificate(
         .sign(issuer_key, hashes.SHA384())
     )
     return _credential(certificate, key)
+
+
+def require_pair(folder: FederationFolder) -> None:
+    """Nothing, or ConfigError where the server's certificate is for another key than the one there.
+
+    `lesionfed rotate` writes the key, then the certificate. Cut off in between it leaves a pair
+    that neither nginx nor the SuperLink starts with.
+    """
+    file = folder.certificate_file
+    certificate = load_certificate(file.read_bytes(), where=str(file))
+    if _server_key(folder).public_key() != certificate.public_key():
+        raise ConfigError(
+            f"{file} and {folder.certificate_key_file} do not belong together: was `lesionfed "
+            f"rotate` cut off? Run `lesionfed rotate --federation {folder.path}` again."
+        )
+
+
+def _server_key(folder: FederationFolder) -> PrivateKeyTypes:
+    file = folder.certificate_key_file
+    try:
+        return load_pem_private_key(file.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigError(
+            f"{file}: not a private key in PEM. Run `lesionfed rotate --federation {folder.path}`."
+        ) from None
 
 
 def _names(address: str) -> list[x509.GeneralName]:

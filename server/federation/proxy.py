@@ -7,9 +7,16 @@ loopback and this is the only door. Paths in the text are relative to its own fo
 from __future__ import annotations
 
 import ipaddress
+import shutil
 
 from common.files import write_whole
+from common.programs import copy_and_empty
 from server.federation.federation_folder import FederationFolder, FederationSettings
+
+KEEP_LOG_BYTES = 16 << 20
+"""A log larger than this is rotated; the one before it is kept as .1"""
+ROOM_FOR_COPY = 4
+"""Times the log's size that must be free for its copy."""
 
 REQUESTS_AT_ONCE = 32
 """Of one address; a hospital with several sites may have one. A SuperNode has a handful."""
@@ -115,6 +122,20 @@ def bring_proxy_file(folder: FederationFolder) -> bool:
         write_whole(file.with_name(f"{file.name}.before"), file.read_bytes())
     write_whole(file, wanted)
     return True
+
+
+def rotate_proxy_logs(folder: FederationFolder) -> None:
+    """Copies a log that has grown past KEEP_LOG_BYTES to .1 and empties it where it is.
+
+    nginx holds it open and continues in the same file, no matter who started it. Where there is
+    little room for a copy the log stays as it is: the rest of the disk is for checkpoints.
+    """
+    for name in ("access.log", "error.log"):
+        log = folder.proxy_file.with_name(name)
+        if not log.is_file() or log.stat().st_size < KEEP_LOG_BYTES:
+            continue
+        if shutil.disk_usage(log.parent).free >= ROOM_FOR_COPY * log.stat().st_size:
+            copy_and_empty(log).replace(log.with_name(f"{name}.1"))
 
 
 def _listen(settings: FederationSettings) -> str:

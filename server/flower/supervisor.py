@@ -13,9 +13,9 @@ from common.errors import ConfigError, FlowerError
 from common.membership.certificate import expiry_warning, require_valid, validity
 from common.preflight.health import grpc_health
 from common.programs import free_port, require_flower
+from server.federation.authority import require_pair
 from server.federation.federation_folder import FederationFolder
-from server.federation.key_pair import require_pair
-from server.federation.proxy import bring_proxy_file
+from server.federation.proxy import bring_proxy_file, rotate_proxy_logs
 from server.flower.child import Child
 from server.flower.fault_log import FaultLog
 from server.flower.interrupted_runs import InterruptedRuns
@@ -27,7 +27,6 @@ from server.flower.programs import (
     superlink_answers,
     superlink_command,
 )
-from server.flower.proxy_logs import rotate_proxy_logs
 from server.flower.serve_lock import end_left_behind, note_children, serving
 from server.status.federation_status import RENEWAL
 

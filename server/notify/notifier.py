@@ -10,13 +10,11 @@ import threading
 import time
 import urllib.error
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from server.events.schema import RunEvent
 from server.notify.channel import channels_of
-from server.notify.notice import Notice, Notices
-from server.notify.record import record_notice
+from server.notify.notice import Notice, Notices, record_notice
 from server.run.notify_settings import Notify
 
 log = logging.getLogger(__name__)
@@ -65,12 +63,7 @@ class Notifier:
             self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __call__(self, event: RunEvent) -> None:

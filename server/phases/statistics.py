@@ -11,7 +11,8 @@ import numpy as np
 
 from common.errors import UpdateRejected
 from common.imaging.standardization.template import TemplateSums, refuse_implausible
-from common.recipe.recipe import Recipe, Standardization
+from common.recipe.recipe import Recipe
+from common.recipe.standardization import Standardization
 from common.wire.messages import SiteStatistics, StatisticsRequest
 from server.events.event_log import EventLog
 from server.events.schema import SiteDescribed, TemplateMade

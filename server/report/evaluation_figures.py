@@ -118,8 +118,8 @@ def evaluation_drawings(
     words    how what was segmented is called
     """
     drawings: dict[str, ReportDrawing] = {
-        "dice-by-site": _raincloud(judged, "dice", "Dice by site"),
-        "lesion-f1-by-site": _raincloud(judged, "lesion_f1", "Lesion F1 by site"),
+        "dice-by-site": cases_by_site(judged.cases, "dice", title="Dice by site"),
+        "lesion-f1-by-site": cases_by_site(judged.cases, "lesion_f1", title="Lesion F1 by site"),
         "lesion-size": SizeChart(
             title=f"{words.lesions.capitalize()} found and confirmed, by size", classes=judged.sizes
         ),
@@ -175,8 +175,9 @@ def metric_name(column: str) -> str:
     return " ".join(words.get(word, word) for word in column.split("_"))
 
 
-def _raincloud(judged: EvaluationTables, metric: str, title: str) -> Raincloud:
-    summaries = summarize_sites(judged.cases)
+def cases_by_site(rows: Sequence[CaseRow], metric: str, *, title: str) -> Raincloud:
+    """A metric between 0 and 1 of every case, site by site."""
+    summaries = summarize_sites(rows)
     worst = worst_site(summaries, metric)
     return Raincloud(
         title=title,
@@ -187,7 +188,7 @@ def _raincloud(judged: EvaluationTables, metric: str, title: str) -> Raincloud:
                 n_planned=summary.n_planned,
                 cases=tuple(
                     (row.name, float(value))
-                    for row in judged.cases
+                    for row in rows
                     if row.site == summary.site and (value := row.metric(metric)) is not None
                 ),
             )

@@ -15,7 +15,8 @@ from common.figures.page import rendered_page, svg_uri, write_page
 from common.figures.viewer import script_digest
 from common.metrics.presets import LesionDefinition, preset
 from common.metrics.threshold_choice import ThresholdChoice
-from common.recipe.recipe import Preprocessing, Task
+from common.recipe.preprocessing import Preprocessing
+from common.recipe.task import Task
 from common.recipe.task_labels import UNKNOWN, TaskLabels, task_labels
 from common.settings import read_toml
 from server.compare.paired import Comparison

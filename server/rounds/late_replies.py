@@ -8,7 +8,7 @@ from typing import Any
 from flwr.app import Message
 
 from common.errors import WireError
-from common.recipe.recipe import Federation
+from common.recipe.federation import Federation
 from common.wire.messages import SiteFailure
 from server.events import schema
 from server.events.event_log import EventLog, Place

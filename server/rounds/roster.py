@@ -83,7 +83,7 @@ class Roster:
             keys = _members_in(self._consortium.members_file).active_keys()
         else:
             keys = {s.name: s.public_key for s in self._consortium.sites if s.public_key}
-        return {name: _without_comment(key) for name, key in keys.items()}
+        return {name: " ".join(key.split()[:2]) for name, key in keys.items()}  # without comments
 
 
 def gather(
@@ -159,7 +159,3 @@ def _registered_key(public_key: bytes) -> str:
         return public_key.decode(errors="replace")
     key = load_pem_public_key(public_key)
     return key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
-
-
-def _without_comment(public_key: str) -> str:
-    return " ".join(public_key.split()[:2])

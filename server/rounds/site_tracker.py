@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from common.recipe.recipe import Federation
+from common.recipe.federation import Federation
 from server.events.event_log import EventLog, Place
 from server.events.schema import SiteStateChanged
 from server.run.site_state import Happening, SiteRecord

@@ -11,7 +11,7 @@ from common.recipe.recipe import Recipe
 from server.events.history import TRAINING_PHASES, RunHistory, read_history
 from server.events.schema import CheckpointSaved
 from server.events.site_history import SiteHistory
-from server.notify.record import n_undelivered
+from server.notify.notice import n_undelivered
 from server.run.run_folder import RunFolder
 
 RunCondition = Literal[

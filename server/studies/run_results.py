@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.imaging.intake.bids import list_cases
 from common.imaging.intake.session_pairs import planned_cases
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from server.evaluation.case_row import CaseRow
 from server.evaluation.evaluation_folder import EvaluationFolder
 from server.evaluation.site_summary import SiteSummary, summarize_sites

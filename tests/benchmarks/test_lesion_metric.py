@@ -7,7 +7,7 @@ import torch
 from benchmarks.lesion_metric import figures_on
 from common.errors import GeometryError
 from common.learning.lesion_wise.metric_network import build_metric_network
-from common.recipe.recipe import LesionWise
+from common.recipe.loss import LesionWise
 
 SETTINGS = LesionWise(
     weight=0.2, widths=(4, 6), n_pairs=20, steps=2, batch_size=4, learning_rate=0.01

@@ -9,8 +9,7 @@ import pytest
 
 from client import handle as handle_module
 from client.handle import ANSWERS, handle
-from client.site.policy import Policy
-from client.site.settings import Site
+from client.site.settings import Policy, Site
 from common.errors import PolicyRefused, SiteDataError
 from common.recipe.recipe import load_recipe
 from common.wire.messages import Assignment, Request, SiteFailure, StatisticsRequest

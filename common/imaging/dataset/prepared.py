@@ -19,7 +19,8 @@ from common.imaging.intake.usable_case import UsableCase
 from common.imaging.standardization.standardization import standardize
 from common.imaging.standardization.template import Template
 from common.imaging.volume import Volume, read_mask, read_volume
-from common.recipe.recipe import Standardization, Task
+from common.recipe.standardization import Standardization
+from common.recipe.task import Task
 
 
 @dataclass(frozen=True, slots=True)

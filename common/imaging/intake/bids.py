@@ -10,7 +10,7 @@ from pathlib import Path
 from common.imaging.intake.bids_names import NamedFile, named_files, natural_order
 from common.imaging.intake.findings import Finding, Level, case_name, first_of
 from common.imaging.intake.participants import read_participants, without_images
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 
 REFERENCE = {"lesions": "lesion", "new-lesions": "newlesion"}
 """A recipe's target -> the `desc-` of its reference; a rater's own mask has Rater1, .. after it."""

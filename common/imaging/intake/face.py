@@ -9,8 +9,7 @@ import numpy as np
 
 from common.imaging.brain_mask import looks_stripped
 from common.imaging.intake.findings import Finding
-from common.imaging.intake.head import head_mask
-from common.imaging.intake.thumbnail import is_head_sized, thumbnail
+from common.imaging.intake.thumbnail import head_mask, is_head_sized, thumbnail
 from common.imaging.intake.usable_case import OpenCase
 from common.imaging.volume import Volume
 

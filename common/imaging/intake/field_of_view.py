@@ -9,8 +9,7 @@ import numpy as np
 from common.arrays import BoolArray
 from common.imaging.brain_mask import looks_stripped
 from common.imaging.intake.findings import Finding
-from common.imaging.intake.head import head_mask
-from common.imaging.intake.thumbnail import averaged
+from common.imaging.intake.thumbnail import averaged, head_mask
 from common.imaging.intake.usable_case import OpenCase
 from common.imaging.orientation import orientation_of
 from common.imaging.volume import Volume, same_grid

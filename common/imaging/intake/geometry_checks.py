@@ -1,17 +1,19 @@
-"""Orientation, spacing and slice thickness: what a person should know before images are used."""
+"""Orientation, spacing, slice thickness, other grids: what to know before images are used."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from common.imaging.intake.findings import Finding
+from common.imaging.intake.findings import Finding, first_of
 from common.imaging.intake.usable_case import OpenCase
 from common.imaging.orientation import orientation_of
+from common.imaging.volume import VolumeFault, grid_text, read_volume, same_grid
 
 THICK_MM = 4.0
 """Slices farther apart than this blur lesions of a few millimetres away; chosen."""
@@ -95,6 +97,31 @@ def sidecar_fits_the_header(case: OpenCase) -> Iterator[Finding]:
                 f"of {apart - thickness:.2g} mm between",
                 fix="Nothing to do; a lesion in a gap is not seen.",
             )
+
+
+def grids_elsewhere(case: OpenCase, masks: Sequence[Path]) -> Iterator[Finding]:
+    """A note on each grid that the subject's `space-` masks lie on, beside the image's."""
+    if case.first is None:
+        return
+    first, image = case.first
+    by_grid: dict[str, list[Path]] = defaultdict(list)
+    for path in masks:
+        try:
+            mask = read_volume(path)
+        except VolumeFault as fault:
+            text = f"{case.shown(path)}: {fault.what}"
+            yield case.finding("warning", fault.code, text=text, fix=fault.fix)
+        else:
+            on = f"the grid of {first}" if same_grid(mask, image) else f"another grid than {first}"
+            by_grid[f"{on}; masks: {grid_text(mask)}"].append(path)
+    for grid, paths in by_grid.items():
+        yield case.finding(
+            "note",
+            "mask-elsewhere",
+            text=f"{first_of([path.name for path in paths])}: on {grid}; "
+            f"{first}: {grid_text(image)}",
+            fix="Nothing to do unless it should be used.",
+        )
 
 
 def _sidecar(image: Path) -> Mapping[str, Any]:

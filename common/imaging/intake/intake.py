@@ -24,6 +24,7 @@ from common.imaging.intake.face import faces_are_reported
 from common.imaging.intake.field_of_view import brain_fits_the_image
 from common.imaging.intake.findings import Finding, as_text
 from common.imaging.intake.geometry_checks import (
+    grids_elsewhere,
     orientations_agree,
     sidecar_fits_the_header,
     slices_are_thin,
@@ -36,12 +37,11 @@ from common.imaging.intake.intensity_checks import (
 )
 from common.imaging.intake.left_right import no_modality_is_mirrored
 from common.imaging.intake.mapping import mapped_cases
-from common.imaging.intake.masks_elsewhere import grids_elsewhere
 from common.imaging.intake.privacy_checks import what_names_somebody
 from common.imaging.intake.session_checks import sessions_are_in_order
 from common.imaging.intake.session_pairs import joined_sessions, other_grids, planned_cases
 from common.imaging.intake.usable_case import UsableCase, open_case, usable_case
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 
 log = logging.getLogger(__name__)
 

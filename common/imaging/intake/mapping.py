@@ -23,7 +23,7 @@ from common.imaging.intake.bids_names import natural_order
 from common.imaging.intake.findings import Finding, case_name, on_folder
 from common.imaging.intake.participants import read_participants
 from common.imaging.volume import NIFTI_SUFFIXES
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 
 COLUMNS = ("subject", "session", "modality", "path")
 MASKS = ("lesion_mask", "newlesion_mask", "brain_mask", "cord_mask")

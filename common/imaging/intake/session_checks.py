@@ -13,7 +13,7 @@ from pathlib import Path
 from common.imaging.intake.bids import SiteFiles
 from common.imaging.intake.bids_names import natural_order
 from common.imaging.intake.findings import Finding, first_of
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 
 CHANGE_MASK = re.compile(
     r"desc-(new|change|enlarg|grow|active)[a-z]*[A-Za-z0-9]*_mask", re.IGNORECASE

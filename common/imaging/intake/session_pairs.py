@@ -19,7 +19,7 @@ from common.imaging.volume import (
     read_grid,
     same_grid,
 )
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 
 
 def planned_cases(sessions: Sequence[CaseFiles], task: Task) -> list[CaseFiles]:

@@ -18,7 +18,7 @@ from common.imaging.volume import (
     require_finite,
     same_grid,
 )
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ from common.imaging.preprocessing.rigid_registration import RigidMove, rigid_mov
 from common.imaging.preprocessing.template_brain_mask import template_brain_mask
 from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import Volume, same_grid
-from common.recipe.recipe import Preprocessing, Step
+from common.recipe.preprocessing import Preprocessing, Step
 
 BRAIN_COMMAND_TIMEOUT_S = 1800.0
 

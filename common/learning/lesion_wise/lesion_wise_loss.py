@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from common.learning.lesion_wise.lesion_events import true_lesion_f1
 from common.learning.lesion_wise.metric_network import MetricNetwork, build_metric_network
 from common.learning.networks.parameters import load_parameters
-from common.recipe.recipe import LesionWise
+from common.recipe.loss import LesionWise
 
 
 def frozen_metric_network(

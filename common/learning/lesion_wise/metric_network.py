@@ -11,7 +11,7 @@ from torch import nn
 
 from common.errors import ConfigError
 from common.learning.networks.initialization import draw_gaussian
-from common.recipe.recipe import LesionWise
+from common.recipe.loss import LesionWise
 
 NEGATIVE_SLOPE = 0.1
 N_EVENTS = 4

@@ -23,7 +23,7 @@ from common.learning.lesion_wise.metric_network import (
 )
 from common.learning.lesion_wise.pair_generator import FULL, LesionPairs, generate_pairs
 from common.learning.networks.parameters import parameters_of
-from common.recipe.recipe import LesionWise
+from common.recipe.loss import LesionWise
 from common.seeds import derived_seed
 
 Shape = tuple[int, int, int]

@@ -13,7 +13,7 @@ from common.learning.losses.focal_tversky import focal_tversky_loss
 from common.learning.losses.generalized_dice import generalized_dice_loss
 from common.learning.losses.soft_dice import soft_dice_loss
 from common.learning.losses.tversky import tversky_loss
-from common.recipe.recipe import SegmentationLoss
+from common.recipe.loss import SegmentationLoss
 
 SEGMENTATION_LOSSES: Mapping[str, Callable[..., torch.Tensor]] = {
     "dice": soft_dice_loss,

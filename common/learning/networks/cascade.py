@@ -10,7 +10,7 @@ from torch import nn
 
 from common.errors import ConfigError
 from common.learning.networks.initialization import draw_gaussian
-from common.recipe.recipe import CascadeSettings
+from common.recipe.network import CascadeSettings
 
 PATCH_SIDE = 11
 """Voxels of a patch along each axis; the centre is index 5."""

@@ -9,7 +9,7 @@ from torch import nn
 from common.learning.networks.cascade import build_cascade
 from common.learning.networks.siamese_mpu_net import build_siamese_mpu_net
 from common.learning.networks.unet import build_unet
-from common.recipe.recipe import Network
+from common.recipe.network import Network
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "unet": build_unet,

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from common.errors import ConfigError
 from common.learning.networks.initialization import draw_gaussian
-from common.recipe.recipe import SiameseMPUNetSettings
+from common.recipe.network import SiameseMPUNetSettings
 
 N_LEVELS = 4
 MULTIPLE = 2 ** (N_LEVELS - 1)

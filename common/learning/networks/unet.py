@@ -10,7 +10,7 @@ from torch import nn
 
 from common.errors import ConfigError
 from common.learning.networks.initialization import draw_gaussian
-from common.recipe.recipe import UNetSettings
+from common.recipe.network import UNetSettings
 
 NEGATIVE_SLOPE = 0.1
 

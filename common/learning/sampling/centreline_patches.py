@@ -12,7 +12,7 @@ from common.learning.augmentation.registry import augmented
 from common.learning.sampling.cutting import Shape, cut, cut_each
 from common.learning.sampling.labelled_case import LabelledCase
 from common.learning.sampling.patches import PatchSampler
-from common.recipe.recipe import Augmentation
+from common.recipe.sampling import Augmentation
 
 JITTER = 8
 """A patch lies up to a JITTER-th of its size beside its point, along each axis (chosen)."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from common.arrays import BoolArray, Float32Array, IndexArray
+from common.arrays import BoolArray, Float32Array
 from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
 from common.learning.sampling.cutting import Shape, cut, cut_each
 from common.learning.sampling.labelled_case import LabelledCase
-from common.recipe.recipe import Augmentation
+from common.recipe.sampling import Augmentation
 
 
 class PatchSampler(ABC):
@@ -68,7 +68,11 @@ class Patches(PatchSampler):
         augment: Sequence[Augmentation] = (),
     ) -> None:
         super().__init__(patch_shape=patch_shape, lesion_share=lesion_share, augment=augment)
-        labelled = [(case, _lesion_voxels(case)) for case in cases if case.lesions is not None]
+        labelled = [
+            (case, np.flatnonzero(np.asarray(case.lesions)))
+            for case in cases
+            if case.lesions is not None
+        ]
         if not any(voxels.size for _, voxels in labelled):
             raise SiteDataError(
                 f"no lesion voxel in the reference of {len(cases)} cases, want at least one: this "
@@ -104,11 +108,6 @@ class Patches(PatchSampler):
         ]
         patch = cut(image, start, self._patch_shape), cut_each(references, start, self._patch_shape)
         return augmented(*patch, self._augment, random)
-
-
-def _lesion_voxels(case: LabelledCase) -> IndexArray:
-    """Flat positions of the lesion voxels."""
-    return np.flatnonzero(np.asarray(case.lesions))
 
 
 def _voxel_in(brain: BoolArray, random: np.random.Generator) -> tuple[np.intp, ...]:

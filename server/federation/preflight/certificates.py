@@ -9,8 +9,8 @@ from common.membership.certificate import expiry_warning, is_for, names_of, vali
 from common.preflight.check import CheckResult, passed, problem, warning
 from common.preflight.coordinator import Coordinator, reason, unverified
 from common.preflight.tls import served_certificate
+from server.federation.authority import require_pair
 from server.federation.federation_folder import FederationFolder
-from server.federation.key_pair import require_pair
 
 FILES = "certificate files"
 SERVED = "certificate served"

@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from common.errors import ConfigError
 from common.preflight import machine
 from common.preflight.bandwidth import update_size_bytes
-from common.preflight.check import CheckResult, Step, passed, problem, run_steps
+from common.preflight.check import CheckResult, Step, passed, problem, run_steps, warning
 from common.preflight.coordinator import Coordinator
 from common.preflight.health import grpc_health
 from common.preflight.network import connection
 from common.recipe.recipe import Recipe
 from server.aggregation.registry import AGGREGATIONS
 from server.federation.federation_folder import FederationFolder, FederationSettings
+from server.federation.members import Members
 from server.federation.message_size import message_size
 from server.federation.preflight.certificates import SERVED, certificate_served, certificates
-from server.federation.preflight.enrolled import enrolled_as_planned
+
+MEMBERS = "members"
+AWAY = ("suspended", "removed")
 
 SETTINGS = "federation settings"
 
@@ -56,6 +59,34 @@ def coordinator_checks(folder: FederationFolder, *, recipe: Recipe | None) -> It
         "SuperLink", port=settings.health_port, fix="Start it: lesionfed serve; read superlink.log."
     )
     yield from run_steps(_connection_steps(folder, settings))
+
+
+def enrolled_as_planned(settings: FederationSettings, members: Members) -> CheckResult:
+    """A problem where no training site is active; a warning where planned and enrolled differ."""
+    planned = {site.name: site.role for site in settings.sites}
+    states = {member.site: member.state for member in members.members}
+    active = [name for name in planned if states.get(name) == "active"]
+    if not any(planned[name] == "train" for name in active):
+        return problem(
+            MEMBERS,
+            f"none of {len(planned)} planned sites is active and trains",
+            "Enrol them: each site sends its request, then lesionfed enrol REQUEST.",
+        )
+    odd = [f"{name} has not enrolled" for name in planned if name not in states]
+    odd += [f"{name} is {states[name]}" for name in planned if states.get(name, "") in AWAY]
+    odd += [
+        f"{name} is enrolled and not planned"
+        for name, state in states.items()
+        if name not in planned and state == "active"
+    ]
+    if odd:
+        return warning(
+            MEMBERS,
+            "; ".join(odd),
+            "A run starts without them. Enrol or restore them, or bring `sites` in "
+            "federation.toml up to date.",
+        )
+    return passed(MEMBERS, f"all {len(active)} planned sites are enrolled and active")
 
 
 def _machine(

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from common.figures.page import rendered_page, svg_uri, write_page
-from common.figures.raincloud import Raincloud, SiteCases
 from common.metrics.presets import preset
-from server.evaluation.site_summary import summarize_sites, worst_site
+from server.report.evaluation_figures import cases_by_site
 from server.studies.leave_site_out.cells import Cell, rows_of
 from server.studies.leave_site_out.grid import grid
 from server.studies.leave_site_out.plan import LeaveSiteOutPlan
@@ -35,7 +34,11 @@ def write_study_page(
     plan = folder.plan()
     names = method_names(plan.recipe.task)
     table = table_rows(cells)
-    chart = federated_cases(cells)
+    chart = cases_by_site(
+        rows_of(cells, "federated"),
+        "dice",
+        title="Dice of the federated networks at the sites they never saw",
+    )
     by_site = summaries_by_site({names[method]: rows_of(cells, method) for method in METHODS})
     values: dict[str, Any] = {
         "name": folder.path.resolve().name,
@@ -62,28 +65,3 @@ def write_study_page(
         "leave_site_out.html.j2", package="server.studies.leave_site_out", values=values
     )
     write_page(folder.page_file, html)
-
-
-def federated_cases(cells: Sequence[Cell]) -> Raincloud:
-    """Dice of every case by the federated network that never saw its site."""
-    rows = rows_of(cells, "federated")
-    summaries = summarize_sites(rows)
-    worst = worst_site(summaries)
-    return Raincloud(
-        title="Dice of the federated networks at the sites they never saw",
-        metric="Dice",
-        sites=[
-            SiteCases(
-                site=summary.site,
-                n_planned=summary.n_planned,
-                cases=tuple(
-                    (row.name, float(dice))
-                    for row in rows
-                    if row.site == summary.site and (dice := row.metric("dice")) is not None
-                ),
-            )
-            for summary in summaries
-        ],
-        worst_site=worst.site if worst else None,
-        value_range=(0.0, 1.0),
-    )

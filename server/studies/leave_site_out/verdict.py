@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from common.recipe.task_labels import threshold_name
 from server.evaluation.site_summary import summarize_sites
 from server.studies.leave_site_out.cells import Cell, rows_of

@@ -16,7 +16,7 @@ from client.cli import main
 from client.cli.prepare import prepare
 from client.prepare import site_work
 from common.imaging.intake.intake import examine, survey
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from tests.client.prepare.jobs import FAST, files_under, toy_site
 from tests.volumes import image_path
 from tests.waiting import wait_until

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from client.phases.baseline import sum_baseline
-from client.site.policy import Policy
-from client.site.settings import Site, read_site
+from client.site.settings import Policy, Site, read_site
 from common.imaging.dataset.prepared_site import prepared_site
 from common.imaging.volume import Volume, read_volume, write_volume
 from common.recipe.recipe import Recipe, load_recipe

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from client.phases.statistics import describe_site
-from client.site.policy import Policy
-from client.site.settings import Site, read_site
+from client.site.settings import Policy, Site, read_site
 from common.errors import PolicyRefused
 from common.imaging.standardization.standardization import N_LANDMARKS
 from common.imaging.standardization.template import LEARNED_FROM

@@ -8,13 +8,12 @@ import pytest
 
 from client.phases.site_cases import own_cases
 from client.phases.threshold import sum_thresholds
-from client.site.policy import Policy
-from client.site.settings import Site, read_site
+from client.site.settings import Policy, Site, read_site
 from common.imaging.standardization.template import Template
 from common.imaging.volume import Volume, read_volume, write_volume
-from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network
 from common.learning.networks.parameters import parameters_of
+from common.learning.segmentation import sweep_case
 from common.metrics.threshold_choice import sum_cases
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Assignment, ThresholdReply, ThresholdRequest

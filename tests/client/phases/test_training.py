@@ -9,8 +9,7 @@ import pytest
 from client.phases.lesion_metric import store_lesion_metric
 from client.phases.site_cases import own_cases
 from client.phases.training import mean_dice, train
-from client.site.policy import Policy
-from client.site.settings import Site, read_site
+from client.site.settings import Policy, Site, read_site
 from common.errors import SiteDataError
 from common.learning.hard_negatives import hard_negatives, random_negatives
 from common.learning.lesion_wise.metric_network import build_metric_network

@@ -23,7 +23,7 @@ from client.prepare.prepare_subject import prepare_subject
 from common.errors import ConfigError, SiteDataError
 from common.imaging.intake.intake import examine
 from common.imaging.volume import read_volume
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from tests.client.prepare.jobs import files_under, toy_job, toy_plan, toy_site
 from tests.volumes import image_path
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from client.site.role import require_role
+from client.site.membership import require_role
 from client.site.site_folder import SiteFolder
 from common.errors import PolicyRefused
 from common.membership.kit import Kit

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from client.site.policy import Policy
-from client.site.settings import read_site
+from client.site.settings import Policy, read_site
 from common.errors import ConfigError, PolicyRefused
 
 

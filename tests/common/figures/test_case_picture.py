@@ -8,7 +8,7 @@ import pytest
 
 from common.figures.case_picture import case_picture
 from common.imaging.dataset.prepared import PreparedCase
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 
 LESIONS = Task(modalities=("FLAIR",))
 SHAPE = (20, 24, 12)

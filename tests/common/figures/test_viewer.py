@@ -20,7 +20,7 @@ from common.errors import GeometryError, RunFolderError
 from common.figures.viewer import script_digest, viewer_html, viewer_volume
 from common.imaging.dataset.prepared import PreparedCase
 from common.metrics.presets import MSSEG2016
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from tests.common.figures.chromium import PROGRAM, Page, page_in_chromium
 
 LESIONS = Task(modalities=("FLAIR",))

@@ -7,7 +7,7 @@ import torch
 from common.arrays import BoolArray, Float32Array
 from common.learning.cascade_segmentation import candidates, cascade_probability
 from common.learning.networks.cascade import Cascade, PatchCNN
-from common.recipe.recipe import CascadeSettings
+from common.recipe.network import CascadeSettings
 from tests.patch_networks import sees_bright_voxels
 
 SHAPE = (30, 3, 4)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from common.imaging.dataset.prepared import PreparedCase
-from common.learning.case_sweep import sweep_case
+from common.learning.segmentation import sweep_case
 from common.metrics.threshold_sweep import THRESHOLDS
 from common.recipe.recipe import load_recipe
 

@@ -5,7 +5,7 @@ import pytest
 
 from common.arrays import Float32Array
 from common.learning.hard_negatives import hard_negatives, random_negatives
-from common.recipe.recipe import CascadeSettings
+from common.recipe.network import CascadeSettings
 from tests.patch_networks import BrainCase, sees_bright_voxels
 
 SHAPE = (2, 3, 40)

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from common.arrays import Float32Array
-from common.learning.inference import lesion_probability
 from common.learning.networks.unet import build_unet
-from common.recipe.recipe import UNetSettings
+from common.learning.segmentation import lesion_probability
+from common.recipe.network import UNetSettings
 
 Blend = Literal["gaussian", "mean"]
 

@@ -8,9 +8,8 @@ from torch import nn
 from common.arrays import BoolArray, Float32Array
 from common.errors import ModelFileError
 from common.imaging.dataset.prepared import PreparedCase
-from common.learning.inference import lesion_probability
 from common.learning.networks.cascade import Cascade
-from common.learning.segmentation import found_lesions, segment
+from common.learning.segmentation import found_lesions, lesion_probability, segment
 from common.recipe.recipe import Recipe, load_recipe
 from tests.patch_networks import sees_bright_voxels
 

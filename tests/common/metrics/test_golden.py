@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from common.metrics.presets import MSSEG2016, LesionDefinition
-from server.evaluation.score_files import score_files
+from server.evaluation.score_folders import score_files
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden" / "lesion-metrics"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.arrays import BoolArray
-from common.metrics.small_lesions import without_small_lesions
+from common.metrics.mask import without_small_lesions
 
 MASKS = hnp.arrays(np.bool_, (5, 4, 6))
 

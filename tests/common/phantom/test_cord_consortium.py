@@ -18,7 +18,7 @@ from common.imaging.volume import read_mask, read_volume
 from common.learning.sampling.centreline_patches import centreline_points
 from common.metrics.intensity_sweep import dice_by_threshold
 from common.phantom.cord_consortium import drawn_cord_sites, make_cord_consortium
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 
 SPACING_MM = 2.0
 TASK = Task(modalities=("T2w",))

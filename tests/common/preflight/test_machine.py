@@ -23,7 +23,7 @@ from common.preflight.machine import (
     unmet,
     versions,
 )
-from common.recipe.recipe import Compute
+from common.recipe.inference import Compute
 
 GB = 1_000_000_000
 

@@ -13,16 +13,12 @@ from common.learning.networks.registry import NETWORKS
 from common.learning.sampling.registry import SAMPLERS
 from common.learning.training import OPTIMIZERS
 from common.metrics.presets import PRESETS
-from common.recipe.recipe import (
-    Augmentation,
-    Evaluation,
-    Network,
-    Optimizer,
-    Recipe,
-    Sampling,
-    SegmentationLoss,
-    shipped_recipes,
-)
+from common.recipe.federation import Optimizer
+from common.recipe.inference import Evaluation
+from common.recipe.loss import SegmentationLoss
+from common.recipe.network import Network
+from common.recipe.recipe import Recipe, shipped_recipes
+from common.recipe.sampling import Augmentation, Sampling
 
 
 def named(union: Any) -> set[str]:

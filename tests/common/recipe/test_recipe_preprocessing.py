@@ -5,7 +5,8 @@ import re
 import pytest
 
 from common.errors import ConfigError
-from common.recipe.recipe import Preprocessing, load_recipe
+from common.recipe.preprocessing import Preprocessing
+from common.recipe.recipe import load_recipe
 
 WHOLE = ("denoise", "register", "brain", "bias-field", "resample", "crop")
 

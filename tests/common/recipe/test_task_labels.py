@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from common.recipe.recipe import Task, load_recipe
+from common.recipe.recipe import load_recipe
+from common.recipe.task import Task
 from common.recipe.task_labels import picture_labels, task_labels, threshold_name
 
 

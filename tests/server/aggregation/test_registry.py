@@ -6,7 +6,7 @@ import typing
 import numpy as np
 import pytest
 
-from common.recipe.recipe import Federation
+from common.recipe.federation import Federation
 from common.wire.messages import Arrays
 from server.aggregation.registry import AGGREGATIONS
 

@@ -79,7 +79,7 @@ def likely(network: nn.Module, case: PreparedCase, recipe: Recipe) -> Probabilit
 
 @pytest.fixture
 def made_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("common.learning.case_sweep.segment", likely)
+    monkeypatch.setattr("common.learning.segmentation.segment", likely)
     monkeypatch.setattr("server.evaluation.evaluate.segment", likely)
 
 
@@ -171,7 +171,7 @@ def test_the_edge_of_the_grid_is_named(
         assert case.lesions is not None
         return np.where(case.lesions, np.float32(0.06), np.float32(0))
 
-    monkeypatch.setattr("common.learning.case_sweep.segment", hardly)
+    monkeypatch.setattr("common.learning.segmentation.segment", hardly)
     assert main(str(model_file), "--on", f"turin={turin}", "--quiet") == 0
     printed = capsys.readouterr().out
     assert "chosen  0.05" in printed
@@ -189,7 +189,7 @@ def test_a_case_that_cannot_be_swept_is_left_out_and_named(
             raise ModelFileError("the network gives NaN")
         return likely(network, case, recipe)
 
-    monkeypatch.setattr("common.learning.case_sweep.segment", diverged)
+    monkeypatch.setattr("common.learning.segmentation.segment", diverged)
     assert main(str(model_file), "--on", f"turin={turin}", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["failed"] == {"turin sub-02": "the network gives NaN"}

@@ -11,7 +11,7 @@ from common.arrays import FloatArray
 from common.errors import GeometryError
 from common.imaging.volume import Volume, write_volume
 from common.metrics.presets import MSSEG2016
-from server.evaluation.score_files import score_files
+from server.evaluation.score_folders import score_files
 from tests.volumes import oblique_affine
 
 SHAPE = (9, 7, 5)

@@ -7,7 +7,7 @@ import pytest
 from common.errors import ConfigError
 from common.files import write_whole
 from server.federation import provision as federation_room
-from server.federation.key_pair import require_pair
+from server.federation.authority import require_pair
 from server.federation.provision import rotate_certificate
 from tests.consortia import federation
 

@@ -21,9 +21,8 @@ from server.events.schema import (
 )
 from server.notify import notifier as notifier_file
 from server.notify.channel import CommandChannel
-from server.notify.notice import Notice
+from server.notify.notice import Notice, n_undelivered
 from server.notify.notifier import Notifier
-from server.notify.record import n_undelivered
 from server.run.notify_settings import Notify
 from tests.server.notify.receivers import mail_server, program, web_server
 from tests.waiting import wait_until

@@ -11,9 +11,9 @@ import pytest
 from client.phases.site_cases import own_cases
 from client.site.settings import read_site
 from common.errors import RunFolderError, UpdateRejected
-from common.learning.case_sweep import sweep_case
 from common.learning.model import new_network
 from common.learning.networks.parameters import load_parameters
+from common.learning.segmentation import sweep_case
 from common.metrics.threshold_choice import choose, sum_cases
 from common.metrics.threshold_sweep import THRESHOLDS
 from common.model_file import Model, read_model, write_model

@@ -7,7 +7,7 @@ import pytest
 from common.errors import SiteDataError
 from common.imaging.intake.bids import CaseFiles, SiteFiles, list_cases
 from common.imaging.intake.findings import Finding
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from tests.volumes import image_path, mask_path
 
 WANTED = ("FLAIR", "T1w")

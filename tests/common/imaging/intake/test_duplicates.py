@@ -7,7 +7,7 @@ import numpy as np
 from common.imaging.intake.duplicates import case_digests, same_voxels
 from common.imaging.intake.intake import survey
 from common.imaging.volume import Volume
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from tests.opened import opened
 from tests.volumes import (
     SHAPE,

@@ -8,7 +8,7 @@ import pytest
 from common.errors import SiteDataError
 from common.imaging.intake.intake import Intake, examine, survey
 from common.imaging.volume import Volume
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from tests.volumes import (
     SHAPE,
     head_in_noise,

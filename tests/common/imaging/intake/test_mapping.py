@@ -8,7 +8,7 @@ from common.errors import SiteDataError
 from common.imaging.intake.bids import SiteFiles
 from common.imaging.intake.intake import survey
 from common.imaging.intake.mapping import mapped_cases
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from tests.volumes import put, stripped_brain, two_lesions
 
 TASK = Task(modalities=("FLAIR", "T1w"))

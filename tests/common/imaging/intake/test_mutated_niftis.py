@@ -19,7 +19,7 @@ from common.arrays import Float32Array, FloatArray
 from common.imaging.intake.findings import Finding
 from common.imaging.intake.intake import Intake, survey
 from common.imaging.volume import Volume
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from tests.volumes import (
     SHAPE,
     image_path,

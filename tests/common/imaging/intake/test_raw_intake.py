@@ -11,7 +11,7 @@ from common.errors import SiteDataError
 from common.imaging.intake.case_checks import MAX_AXIS_COSINE
 from common.imaging.intake.intake import Intake, examine, survey
 from common.imaging.volume import Volume
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from tests.volumes import (
     brain_mask,
     head_in_noise,

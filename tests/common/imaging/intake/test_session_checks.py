@@ -8,7 +8,7 @@ from common.imaging.intake.bids import list_cases
 from common.imaging.intake.findings import Finding
 from common.imaging.intake.intake import survey
 from common.imaging.intake.session_checks import sessions_are_in_order
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from tests.volumes import image_path, put, stripped_brain, two_lesions
 
 

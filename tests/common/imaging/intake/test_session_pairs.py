@@ -22,7 +22,8 @@ from common.imaging.intake.intake import Intake, examine, survey
 from common.imaging.intake.session_pairs import planned_cases
 from common.imaging.standardization.template import LEARNED_FROM
 from common.imaging.volume import Volume, read_mask, read_volume
-from common.recipe.recipe import Recipe, Task, load_recipe
+from common.recipe.recipe import Recipe, load_recipe
+from common.recipe.task import Task
 from tests.toy_sites import longitudinal_site
 from tests.volumes import (
     SHAPE,

@@ -18,7 +18,7 @@ from common.imaging.preprocessing.chain import PreparedVolumes, prepare_sessions
 from common.imaging.preprocessing.rigid_registration import RigidMove
 from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import Volume, same_grid
-from common.recipe.recipe import Preprocessing
+from common.recipe.preprocessing import Preprocessing
 from tests.volumes import (
     SHAPE,
     brain_voxels,

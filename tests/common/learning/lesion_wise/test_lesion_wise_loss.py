@@ -11,7 +11,7 @@ from common.learning.lesion_wise.lesion_wise_loss import (
 )
 from common.learning.lesion_wise.metric_network import MetricNetwork, build_metric_network
 from common.learning.networks.parameters import parameters_of
-from common.recipe.recipe import LesionWise
+from common.recipe.loss import LesionWise
 
 SETTINGS = LesionWise(
     weight=0.2, widths=(3, 4), n_pairs=20, steps=2, batch_size=4, learning_rate=0.01

@@ -5,7 +5,7 @@ import torch
 
 from common.errors import ConfigError
 from common.learning.lesion_wise.metric_network import build_metric_network, lesion_f1_of
-from common.recipe.recipe import LesionWise
+from common.recipe.loss import LesionWise
 
 SETTINGS = LesionWise(
     weight=0.2, widths=(4, 6, 8), n_pairs=20, steps=2, batch_size=4, learning_rate=0.01

@@ -9,7 +9,7 @@ from common.learning.lesion_wise.train_metric_network import (
     masks_wanted,
     train_metric_network,
 )
-from common.recipe.recipe import LesionWise
+from common.recipe.loss import LesionWise
 
 SHAPE = (16, 16, 16)
 SETTINGS = LesionWise(

@@ -11,7 +11,7 @@ from common.learning.losses.generalized_dice import generalized_dice_loss
 from common.learning.losses.registry import SEGMENTATION_LOSSES, segmentation_loss
 from common.learning.losses.soft_dice import soft_dice_loss
 from common.learning.losses.tversky import tversky_loss
-from common.recipe.recipe import SegmentationLoss
+from common.recipe.loss import SegmentationLoss
 
 SETTINGS: TypeAdapter[SegmentationLoss] = TypeAdapter(SegmentationLoss)
 

@@ -7,7 +7,7 @@ import torch
 
 from common.errors import ConfigError
 from common.learning.networks.cascade import Cascade, PatchCNN, build_cascade
-from common.recipe.recipe import CascadeSettings
+from common.recipe.network import CascadeSettings
 
 
 def cascade(*, n_channels: int = 2, dropout: float = 0.5, seed: int = 0) -> Cascade:

@@ -8,7 +8,7 @@ from common.learning.networks.cascade import Cascade
 from common.learning.networks.registry import NETWORKS, build_network
 from common.learning.networks.siamese_mpu_net import SiameseMPUNet
 from common.learning.networks.unet import UNet
-from common.recipe.recipe import Network
+from common.recipe.network import Network
 
 SETTINGS: TypeAdapter[Network] = TypeAdapter(Network)
 TINY: dict[str, Network] = {

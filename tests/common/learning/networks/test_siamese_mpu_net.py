@@ -7,7 +7,7 @@ from torch import nn
 
 from common.errors import ConfigError
 from common.learning.networks.siamese_mpu_net import SiameseMPUNet, build_siamese_mpu_net
-from common.recipe.recipe import SiameseMPUNetSettings
+from common.recipe.network import SiameseMPUNetSettings
 
 
 def network(

@@ -8,7 +8,7 @@ import torch
 
 from common.errors import ConfigError
 from common.learning.networks.unet import UNet, UNetUnit, build_unet
-from common.recipe.recipe import UNetSettings
+from common.recipe.network import UNetSettings
 
 WIDTHS = (4, 4, 8, 8, 16)
 

@@ -13,7 +13,7 @@ from common.arrays import BoolArray, Float32Array
 from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
 from common.learning.sampling.patches import Patches
-from common.recipe.recipe import Augmentation
+from common.recipe.sampling import Augmentation
 
 Shape = tuple[int, int, int]
 

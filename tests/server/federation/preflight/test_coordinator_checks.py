@@ -23,8 +23,7 @@ from common.recipe.recipe import load_recipe
 from server.cli import main
 from server.federation.federation_folder import FederationFolder, FederationSettings
 from server.federation.members import Member, Members, write_members
-from server.federation.preflight.coordinator_checks import coordinator_checks
-from server.federation.preflight.enrolled import enrolled_as_planned
+from server.federation.preflight.coordinator_checks import coordinator_checks, enrolled_as_planned
 from tests.ports import free_port
 from tests.preflight_servers import Authority, https_server
 

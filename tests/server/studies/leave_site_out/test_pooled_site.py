@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from client.phases.statistics import describe_site
-from client.site.policy import Policy
-from client.site.settings import Site
+from client.site.settings import Policy, Site
 from common.imaging.intake.bids import list_cases
 from common.imaging.intake.intake import examine
 from common.imaging.intake.usable_case import UsableCase
-from common.recipe.recipe import Task, load_recipe
+from common.recipe.recipe import load_recipe
+from common.recipe.task import Task
 from server.studies.leave_site_out.pooled_site import pool_sites, pooled_subject
 from tests.toy_sites import write_site
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.recipe.recipe import Task
+from common.recipe.task import Task
 from server.evaluation.case_row import read_cases
 from server.studies.leave_site_out.cells import cells_of, rows_of
 from server.studies.leave_site_out.matrix import CellSummary, matrix_rows

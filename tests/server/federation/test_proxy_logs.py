@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from server.flower import proxy_logs
-from server.flower.proxy_logs import rotate_proxy_logs
+from server.federation import proxy
+from server.federation.proxy import rotate_proxy_logs
 from tests.server.federation.made_federation import made_federation
 
 
 def test_a_log_past_the_bound_is_put_aside_and_continues_in_the_same_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxy_logs, "KEEP_BYTES", 10)
+    monkeypatch.setattr(proxy, "KEEP_LOG_BYTES", 10)
     folder = made_federation(tmp_path / "f")
     folder.proxy_file.parent.mkdir(exist_ok=True)
     log = folder.proxy_file.with_name("access.log")
@@ -35,8 +35,8 @@ def test_a_log_past_the_bound_is_put_aside_and_continues_in_the_same_file(
 def test_a_log_stays_where_the_disk_has_little_room_for_its_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxy_logs, "KEEP_BYTES", 10)
-    monkeypatch.setattr(proxy_logs, "ROOM", 1 << 60)  # more than any disk has
+    monkeypatch.setattr(proxy, "KEEP_LOG_BYTES", 10)
+    monkeypatch.setattr(proxy, "ROOM_FOR_COPY", 1 << 60)  # more than any disk has
     folder = made_federation(tmp_path / "f")
     log = folder.proxy_file.with_name("access.log")
     log.parent.mkdir(exist_ok=True)
