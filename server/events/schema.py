@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AliasChoices,
@@ -20,9 +20,11 @@ from pydantic import (
     ValidationInfo,
     field_serializer,
     field_validator,
+    model_validator,
 )
 
 from common.imaging.standardization.nyul import PERCENTILES
+from common.metrics.threshold_choice import ThresholdChoice
 from server.evaluation.case_row import CaseRow, Value
 from server.run.site_state import SiteState
 
@@ -41,10 +43,16 @@ class Recorded(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
 
 
+Moment = Annotated[
+    AwareDatetime, Field(gt=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))
+]
+"""A time that every zone and every deadline after it can show."""
+
+
 class RunEvent(Recorded):
     """One line of events.jsonl. time: when it was recorded, to the millisecond."""
 
-    time: AwareDatetime = Field(default_factory=_now)
+    time: Moment = Field(default_factory=_now)
     event: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -149,7 +157,7 @@ class WaitingForSites(RunEvent):
     sites: tuple[str, ...] = Field(
         validation_alias=AliasChoices("for", "sites"), serialization_alias="for"
     )
-    until: AwareDatetime
+    until: Moment
     have: int
     need: int
 
@@ -336,6 +344,16 @@ class ThresholdChosen(RunEvent):
     mean_dice: tuple[float, ...]
     mean_lesion_f1: tuple[float, ...]
 
+    @property
+    def choice(self) -> ThresholdChoice:
+        """The same for the figures and the model file."""
+        return ThresholdChoice(**self.model_dump(exclude={"time", "event"}))
+
+    @model_validator(mode="after")
+    def _is_a_choice(self) -> Self:
+        _ = self.choice  # ValueError where the lists do not fit one another
+        return self
+
 
 class ThresholdKept(RunEvent):
     """No site had a case to choose a decision threshold on: the recipe's own stays."""
@@ -391,10 +409,13 @@ class Evaluated(RunEvent):
         ):
             raise ValueError("want a list of cases, each with its subject")
         site = info.data.get("site", "")
-        return tuple(
+        cases = tuple(
             row if isinstance(row, CaseRow) else CaseRow.from_dict({"site": site, **row})
             for row in rows
         )
+        if any(case.site != site for case in cases):
+            raise ValueError("want cases of this site alone")
+        return cases
 
     @field_serializer("cases")
     def _tables(self, cases: tuple[CaseRow, ...]) -> list[dict[str, Any]]:

@@ -143,9 +143,7 @@ def _mean_dice(history: RunHistory, threshold_name: str) -> dict[str, dict[str, 
 def _choice(history: RunHistory) -> ThresholdChoice | None:
     """The sweep over kept-back cases that chose the threshold, if one did."""
     chosen = history.decision_threshold
-    if not isinstance(chosen, ThresholdChosen):
-        return None
-    return ThresholdChoice(**chosen.model_dump(exclude={"time", "event"}))
+    return chosen.choice if isinstance(chosen, ThresholdChosen) else None
 
 
 def bundled_files(
