@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AliasChoices,
@@ -20,11 +20,9 @@ from pydantic import (
     ValidationInfo,
     field_serializer,
     field_validator,
-    model_validator,
 )
 
 from common.imaging.standardization.nyul import PERCENTILES
-from common.metrics.threshold_choice import ThresholdChoice
 from server.evaluation.case_row import CaseRow, Value
 from server.run.site_state import SiteState
 
@@ -343,16 +341,6 @@ class ThresholdChosen(RunEvent):
     thresholds: tuple[float, ...]
     mean_dice: tuple[float, ...]
     mean_lesion_f1: tuple[float, ...]
-
-    @property
-    def choice(self) -> ThresholdChoice:
-        """The same for the figures and the model file."""
-        return ThresholdChoice(**self.model_dump(exclude={"time", "event"}))
-
-    @model_validator(mode="after")
-    def _is_a_choice(self) -> Self:
-        _ = self.choice  # ValueError where the lists do not fit one another
-        return self
 
 
 class ThresholdKept(RunEvent):

@@ -143,7 +143,14 @@ def _mean_dice(history: RunHistory, threshold_name: str) -> dict[str, dict[str, 
 def _choice(history: RunHistory) -> ThresholdChoice | None:
     """The sweep over kept-back cases that chose the threshold, if one did."""
     chosen = history.decision_threshold
-    return chosen.choice if isinstance(chosen, ThresholdChosen) else None
+    if not isinstance(chosen, ThresholdChosen):
+        return None
+    try:
+        return ThresholdChoice(**chosen.model_dump(exclude={"time", "event"}))
+    except ValueError as error:
+        raise RunFolderError(
+            f"events.jsonl: threshold-chosen: {error}. Restore the file from a backup."
+        ) from None
 
 
 def bundled_files(
