@@ -41,10 +41,8 @@ class Recorded(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
 
 
-Moment = Annotated[
-    AwareDatetime, Field(gt=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))
-]
-"""A time that every zone and every deadline after it can show."""
+_FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC) for year in (2000, 3000))
+Moment = Annotated[AwareDatetime, Field(gt=_FIRST, lt=_LAST)]  # every zone can show it
 
 
 class RunEvent(Recorded):
@@ -401,9 +399,9 @@ class Evaluated(RunEvent):
             row if isinstance(row, CaseRow) else CaseRow.from_dict({"site": site, **row})
             for row in rows
         )
-        if any(case.site != site for case in cases):
-            raise ValueError("want cases of this site alone")
-        return cases
+        if all(case.site == site for case in cases):
+            return cases
+        raise ValueError("want cases of this site alone")
 
     @field_serializer("cases")
     def _tables(self, cases: tuple[CaseRow, ...]) -> list[dict[str, Any]]:

@@ -395,4 +395,4 @@ def test_a_sweep_whose_lists_do_not_fit_is_refused_with_what_to_do(tmp_path: Pat
     means = {"thresholds": [0.5], "mean_dice": [-0.1], "mean_lesion_f1": [0.3]}
     lines = [*whole_run(), {"event": "threshold-chosen", **sweep, **means}]
     with pytest.raises(RunFolderError, match=r"threshold-chosen: mean_dice: .*Restore"):
-        write_report(written(tmp_path / "toy", lines))
+        write_report(written(tmp_path / "toy", lines), bundle=tmp_path / "bundle.zip")
