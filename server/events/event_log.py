@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ from pydantic import ValidationError
 from common.errors import RunFolderError
 from server.events import schema
 from server.events.schema import RunEvent, UnknownEvent
+
+MAX_DIGITS = 19
+"""No count of bytes or voxels has so many."""
 
 _BY_KIND: dict[str, type[RunEvent]] = {
     kind.model_fields["event"].default: kind
@@ -58,16 +62,31 @@ class EventLog:
 
 
 def parse_event(line: str | bytes) -> RunEvent:
-    """The event on one line of events.jsonl; NaN and infinity read as undefined.
+    """The event on one line of events.jsonl; NaN, infinity and numbers too large are undefined.
 
     ValidationError where a field of a known event is missing or wrong; another ValueError where
-    the line is no JSON object at all.
+    the line is no JSON object at all, or has text that is no Unicode.
     """
-    table = json.loads(line, parse_constant=lambda _: None)
+    try:
+        table = json.loads(
+            line, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole
+        )
+    except RecursionError:
+        raise ValueError("want a JSON object, found one nested too deeply") from None
     if not isinstance(table, dict):
         raise ValueError("want a JSON object")
+    json.dumps(table, ensure_ascii=False).encode()  # half a surrogate pair: UnicodeEncodeError
     kind = _BY_KIND.get(str(table.get("event")), UnknownEvent)
     return kind.model_validate({"time": None, **table})
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+def _whole(digits: str) -> int | None:
+    return int(digits) if len(digits) < MAX_DIGITS else None
 
 
 def read_events(

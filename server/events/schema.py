@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AliasChoices,
@@ -41,10 +41,14 @@ class Recorded(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
 
 
+_FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC) for year in (2000, 3000))
+Moment = Annotated[AwareDatetime, Field(gt=_FIRST, lt=_LAST)]  # every zone can show it
+
+
 class RunEvent(Recorded):
     """One line of events.jsonl. time: when it was recorded, to the millisecond."""
 
-    time: AwareDatetime = Field(default_factory=_now)
+    time: Moment = Field(default_factory=_now)
     event: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -149,7 +153,7 @@ class WaitingForSites(RunEvent):
     sites: tuple[str, ...] = Field(
         validation_alias=AliasChoices("for", "sites"), serialization_alias="for"
     )
-    until: AwareDatetime
+    until: Moment
     have: int
     need: int
 
@@ -391,10 +395,13 @@ class Evaluated(RunEvent):
         ):
             raise ValueError("want a list of cases, each with its subject")
         site = info.data.get("site", "")
-        return tuple(
+        cases = tuple(
             row if isinstance(row, CaseRow) else CaseRow.from_dict({"site": site, **row})
             for row in rows
         )
+        if all(case.site == site for case in cases):
+            return cases
+        raise ValueError("want cases of this site alone")
 
     @field_serializer("cases")
     def _tables(self, cases: tuple[CaseRow, ...]) -> list[dict[str, Any]]:

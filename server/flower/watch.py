@@ -43,7 +43,7 @@ class EventTail:
             return
         with self._path.open("rb") as file:
             file.seek(self._read)
-            lines = file.read().splitlines(keepends=True)
+            lines = file.readlines()
         for line in lines:
             if not line.endswith(b"\n"):
                 return  # the rest of it is still to come

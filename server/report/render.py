@@ -146,7 +146,12 @@ def _choice(history: RunHistory) -> ThresholdChoice | None:
     chosen = history.decision_threshold
     if not isinstance(chosen, ThresholdChosen):
         return None
-    return ThresholdChoice(**chosen.model_dump(exclude={"time", "event"}))
+    try:
+        return ThresholdChoice(**chosen.model_dump(exclude={"time", "event"}))
+    except ValueError as error:
+        raise RunFolderError(
+            f"events.jsonl: threshold-chosen: {error}. Restore the file from a backup."
+        ) from None
 
 
 def bundled_files(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from common.errors import RunFolderError
 from common.learning.lesion_wise.metric_figures import MetricFigures
 from common.metrics.threshold_choice import ThresholdChoice
 from common.wire.messages import PartFacts, SiteStatistics
@@ -67,3 +68,65 @@ def test_an_event_of_another_version_keeps_its_facts(tmp_path: Path) -> None:
     [event] = read_events(tmp_path / "events.jsonl")
     assert isinstance(event, UnknownEvent)
     assert event.as_dict() == line
+
+
+NOW = "2026-03-02T08:00:00.000+00:00"
+
+
+def line(**event: object) -> bytes:
+    return json.dumps({"time": NOW, **event}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"[" * 100_000 + b"]" * 100_000 + b"\n",
+        line(event="site-failed", phase="training", round=1, site="a", error="\ud800", code="x"),
+        line(event="moon", phase=["\ud800"]),
+    ],
+    ids=["nested too deeply", "half a surrogate pair", "half a pair in an unknown kind"],
+)
+def test_a_line_that_no_page_could_show_is_a_gap(tmp_path: Path, damaged: bytes) -> None:
+    (tmp_path / "events.jsonl").write_bytes(damaged + line(event="moon"))
+    gaps: list[int] = []
+    events = read_events(tmp_path / "events.jsonl", on_gap=gaps.append)
+    assert [event.event for event in events] == ["moon"]
+    assert gaps == [1]
+
+
+@pytest.mark.parametrize("digits", ["1e999", "-1e999", "Infinity", "NaN", "1" * 400])
+def test_a_number_that_no_float_can_hold_is_undefined(tmp_path: Path, digits: str) -> None:
+    reply = line(event="reply", phase="training", round=1, site="a", wall_s=0, facts={"loss": 0})
+    (tmp_path / "events.jsonl").write_bytes(reply.replace(b": 0", b": " + digits.encode()))
+    [event] = read_events(tmp_path / "events.jsonl")
+    assert isinstance(event, SiteReplied)
+    assert event.wall_s is None
+    assert event.fact("loss") is None
+
+
+@pytest.mark.parametrize(
+    ("event", "fault"),
+    [
+        ({"event": "moon", "time": "9999-12-31T23:59:59-14:00"}, "moon.time"),
+        ({"event": "moon", "time": "0001-01-01T00:00:00+14:00"}, "moon.time"),
+        (
+            {
+                "event": "evaluated",
+                "site": "east",
+                "role": "unseen",
+                "method": "network",
+                "round": 1,
+                "cases": [{"subject": "sub-1"}, {"site": "west", "subject": "sub-2"}],
+            },
+            "evaluated.cases: Value error, want cases of this site alone",
+        ),
+    ],
+)
+def test_an_event_that_no_reader_could_use_is_refused_with_its_line(
+    tmp_path: Path, event: dict[str, object], fault: str
+) -> None:
+    (tmp_path / "events.jsonl").write_bytes(line(event="moon") + line(**event))
+    with pytest.raises(RunFolderError, match=r"events\.jsonl, line 2: ") as refused:
+        list(read_events(tmp_path / "events.jsonl"))
+    assert fault in str(refused.value)
+    assert "Restore the file from a backup" in str(refused.value)

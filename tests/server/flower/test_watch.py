@@ -44,6 +44,13 @@ def test_an_event_is_given_once_and_only_when_it_is_whole(tmp_path: Path) -> Non
     assert list(tail.new()) == []
 
 
+def test_a_damaged_line_with_a_carriage_return_does_not_end_the_reading(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    event = b'{"event": "a", "time": "2026-03-02T08:00:00+00:00"}\n'
+    file.write_bytes(event + b"\x00\r\x00\n" + event)
+    assert len(list(EventTail(file).new())) == 2
+
+
 def test_a_run_is_followed_to_its_end_and_its_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -388,3 +388,11 @@ def test_a_damaged_line_is_said_and_a_round_begun_again_is_counted_once(tmp_path
     assert "resumed 1 time, 1 round begun again" in text
     assert "line 5 cannot be read, and what was recorded there is missing here" in text
     assert text.count("not finished") == 1
+
+
+def test_a_sweep_whose_lists_do_not_fit_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    sweep = {"threshold": 0.5, "by": "dice", "split": "validation", "n_cases": 2}
+    means = {"thresholds": [0.5], "mean_dice": [-0.1], "mean_lesion_f1": [0.3]}
+    lines = [*whole_run(), {"event": "threshold-chosen", **sweep, **means}]
+    with pytest.raises(RunFolderError, match=r"threshold-chosen: mean_dice: .*Restore"):
+        write_report(written(tmp_path / "toy", lines), bundle=tmp_path / "bundle.zip")
