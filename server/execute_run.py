@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from flwr.serverapp import Grid
 
 from common.code_digest import code_digest
-from common.errors import LesionFedError, RunFolderError, RunStopped
+from common.errors import LesionFedError, RunStopped
 from common.membership.site import Role
 from common.model_file import read_model, write_model
 from common.recipe.recipe import Recipe
 from server.central_evaluation import CentralEvaluation
 from server.events import schema
-from server.events.event_log import EventLog, read_events
+from server.events.event_log import EventLog
+from server.events.same_run import require_same_run
 from server.federation.message_size import require_fits
 from server.phases.phase_list import phases_of
 from server.report.render import write_report
@@ -48,14 +49,17 @@ def execute_run(
     images     whether held-out cases are drawn, and the report holds the pictures
     listener   called with each event, such as a progress display
     Every end is recorded as `completed`, `stopped` or `failed`; an error is then raised again.
-    RunFolderError, and nothing is recorded, where another process executes the run.
+    RunFolderError, and nothing is recorded, where another process executes the run, or where the
+    recipe or the code is not that of the run's start: the folder stays as it was.
     """
     with folder.locked():
         recipe, consortium = folder.recipe(), folder.consortium()  # without them there is no run
+        has_started = require_same_run(folder)
         events = EventLog(folder.events_file, listener)
+        facts = _facts(recipe, consortium, engine)
         try:
             state = _start_or_resume(
-                grid, folder, recipe, consortium, events, engine=engine, images=images
+                grid, folder, facts, events, has_started=has_started, images=images
             )
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             status, reason = _status_and_reason(error)
@@ -85,26 +89,21 @@ def _status_and_reason(error: BaseException) -> tuple[schema.RunEnd, str]:
 def _start_or_resume(
     grid: Grid,
     folder: RunFolder,
-    recipe: Recipe,
-    consortium: Consortium,
+    facts: dict[str, Any],
     events: EventLog,
     *,
-    engine: str,
+    has_started: bool,
     images: bool,
 ) -> RunState:
-    facts = _facts(recipe, consortium, engine)
-    events_before = read_events(folder.events_file)
-    earlier = next((e for e in events_before if isinstance(e, schema.RunStarted)), None)
-    if earlier is not None:
-        _require_the_same_run(folder, earlier, facts)
+    recipe, consortium = folder.recipe(), folder.consortium()
     damaged: list[Path] = []
     state = load_checkpoint(folder.checkpoints, on_damaged=damaged.append) or RunState()
-    if earlier is None:
-        events.record(schema.RunStarted(**facts))
-    else:
+    if has_started:
         # the last round that counts: events of later ones are void
         last: dict[str, Any] = {"phase": state.phase, "round": state.round_index}
         events.record(schema.RunResumed(**facts, **last, training_round=state.training_round))
+    else:
+        events.record(schema.RunStarted(**facts))
     for path in damaged:
         events.record(schema.CheckpointDamaged(file=path.name))
 
@@ -121,7 +120,7 @@ def _start_or_resume(
         recipe=recipe,
         events=events,
         records=state.sites,
-        turn_s=None if engine == "inline" else TURN_S,
+        turn_s=None if facts["engine"] == "inline" else TURN_S,
         require_running=require_running,
     )
     evaluation = CentralEvaluation(folder, recipe=recipe, consortium=consortium, events=events)
@@ -145,18 +144,6 @@ def _start_or_resume(
         write_model(model.with_choice(state.threshold_choice), folder.model_file)
     evaluation.evaluate_selected_model(state, images=images)
     return dataclasses.replace(state, sites=communicator.records)
-
-
-def _require_the_same_run(
-    folder: RunFolder, earlier: schema.RunStarted, facts: Mapping[str, object]
-) -> None:
-    """Nothing, or RunFolderError where the recipe or the code is not that of the run's start."""
-    for key, what in (("recipe_sha256", "recipe.toml"), ("code_digest", "LesionFed's own code")):
-        if getattr(earlier, key) != facts[key]:
-            raise RunFolderError(
-                f"{folder.path}: {what} has changed since this run started, so going on would mix "
-                "two experiments. Put it back as it was, or start a new run with another --out."
-            )
 
 
 def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, Any]:

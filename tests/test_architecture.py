@@ -83,7 +83,7 @@ ROOMS: Mapping[str, str] = {
     "server/simulate.py": "a whole federation on one machine",
     "server/studies/": "many runs as one study",
     "server/studies/methods/": "the methods of a recipe side by side",
-    "server/studies/leave_site_out/": "every site once unseen",
+    "server/studies/leave_site_out/": "every site held out once",
     "server/flower/": "Flower's processes at the coordinator",
     "server/app.py": "the ServerApp",
     "server/cli/": "lesionfed, one command a file",

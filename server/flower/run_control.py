@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from common.errors import FlowerError, RunFolderError
 from server.events.event_log import EventLog
 from server.events.history import read_history
+from server.events.same_run import require_same_run
 from server.events.schema import RunFinished
 from server.federation.federation_folder import FederationFolder
 from server.federation.flower_connection import CONNECTION
@@ -65,7 +66,8 @@ def resume(folder: FederationFolder, run: RunFolder) -> Resumed:
     """The new submission; the run continues from its last checkpoint.
 
     Where the federation's folder was moved since the run began, the new place of its members is
-    written into the run. RunFolderError where it is completed or still executed.
+    written into the run. RunFolderError where it is completed or still executed, or where its
+    recipe or our code has changed since it started.
     """
     status = _status(run)
     if run.is_executing():
@@ -78,6 +80,7 @@ def resume(folder: FederationFolder, run: RunFolder) -> Resumed:
             f"run {run.path.name} is completed: its report is {run.path / 'report.html'}. Start "
             "another with `lesionfed run`."
         )
+    require_same_run(run)
     _end_at_flower(folder, run)
     with run.locked():
         run.submissions_file.touch()  # interrupted_runs.py gives this one time to begin

@@ -229,9 +229,26 @@ def test_a_run_does_not_go_on_with_another_recipe(
         simulate(cut, listener=cut_at("template", 1))
     changed = cut.recipe_file.read_text("utf-8").replace("seed = 0", "seed = 1")
     cut.recipe_file.write_text(changed, encoding="utf-8")
+    before = folder_content(cut.path)
     with pytest.raises(RunFolderError, match=r"recipe.toml has changed since this run started"):
         simulate(cut)
-    assert events_of(cut, "run-finished")[-1]["status"] == "failed"
+    assert folder_content(cut.path) == before
+
+
+def test_a_run_of_another_version_is_left_as_it_was(
+    hospitals: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(tmp_path / "run", hospitals, tiny())
+    simulate(run)
+    before = folder_content(run.path)
+    monkeypatch.setattr("server.events.same_run.code_digest", lambda: "0" * 64)
+    with pytest.raises(RunFolderError, match=r"LesionFed's own code has changed since this run"):
+        simulate(run)
+    assert folder_content(run.path) == before
+
+
+def folder_content(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_one_site_in_two_roles_is_refused(tmp_path: Path) -> None:

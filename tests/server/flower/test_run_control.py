@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from common.code_digest import code_digest
 from common.errors import RunFolderError
 from common.recipe.recipe import load_recipe
 from server.events.event_log import EventLog
@@ -40,7 +41,8 @@ def new_run(tmp_path: Path, *, submitted: bool = True) -> tuple[FederationFolder
 
 def started(run: RunFolder) -> EventLog:
     events = EventLog(run.events_file)
-    events.record(run_started("one"))
+    of_this_code = {"recipe_sha256": run.recipe().sha256(), "code_digest": code_digest()}
+    events.record(run_started("one").model_copy(update=of_this_code))
     return events
 
 
@@ -60,6 +62,19 @@ def test_a_completed_run_is_not_resumed(tmp_path: Path, told: list[tuple[str, ..
     started(run).record(RunFinished(status="completed", reason=None))
     with pytest.raises(RunFolderError, match=r"is completed: its report is"):
         resume(folder, run)
+    assert told == []
+
+
+def test_a_run_of_another_version_is_not_submitted_again(
+    tmp_path: Path, told: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, run = new_run(tmp_path)
+    started(run)
+    before = run.events_file.read_bytes()
+    monkeypatch.setattr("server.events.same_run.code_digest", lambda: "another")
+    with pytest.raises(RunFolderError, match=r"own code has changed since this run started"):
+        resume(folder, run)
+    assert run.events_file.read_bytes() == before
     assert told == []
 
 
