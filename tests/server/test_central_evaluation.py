@@ -28,7 +28,9 @@ class MadeSite:
         self.dice = dice
 
     def score(self, segment_case: Segment, *, recipe: Recipe) -> list[CaseRow]:
-        row = CaseRow(site="x", subject="sub-01", session=None, metrics={"dice": self.dice.pop(0)})
+        row = CaseRow(
+            site="turin", subject="sub-01", session=None, metrics={"dice": self.dice.pop(0)}
+        )
         return [row]
 
 
