@@ -20,6 +20,7 @@ from common.imaging.dataset.prepared import (
     prepare_case,
 )
 from common.imaging.grid import Grid
+from common.imaging.orientation import turned_back, upright
 from common.imaging.preprocessing.back_to_scanner import back_to_scanner
 from common.imaging.preprocessing.chain import PreparedVolumes, prepare_sessions
 from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
@@ -73,7 +74,8 @@ def by_intensity(threshold: float, recipe: Recipe) -> Segment:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Both on the grid of the model's first modality, of two dates the later one, as it was given.
+    """Both on the grid of the model's first modality, of two dates the later one, as it was given:
+    in the storage order of its file and with its affine.
 
     mask          bool, lesion
     probability   float32, 0 outside the brain
@@ -88,23 +90,27 @@ class Prediction:
 def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -> Prediction:
     """The lesions of one prepared case, with the template and the threshold the model carries.
 
-    images       channel -> NIfTI file: co-registered, one grid; all that the model was trained on.
-                 A channel is a modality, with two dates FLAIR-1 for the earlier and FLAIR-2
+    images       channel -> NIfTI file: co-registered, on one grid, in any storage order; all that
+                 the model was trained on. A channel is a modality, with two dates FLAIR-1 for the
+                 earlier and FLAIR-2
     brain_mask   on that grid, of both dates where there are two; None where the images are stripped
     """
     task = model.recipe.task
-    volumes = _read(model, images)
+    stored = _read(model, images)
+    volumes = _all_upright(stored)
     first = task.channels[0]
     for channel, volume in volumes.items():
         require_same_grid(
             volumes[first], volume, a_name=str(images[first]), b_name=str(images[channel])
         )
-    own_mask = None if brain_mask is None else read_mask(brain_mask)
+    own_mask = None if brain_mask is None else upright(read_mask(brain_mask))
     brain = brain_of_dates(list(volumes.values()), [own_mask] * task.dates)
     case, probability, notes = _segmented(model, CaseImages(volumes, brain, None))
+    found = found_lesions(probability, model.threshold, model.recipe)
+    file = _answered(stored, task)
     return Prediction(
-        mask=case.on_file_grid(found_lesions(probability, model.threshold, model.recipe)),
-        probability=case.on_file_grid(probability),
+        mask=turned_back(case.on_file_grid(found), file),
+        probability=turned_back(case.on_file_grid(probability), file),
         notes=notes,
     )
 
@@ -113,7 +119,7 @@ def predict_raw(model: Model, images: Mapping[str, Path], brain_mask: Path | Non
     """The lesions of one case as the scanner gave it: first the recipe's preprocessing, then as
     above, on the first modality's own grid, of two dates the later one's.
 
-    images       channel -> NIfTI file, each on a grid of its own
+    images       channel -> NIfTI file, each on a grid of its own, in any storage order
     brain_mask   drawn on one of these grids; None: found as the recipe's `brain` step finds it.
                  The other one of two dates has its brain found in any case
 
@@ -129,17 +135,20 @@ def predict_raw(model: Model, images: Mapping[str, Path], brain_mask: Path | Non
             "cannot be prepared as its training images were. Prepare them by the means used there, "
             "and predict without --raw."
         )
-    volumes = _read(model, images)
-    own_mask = None if brain_mask is None else read_mask(brain_mask)
+    stored = _read(model, images)
+    volumes = _all_upright(stored)
+    own_mask = None if brain_mask is None else upright(read_mask(brain_mask))
     dates = prepare_sessions(_working_cases(volumes, own_mask, recipe), recipe.preprocessing)
     case, probability, notes = _segmented(model, _joined(dates, recipe.task))
-    modality = recipe.task.modalities[0]
-    scanner = Grid.of(_date(volumes, recipe.task, recipe.task.dates - 1)[modality])
-    move = dates[-1].moves[modality]
+    scanner = Grid.of(_answered(volumes, recipe.task))
+    move = dates[-1].moves[recipe.task.modalities[0]]
     likely = back_to_scanner(case.on_file_grid(probability), move, scanner, interpolation="linear")
     mask = Volume(found_lesions(likely.data, model.threshold, recipe), likely.affine)
     said = dict.fromkeys(note for date in dates for note in date.notes)  # of both dates once
-    return Prediction(mask=mask, probability=likely, notes=(*said, *notes))
+    file = _answered(stored, recipe.task)
+    return Prediction(
+        mask=turned_back(mask, file), probability=turned_back(likely, file), notes=(*said, *notes)
+    )
 
 
 def _working_cases(
@@ -184,6 +193,11 @@ def _date(volumes: Mapping[str, Volume], task: Task, date: int) -> dict[str, Vol
     return {task.modality_of(channel): volumes[channel] for channel in channels}
 
 
+def _answered(volumes: Mapping[str, Volume], task: Task) -> Volume:
+    """The image on whose grid the answer is given: the first modality, of the later date."""
+    return _date(volumes, task, task.dates - 1)[task.modalities[0]]
+
+
 def _joined(dates: list[PreparedVolumes], task: Task) -> CaseImages:
     """The dates, which the chain has put on one grid with one brain, as one case."""
     images = [date.images[modality] for date in dates for modality in task.modalities]
@@ -203,6 +217,10 @@ def _read(model: Model, images: Mapping[str, Path]) -> dict[str, Volume]:
     for channel, volume in volumes.items():
         require_finite(volume, images[channel])
     return volumes
+
+
+def _all_upright(volumes: Mapping[str, Volume]) -> dict[str, Volume]:
+    return {channel: upright(volume) for channel, volume in volumes.items()}
 
 
 def _segmented(

@@ -15,6 +15,7 @@ import numpy as np
 
 from common.errors import GeometryError
 from common.imaging.grid import nearest_onto
+from common.imaging.orientation import upright
 from common.imaging.volume import Volume, grid_text, read_volume, require_same_grid, same_grid
 from common.metrics.case import CaseScore, score_case
 from common.metrics.lesion_table import LesionRow, lesion_rows
@@ -160,7 +161,7 @@ def score_files(
     resample   bring a prediction on another grid onto the reference's instead, by the nearest
                voxel, and say so in the notes
     """
-    truth, found = read_volume(reference), read_volume(prediction)
+    truth, found = upright(read_volume(reference)), upright(read_volume(prediction))
     notes: tuple[str, ...] = ()
     if resample and not same_grid(truth, found):
         notes = (f"prediction: resampled by the nearest voxel from {grid_text(found)}",)
@@ -210,7 +211,7 @@ def _result(future: Future[ScoredPair], case: str) -> ScoredPair:
 
 def _lesions(reference: Path, prediction: Path, scoring: Scoring) -> list[LesionRow]:
     """Every lesion of two files that have been scored, so that nothing is left to refuse."""
-    truth, found = read_volume(reference), read_volume(prediction)
+    truth, found = upright(read_volume(reference)), upright(read_volume(prediction))
     if not same_grid(truth, found):
         found = nearest_onto(truth, found)
     return lesion_rows(

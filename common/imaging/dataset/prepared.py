@@ -11,11 +11,12 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from common.arrays import BoolArray, Float32Array, FloatArray
-from common.errors import SiteDataError
-from common.imaging.brain_mask import brain_mask_of
+from common.errors import GeometryError, SiteDataError
+from common.imaging.brain_mask import brain_mask_of, looks_stripped
 from common.imaging.intake.bids import rater_labels
 from common.imaging.intake.findings import case_name
 from common.imaging.intake.usable_case import UsableCase
+from common.imaging.orientation import UPRIGHT, orientation_of, upright
 from common.imaging.standardization.standardization import standardize
 from common.imaging.standardization.template import Template
 from common.imaging.volume import Volume, read_mask, read_volume
@@ -25,18 +26,34 @@ from common.recipe.task import Task
 
 @dataclass(frozen=True, slots=True)
 class CaseImages:
-    """What intake found usable, in memory; all on one grid.
+    """What intake found usable, in memory; all on one grid and upright, else GeometryError.
 
-    images    channel -> image, scanner units
-    brain     bool: the site's own mask, or made from the stripped images; of two dates the union
-    lesions   bool, or None without a reference
-    raters    "lesionRater1" -> that rater's own mask, bool, in order
+    images     channel -> image, scanner units
+    brain      bool: the site's own mask, or made from the stripped images; of two dates the union
+    lesions    bool, or None without a reference
+    raters     "lesionRater1" -> that rater's own mask, bool, in order
+    stored_as  storage order of the first modality's file, of two dates the later's, such as "PIR"
     """
 
     images: dict[str, Volume]
     brain: Volume
     lesions: Volume | None
     raters: dict[str, Volume] = field(default_factory=dict)
+    stored_as: str = UPRIGHT
+
+    def __post_init__(self) -> None:
+        named = {**self.images, "brain": self.brain, "lesions": self.lesions, **self.raters}
+        for name, volume in named.items():
+            if volume is not None and (order := orientation_of(volume)) != UPRIGHT:
+                raise GeometryError(
+                    f"{name}: want the voxels of a case stored as {UPRIGHT}, got {order}. Turn it "
+                    "upright as it is read (common/imaging/orientation.py)."
+                )
+
+    @property
+    def stripped(self) -> bool:
+        """Whether every image shows a brain alone, see `looks_stripped`."""
+        return all(looks_stripped(image) for image in self.images.values())
 
     @property
     def lesion_volume_ml(self) -> float:
@@ -50,6 +67,9 @@ class CaseImages:
 class PreparedCase:
     """One case on the crop that holds its brain and its references; of two dates, the later's name.
 
+    Upright: i runs to the right, j forwards, k upwards. The file's grid is meant so too, whatever
+    the order on disk.
+
     control      the participant is healthy
     image        (C, i, j, k) float32, standardized, 0 outside the brain; may be mapped from disk
     brain        (i, j, k) bool
@@ -59,6 +79,8 @@ class PreparedCase:
     crop_start   the crop's first voxel in the file's grid
     grid_shape   the file's grid
     affine       (4, 4), voxel of the file's grid -> RAS+ world, mm
+    stored_as    the order in which the file holds that grid, such as "PIR"
+    stripped     every image shows a brain alone
     """
 
     subject: str
@@ -71,6 +93,8 @@ class PreparedCase:
     grid_shape: tuple[int, int, int]
     affine: FloatArray
     raters: BoolArray | None = None
+    stored_as: str = UPRIGHT
+    stripped: bool = True
 
     @property
     def name(self) -> str:
@@ -105,23 +129,29 @@ class PreparedCase:
         return (*(own[output % len(own)] for output in range(n_outputs - 1)), self.lesions)
 
     def on_file_grid(self, cropped: npt.NDArray[np.generic]) -> Volume:
-        """An array of the crop, (i, j, k), back on the file's grid, 0 around it."""
+        """An array of the crop, (i, j, k), back on the file's grid, upright, 0 around it."""
         whole = np.zeros(self.grid_shape, cropped.dtype)
         whole[crop_slices(self.crop_start, self.brain.shape)] = cropped
         return Volume(whole, self.affine)
 
 
 def read_case(usable: UsableCase) -> CaseImages:
-    """The case's images, in the order of the channels; SiteDataError names a file gone bad."""
-    images = {channel: read_volume(path) for channel, path in usable.images.items()}
+    """The case's images, in the order of the channels; SiteDataError names a file gone bad.
+
+    Each file is turned upright here, so that nothing that follows depends on its storage order.
+    """
+    stored = {channel: read_volume(path) for channel, path in usable.images.items()}
     dates = (usable,) if usable.earlier is None else (usable.earlier, usable)
+    first_of_last_date = [*stored.values()][-(len(stored) // len(dates))]
+    images = {channel: upright(image) for channel, image in stored.items()}
     return CaseImages(
         images=images,
+        stored_as=orientation_of(first_of_last_date),
         brain=brain_of_dates(
-            list(images.values()), [_own_brain(date.brain_mask) for date in dates]
+            list(images.values()), [_read_mask(date.brain_mask) for date in dates]
         ),
-        lesions=None if usable.lesion_mask is None else read_mask(usable.lesion_mask),
-        raters={rater: read_mask(path) for rater, path in usable.rater_masks.items()},
+        lesions=_read_mask(usable.lesion_mask),
+        raters={rater: upright(read_mask(path)) for rater, path in usable.rater_masks.items()},
     )
 
 
@@ -140,8 +170,8 @@ def brain_of_dates(images: Sequence[Volume], own_masks: Sequence[Volume | None])
     return Volume(np.any([brain.data for brain in brains], axis=0), images[0].affine)
 
 
-def _own_brain(path: Path | None) -> Volume | None:
-    return None if path is None else read_mask(path)
+def _read_mask(path: Path | None) -> Volume | None:
+    return None if path is None else upright(read_mask(path))
 
 
 def prepare_case(
@@ -189,6 +219,8 @@ def prepare_case(
         crop_start=(box[0].start, box[1].start, box[2].start),
         grid_shape=(first, second, third),
         affine=case.brain.affine,
+        stored_as=case.stored_as,
+        stripped=case.stripped,
     )
     return prepared, left_out
 

@@ -168,6 +168,8 @@ def _write_case(case: PreparedCase, folder: Path) -> dict[str, Any]:
         "crop_start": case.crop_start,
         "grid_shape": case.grid_shape,
         "affine": case.affine.tolist(),
+        "stored_as": case.stored_as,
+        "stripped": case.stripped,
     }
 
 
@@ -201,6 +203,8 @@ def _read_case(folder: Path, entry: dict[str, Any]) -> PreparedCase:
         crop_start=tuple(entry["crop_start"]),
         grid_shape=tuple(entry["grid_shape"]),
         affine=np.array(entry["affine"]),
+        stored_as=entry["stored_as"],
+        stripped=entry["stripped"],
     )
 
 

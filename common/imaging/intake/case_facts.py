@@ -77,7 +77,8 @@ def case_facts(case: OpenCase) -> CaseFacts:
     """What the files of `case` hold, for a table; nothing is judged."""
     images = []
     for modality, image in case.images.items():
-        di, dj, dk = image.spacing_mm.round(4).tolist()
+        stored = case.grid_on_disk(modality)
+        di, dj, dk = stored.spacing_mm.round(4).tolist()
         path = case.files.images[modality]
         try:
             data_type = read_header(path).data_type
@@ -87,9 +88,9 @@ def case_facts(case: OpenCase) -> CaseFacts:
             ImageFacts(
                 modality=modality,
                 file=case.shown(path),
-                shape=(image.data.shape[0], image.data.shape[1], image.data.shape[2]),
+                shape=(stored.data.shape[0], stored.data.shape[1], stored.data.shape[2]),
                 spacing_mm=(di, dj, dk),
-                orientation=orientation_of(image),
+                orientation=orientation_of(stored),
                 data_type=data_type,
                 low=float(image.data.min()),
                 high=float(image.data.max()),

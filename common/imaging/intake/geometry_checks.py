@@ -12,7 +12,7 @@ import numpy as np
 
 from common.imaging.intake.findings import Finding, first_of
 from common.imaging.intake.usable_case import OpenCase
-from common.imaging.orientation import orientation_of
+from common.imaging.orientation import orientation_of, upright
 from common.imaging.volume import VolumeFault, grid_text, read_volume, same_grid
 
 THICK_MM = 4.0
@@ -30,14 +30,14 @@ SIDECAR_TOLERANCE = 0.05
 
 def orientations_agree(case: OpenCase) -> Iterator[Finding]:
     """A note when the axes of the modalities run to different sides of the patient."""
-    axes = {name: orientation_of(image) for name, image in case.images.items()}
+    axes = {name: orientation_of(case.grid_on_disk(name)) for name in case.images}
     if len(set(axes.values())) > 1:
         listed = ", ".join(f"{name} {code}" for name, code in axes.items())
         yield case.finding(
             "note",
             "orientation",
             text=f"the voxel axes of the modalities run to different sides: {listed}",
-            fix="Nothing to do: every image is read by its affine.",
+            fix="Nothing to do: every image is turned to the same order as it is read.",
         )
 
 
@@ -107,7 +107,7 @@ def grids_elsewhere(case: OpenCase, masks: Sequence[Path]) -> Iterator[Finding]:
     by_grid: dict[str, list[Path]] = defaultdict(list)
     for path in masks:
         try:
-            mask = read_volume(path)
+            mask = upright(read_volume(path))
         except VolumeFault as fault:
             text = f"{case.shown(path)}: {fault.what}"
             yield case.finding("warning", fault.code, text=text, fix=fault.fix)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from common.imaging.intake.bids import CaseFiles
 from common.imaging.intake.findings import Finding
 from common.imaging.intake.usable_case import UsableCase
+from common.imaging.orientation import upright
 from common.imaging.volume import (
     GRID_TOLERANCE_MM,
     Volume,
@@ -69,7 +70,7 @@ def other_grids(session: CaseFiles, sessions: Sequence[CaseFiles]) -> dict[str, 
     grids = {}
     for modality, path in others[0].images.items() if len(others) == 1 else ():
         with contextlib.suppress(VolumeFault):  # reported for its own session
-            grids[f"{modality} of {others[0].session}"] = read_grid(path)
+            grids[f"{modality} of {others[0].session}"] = upright(read_grid(path))
     return grids
 
 
@@ -112,7 +113,9 @@ def _left_out(earlier: CaseFiles, later: CaseFiles) -> Finding:
 
 def _off_grid(earlier: UsableCase, later: UsableCase) -> Finding | None:
     """Blocking where the dates lie on two grids: a new lesion would be a shifted old one."""
-    first, second = (read_grid(next(iter(date.images.values()))) for date in (earlier, later))
+    first, second = (
+        upright(read_grid(next(iter(date.images.values())))) for date in (earlier, later)
+    )
     if same_grid(first, second):
         return None
     return _blocking(

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from common.imaging.grid import Grid
 from common.imaging.intake.bids import REFERENCE, CaseFiles
 from common.imaging.intake.findings import Finding, Level, case_name
+from common.imaging.orientation import upright
 from common.imaging.volume import (
     Volume,
     VolumeFault,
@@ -23,7 +25,7 @@ from common.recipe.task import Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenCase:
-    """One case with the files that could be read; what could not is None or absent.
+    """One case with the files that could be read, upright; what could not is None or absent.
 
     root     the site's folder
     images   modality -> float32 image without NaN, in the order asked for
@@ -32,6 +34,7 @@ class OpenCase:
     raters   "lesionRater1" -> whole-numbered labels of that rater's own mask
     other    "FLAIR of ses-01" -> grid of an image of the other date, on which a mask may lie before
              preparing; its values are not there. Empty unless there are exactly two dates
+    stored   modality -> grid of its file, in the order on disk; absent where that is upright
     """
 
     root: Path
@@ -41,6 +44,7 @@ class OpenCase:
     brain: Volume | None
     raters: Mapping[str, Volume] = field(default_factory=dict)
     other: Mapping[str, Volume] = field(default_factory=dict)
+    stored: Mapping[str, Volume] = field(default_factory=dict)
 
     @property
     def masks(self) -> dict[str, Volume]:
@@ -53,6 +57,10 @@ class OpenCase:
     def first(self) -> tuple[str, Volume] | None:
         """The first modality that could be read, on whose grid everything should lie."""
         return next(iter(self.images.items()), None)
+
+    def grid_on_disk(self, modality: str) -> Volume:
+        """The grid of an image's file, in its own storage order; its values are not there."""
+        return self.stored.get(modality, self.images[modality])
 
     def shown(self, path: Path) -> str:
         """The path below the site's folder."""
@@ -127,15 +135,22 @@ def open_case(root: Path, files: CaseFiles) -> tuple[OpenCase, list[Finding]]:
             findings.append(_finding(files, "blocking", fault.code, text=text, fix=fault.fix))
             return None
 
-    images = {modality: opened(path, _read_image) for modality, path in files.images.items()}
-    raters = {rater: opened(path, read_labels) for rater, path in files.rater_masks.items()}
+    images, stored = {}, {}
+    for modality, path in files.images.items():
+        image = opened(path, _read_image)
+        if image is not None:
+            images[modality] = upright(image)
+            if images[modality] is not image:
+                stored[modality] = Grid.of(image).filled(0)
+    raters = {rater: opened(path, _read_mask) for rater, path in files.rater_masks.items()}
     case = OpenCase(
         root=root,
         files=files,
-        images={modality: image for modality, image in images.items() if image is not None},
-        lesions=opened(files.lesion_mask, read_labels),
-        brain=opened(files.brain_mask, read_labels),
+        images=images,
+        lesions=opened(files.lesion_mask, _read_mask),
+        brain=opened(files.brain_mask, _read_mask),
         raters={rater: mask for rater, mask in raters.items() if mask is not None},
+        stored=stored,
     )
     return case, findings
 
@@ -168,6 +183,10 @@ def _read_image(path: Path) -> Volume:
     image = read_volume(path)
     require_finite(image, path)
     return image
+
+
+def _read_mask(path: Path) -> Volume:
+    return upright(read_labels(path))
 
 
 def _finding(files: CaseFiles, level: Level, code: str, *, text: str, fix: str) -> Finding:

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from common.errors import ConfigError, GeometryError, SiteDataError
+from common.imaging.orientation import upright
 from common.imaging.volume import Volume, VolumeFault, read_mask, require_same_grid, write_volume
 
 log = logging.getLogger(__name__)
@@ -148,7 +149,7 @@ def _mask_from(path: Path, image: Volume, tool: str, said: str) -> Volume:
             f"name, with .nii.gz, and adds no ending of its own.{said}"
         )
     try:
-        mask = read_mask(path)
+        mask = upright(read_mask(path))  # a tool may store it in an order of its own
         require_same_grid(mask, image, a_name="its mask", b_name="the image")
     except VolumeFault as fault:
         raise SiteDataError(

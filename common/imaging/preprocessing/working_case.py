@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from common.arrays import FloatArray
+from common.imaging.orientation import upright
 from common.imaging.volume import Volume
 
 
@@ -13,7 +14,8 @@ from common.imaging.volume import Volume
 class WorkingImage:
     """An image on the grid it was acquired on, and where it belongs in the common space.
 
-    volume      scanner grid, until the one resampling of the chain
+    volume      scanner grid, until the one resampling of the chain; upright, whatever the order it
+                was stored in: it is turned as it is put in here
     to_common   (4, 4) float64, rigid: RAS+ world mm of the scanner -> RAS+ world mm of the common
                 space; the identity until the image has been registered
     drawn_on    of a mask: the modality it belongs to and moves with; None where its grid tells
@@ -24,6 +26,9 @@ class WorkingImage:
     volume: Volume
     to_common: FloatArray
     drawn_on: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "volume", upright(self.volume))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from common.arrays import BoolArray, FloatArray
 from common.errors import SiteDataError
+from common.imaging.orientation import upright
 from common.imaging.volume import read_mask
 
 Shape = tuple[int, int, int]
@@ -79,7 +80,7 @@ def masks_from_folder(
     paths = sorted(path for ending in ("nii", "nii.gz") for path in folder.rglob(f"*.{ending}"))
     groups: dict[str, list[BoolArray]] = defaultdict(list)
     for path in paths:
-        mask = np.ascontiguousarray(read_mask(path).data)
+        mask = np.ascontiguousarray(upright(read_mask(path)).data)
         if mask.any():
             subject = SUBJECT.match(path.name)
             groups[str(path) if subject is None else subject.group()].append(mask)
