@@ -1,4 +1,4 @@
-"""A prepared case and a prediction of it, drawn upright."""
+"""A prepared case and a prediction of it, as a picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy.typing as npt
 from common.arrays import BoolArray
 from common.figures.mosaic import lesion_mosaic
 from common.imaging.dataset.prepared import PreparedCase
-from common.imaging.orientation import upright
 from common.imaging.volume import Volume
 from common.recipe.task import Task
 from common.recipe.task_labels import lesions_name, picture_labels
@@ -23,23 +22,17 @@ def case_picture(case: PreparedCase, prediction: BoolArray, *, title: str, task:
 
     prediction   (i, j, k) on the case's crop
     task         what the channels of the image are, and what was looked for
-    The arrays are turned to the orientation closest to RAS; nothing is resampled.
     """
-
-    def turned(array: Array) -> Volume:
-        return upright(Volume(array, case.affine))
-
-    spacing_mm = turned(case.brain).spacing_mm
-    brain = turned(case.brain).data
+    brain = np.asarray(case.brain)
     images: dict[str, Array] = {}
     for label, channel in picture_labels(task).items():
-        image = turned(case.image[channel]).data
+        image = case.image[channel]
         images[label] = np.where(brain, image, image[brain].min())  # standardized, 0 is grey
     return lesion_mosaic(
         images,
-        None if case.lesions is None else turned(case.lesions).data,
-        turned(prediction).data,
-        spacing_mm=spacing_mm,
+        case.lesions,
+        prediction,
+        spacing_mm=Volume(brain, case.affine).spacing_mm,
         title=title,
         brain=brain,
         lesions=lesions_name(task),

@@ -13,8 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 from markupsafe import Markup
-from nibabel.affines import apply_affine
-from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from numpy.typing import NDArray
 
 from common.arrays import BoolArray, FloatArray
@@ -29,6 +27,7 @@ from common.figures.mosaic import (
     grey_window,
 )
 from common.imaging.dataset.prepared import PreparedCase
+from common.imaging.orientation import stored_from_upright
 from common.metrics.components import Lesions, find_lesions, voxel_volume_mm3
 from common.metrics.detection import match_lesions
 from common.metrics.presets import LesionDefinition
@@ -52,38 +51,12 @@ KINDS: tuple[Kind, ...] = ("missed", "extra", "found", "predicted")
 class ViewerLesion:
     """A place to jump to.
 
-    voxel   (i, j, k) of the upright crop: the lesion's voxel nearest to its centroid
+    voxel   (i, j, k) of the crop: the lesion's voxel nearest to its centroid
     """
 
     kind: Kind
     voxel: tuple[int, int, int]
     volume_mm3: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Upright:
-    """How the crop is turned to the orientation closest to RAS; nothing is resampled.
-
-    orientation   (3, 2), as nibabel has it
-    to_crop       (4, 4), upright voxel -> voxel of the crop
-    """
-
-    orientation: FloatArray
-    to_crop: FloatArray
-
-    @classmethod
-    def of(cls, case: PreparedCase) -> _Upright:
-        orientation: FloatArray = io_orientation(case.affine)  # type: ignore[no-untyped-call] # untyped in nibabel
-        return cls(orientation, inv_ornt_aff(orientation, case.brain.shape))  # type: ignore[no-untyped-call] # as above
-
-    def turned(self, array: Array) -> Array:
-        turned: Array = apply_orientation(np.asarray(array), self.orientation)  # type: ignore[no-untyped-call] # as above
-        return turned
-
-    def voxel(self, crop_voxel: Array) -> tuple[int, int, int]:
-        """Where a voxel of the crop has gone."""
-        i, j, k = np.rint(apply_affine(np.linalg.inv(self.to_crop), crop_voxel)).astype(int)  # type: ignore[no-untyped-call] # as above
-        return int(i), int(j), int(k)
 
 
 def viewer_volume(
@@ -102,25 +75,26 @@ def viewer_volume(
                  small are painted too, but there is no jump to them
     task         what the channels of the image are
 
-    In the document i runs to the patient's right, j forwards and k upwards (closest to RAS); the
-    image is its first modality, of the later of two dates, in 64 grey levels, 0 outside the brain;
-    both arrays are gzip in base64, one byte a voxel, i fastest. The same input gives the
-    same bytes. GeometryError when the prediction is not on the crop.
+    In the document i runs to the patient's right, j forwards and k upwards, as in the case, and
+    `voxel_to_file_voxel` leads to the file's own storage order. The image is its first modality, of
+    the later of two dates, in 64 grey levels, 0 outside the brain; both arrays are gzip in base64,
+    one byte a voxel, i fastest. The same input gives the same bytes. GeometryError when the
+    prediction is not on the crop.
     """
     if prediction.shape != case.brain.shape:
         raise GeometryError(
             f"{title}: the viewer wants the prediction on the case's crop {case.brain.shape}, got "
             f"{prediction.shape}. Give the mask as the network returns it for this case."
         )
-    upright = _Upright.of(case)
     label, channel = [*picture_labels(task).items()][-1]
     image = case.image[channel]
     window = grey_window(image[case.brain])
     marks = MARKS_WITHOUT_REFERENCE if case.lesions is None else MARKS
-    to_file = _shift(case.crop_start) @ upright.to_crop
-    affine = case.affine @ to_file
+    to_grid = _shift(case.crop_start)
+    to_file = stored_from_upright(case.stored_as, case.grid_shape) @ to_grid
+    affine = case.affine @ to_grid
     lesions = sorted(
-        _lesions(case, prediction, definition, upright),
+        _lesions(case, prediction, definition),
         key=lambda lesion: (KINDS.index(lesion.kind), -lesion.volume_mm3, lesion.voxel),
     )
     document = {
@@ -128,7 +102,7 @@ def viewer_volume(
         "title": title,
         "image_label": label,
         "orientation": "RAS",
-        "shape": upright.turned(case.brain).shape,
+        "shape": case.brain.shape,
         "spacing_mm": _rounded(np.linalg.norm(affine[:3, :3], axis=0)),
         "voxel_to_world_mm": _rounded(affine),
         "voxel_to_file_voxel": to_file.astype(int).tolist(),
@@ -141,8 +115,8 @@ def viewer_volume(
             {"kind": a.kind, "voxel": a.voxel, "volume_mm3": round(a.volume_mm3, 1)}
             for a in lesions
         ],
-        "image": _packed(upright.turned(_grey(image, case.brain, window))),
-        "labels": _packed(upright.turned(_labels(case.lesions, prediction))),
+        "image": _packed(_grey(image, case.brain, window)),
+        "labels": _packed(_labels(case.lesions, prediction)),
     }
     return json.dumps(document, separators=(",", ":")).encode()
 
@@ -205,7 +179,7 @@ def _shipped(name: str) -> str:
 
 
 def _shift(start: Sequence[int]) -> FloatArray:
-    """(4, 4), voxel of the crop -> voxel of the file's grid."""
+    """(4, 4), voxel of the crop -> voxel of the file's grid, upright."""
     shift = np.eye(4)
     shift[:3, 3] = start
     return shift
@@ -229,7 +203,7 @@ def _labels(reference: BoolArray | None, prediction: BoolArray) -> NDArray[np.ui
 
 
 def _lesions(
-    case: PreparedCase, prediction: BoolArray, definition: LesionDefinition, upright: _Upright
+    case: PreparedCase, prediction: BoolArray, definition: LesionDefinition
 ) -> Iterator[ViewerLesion]:
     """Every reference lesion, and the predicted ones that the reference does not confirm."""
     spacing_mm = case.on_file_grid(case.brain).spacing_mm
@@ -245,8 +219,8 @@ def _lesions(
     for lesions, of_each in kinds:
         for kind, voxels in zip(of_each, _voxels_of_each(lesions), strict=True):
             if kind is not None:
-                middle = upright.voxel(_nearest_to_centroid(voxels, spacing_mm))
-                yield ViewerLesion(kind, middle, len(voxels) * voxel_volume_mm3(spacing_mm))
+                i, j, k = _nearest_to_centroid(voxels, spacing_mm).tolist()
+                yield ViewerLesion(kind, (i, j, k), len(voxels) * voxel_volume_mm3(spacing_mm))
 
 
 def _voxels_of_each(lesions: Lesions) -> list[Array]:

@@ -24,29 +24,26 @@ from common.recipe.task import Task
 from tests.common.figures.chromium import PROGRAM, Page, page_in_chromium
 
 LESIONS = Task(modalities=("FLAIR",))
-SHAPE = (12, 10, 6)  # upright
-SPACING_MM = (1.0, 2.0, 4.0)  # upright
-CROP_START = (1, 2, 3)  # in the file's grid
+SHAPE = (12, 10, 6)
+SPACING_MM = (1.0, 2.0, 4.0)
+GRID = (17, 15, 11)
+CROP_START = (3, 3, 1)
 AFFINE = np.array(
-    # stored axes run up, to the left and forwards; the head is tilted by the angle whose cosine
-    # is 0.96 and whose sine is 0.28, so that "up" leans back and "forwards" looks up
+    # the head is tilted by the angle whose cosine is 0.96 and whose sine is 0.28, so that "up"
+    # leans back and "forwards" looks up
     [
-        [0.0, -1.0, 0.0, 10.0],
-        [4 * -0.28, 0.0, 2 * 0.96, -20.0],
-        [4 * 0.96, 0.0, 2 * 0.28, 30.0],
+        [1.0, 0.0, 0.0, -6.0],
+        [0.0, 2 * 0.96, 4 * -0.28, -20.0],
+        [0.0, 2 * 0.28, 4 * 0.96, 30.0],
         [0.0, 0.0, 0.0, 1.0],
     ]
 )
+STORED_AS = "SLA"  # the file's axes run up, to the left and forwards
 
 needs_chromium = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")
 
 
-def stored(upright: NDArray[Any]) -> NDArray[Any]:
-    """An upright array (right, forwards, up) as it lies in the file (up, left, forwards)."""
-    return np.ascontiguousarray(upright[::-1].transpose(2, 0, 1))
-
-
-def upright_mask(*boxes: tuple[slice | int, slice | int, slice | int]) -> BoolArray:
+def mask_of(*boxes: tuple[slice | int, slice | int, slice | int]) -> BoolArray:
     mask = np.zeros(SHAPE, bool)
     for box in boxes:
         mask[box] = True
@@ -54,28 +51,28 @@ def upright_mask(*boxes: tuple[slice | int, slice | int, slice | int]) -> BoolAr
 
 
 def case(reference: BoolArray | None) -> PreparedCase:
-    """A brain one voxel inside the crop; the reference is given upright."""
-    brain = upright_mask((slice(1, -1), slice(1, -1), slice(1, -1)))
+    """A brain one voxel inside the crop."""
+    brain = mask_of((slice(1, -1), slice(1, -1), slice(1, -1)))
     image = np.where(brain, np.random.default_rng(0).normal(size=SHAPE), 0).astype(np.float32)
-    grid = stored(brain).shape
     return PreparedCase(
         subject="sub-01",
         session=None,
         control=False,
-        image=stored(image)[None],
-        brain=stored(brain),
-        lesions=None if reference is None else stored(reference),
+        image=image[None],
+        brain=brain,
+        lesions=reference,
         crop_start=CROP_START,
-        grid_shape=(grid[0] + 5, grid[1] + 5, grid[2] + 5),
+        grid_shape=GRID,
         affine=AFFINE,
+        stored_as=STORED_AS,
     )
 
 
 MISSED = (slice(8, 11), slice(1, 4), slice(3, 6))  # right, back, high
 EXTRA = (slice(1, 4), slice(6, 9), slice(1, 2))  # left, front, low
 FOUND = (slice(5, 7), slice(5, 7), slice(3, 5))
-REFERENCE = upright_mask(MISSED, FOUND)
-PREDICTION = upright_mask(EXTRA, FOUND)
+REFERENCE = mask_of(MISSED, FOUND)
+PREDICTION = mask_of(EXTRA, FOUND)
 
 
 def volume(
@@ -84,7 +81,7 @@ def volume(
     title: str = "lyon, sub-01",
 ) -> bytes:
     return viewer_volume(
-        case(reference), stored(prediction), title=title, definition=MSSEG2016, task=LESIONS
+        case(reference), prediction, title=title, definition=MSSEG2016, task=LESIONS
     )
 
 
@@ -98,7 +95,7 @@ def unpacked(read: dict[str, Any], name: str) -> NDArray[np.uint8]:
     return np.frombuffer(raw, np.uint8).reshape(read["shape"], order="F")
 
 
-def test_the_labels_come_back_upright() -> None:
+def test_the_labels_come_back_as_they_are() -> None:
     labels = unpacked(document(), "labels")
 
     expected = np.zeros(SHAPE)
@@ -107,10 +104,9 @@ def test_the_labels_come_back_upright() -> None:
 
 
 def test_a_voxel_keeps_its_place_in_the_file_and_in_the_world() -> None:
-    # Stored voxel (2, 1, 3) of the crop: third from below, second from the right-hand edge of 12
-    # (so upright i = 11 - 1), fourth from the back.
-    prediction = np.zeros((SHAPE[2], SHAPE[0], SHAPE[1]), bool)
-    prediction[2, 1, 3] = True
+    # Voxel (10, 3, 2) of the crop is (13, 6, 3) of the grid; the file's axes run up, left and
+    # forwards, and its second one ends where i begins: (3, 16 - 13, 6) in the file.
+    prediction = mask_of((10, 3, 2))
     read = json.loads(
         viewer_volume(case(None), prediction, title="one voxel", definition=MSSEG2016, task=LESIONS)
     )
@@ -118,9 +114,8 @@ def test_a_voxel_keeps_its_place_in_the_file_and_in_the_world() -> None:
     assert np.argwhere(unpacked(read, "labels")).tolist() == [[10, 3, 2]]
     assert read["lesions"] == [{"kind": "predicted", "voxel": [10, 3, 2], "volume_mm3": 8.0}]
     assert read["spacing_mm"] == pytest.approx(SPACING_MM)
-    # In the file (2 + 1, 1 + 2, 3 + 3) = (3, 3, 6): 3 * 4 mm up, 3 * 1 mm left, 6 * 2 mm forwards
     assert mapped(read["voxel_to_file_voxel"], (10, 3, 2)) == [3, 3, 6]
-    # x = 10 - 3; y = -20 + 12 * 0.96 - 12 * 0.28; z = 30 + 12 * 0.28 + 12 * 0.96
+    # x = -6 + 13; y = -20 + 12 * 0.96 - 12 * 0.28; z = 30 + 12 * 0.28 + 12 * 0.96
     assert mapped(read["voxel_to_world_mm"], (10, 3, 2)) == pytest.approx([7.0, -11.84, 44.88])
 
 
@@ -131,7 +126,7 @@ def mapped(matrix: list[list[float]], voxel: tuple[int, int, int]) -> list[float
 def test_the_brain_spans_all_grey_levels_and_the_rest_is_black() -> None:
     read = document()
     image = unpacked(read, "image")
-    brain = upright_mask((slice(1, -1), slice(1, -1), slice(1, -1)))
+    brain = mask_of((slice(1, -1), slice(1, -1), slice(1, -1)))
 
     assert (image[~brain] == 0).all()
     assert (image[brain].min(), image[brain].max()) == (0, read["grey_levels"] - 1)
@@ -143,9 +138,7 @@ def test_of_two_dates_the_later_one_is_shown() -> None:
     two_dates = dataclasses.replace(both, image=np.stack([earlier, both.image[0]]))
     task = Task(modalities=("FLAIR",), target="new-lesions")
     read = json.loads(
-        viewer_volume(
-            two_dates, stored(PREDICTION), title="lyon, sub-01", definition=MSSEG2016, task=task
-        )
+        viewer_volume(two_dates, PREDICTION, title="lyon, sub-01", definition=MSSEG2016, task=task)
     )
 
     assert read["image_label"] == "FLAIR, later date"
@@ -166,18 +159,18 @@ def test_lesions_are_listed_from_missed_to_found_and_each_once() -> None:
 
 
 def test_of_two_missed_lesions_the_larger_one_is_first() -> None:
-    reference = upright_mask((2, 2, 2), (slice(7, 9), 7, 3))
+    reference = mask_of((2, 2, 2), (slice(7, 9), 7, 3))
 
-    listed = document(reference, upright_mask())["lesions"]
+    listed = document(reference, mask_of())["lesions"]
 
     assert [a["volume_mm3"] for a in listed] == [16.0, 8.0]
 
 
 def test_the_place_to_jump_to_lies_in_the_lesion_though_its_centroid_does_not() -> None:
-    ring = upright_mask((slice(3, 8), slice(3, 8), 3))
+    ring = mask_of((slice(3, 8), slice(3, 8), 3))
     ring[4:7, 4:7, 3] = False
 
-    (lesion,) = document(ring, upright_mask())["lesions"]
+    (lesion,) = document(ring, mask_of())["lesions"]
 
     assert ring[tuple(lesion["voxel"])]
 
@@ -195,9 +188,13 @@ def test_the_same_case_gives_the_same_bytes() -> None:
 
 
 def test_a_prediction_off_the_crop_is_refused() -> None:
-    with pytest.raises(GeometryError, match=r"lyon.*on the case's crop \(6, 12, 10\)"):
+    with pytest.raises(GeometryError, match=r"lyon.*on the case's crop \(12, 10, 6\)"):
         viewer_volume(
-            case(None), np.zeros(SHAPE, bool), title="lyon", definition=MSSEG2016, task=LESIONS
+            case(None),
+            np.zeros((6, 12, 10), bool),
+            title="lyon",
+            definition=MSSEG2016,
+            task=LESIONS,
         )
 
 
@@ -302,8 +299,8 @@ def test_two_viewers_open_from_a_file_under_the_policy_and_nothing_complains(
         )
         complaints = page.complaints
 
-    # The largest missed lesion, upright (9, 2, 4): stored (4, 2, 2), in the file (5, 4, 5);
-    # x = 10 - 4; y = -20 + 10 * 0.96 - 20 * 0.28; z = 30 + 10 * 0.28 + 20 * 0.96
+    # The largest missed lesion, (9, 2, 4): on the grid (12, 5, 5), in the file (5, 16 - 12, 5);
+    # x = -6 + 12; y = -20 + 10 * 0.96 - 20 * 0.28; z = 30 + 10 * 0.28 + 20 * 0.96
     assert readouts[0] == (
         "Voxel 5, 4, 5 of the file, from 0 · 6.0 R, 16.0 P, 52.0 S mm · "
         "missed: in the reference only"

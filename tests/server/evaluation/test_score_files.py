@@ -52,14 +52,28 @@ def test_on_one_grid_nothing_is_resampled(tmp_path: Path) -> None:
     assert scored.notes == ()
 
 
-def test_probabilities_on_another_grid_are_resampled_before_the_threshold(tmp_path: Path) -> None:
+def test_another_storage_order_is_no_other_grid(tmp_path: Path) -> None:
     affine = oblique_affine(SPACING_MM)
     backwards = affine @ np.array(
-        [[-1, 0, 0, SHAPE[0] - 1], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=np.float64
-    )
+        [[0, -1, 0, SHAPE[0] - 1], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=np.float64
+    )  # its j runs down i, its i runs up j
     reference = written(tmp_path / "reference.nii.gz", a_line(), affine)
-    probability = (a_line() * np.float32(0.75))[::-1]
-    prediction = written(tmp_path / "prediction.nii.gz", probability, backwards)
+    found = a_line()
+    found[6, 3, 2], found[7, 3, 2] = 0, 1  # 5 of 6 voxels agree
+    prediction = written(tmp_path / "prediction.nii.gz", found[::-1].transpose(1, 0, 2), backwards)
+    scored = score_files(reference, prediction, definition=MSSEG2016)
+    assert scored.metrics()["dice"] == pytest.approx(10 / 12)
+    assert scored.metrics()["hausdorff_mm"] == pytest.approx(0.75)  # one voxel along i
+    assert scored.notes == ()
+
+
+def test_probabilities_on_another_grid_are_resampled_before_the_threshold(tmp_path: Path) -> None:
+    affine = oblique_affine(SPACING_MM)
+    cropped = affine.copy()
+    cropped[:3, 3] += affine[:3, :3] @ (1, 2, 0)
+    reference = written(tmp_path / "reference.nii.gz", a_line(), affine)
+    probability = (a_line() * np.float32(0.75))[1:, 2:]
+    prediction = written(tmp_path / "prediction.nii.gz", probability, cropped)
     scored = score_files(reference, prediction, definition=MSSEG2016, threshold=0.5, resample=True)
     assert scored.metrics()["dice"] == 1.0
     assert len(scored.notes) == 2
