@@ -30,6 +30,7 @@ from common.imaging.preprocessing.resampling import (
     share_outside,
 )
 from common.imaging.preprocessing.rigid_registration import RigidMove, rigid_move
+from common.imaging.preprocessing.settled_origins import rounding, settled
 from common.imaging.preprocessing.template_brain_mask import template_brain_mask
 from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import Volume, same_grid
@@ -86,7 +87,8 @@ def prepare_sessions(
             f"for the space {settings.space!r}, found {len(cases)}. Leave the two dates to compare "
             "in the folder and move the others to sourcedata/."
         )
-    worked = [_on_scanner_grids(case, settings, brain_command) for case in cases]
+    still = [settled(case) for case in cases]
+    worked = [_on_scanner_grids(case, settings, brain_command) for case in still]
     placed = _in_common_space(worked, settings)
     grid = _grid_of(placed, settings)
     brain = np.any([_mask_on(_brain_of(case), grid).data for case in placed], axis=0)
@@ -100,7 +102,20 @@ def prepare_sessions(
         drawn = [_mask_on(mask, grid).data for mask in masks if mask is not None]
         box = _box(np.any([brain, *drawn], axis=0), grid, settings.crop_margin_mm)
         grid, brain = grid.cropped(box), brain[box]
-    return [_on_grid(case, grid, Volume(brain, grid.affine)) for case in placed]
+    prepared = [_on_grid(case, grid, Volume(brain, grid.affine)) for case in placed]
+    return [
+        replace(volumes, moves=_from_headers(volumes.moves, case, before))
+        for volumes, case, before in zip(prepared, cases, still, strict=True)
+    ]
+
+
+def _from_headers(
+    moves: Mapping[str, FloatArray], case: WorkingCase, still: WorkingCase
+) -> dict[str, FloatArray]:
+    """The moves from where the headers place the images, not from where they were settled."""
+    return {
+        name: move @ rounding(case.images[name], still.images[name]) for name, move in moves.items()
+    }
 
 
 def _on_scanner_grids(
