@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from common.errors import ConfigError, ModelFileError
 from common.files import write_whole
+from common.imaging.dataset.trained_grid import TrainedGrid
 from common.imaging.standardization.template import Template
 from common.metrics.threshold_choice import ThresholdChoice
 from common.recipe.recipe import Recipe, recipe_from_table
@@ -24,6 +25,7 @@ from common.recipe.recipe import Recipe, recipe_from_table
 FORMAT = "lesionfed-model-1"
 
 _CHOICE: TypeAdapter[ThresholdChoice] = TypeAdapter(ThresholdChoice)
+_GRID: TypeAdapter[TrainedGrid] = TypeAdapter(TrainedGrid)
 _TEMPLATE: TypeAdapter[Template] = TypeAdapter(Template)
 
 
@@ -38,6 +40,8 @@ class Model:
     run           the run it comes from
     parameters    the segmentation network's, without the site head's
     threshold_choice   how the threshold was chosen; None where it is the recipe's
+    trained_grid  what the images were like that trained it; None where no site said it, and in the
+                  file of an older version
     """
 
     recipe: Recipe
@@ -47,6 +51,7 @@ class Model:
     run: str
     parameters: Mapping[str, npt.NDArray[Any]]
     threshold_choice: ThresholdChoice | None = None
+    trained_grid: TrainedGrid | None = None
 
     def with_choice(self, choice: ThresholdChoice) -> Model:
         """The same network, used at the chosen threshold."""
@@ -67,6 +72,9 @@ def write_model(model: Model, path: Path) -> None:
     if model.threshold_choice is not None:
         choice = dataclasses.asdict(model.threshold_choice)
         metadata["threshold_choice"] = json.dumps(choice, sort_keys=True, allow_nan=False)
+    if model.trained_grid is not None:
+        grid = dataclasses.asdict(model.trained_grid)
+        metadata["trained_grid"] = json.dumps(grid, sort_keys=True, allow_nan=False)
     write_whole(path, safetensors.numpy.save(dict(model.parameters), metadata=metadata))
 
 
@@ -96,6 +104,7 @@ def read_model(path: Path) -> Model:
             run=metadata["run"],
             parameters=parameters,
             threshold_choice=_choice(metadata.get("threshold_choice"), threshold),
+            trained_grid=_trained_grid(metadata.get("trained_grid")),
         )
     except (
         KeyError,
@@ -125,6 +134,19 @@ def _choice(text: str | None, threshold: float) -> ThresholdChoice | None:
             f"threshold_choice: chose {choice.threshold}, and the file's threshold is {threshold}"
         )
     return choice
+
+
+def _trained_grid(text: str | None) -> TrainedGrid | None:
+    """The trained grid, or None; ValueError where its spacings are none."""
+    if text is None:
+        return None
+    grid = _GRID.validate_json(text, strict=True)
+    if not all(0 < a <= b < 1e3 for a, b in zip(grid.lowest_mm, grid.highest_mm, strict=True)):
+        raise ValueError(
+            "trained_grid: want spacings above 0 mm, the lowest no more than the highest, got "
+            f"{grid.lowest_mm} and {grid.highest_mm}"
+        )
+    return grid
 
 
 def _template(text: str, n_landmarks: int) -> Template:

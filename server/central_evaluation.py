@@ -100,6 +100,7 @@ class CentralEvaluation:
             round_index=state.training_round,
             run=self._consortium.run,
             parameters=part(state.parameters, NETWORK),
+            trained_grid=state.trained_grid,
         )
         write_model(model, self._folder.model_file)
         self._events.record(RoundSelected(round=state.training_round, by=by, score=score))

@@ -8,8 +8,11 @@ import operator
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from client.site.findings_file import write_findings
 from client.site.settings import Site
+from common.arrays import FloatArray
 from common.errors import SiteDataError
 from common.imaging.dataset.prepared import CaseImages, read_case
 from common.imaging.intake.intake import examine
@@ -19,7 +22,7 @@ from common.imaging.standardization.template import TemplateSums, subject_sums
 from common.imaging.volume import Volume
 from common.recipe.recipe import Recipe
 from common.recipe.task import Task
-from common.wire.messages import SiteStatistics
+from common.wire.messages import SPACING_MM, SiteStatistics
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +32,20 @@ def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
 
     A subject with several sessions counts once, with the mean over them: with every date once,
     also where two cases share one. PolicyRefused where the
-    sums would come from fewer subjects than the hospital allows.
+    sums would come from fewer subjects than the hospital allows. What the grids are like stays here
+    where there are fewer subjects than that.
     """
     intake = examine(site.data, task=recipe.task)
     write_findings(site, intake.findings, n_left_out=len(intake.quarantined))
     settings = recipe.standardization
-    lesion_volume_ml = 0.0
+    lesion_volume_ml, n_stripped = 0.0, 0
+    spacings_mm: list[FloatArray] = []
     sessions: dict[str, dict[str | None, list[TemplateSums]]] = defaultdict(dict)
     for usable in intake.usable:
         case = read_case(usable)
         lesion_volume_ml += case.lesion_volume_ml
+        n_stripped += case.stripped
+        spacings_mm.append(case.brain.spacing_mm)
         if settings.learns_template and (usable.control or settings.template_from == "all"):
             of_subject = sessions[usable.subject]
             for session, images in _dates(usable, case, recipe.task):
@@ -50,6 +57,9 @@ def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
     empty = TemplateSums.none(recipe.task.modalities, settings.n_landmarks)
     total = functools.reduce(operator.add, subjects, empty)
     site.policy.require_enough_subjects(total.n_subjects)
+    spacing_mm = None
+    if site.policy.allows(len({usable.subject for usable in intake.usable})):
+        spacing_mm = _median(spacings_mm)
     return SiteStatistics(
         n_cases=len(intake.usable),
         n_controls=sum(usable.control for usable in intake.usable),
@@ -61,7 +71,16 @@ def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
         landmark_sums={
             modality: tuple(sums.tolist()) for modality, sums in total.landmark_sums.items()
         },
+        spacing_mm=spacing_mm,
+        n_stripped=None if spacing_mm is None else n_stripped,
     )
+
+
+def _median(spacings_mm: Sequence[FloatArray]) -> tuple[float, float, float] | None:
+    """To 0.01 mm; None where no message may hold it: such a header has another unit."""
+    right, front, up = np.median(spacings_mm, axis=0).round(2).tolist()
+    plausible = all(SPACING_MM[0] <= mm <= SPACING_MM[1] for mm in (right, front, up))
+    return (right, front, up) if plausible else None
 
 
 def _dates(

@@ -70,7 +70,7 @@ def upright(volume: Volume) -> Volume:
     if order == UPRIGHT:
         return volume
     axes, flips = _turns(order)
-    data: NDArray[Any] = np.flip(volume.data.transpose(axes), np.flatnonzero(flips).tolist())
+    data: NDArray[Any] = np.flip(volume.data.transpose(axes), tuple(np.flatnonzero(flips).tolist()))
     if any(data.strides):  # a grid of one value stays in the memory of one voxel
         data = np.ascontiguousarray(data)
     first, second, third = data.shape
@@ -83,7 +83,7 @@ def turned_back(volume: Volume, file: Volume) -> Volume:
     file   the image whose upright grid `volume` lies on; its values do not matter
     """
     axes, flips = _turns(orientation_of(file))
-    data = np.flip(volume.data, np.flatnonzero(flips).tolist()).transpose(np.argsort(axes))
+    data = np.flip(volume.data, tuple(np.flatnonzero(flips).tolist())).transpose(np.argsort(axes))
     return Volume(np.ascontiguousarray(data), file.affine)
 
 

@@ -29,6 +29,9 @@ ScoredPart = Literal["threshold", "test", "all"]
 """Which of its own cases a site scores; all: a site that never trains, all it has."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ExchangeId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+SPACING_MM = (0.01, 100.0)
+"""Spacings outside are in another unit and do not travel."""
+Spacing = Annotated[float, Field(ge=SPACING_MM[0], le=SPACING_MM[1], allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
@@ -74,6 +77,10 @@ class SiteStatistics:
     n_controls            of the cases, those of healthy participants
     n_findings            how many findings of each level intake made
     landmark_sums         3 relative class centres, or 13 landmarks on Nyul's standard scale
+    spacing_mm            median over the cases to the right, to the front and upwards, to 0.01 mm;
+                          None where the cases come from fewer subjects than the site's policy
+                          allows to be summed
+    n_stripped            of the cases, those whose images show a brain alone; None likewise
     """
 
     n_cases: Count
@@ -84,6 +91,8 @@ class SiteStatistics:
     n_findings: dict[Level, Count]
     n_template_subjects: Count
     landmark_sums: dict[str, FewNumbers]
+    spacing_mm: tuple[Spacing, Spacing, Spacing] | None = None
+    n_stripped: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -54,6 +55,7 @@ def evaluate(
     if not sites:
         raise ConfigError("want at least one --held-out NAME=PATH")
     require_took_no_part(model, sites)
+    notes: list[str] = []
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -70,8 +72,16 @@ def evaluate(
 
         with nullcontext(out / "prepared") if images else TemporaryDirectory() as store:
             by_site = evaluate_sites(
-                read_model(model), sites, out=out, store=Path(store), images=images, on_case=show
+                read_model(model),
+                sites,
+                out=out,
+                store=Path(store),
+                images=images,
+                on_case=show,
+                on_note=notes.append,
             )
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     rows = [row for of_site in by_site.values() for row in of_site]
     summaries = summarize_sites(rows)
     worst = worst_site(summaries)
@@ -80,6 +90,7 @@ def evaluate(
             "cases": [row.as_dict() for row in rows],
             "sites": [summary.as_dict() for summary in summaries],
             "worst_site": None if worst is None else worst.site,
+            "notes": notes,
         }
         print(json.dumps(facts, allow_nan=False))
     else:

@@ -20,6 +20,7 @@ from common.metrics.presets import preset
 from common.model_file import Model
 from server.evaluation.case_row import CaseRow
 from server.evaluation.evaluation_folder import EvaluationFolder, ScoredCase
+from server.evaluation.grid_notes import grid_notes
 from server.evaluation.held_out_site import (
     PreparedHeldOutSite,
     open_held_out_site,
@@ -37,6 +38,7 @@ def evaluate(
     store: Path,
     images: bool,
     on_case: Callable[[str, int, int], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> dict[str, list[CaseRow]]:
     """Site -> a row for every planned case; every table of an evaluation is written under `out`.
 
@@ -44,6 +46,7 @@ def evaluate(
     store     where prepared cases are kept between calls
     images    whether each case is drawn and kept for the viewer, under `out`/SITE
     on_case   called before each case with its name, its number from 1, and how many there are
+    on_note   called with each sentence on images that are unlike those that trained the model
 
     All sites are opened before the first case is scored: a folder without a case is known at once
     (SiteDataError). A case that cannot be scored is a row with its reason, and so is every case of
@@ -62,6 +65,10 @@ def evaluate(
         except SiteDataError:
             failed += unusable_site(name, data, recipe=model.recipe)
     n_cases = sum(len(site.cases) for site in opened)
+    notes = grid_notes(model, opened)
+    if on_note is not None:
+        for note in notes:
+            on_note(note)
     folder = EvaluationFolder(out)
     scored: list[ScoredCase] = []
     number = 0
@@ -80,7 +87,7 @@ def evaluate(
             if images:
                 mask = found_lesions(probability, model.threshold, model.recipe)
                 _draw(folder, scored[-1].row, case, mask, model)
-    folder.write(scored, failed, definition=_definition(model))
+    folder.write(scored, failed, definition=_definition(model) | {"notes": notes})
     rows = [*(case.row for case in scored), *failed]
     return {name: [row for row in rows if row.site == name] for name in sites}
 

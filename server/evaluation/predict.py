@@ -79,7 +79,8 @@ class Prediction:
 
     mask          bool, lesion
     probability   float32, 0 outside the brain
-    notes         what the preparation had to say, such as a k-means step that was left out
+    notes         what the preparation had to say, such as a k-means step that was left out, and
+                  where the images are unlike those that the model was trained on
     """
 
     mask: Volume
@@ -106,6 +107,7 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
     own_mask = None if brain_mask is None else upright(read_mask(brain_mask))
     brain = brain_of_dates(list(volumes.values()), [own_mask] * task.dates)
     case, probability, notes = _segmented(model, CaseImages(volumes, brain, None))
+    notes += grid_doubts(model, case, what_to_do=_instead(model))
     found = found_lesions(probability, model.threshold, model.recipe)
     file = _answered(stored, task)
     return Prediction(
@@ -145,9 +147,30 @@ def predict_raw(model: Model, images: Mapping[str, Path], brain_mask: Path | Non
     likely = back_to_scanner(case.on_file_grid(probability), move, scanner, interpolation="linear")
     mask = Volume(found_lesions(likely.data, model.threshold, recipe), likely.affine)
     said = dict.fromkeys(note for date in dates for note in date.notes)  # of both dates once
+    notes += grid_doubts(
+        model,
+        case,
+        what_to_do="Look at the result: the training sites' images "
+        "were prepared by other means than the model's recipe.",
+    )
     file = _answered(stored, recipe.task)
     return Prediction(
         mask=turned_back(mask, file), probability=turned_back(likely, file), notes=(*said, *notes)
+    )
+
+
+def grid_doubts(model: Model, case: PreparedCase, *, what_to_do: str) -> tuple[str, ...]:
+    """`TrainedGrid.doubts`; none where the model file does not say what it was trained on."""
+    grid = model.trained_grid
+    return () if grid is None else grid.doubts(case, what_to_do=what_to_do)
+
+
+def _instead(model: Model) -> str:
+    if not model.recipe.preprocessing.steps:
+        return "Prepare the images as those of the training sites were prepared."
+    return (
+        "Give the scanner's own images with --raw, or prepare them with lesionfed-site prepare and "
+        f"the recipe {model.recipe.name}."
     )
 
 

@@ -235,7 +235,7 @@ class SiteStateChanged(SiteEvent):
 
 
 class SiteDescribed(RunEvent):
-    """What a site has. n_findings: level of finding -> how many."""
+    """What a site has. n_findings: level of finding -> how many. spacing_mm: the cases' median."""
 
     event: Literal["site-described"] = "site-described"
     site: str
@@ -246,6 +246,8 @@ class SiteDescribed(RunEvent):
     lesion_volume_ml: Value = None
     n_findings: dict[str, int]
     n_template_subjects: int | None = None
+    spacing_mm: tuple[float, float, float] | None = None
+    n_stripped: int | None = None
 
 
 class SitePart(Recorded):

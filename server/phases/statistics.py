@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 
 import numpy as np
 
 from common.errors import UpdateRejected
+from common.imaging.dataset.trained_grid import TrainedGrid
 from common.imaging.standardization.template import TemplateSums, refuse_implausible
 from common.recipe.recipe import Recipe
 from common.recipe.standardization import Standardization
@@ -21,7 +22,10 @@ from server.run.run_state import RunState
 
 
 class StatisticsPhase(Phase):
-    """One exchange: counts from every site and, where the recipe learns it, the template."""
+    """One exchange: counts from every site and, where the recipe learns it, the template.
+
+    What the images are like that will train goes into the model file: see `TrainedGrid`.
+    """
 
     name = "statistics"
 
@@ -34,9 +38,11 @@ class StatisticsPhase(Phase):
         settings = self._recipe.standardization
         empty = TemplateSums.none(self._recipe.task.modalities, settings.n_landmarks)
         sums: dict[str, TemplateSums] = {}
+        replies: dict[str, SiteStatistics] = {}
 
         def accumulate(site: str, reply: SiteStatistics) -> Mapping[str, object]:
             sums[site] = _sums_of(site, reply, empty=empty, settings=settings)
+            replies[site] = reply
             facts = dataclasses.asdict(reply)
             del facts["landmark_sums"]
             self._events.record(SiteDescribed(site=site, **facts))
@@ -57,13 +63,35 @@ class StatisticsPhase(Phase):
                     method=settings.method, landmarks=template, n_subjects=total.n_subjects
                 )
             )
-        return dataclasses.replace(state, template=template)
+        grid = _trained_grid([*replies.values()])
+        return dataclasses.replace(state, template=template, trained_grid=grid)
+
+
+def _trained_grid(replies: Sequence[SiteStatistics]) -> TrainedGrid | None:
+    """Over the sites that have something to train on and say it; None where none does."""
+    said = [
+        (reply, reply.spacing_mm, reply.n_stripped)
+        for reply in replies
+        if reply.n_trainable and reply.spacing_mm is not None and reply.n_stripped is not None
+    ]
+    if not said:
+        return None
+    return TrainedGrid.of_sites(
+        [spacing_mm for _, spacing_mm, _ in said],
+        n_stripped=sum(n_stripped for *_, n_stripped in said),
+        n_cases=sum(reply.n_cases for reply, *_ in said),
+    )
 
 
 def _sums_of(
     site: str, reply: SiteStatistics, *, empty: TemplateSums, settings: Standardization
 ) -> TemplateSums:
     """The site's sums; UpdateRejected where they do not fit its own counts or any images."""
+    if reply.n_stripped is not None and reply.n_stripped > reply.n_cases:
+        raise UpdateRejected(
+            f"site {site}: want at most {reply.n_cases} stripped cases, as many as it has, got "
+            f"{reply.n_stripped}"
+        )
     # a subject has one case or more, and controls are among the cases
     controls = settings.template_from == "controls"
     n_most = min(reply.n_cases, reply.n_controls) if controls else reply.n_cases

@@ -6,6 +6,7 @@ from dataclasses import field
 
 from pydantic.dataclasses import dataclass
 
+from common.imaging.dataset.trained_grid import TrainedGrid
 from common.imaging.standardization.template import Template
 from common.metrics.threshold_choice import ThresholdChoice
 from common.wire.messages import CHECKED, Arrays
@@ -36,6 +37,7 @@ class RunState:
     rounds_before        training rounds of the phases before, in a run that trains more than once
     judged               whether central evaluation has scored this round
     template             the consortium's landmarks; empty until the statistics are in
+    trained_grid         what the training sites' images are like; None where no site says it
     baseline_threshold   the intensity threshold tuned on the training sites, standardized units
     lesion_metric        digest of the lesion metric's network that the sites keep, if there is one
     threshold_choice     the decision threshold chosen on the training sites' kept cases, if it was
@@ -50,6 +52,7 @@ class RunState:
     rounds_before: int = 0
     judged: bool = False
     template: Template = field(default_factory=dict)
+    trained_grid: TrainedGrid | None = None
     baseline_threshold: float | None = None
     selected: Selected | None = None
     lesion_metric: str | None = None

@@ -11,8 +11,8 @@ from common.imaging.orientation import UPRIGHT
 from common.imaging.volume import Volume
 
 TOLERANCE = 0.1
-"""Part by which a spacing may lie below the lowest or above the highest trained one. Chosen: the
-scaling of the augmentations covers as much."""
+"""Part by which a spacing may lie below the lowest or above the highest trained one. Chosen: no
+augmentation changes the size of what is seen."""
 
 Stripped = Literal["all", "some", "none"]
 Spacing = tuple[float, float, float]
