@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from common.cli.output_paths import require_output_files, require_output_folder
 from common.errors import ConfigError
-from server.cli.options import ModelFile, Quiet, named_folders
+from server.cli.options import ModelFile, Overwrite, Quiet, named_folders
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,6 +31,7 @@ def evaluate(
         Path, typer.Option(help="Folder for cases.csv, sites.csv and a picture a case.")
     ] = Path("evaluation"),
     images: Annotated[bool, typer.Option(help="Whether to draw the cases.")] = True,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Cases, sites and the worst site as one JSON object.")
@@ -54,6 +56,11 @@ def evaluate(
     if not sites:
         raise ConfigError("want at least one --held-out NAME=PATH")
     require_took_no_part(model, sites)
+    reads = {"MODEL": model, **{f"--held-out {name}": path for name, path in sites.items()}}
+    require_output_folder("--out", out, reads=reads)
+    require_output_files(
+        {"--out": out / "cases.csv"}, reads=reads, overwrite=overwrite, make_folders=True
+    )
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from common.cli.output_paths import require_output_files, require_output_folder
 from common.errors import ConfigError
-from server.cli.options import ModelFile, Quiet, named_folders
+from server.cli.options import ModelFile, Overwrite, Quiet, named_folders
 
 if TYPE_CHECKING:
     from common.metrics.threshold_choice import ThresholdChoice
@@ -38,6 +40,7 @@ def threshold(
     write: Annotated[
         bool, typer.Option("--write", help="Store the choice in the model file.")
     ] = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="The sweep and the choice.")] = False,
 ) -> None:
@@ -57,11 +60,8 @@ def threshold(
     if not sites:
         raise ConfigError("want at least one --on NAME=PATH")
     require_may_choose(model, sites)
-    if out is not None and (out / "cases.csv").exists():
-        raise ConfigError(
-            f"--out {out}: an evaluation is kept there, with a thresholds.csv of its own. "
-            "Choose another folder."
-        )
+    if out is not None:
+        _require_free(out, model, sites, overwrite=overwrite)
     loaded = read_model(model)
     console = Console(stderr=True, quiet=quiet or as_json)
     place = tempfile.TemporaryDirectory() if out is None else nullcontext(str(out))
@@ -93,6 +93,19 @@ def threshold(
         print(f"stored in  {model}, which had {loaded.threshold:g}")
     if out is not None:
         print(f"sweep  {out / 'thresholds.csv'}")
+
+
+def _require_free(out: Path, model: Path, sites: Mapping[str, Path], *, overwrite: bool) -> None:
+    """Nothing, or ConfigError where writing into `out` would cost something that lies there."""
+    if (out / "cases.csv").exists():
+        raise ConfigError(
+            f"--out {out}: an evaluation is kept there, with a thresholds.csv of its own. "
+            "Choose another folder."
+        )
+    reads = {"MODEL": model, **{f"--on {name}": folder for name, folder in sites.items()}}
+    require_output_folder("--out", out, reads=reads)
+    writes = {"--out": out / "thresholds.csv"}
+    require_output_files(writes, reads=reads, overwrite=overwrite, make_folders=True)
 
 
 def _show(choice: ThresholdChoice) -> None:
