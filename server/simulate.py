@@ -14,7 +14,7 @@ from common.recipe.recipe import Recipe
 from server.events.schema import RunEvent
 from server.execute_run import execute_run
 from server.inline import InlineGrid, inline_key
-from server.run.data_record import PartOfRun, Place, RecordedPlace, write_record
+from server.run.data_record import PartOfRun, RecordedPlace, places_of, write_record
 from server.run.leakage import examined_places
 from server.run.run_folder import Consortium, RunFolder
 from server.run.run_state import RunState
@@ -86,11 +86,7 @@ def lay_out(
         "unseen": unseen or {},
     }
     record = examined_places(
-        [
-            Place(name=name, part=part, data=data.resolve())
-            for part, folders in by_part.items()
-            for name, data in folders.items()
-        ],
+        [place for part, folders in by_part.items() for place in places_of(folders, part)],
         recipe=recipe,
         labels_are_local=labels_are_local,
         known=known,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 
 from common.cli.output_paths import require_output_files, require_output_folder
 from common.errors import ConfigError
-from server.cli.options import ModelFile, Overwrite, Quiet, named_folders
+from server.cli.options import LabelsAreLocal, ModelFile, Overwrite, Quiet, named_folders
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,6 +32,7 @@ def evaluate(
         Path, typer.Option(help="Folder for cases.csv, sites.csv and a picture a case.")
     ] = Path("evaluation"),
     images: Annotated[bool, typer.Option(help="Whether to draw the cases.")] = True,
+    labels_are_local: LabelsAreLocal = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Annotated[
@@ -41,8 +43,9 @@ def evaluate(
 
     Writes cases.csv, lesions.csv, thresholds.csv, probabilities.csv, sites.csv and definition.json.
     With images, prepared cases are kept in OUT/prepared for the next time: images of patients.
-    Exit code 1 when a planned case has no score. A site that trained the model is refused where the
-    model lies in its run's folder; a model file alone cannot tell.
+    Exit code 1 when a planned case has no score. Sites that share a folder, a subject or an image
+    are refused, with each other and with what trained the model or chose in its run; a model file
+    outside its run's folder cannot tell the latter, and a note says so.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -50,7 +53,9 @@ def evaluate(
     from common.model_file import read_model
     from server.evaluation.evaluate import evaluate as evaluate_sites
     from server.evaluation.site_summary import summarize_sites, worst_site
-    from server.run.participation import require_took_no_part
+    from server.run.data_record import places_of
+    from server.run.leakage import examined_places
+    from server.run.participation import require_no_leakage, require_took_no_part
 
     sites = named_folders(held_out, option="--held-out")
     if not sites:
@@ -61,6 +66,17 @@ def evaluate(
     require_output_files(
         {"--out": out / "cases.csv"}, reads=reads, overwrite=overwrite, make_folders=True
     )
+    loaded = read_model(model)
+    note = require_no_leakage(
+        model,
+        examined_places(
+            places_of(sites, "unseen"), recipe=loaded.recipe, labels_are_local=labels_are_local
+        ),
+        parts={"train", "statistics", "validation"},
+        labels_are_local=labels_are_local,
+    )
+    if note is not None:
+        print(f"note: {note}", file=sys.stderr)
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -77,7 +93,7 @@ def evaluate(
 
         with nullcontext(out / "prepared") if images else TemporaryDirectory() as store:
             by_site = evaluate_sites(
-                read_model(model), sites, out=out, store=Path(store), images=images, on_case=show
+                loaded, sites, out=out, store=Path(store), images=images, on_case=show
             )
     rows = [row for of_site in by_site.values() for row in of_site]
     summaries = summarize_sites(rows)

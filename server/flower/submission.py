@@ -17,7 +17,7 @@ from server.federation.federation_folder import FederationFolder
 from server.federation.flower_connection import CONNECTION
 from server.flower.flwr_command import flwr
 from server.flower.serve_lock import is_served
-from server.run.data_record import PartOfRun, Place, write_record
+from server.run.data_record import places_of, write_record
 from server.run.leakage import examined_places
 from server.run.run_folder import Consortium, EnrolledSite, HeldOutData, RunFolder
 
@@ -85,15 +85,10 @@ def lay_out_run(
     consortium = planned_consortium(
         folder, recipe=recipe, name=name, labels_are_local=labels_are_local
     )
-    parts: dict[PartOfRun, tuple[HeldOutData, ...]] = {
-        "validation": consortium.validation,
-        "unseen": consortium.unseen,
-    }
     record = examined_places(
         [
-            Place(name=site.name, part=part, data=site.data)
-            for part, sites in parts.items()
-            for site in sites
+            *places_of({site.name: site.data for site in consortium.validation}, "validation"),
+            *places_of({site.name: site.data for site in consortium.unseen}, "unseen"),
         ],
         recipe=recipe,
         labels_are_local=labels_are_local,

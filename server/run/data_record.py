@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -47,6 +47,11 @@ class Place:
 
     def __str__(self) -> str:
         return f"{WORDS[self.part]} {self.name} ({self.data})"
+
+
+def places_of(folders: Mapping[str, Path], part: PartOfRun) -> list[Place]:
+    """One place for each folder, all with one part. folders: name -> BIDS folder."""
+    return [Place(name=name, part=part, data=data.resolve()) for name, data in folders.items()]
 
 
 class RecordedImage(Settings):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from common.errors import ConfigError
 from common.imaging.intake.findings import first_of
 from common.paths import is_below, is_same_path
+from common.recipe.federation import Federation
 from common.recipe.recipe import Recipe
 from server.run.data_record import (
     DataRecord,
@@ -59,12 +60,7 @@ def examined_places(
             else before.model_copy(update={"name": place.name, "part": place.part})
         )
     _require_images_apart(itertools.combinations(found, 2))
-    federation = recipe.federation
-    if (
-        federation.site_validation_share
-        + federation.site_threshold_share
-        + (federation.site_test_share)
-    ):
+    if _keeps_back(recipe.federation):
         for one in found:
             if one.part in ("train", "any"):
                 _require_images_once(one)
@@ -105,6 +101,16 @@ def examined_again(record: DataRecord, *, recipe: Recipe) -> DataRecord | None:
     )
     require_apart(here, gone, labels_are_local=record.labels_are_local)
     return here.model_copy(update={"places": (*here.places, *gone)})
+
+
+def _keeps_back(federation: Federation) -> bool:
+    """Whether a training site keeps some of its subjects from training."""
+    shares = (
+        federation.site_validation_share,
+        federation.site_threshold_share,
+        federation.site_test_share,
+    )
+    return any(share > 0 for share in shares)
 
 
 def _require_folders_apart(pairs: Iterable[tuple[Place, Place]]) -> None:
