@@ -170,6 +170,7 @@ def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, Any
         "recipe_sha256": recipe.sha256(),
         "code_digest": code_digest(),
         "sites": sites,
+        "labels_are_local": consortium.labels_are_local,
     }
 
 

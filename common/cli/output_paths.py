@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from common.errors import ConfigError
-from common.paths import is_below, is_same_path, upwards
+from common.files import is_below, is_same_path, upwards
 
 Named = Mapping[str, Path | None]
 """An option as the user knows it, such as `--image FLAIR`, -> its path; None: not given."""

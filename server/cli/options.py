@@ -145,14 +145,9 @@ def named_folders(texts: Sequence[str], *, option: str) -> dict[str, Path]:
     return folders
 
 
-def read_by(
-    folders: Mapping[str, Mapping[str, Path]], *, lesion_masks: Path | None = None
-) -> dict[str, Path | None]:
+def read_by(folders: Mapping[str, Mapping[str, Path]]) -> dict[str, Path]:
     """What is read, as an error names it, such as `--site lyon`, -> its folder.
 
     folders   option -> name -> folder
     """
-    return {
-        "--lesion-masks": lesion_masks,
-        **{f"{o} {name}": path for o, named in folders.items() for name, path in named.items()},
-    }
+    return {f"{o} {name}": path for o, named in folders.items() for name, path in named.items()}

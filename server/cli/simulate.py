@@ -93,7 +93,7 @@ def simulate(
         }
         folder = RunFolder(out)
         folder.require_new()
-        reads = read_by({"--site": sites, **others}, lesion_masks=lesion_masks)
+        reads = read_by({"--site": sites, **others})
         require_output_folder("--out", out, reads=reads)
         lay_out(
             folder,

@@ -102,7 +102,7 @@ def study(
             "--held-out": named_folders(held_out or [], option="--held-out"),
             "--controls": named_folders(controls or [], option="--controls"),
         }
-        require_output_folder("--out", out, reads=read_by(named, lesion_masks=lesion_masks))
+        require_output_folder("--out", out, reads=read_by(named))
         plan = make_plan(
             recipes,
             seeds=_numbers(seeds) if seeds else [next(iter(recipes.values())).seed],

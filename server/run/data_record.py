@@ -38,7 +38,7 @@ WORDS: dict[PartOfRun, str] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class DataPlace:
     """A folder with a part in a run, by the name that it was given."""
 
     name: str
@@ -49,9 +49,9 @@ class Place:
         return f"{WORDS[self.part]} {self.name} ({self.data})"
 
 
-def places_of(folders: Mapping[str, Path], part: PartOfRun) -> list[Place]:
+def places_of(folders: Mapping[str, Path], part: PartOfRun) -> list[DataPlace]:
     """One place for each folder, all with one part. folders: name -> BIDS folder."""
-    return [Place(name=name, part=part, data=data.resolve()) for name, data in folders.items()]
+    return [DataPlace(name=name, part=part, data=data.resolve()) for name, data in folders.items()]
 
 
 class RecordedImage(Settings):
@@ -82,9 +82,9 @@ class RecordedPlace(Settings):
     images: tuple[RecordedImage, ...]
 
     @property
-    def place(self) -> Place:
+    def place(self) -> DataPlace:
         """The folder and its part."""
-        return Place(name=self.name, part=self.part, data=self.data)
+        return DataPlace(name=self.name, part=self.part, data=self.data)
 
 
 class DataRecord(Settings):
@@ -119,12 +119,12 @@ def files_digest(data: Path) -> str:
     return hashlib.sha256(json.dumps(list(listing(data))).encode()).hexdigest()
 
 
-def cases_of(place: Place, task: Task) -> tuple[CaseFiles, ...]:
+def cases_of(place: DataPlace, task: Task) -> tuple[CaseFiles, ...]:
     """The cases of the place by the names of its files; none where there is no such folder."""
     return list_cases(place.data, task).cases if place.data.is_dir() else ()
 
 
-def recorded(place: Place, cases: tuple[CaseFiles, ...]) -> RecordedPlace:
+def recorded(place: DataPlace, cases: tuple[CaseFiles, ...]) -> RecordedPlace:
     """The place with the digests of all its images, each read once.
 
     A file that cannot be read is left out: its case can neither train nor be judged.

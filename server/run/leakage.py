@@ -10,13 +10,13 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from common.errors import ConfigError
+from common.files import is_below, is_same_path
 from common.imaging.intake.findings import first_of
-from common.paths import is_below, is_same_path
 from common.recipe.federation import Federation
 from common.recipe.recipe import Recipe
 from server.run.data_record import (
+    DataPlace,
     DataRecord,
-    Place,
     RecordedImage,
     RecordedPlace,
     cases_of,
@@ -28,7 +28,7 @@ WHY = "a network must not be judged, nor anything of it chosen, by what it has s
 
 
 def examined_places(
-    places: Sequence[Place],
+    places: Sequence[DataPlace],
     *,
     recipe: Recipe,
     labels_are_local: bool,
@@ -53,7 +53,7 @@ def examined_places(
     read = {(place.data, place.files): place for place in known}
     found = []
     for place, of_place in zip(places, cases, strict=True):
-        before = read.get((place.data, files_digest(place.data))) if known else None
+        before = read.get((place.data, files_digest(place.data))) if read else None
         found.append(
             recorded(place, of_place)
             if before is None
@@ -61,9 +61,8 @@ def examined_places(
         )
     _require_images_apart(itertools.combinations(found, 2))
     if _keeps_back(recipe.federation):
-        for one in found:
-            if one.part in ("train", "any"):
-                _require_images_once(one)
+        for trained in (place for place in found if place.part in ("train", "any")):
+            _require_images_once(trained)
     return DataRecord(labels_are_local=labels_are_local, places=tuple(found))
 
 
@@ -113,7 +112,7 @@ def _keeps_back(federation: Federation) -> bool:
     return any(share > 0 for share in shares)
 
 
-def _require_folders_apart(pairs: Iterable[tuple[Place, Place]]) -> None:
+def _require_folders_apart(pairs: Iterable[tuple[DataPlace, DataPlace]]) -> None:
     for one, other in pairs:
         if is_same_path(one.data, other.data):
             raise ConfigError(
@@ -128,7 +127,9 @@ def _require_folders_apart(pairs: Iterable[tuple[Place, Place]]) -> None:
             )
 
 
-def _require_other_subjects(one: Place, ours: set[str], other: Place, theirs: set[str]) -> None:
+def _require_other_subjects(
+    one: DataPlace, ours: set[str], other: DataPlace, theirs: set[str]
+) -> None:
     if both := sorted(ours & theirs):
         raise ConfigError(
             f"{one} and {other} both have {first_of(both)}. If that is one person with images in "

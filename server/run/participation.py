@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from common.errors import ConfigError
-from common.paths import is_below
+from common.files import is_below
 from common.settings import read_toml
 from server.run.data_record import DataRecord, read_record
 from server.run.leakage import require_apart

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from common.recipe.recipe import Recipe
 from common.settings import Settings
-from server.run.data_record import Place, RecordedPlace
+from server.run.data_record import DataPlace, RecordedPlace
 from server.run.run_folder import RunFolder
 
 
@@ -76,7 +76,7 @@ class StudyPlan(Settings):
 
     @property
     @abstractmethod
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[DataPlace, ...]:
         """Every folder of the study with its part; `any` where it has several in turn."""
 
     @property

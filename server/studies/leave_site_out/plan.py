@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from common.code_digest import code_digest
 from common.errors import ConfigError
 from common.recipe.recipe import Recipe
-from server.run.data_record import Place, RecordedPlace, places_of
+from server.run.data_record import DataPlace, RecordedPlace, places_of
 from server.run.run_folder import RunFolder
 from server.simulate import lay_out
 from server.studies.leave_site_out.pooled_site import pool_sites
@@ -59,7 +59,7 @@ class LeaveSiteOutPlan(StudyPlan):
         return tuple(site.name for site in self.sites)
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[DataPlace, ...]:
         """Every site: each trains and is held out in turn."""
         return tuple(places_of(self.data, "any"))
 

@@ -13,7 +13,7 @@ from common.errors import ConfigError
 from common.membership.site import NAME_PATTERN
 from common.recipe.recipe import Recipe
 from common.settings import Settings
-from server.run.data_record import PartOfRun, Place, RecordedPlace
+from server.run.data_record import DataPlace, PartOfRun, RecordedPlace
 from server.run.run_folder import RunFolder
 from server.simulate import Folders, lay_out
 from server.studies.methods.folds import parts_of_fold, split_sites
@@ -80,7 +80,7 @@ class MethodsPlan(StudyPlan):
         return self
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[DataPlace, ...]:
         """Every site with its part; with folds each has every part in turn."""
         parts: dict[PartOfRun, tuple[StudySite, ...]] = {
             "any" if self.folds else "train": self.sites,
@@ -89,7 +89,7 @@ class MethodsPlan(StudyPlan):
             "unseen": self.unseen,
         }
         return tuple(
-            Place(name=site.name, part=part, data=site.data)
+            DataPlace(name=site.name, part=part, data=site.data)
             for part, sites in parts.items()
             for site in sites
         )

@@ -11,7 +11,7 @@ from common.cli.output_paths import (
     require_output_folder,
 )
 from common.errors import ConfigError
-from common.paths import is_same_path
+from common.files import is_same_path
 
 
 @pytest.fixture
