@@ -12,6 +12,8 @@ from client.site.findings_file import write_findings
 from client.site.settings import Site
 from common.errors import SiteDataError
 from common.imaging.dataset.prepared import CaseImages, read_case
+from common.imaging.intake.bids import list_cases
+from common.imaging.intake.image_digests import image_digests, salted
 from common.imaging.intake.intake import examine
 from common.imaging.intake.usable_case import UsableCase
 from common.imaging.standardization.standardization import Method
@@ -19,17 +21,22 @@ from common.imaging.standardization.template import TemplateSums, subject_sums
 from common.imaging.volume import Volume
 from common.recipe.recipe import Recipe
 from common.recipe.task import Task
-from common.wire.messages import SiteStatistics
+from common.wire.messages import DigestQuestion, SaltedDigests, SiteStatistics
 
 log = logging.getLogger(__name__)
 
 
-def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
+def describe_site(
+    recipe: Recipe, site: Site, *, question: DigestQuestion | None = None
+) -> SiteStatistics:
     """Counts, and the sum of each subject's landmarks where the recipe learns a template.
 
     A subject with several sessions counts once, with the mean over them: with every date once,
     also where two cases share one. PolicyRefused where the
     sums would come from fewer subjects than the hospital allows.
+
+    question   asks for salted digests of subjects and images as well; answered where the hospital's
+               policy says so
     """
     intake = examine(site.data, task=recipe.task)
     write_findings(site, intake.findings, n_left_out=len(intake.quarantined))
@@ -61,6 +68,19 @@ def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
         landmark_sums={
             modality: tuple(sums.tolist()) for modality, sums in total.landmark_sums.items()
         },
+        digests=_digests(recipe.task, site, question) if site.policy.share_digests else None,
+    )
+
+
+def _digests(task: Task, site: Site, question: DigestQuestion | None) -> SaltedDigests | None:
+    """Of every case by the names of its files, usable or not."""
+    if question is None:
+        return None
+    cases = list_cases(site.data, task).cases
+    subjects = {case.subject for case in cases} if question.labels else set()
+    images = {d for case in cases for image in image_digests(case) for d in image.digests}
+    return SaltedDigests(
+        labels=salted(subjects, salt=question.salt), images=salted(images, salt=question.salt)
     )
 
 

@@ -60,10 +60,33 @@ class Assignment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class DigestQuestion:
+    """Asks a site for digests of its images, salted for one run; its policy may not give them.
+
+    labels   whether of its subjects' labels too
+    """
+
+    salt: ExchangeId
+    labels: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class SaltedDigests:
+    """What tells that two sites have one subject or one image, and nothing else without the salt.
+
+    See `common/imaging/intake/image_digests.py`.
+    """
+
+    labels: tuple[Digest, ...]
+    images: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
 class StatisticsRequest:
     """Asks a site what it has, and for its sums towards the template."""
 
     assignment: Assignment
+    digests: DigestQuestion | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -74,6 +97,8 @@ class SiteStatistics:
     n_controls            of the cases, those of healthy participants
     n_findings            how many findings of each level intake made
     landmark_sums         3 relative class centres, or 13 landmarks on Nyul's standard scale
+    digests               of subjects and images, where they were asked for and the policy gives
+                          them; else None
     """
 
     n_cases: Count
@@ -84,6 +109,7 @@ class SiteStatistics:
     n_findings: dict[Level, Count]
     n_template_subjects: Count
     landmark_sums: dict[str, FewNumbers]
+    digests: SaltedDigests | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

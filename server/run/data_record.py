@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,8 +18,7 @@ from common.files import write_whole
 from common.imaging.dataset.prepared_site import listing
 from common.imaging.intake.bids import CaseFiles, list_cases
 from common.imaging.intake.findings import case_name
-from common.imaging.volume import VolumeFault, read_mask, read_volume
-from common.imaging.voxel_digest import voxel_digests
+from common.imaging.intake.image_digests import image_digests
 from common.recipe.task import Task
 from common.settings import Settings
 
@@ -125,33 +124,18 @@ def cases_of(place: DataPlace, task: Task) -> tuple[CaseFiles, ...]:
 
 
 def recorded(place: DataPlace, cases: tuple[CaseFiles, ...]) -> RecordedPlace:
-    """The place with the digests of all its images, each read once.
-
-    A file that cannot be read is left out: its case can neither train nor be judged.
-    """
+    """The place with the digests of all its images, each read once; see `image_digests`."""
     return RecordedPlace(
         name=place.name,
         part=place.part,
         data=place.data,
         files=files_digest(place.data),
         subjects=tuple(sorted({case.subject for case in cases})),
-        images=tuple(image for case in cases for image in _images(case)),
-    )
-
-
-def _images(case: CaseFiles) -> Iterator[RecordedImage]:
-    masks = {**case.rater_masks}
-    if case.lesion_mask is not None:
-        masks["lesion mask"] = case.lesion_mask
-    for what, path in (*case.images.items(), *masks.items()):
-        try:
-            volume = read_mask(path) if what in masks else read_volume(path)
-        except VolumeFault:
-            continue
-        if what not in masks or volume.data.any():
-            yield RecordedImage(
-                subject=case.subject,
-                session=case.session,
-                what=what,
-                digests=tuple(digest.hex() for digest in voxel_digests(volume)),
+        images=tuple(
+            RecordedImage(
+                subject=case.subject, session=case.session, what=image.what, digests=image.digests
             )
+            for case in cases
+            for image in image_digests(case)
+        ),
+    )

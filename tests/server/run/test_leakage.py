@@ -218,7 +218,7 @@ def test_a_record_comes_back_and_only_changed_places_are_read_again(
         read.append(path)
         return read_volume(path)
 
-    monkeypatch.setattr("server.run.data_record.read_volume", watched)
+    monkeypatch.setattr("common.imaging.intake.image_digests.read_volume", watched)
     again = examined_again(record, recipe=RECIPE)
     assert again is not None
     assert again.places[1].subjects == ("sub-P1", "sub-P2", "sub-P3")
