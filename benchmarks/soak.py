@@ -160,7 +160,8 @@ def hospitals(base: Path) -> Mapping[str, Path]:
     """Name -> BIDS folder of a toy hospital with one subject."""
     names = [f"site-{number}" for number in range(1, N_SITES + 1)]
     return {
-        name: write_site(base / name, name=name, seed=seed, n_subjects=1).parent / "bids"
+        name: write_site(base / name, name=name, seed=seed, label=name, n_subjects=1).parent
+        / "bids"
         for seed, name in enumerate(names)
     }
 

@@ -30,7 +30,9 @@ from common.wire.messages import (
 )
 
 ANSWERS: Mapping[type[Request], Callable[[Any, Recipe, Site], Reply]] = {
-    StatisticsRequest: lambda _, recipe, site: describe_site(recipe, site),
+    StatisticsRequest: lambda asked, recipe, site: describe_site(
+        recipe, site, question=asked.digests
+    ),
     BaselineRequest: sum_baseline,
     LesionMetricRequest: store_lesion_metric,
     MiningRequest: mine,

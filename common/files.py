@@ -1,4 +1,5 @@
-"""Files that are complete or absent, files for one user alone, and locks between processes."""
+"""Files that are complete or absent, files for one user alone, locks between processes, and whether
+two paths lead to one file: relative, by links, by hard links or mounts."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import fcntl
 import os
 import secrets
 import time
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -114,3 +116,45 @@ def _file_system(file: BinaryIO) -> str:
             if wanted in mount.split():
                 return kind.split()[0]
     return "of unknown type"
+
+
+def is_same_path(a: Path, b: Path) -> bool:
+    """Whether both lead to one file or folder, which need not exist yet.
+
+    Of what is not there yet, names that differ in small and capital letters alone count as one: on
+    some disks they are.
+    """
+    try:
+        return os.path.samefile(a, b)
+    except OSError:  # one of them is not there, or may not be looked at: their names have to tell
+        return _plain(a) == _plain(b)
+
+
+def is_below(path: Path, folder: Path) -> bool:
+    """Whether `path` is `folder`, an existing one, or lies in it at any depth."""
+    return any(_is_same_existing(above, folder) for above in upwards(path))
+
+
+def upwards(path: Path) -> Iterator[Path]:
+    """The full path without links, and every folder above it."""
+    resolved = _resolved(path)
+    yield resolved
+    yield from resolved.parents
+
+
+def _plain(path: Path) -> str:
+    return unicodedata.normalize("NFC", str(_resolved(path))).casefold()
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a link that leads to itself
+        return path.absolute()
+
+
+def _is_same_existing(a: Path, b: Path) -> bool:
+    try:
+        return os.path.samefile(a, b)
+    except OSError:
+        return False

@@ -25,6 +25,8 @@ from server.report.render import write_report
 from server.rounds.exchange import Communicator
 from server.rounds.loop import run_phases
 from server.run.checkpoint import load_checkpoint, save_checkpoint
+from server.run.data_record import read_record, write_record
+from server.run.leakage import examined_again
 from server.run.run_folder import Consortium, RunFolder
 from server.run.run_state import RunState
 
@@ -96,6 +98,7 @@ def _start_or_resume(
     images: bool,
 ) -> RunState:
     recipe, consortium = folder.recipe(), folder.consortium()
+    _require_apart_still(folder, recipe)
     damaged: list[Path] = []
     state = load_checkpoint(folder.checkpoints, on_damaged=damaged.append) or RunState()
     if has_started:
@@ -146,6 +149,14 @@ def _start_or_resume(
     return dataclasses.replace(state, sites=communicator.records)
 
 
+def _require_apart_still(folder: RunFolder, recipe: Recipe) -> None:
+    """Looks again for leakage where files of a place have changed since the run was laid out."""
+    record = read_record(folder.data_record_file)
+    again = None if record is None else examined_again(record, recipe=recipe)
+    if again is not None:
+        write_record(folder.data_record_file, again)
+
+
 def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, Any]:
     roles: tuple[Role, ...] = ("train", "statistics", "evaluate")
     by_role = sorted(consortium.sites, key=lambda site: roles.index(site.role))
@@ -159,6 +170,7 @@ def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, Any
         "recipe_sha256": recipe.sha256(),
         "code_digest": code_digest(),
         "sites": sites,
+        "labels_are_local": consortium.labels_are_local,
     }
 
 

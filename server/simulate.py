@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import tomli_w
@@ -14,6 +14,8 @@ from common.recipe.recipe import Recipe
 from server.events.schema import RunEvent
 from server.execute_run import execute_run
 from server.inline import InlineGrid, inline_key
+from server.run.data_record import PartOfRun, RecordedPlace, places_of, write_record
+from server.run.leakage import examined_places
 from server.run.run_folder import Consortium, RunFolder
 from server.run.run_state import RunState
 
@@ -33,6 +35,9 @@ def lay_out(
     validation: Folders | None = None,
     unseen: Folders | None = None,
     lesion_masks: Path | None = None,
+    labels_are_local: bool = False,
+    origins: Folders | None = None,
+    known: Sequence[RecordedPlace] = (),
 ) -> None:
     """Creates the run folder of a simulation, with a `site.toml` for every site.
 
@@ -41,9 +46,14 @@ def lay_out(
     evaluating   sites that score the finished model on their own cases, and never train
     validation   sites that choose the round; unseen sites give the verdict
     lesion_masks   a folder of masks for `loss.lesion_wise`; None: they are drawn
+    labels_are_local   equal labels at two sites are two people
+    origins      name -> BIDS folder whose images the training sites hold links to; None: their own
+    known        places read before, which need not be read again
 
-    ConfigError where masks are given to a recipe that learns nothing from them.
+    ConfigError where masks are given to a recipe that learns nothing from them, and where two parts
+    of the run share a folder, a subject or an image: see `server/run/leakage.py`.
     """
+    folder.require_new()
     if lesion_masks is not None and recipe.loss.lesion_wise is None:
         raise ConfigError(
             f"--lesion-masks {lesion_masks}: recipe {recipe.name!r} has no loss.lesion_wise, which "
@@ -63,11 +73,26 @@ def lay_out(
         ],
         "validation": _held_out(validation or {}),
         "unseen": _held_out(unseen or {}),
+        "labels_are_local": labels_are_local,
     }
     if lesion_masks is not None:
         table["lesion_masks"] = lesion_masks.resolve()
     consortium = Consortium.from_table(table, where="the names given to the sites")
+    by_part: dict[PartOfRun, Folders] = {
+        "train": sites if origins is None else origins,
+        "statistics": controls or {},
+        "evaluate": evaluating or {},
+        "validation": validation or {},
+        "unseen": unseen or {},
+    }
+    record = examined_places(
+        [place for part, folders in by_part.items() for place in places_of(folders, part)],
+        recipe=recipe,
+        labels_are_local=labels_are_local,
+        known=known,
+    )
     folder.create(recipe, consortium)
+    write_record(folder.data_record_file, record)
     for name, data in (item for folders in roles.values() for item in folders.items()):
         site_folder = folder.path / "sites" / name
         site_folder.mkdir(parents=True)

@@ -27,7 +27,7 @@ ROOMS: Mapping[str, str] = {
     "common/errors.py": "every error by its class",
     "common/arrays.py": "names for arrays by kind and precision",
     "common/seeds.py": "the one function that derives seeds",
-    "common/files.py": "whole-or-nothing writes and file locks",
+    "common/files.py": "whole-or-nothing writes, file locks, paths that are one",
     "common/settings.py": "TOML in, checked settings out",
     "common/code_digest.py": "the digest of our own code",
     "common/machine.py": "free memory, installed packages",
@@ -51,7 +51,7 @@ ROOMS: Mapping[str, str] = {
     "common/membership/": "kits, keys, signatures, names of sites",
     "common/preflight/": "checks before a run that both sides make",
     "common/figures/": "charts, mosaics, the viewer, the page's frame",
-    "common/cli/": "what both command lines print alike",
+    "common/cli/": "what both command lines print and check alike",
     # client: one hospital
     "client/site/": "what the hospital owns on its disk",
     "client/check/": "what is wrong with a folder, as a page",

@@ -19,32 +19,41 @@ LEVELS = {"FLAIR": (60.0, 140.0, 110.0, 220.0), "T1w": (50.0, 100.0, 150.0, 95.0
 """Modality -> mean intensity of CSF, grey matter, white matter and lesion."""
 
 
-def write_site(folder: Path, *, name: str, seed: int, n_subjects: int = 2) -> Path:
+def write_site(folder: Path, *, name: str, seed: int, n_subjects: int = 2, label: str = "") -> Path:
     """The new site's `site.toml`, beside a BIDS folder of stripped FLAIR and T1w with lesions.
 
     Nested ellipsoids of CSF, grey and white matter, two lesions in the white matter, noise, and a
     gain of the site's own; (44, 40, 36) voxels on an oblique, anisotropic grid.
+
+    label   in front of each subject's number: sites of one run want different ones
     """
     generator = np.random.default_rng(seed)
     gain = generator.uniform(0.7, 1.6)
     for number in range(1, n_subjects + 1):
-        _write_subject(folder / "bids", f"sub-{number:02d}", generator, gain)
+        _write_subject(folder / "bids", f"sub-{label}{number:02d}", generator, gain)
     return _write_settings(folder, name)
 
 
 def longitudinal_site(
-    folder: Path, *, name: str, seed: int, n_subjects: int = 2, n_raters: int = 0, n_dates: int = 2
+    folder: Path,
+    *,
+    name: str,
+    seed: int,
+    n_subjects: int = 2,
+    n_raters: int = 0,
+    n_dates: int = 2,
+    label: str = "",
 ) -> Path:
     """The new site's `site.toml`, beside a BIDS folder of stripped FLAIR of several dates.
 
     Brains as in `write_site`, on one grid; a lesion that every date shows, and at each date but the
     first one that is new, 5 x 5 x 5 voxels up to the third date: the `desc-newlesion_mask`. Rater
-    r's own mask is that one moved by r voxels along j.
+    r's own mask is that one moved by r voxels along j. label: as in `write_site`.
     """
     generator = np.random.default_rng(seed)
     gain = generator.uniform(0.7, 1.6)
     for number in range(1, n_subjects + 1):
-        subject = f"sub-{number:02d}"
+        subject = f"sub-{label}{number:02d}"
         shown = _lesion((17, 20, 14))
         for date in range(1, n_dates + 1):
             stem = f"{subject}_ses-{date:02d}"

@@ -11,7 +11,8 @@ import typer
 
 from client.cli.case_bar import case_bar
 from client.cli.options import AsJson, BidsFolder, MappingFile, Quiet
-from common.errors import LesionFedError
+from common.cli.output_paths import require_output_files
+from common.errors import ConfigError, LesionFedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +62,9 @@ def check(
             show_default=False,
         ),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write over a page of that name.")
+    ] = False,
     validator: Annotated[
         bool, typer.Option("--validator", help="Run the official BIDS validator as well.")
     ] = False,
@@ -82,8 +86,12 @@ def check(
             param_hint="--modalities",
         )
     task = Task(modalities=wanted, target=target, raters=raters)
-    if html is not None and not html.parent.is_dir():
-        raise typer.BadParameter(f"no such folder: {html.parent}", param_hint="--html")
+    try:
+        require_output_files(
+            {"--html": html}, reads={"BIDS": folder, "--mapping": mapping}, overwrite=overwrite
+        )
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
     try:
         validator_findings = tuple(validated(folder)) if validator else ()
         intake = _survey(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from common.cli.output_paths import require_output_folder
+
 
 def init(
     name: Annotated[
@@ -30,6 +32,7 @@ def init(
     from common.files import owner_only
     from common.membership.node_key import fingerprint
 
+    require_output_folder("--folder", folder, reads={})
     with owner_only():
         made, request = new_site(folder, name)
     typer.echo(f"site {request.site}: key, request and settings in {made.path}")

@@ -12,6 +12,7 @@ import typer
 
 from client.cli.case_bar import case_bar
 from client.cli.options import AsJson, BidsFolder, MappingFile, Quiet
+from common.cli.output_paths import require_output_folder
 
 if TYPE_CHECKING:
     from client.prepare.site_work import PreparationPlan, Prepared
@@ -79,6 +80,8 @@ def prepare(
     """
     from common.recipe.recipe import load_recipe  # pydantic: kept from --help
 
+    reads = {"BIDS": folder, "--site": site, "--mapping": mapping, "--model": model}
+    require_output_folder("--out", out, reads=reads)
     shown = not (as_json or quiet)
     chosen = load_recipe(recipe, overrides=changes or [])
     plan = _plan(folder, chosen, out, site, mapping, model, show_progress=shown)

@@ -15,6 +15,8 @@ from client.site.settings import Site
 from common.arrays import FloatArray
 from common.errors import SiteDataError
 from common.imaging.dataset.prepared import CaseImages, read_case
+from common.imaging.intake.bids import list_cases
+from common.imaging.intake.image_digests import image_digests, salted
 from common.imaging.intake.intake import examine
 from common.imaging.intake.usable_case import UsableCase
 from common.imaging.standardization.standardization import Method
@@ -22,18 +24,23 @@ from common.imaging.standardization.template import TemplateSums, subject_sums
 from common.imaging.volume import Volume
 from common.recipe.recipe import Recipe
 from common.recipe.task import Task
-from common.wire.messages import SPACING_MM, SiteStatistics
+from common.wire.messages import SPACING_MM, DigestQuestion, SaltedDigests, SiteStatistics
 
 log = logging.getLogger(__name__)
 
 
-def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
+def describe_site(
+    recipe: Recipe, site: Site, *, question: DigestQuestion | None = None
+) -> SiteStatistics:
     """Counts, and the sum of each subject's landmarks where the recipe learns a template.
 
     A subject with several sessions counts once, with the mean over them: with every date once,
     also where two cases share one. PolicyRefused where the
     sums would come from fewer subjects than the hospital allows. What the grids are like stays here
     where there are fewer subjects than that.
+
+    question   asks for salted digests of subjects and images as well; answered where the hospital's
+               policy says so
     """
     intake = examine(site.data, task=recipe.task)
     write_findings(site, intake.findings, n_left_out=len(intake.quarantined))
@@ -73,6 +80,19 @@ def describe_site(recipe: Recipe, site: Site) -> SiteStatistics:
         },
         spacing_mm=spacing_mm,
         n_stripped=None if spacing_mm is None else n_stripped,
+        digests=_digests(recipe.task, site, question) if site.policy.share_digests else None,
+    )
+
+
+def _digests(task: Task, site: Site, question: DigestQuestion | None) -> SaltedDigests | None:
+    """Of every case by the names of its files, usable or not."""
+    if question is None:
+        return None
+    cases = list_cases(site.data, task).cases
+    subjects = {case.subject for case in cases} if question.labels else set()
+    images = {d for case in cases for image in image_digests(case) for d in image.digests}
+    return SaltedDigests(
+        labels=salted(subjects, salt=question.salt), images=salted(images, salt=question.salt)
     )
 
 

@@ -16,6 +16,10 @@ class Policy(Settings):
 
     min_subjects: Annotated[int, Field(ge=1)] = 5
     """Fewest subjects whose landmarks, or scores by threshold, may leave, summed."""
+    share_digests: bool = False
+    """Whether digests of the subjects' labels and images, salted for each run, may leave. They tell
+    the coordinator that two hospitals have one scan. With the salt he can also test whether a scan
+    or a label that he has already is among them, and labels are short enough to try them all."""
     recipes: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
     """Digests (SHA-256) of the recipes that the hospital has approved, as `lesionfed recipes`
     prints them; empty: any recipe."""

@@ -63,10 +63,33 @@ class Assignment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class DigestQuestion:
+    """Asks a site for digests of its images, salted for one run; its policy may not give them.
+
+    labels   whether of its subjects' labels too
+    """
+
+    salt: ExchangeId
+    labels: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class SaltedDigests:
+    """What tells that two sites have one subject or one image, and nothing else without the salt.
+
+    See `common/imaging/intake/image_digests.py`.
+    """
+
+    labels: tuple[Digest, ...]
+    images: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
 class StatisticsRequest:
     """Asks a site what it has, and for its sums towards the template."""
 
     assignment: Assignment
+    digests: DigestQuestion | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -81,6 +104,8 @@ class SiteStatistics:
                           None where the cases come from fewer subjects than the site's policy
                           allows to be summed
     n_stripped            of the cases, those whose images show a brain alone; None likewise
+    digests               of subjects and images, where they were asked for and the policy gives
+                          them; else None
     """
 
     n_cases: Count
@@ -93,6 +118,7 @@ class SiteStatistics:
     landmark_sums: dict[str, FewNumbers]
     spacing_mm: tuple[Spacing, Spacing, Spacing] | None = None
     n_stripped: Count | None = None
+    digests: SaltedDigests | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from common.cli.output_paths import require_output_files
 from common.errors import ConfigError
+from server.cli.options import Overwrite
 from server.cli.paper_table import show_paper_table
 from server.papers.published import Paper
 
@@ -58,6 +60,7 @@ def compare(
         Path | None,
         typer.Option(help="With --paper: folder for its table and figures.", show_default=False),
     ] = None,
+    overwrite: Overwrite = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, every pair of cases in it.")
     ] = False,
@@ -76,8 +79,12 @@ def compare(
 
     if out is not None and paper is None:
         raise ConfigError("--out holds a paper's table and figures: say which with --paper")
-    if table is not None and not table.parent.is_dir():
-        raise ConfigError(f"--csv {table}: no such folder {table.parent}. Make it first.")
+    reads = {f"RUN {number}": run for number, run in enumerate(runs, start=1)}
+    require_output_files({"--csv": table}, reads=reads, overwrite=overwrite)
+    if out is not None:
+        require_output_files(
+            {"--out": out / "paper-table.md"}, reads=reads, overwrite=overwrite, make_folders=True
+        )
     shared = shared_cases(read_runs(runs), common_only=common_cases)
     comparison = compare_runs(shared, metrics=metric)
     if table is not None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from common.cli.output_paths import require_output_files, require_output_folder
 from common.errors import ConfigError
-from server.cli.options import ModelFile, Quiet, named_folders
+from server.cli.options import LabelsAreLocal, ModelFile, Overwrite, Quiet, named_folders
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,6 +32,8 @@ def evaluate(
         Path, typer.Option(help="Folder for cases.csv, sites.csv and a picture a case.")
     ] = Path("evaluation"),
     images: Annotated[bool, typer.Option(help="Whether to draw the cases.")] = True,
+    labels_are_local: LabelsAreLocal = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Cases, sites and the worst site as one JSON object.")
@@ -40,8 +43,9 @@ def evaluate(
 
     Writes cases.csv, lesions.csv, thresholds.csv, probabilities.csv, sites.csv and definition.json.
     With images, prepared cases are kept in OUT/prepared for the next time: images of patients.
-    Exit code 1 when a planned case has no score. A site that trained the model is refused where the
-    model lies in its run's folder; a model file alone cannot tell.
+    Exit code 1 when a planned case has no score. Sites that share a folder, a subject or an image
+    are refused, with each other and with what trained the model or chose in its run; a model file
+    outside its run's folder cannot tell the latter, and a note says so.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -49,13 +53,29 @@ def evaluate(
     from common.model_file import read_model
     from server.evaluation.evaluate import evaluate as evaluate_sites
     from server.evaluation.site_summary import summarize_sites, worst_site
-    from server.run.participation import require_took_no_part
+    from server.run.data_record import places_of
+    from server.run.leakage import examined_places
+    from server.run.participation import require_no_leakage, require_took_no_part
 
     sites = named_folders(held_out, option="--held-out")
     if not sites:
         raise ConfigError("want at least one --held-out NAME=PATH")
     require_took_no_part(model, sites)
-    notes: list[str] = []
+    reads = {"MODEL": model, **{f"--held-out {name}": path for name, path in sites.items()}}
+    require_output_folder("--out", out, reads=reads)
+    require_output_files(
+        {"--out": out / "cases.csv"}, reads=reads, overwrite=overwrite, make_folders=True
+    )
+    loaded = read_model(model)
+    note = require_no_leakage(
+        model,
+        examined_places(
+            places_of(sites, "unseen"), recipe=loaded.recipe, labels_are_local=labels_are_local
+        ),
+        parts={"train", "statistics", "validation"},
+        labels_are_local=labels_are_local,
+    )
+    notes = [] if note is None else [note]
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -72,7 +92,7 @@ def evaluate(
 
         with nullcontext(out / "prepared") if images else TemporaryDirectory() as store:
             by_site = evaluate_sites(
-                read_model(model),
+                loaded,
                 sites,
                 out=out,
                 store=Path(store),

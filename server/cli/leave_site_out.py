@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from common.cli.output_paths import require_output_folder
 from server.cli.options import (
     Changes,
+    LabelsAreLocal,
     Quiet,
     RecipeName,
     ResultAsJson,
@@ -22,6 +24,7 @@ from server.cli.options import (
     StudyOut,
     named_folders,
     overrides_of,
+    read_by,
     refuse_settings_beside_resume,
 )
 
@@ -37,6 +40,7 @@ def leave_site_out(
         list[str] | None,
         typer.Option(metavar="NAME=PATH", help="A site, once left out. Three or more."),
     ] = None,
+    labels_are_local: LabelsAreLocal = False,
     out: StudyOut = Path("runs/leave-site-out"),
     resume: ResumedStudy = None,
     rounds: Rounds = None,
@@ -52,6 +56,7 @@ def leave_site_out(
     after an interruption, --resume continues.
     """
     from server.cli.study_progress import run_with_progress
+    from server.studies.begin_study import begin_study
     from server.studies.leave_site_out.plan import LeaveSiteOutPlan, make_plan
     from server.studies.leave_site_out.results import write_results
     from server.studies.study_folder import StudyFolder
@@ -66,9 +71,11 @@ def leave_site_out(
         sites = named_folders(site or [], option="--site")
         overrides = overrides_of(set_, rounds=rounds)
         wanted = load_recipe(recipe, scale=scale, overrides=overrides)
+        require_output_folder("--out", out, reads=read_by({"--site": sites}))
+        plan = make_plan(wanted, sites, labels_are_local=labels_are_local)
         for data in sites.values():
             examine(data, task=wanted.task)  # known now, not nine networks later
-        folder.begin(make_plan(wanted, sites))
+        begin_study(folder, plan)
     run_with_progress(folder, images=images, quiet=quiet or as_json)
     result = _result(folder, write_results(folder))
     if as_json:

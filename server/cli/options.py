@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -69,6 +69,17 @@ Federation = Annotated[
 ProvisionedFederation = Annotated[
     Path, typer.Option(exists=True, file_okay=False, help="Folder made by provision.")
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Write over a file of that name; never over an input.")
+]
+LabelsAreLocal = Annotated[
+    bool,
+    typer.Option(
+        "--labels-are-local",
+        help="Equal sub- labels at two sites are two people: each hospital counts for itself. "
+        "Kept with the run. The same folder and the same images stay refused.",
+    ),
+]
 RunName = Annotated[str, typer.Argument(help="The run's name.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Starts the run and does not follow it.")]
 Quiet = Annotated[bool, typer.Option(help="No progress.")]
@@ -102,6 +113,22 @@ def refuse_settings_beside_resume(allowed: Set[str] = KEPT_BY_RESUME) -> None:
         )
 
 
+def named_files(texts: Sequence[str], *, option: str) -> dict[str, Path]:
+    """Modality -> file, in the order given; ConfigError where a text is none, or one twice."""
+    files: dict[str, Path] = {}
+    for text in texts:
+        modality, equals, path = text.partition("=")
+        if not equals or not modality or not path:
+            raise ConfigError(f"{option} {text!r}: want MODALITY=FILE, such as FLAIR=flair.nii.gz")
+        if modality in files:
+            raise ConfigError(
+                f"{option} {modality}={path}: {modality} is {files[modality]} already. Name each "
+                "modality once."
+            )
+        files[modality] = Path(path).expanduser()
+    return files
+
+
 def named_folders(texts: Sequence[str], *, option: str) -> dict[str, Path]:
     """Name -> existing folder, in the order given; ConfigError says which option is wrong."""
     folders: dict[str, Path] = {}
@@ -116,3 +143,11 @@ def named_folders(texts: Sequence[str], *, option: str) -> dict[str, Path]:
             raise ConfigError(f"{option} {text!r}: no such folder. Give the site's BIDS folder.")
         folders[name] = folder.resolve()
     return folders
+
+
+def read_by(folders: Mapping[str, Mapping[str, Path]]) -> dict[str, Path]:
+    """What is read, as an error names it, such as `--site lyon`, -> its folder.
+
+    folders   option -> name -> folder
+    """
+    return {f"{o} {name}": path for o, named in folders.items() for name, path in named.items()}

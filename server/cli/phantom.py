@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from common.cli.output_paths import require_output_folder
+
 
 def phantom(
     out: Annotated[
@@ -69,6 +71,9 @@ def phantom(
     from common.recipe.recipe import load_recipe
 
     wanted = load_recipe(recipe)
+    require_output_folder(
+        "--out", out, reads={"--anatomies": anatomies, "--lesion-masks": lesion_masks}
+    )
 
     progress = Progress(
         TextColumn("phantoms"),

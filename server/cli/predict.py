@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from common.errors import ConfigError
-from server.cli.options import ModelFile
+from common.cli.output_paths import require_input_files, require_output_files
+from server.cli.options import ModelFile, Overwrite, named_files
 
 
 def predict(
@@ -35,6 +35,7 @@ def predict(
             "--raw", help="The images are the scanner's: prepare them as the recipe says."
         ),
     ] = False,
+    overwrite: Overwrite = False,
     quiet: Annotated[bool, typer.Option(help="No sign of progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="What was found, as JSON.")] = False,
 ) -> None:
@@ -46,18 +47,25 @@ def predict(
     """
     from rich.console import Console
 
-    from common.imaging.volume import write_volume
+    from common.imaging.volume import NIFTI_SUFFIXES, write_volume
     from common.model_file import read_model
     from common.recipe.task_labels import task_labels
     from server.evaluation.predict import predict as predict_prepared
     from server.evaluation.predict import predict_raw
 
-    files: dict[str, Path] = {}
-    for text in image:
-        modality, equals, path = text.partition("=")
-        if not equals:
-            raise ConfigError(f"--image {text!r}: want MODALITY=FILE, such as FLAIR=flair.nii.gz")
-        files[modality] = Path(path)
+    files = named_files(image, option="--image")
+    reads = {
+        "MODEL": model,
+        **{f"--image {modality}": path for modality, path in files.items()},
+        "--brain-mask": brain_mask,
+    }
+    require_input_files(reads)
+    require_output_files(
+        {"--out": out, "--probability": probability},
+        reads=reads,
+        overwrite=overwrite,
+        endings=NIFTI_SUFFIXES,
+    )
     loaded = read_model(model)
     doing = "preparing and segmenting" if raw else "segmenting"
     with Console(stderr=True, quiet=quiet or as_json).status(doing):

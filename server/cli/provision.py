@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from common.cli.output_paths import require_output_folder
+
 
 def provision(
     file: Annotated[
@@ -27,6 +29,7 @@ def provision(
     from common.membership.certificate import certificate_fingerprint, names_of, validity
     from server.federation.provision import provision as make
 
+    require_output_folder("--out", out, reads={"FILE": file})
     folder = make(file, out)
     settings = folder.settings()
     certificate = folder.certificate_file.read_bytes()

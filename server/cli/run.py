@@ -14,6 +14,7 @@ from server.cli.options import (
     Changes,
     Detach,
     Federation,
+    LabelsAreLocal,
     Quiet,
     RecipeName,
     ResultAsJson,
@@ -40,6 +41,7 @@ def run(
     variant: Variant = None,
     seed: Seed = None,
     set_: Changes = None,
+    labels_are_local: LabelsAreLocal = False,
     detach: Detach = False,
     quiet: Quiet = False,
     as_json: ResultAsJson = False,
@@ -59,7 +61,9 @@ def run(
     run_name = name or f"{loaded.name}-{datetime.now():%Y%m%d-%H%M%S}"
     _require_name(run_name)
     require_served(folder)
-    run_folder = lay_out_run(folder, recipe=loaded, name=run_name)
+    run_folder = lay_out_run(
+        folder, recipe=loaded, name=run_name, labels_are_local=labels_are_local
+    )
     flower_run_id = submit(folder, run_folder)
     if not (quiet or as_json):
         typer.echo(_submitted(folder, run_name), err=True)

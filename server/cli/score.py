@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import click
 import typer
 
+from common.cli.output_paths import require_output_files
 from common.errors import ConfigError
 from common.metrics.presets import ISBI2015, MSSEG2016, PRESETS, LesionDefinition, preset
+from server.cli.options import Overwrite
 
 if TYPE_CHECKING:
     from common.metrics.case import CaseScore
@@ -66,6 +68,7 @@ def score(
         Path | None,
         typer.Option(help="CSV to write: one row a lesion of either mask.", show_default=False),
     ] = None,
+    overwrite: Overwrite = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -89,9 +92,11 @@ def score(
 
     if threshold is not None and not 0 <= threshold <= 1:
         raise ConfigError(f"--threshold: want a probability from 0 to 1, got {threshold:g}")
-    for option, path in (("--out", out), ("--lesions", lesions)):
-        if path is not None and not path.parent.is_dir():
-            raise ConfigError(f"{option} {path}: no such folder {path.parent}. Make it first.")
+    require_output_files(
+        {"--out": out, "--lesions": lesions},
+        reads={"REF": reference, "PRED": prediction},
+        overwrite=overwrite,
+    )
     scoring = Scoring(
         definition=preset(preset_name),
         threshold=threshold,

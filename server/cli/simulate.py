@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from common.cli.output_paths import require_output_folder
 from common.errors import ConfigError
 from server.cli.options import (
     Changes,
     Controls,
     HeldOutSites,
+    LabelsAreLocal,
     LesionMasks,
     Quiet,
     RecipeName,
@@ -25,6 +27,7 @@ from server.cli.options import (
     Variant,
     named_folders,
     overrides_of,
+    read_by,
     refuse_settings_beside_resume,
 )
 from server.cli.run_result import run_result, show_result
@@ -49,6 +52,7 @@ def simulate(
         ),
     ] = None,
     lesion_masks: LesionMasks = None,
+    labels_are_local: LabelsAreLocal = False,
     out: Annotated[Path, typer.Option(help="The run folder to make.")] = Path("runs/simulation"),
     resume: Annotated[
         Path | None, typer.Option(help="A run folder to resume; no other setting is accepted.")
@@ -82,15 +86,24 @@ def simulate(
             raise ConfigError(f"--alone {alone}: want one of the sites {', '.join(sites)}")
         if alone is not None:
             sites = {alone: sites[alone]}
+        others = {
+            "--controls": named_folders(controls or [], option="--controls"),
+            "--validation": named_folders(validation or [], option="--validation"),
+            "--held-out": named_folders(held_out or [], option="--held-out"),
+        }
         folder = RunFolder(out)
+        folder.require_new()
+        reads = read_by({"--site": sites, **others})
+        require_output_folder("--out", out, reads=reads)
         lay_out(
             folder,
             load_recipe(recipe, scale=scale, variant=variant, overrides=overrides),
             sites=sites,
-            controls=named_folders(controls or [], option="--controls"),
-            validation=named_folders(validation or [], option="--validation"),
-            unseen=named_folders(held_out or [], option="--held-out"),
+            controls=others["--controls"],
+            validation=others["--validation"],
+            unseen=others["--held-out"],
             lesion_masks=lesion_masks,
+            labels_are_local=labels_are_local,
         )
     _run_here(folder, quiet=quiet or as_json, images=images)
     if as_json:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from common.cli.output_paths import require_output_folder
 from common.errors import ConfigError
 from server.cli.options import (
     KEPT_BY_RESUME,
     Changes,
     Controls,
     HeldOutSites,
+    LabelsAreLocal,
     LesionMasks,
     Quiet,
     RecipeName,
@@ -26,6 +28,7 @@ from server.cli.options import (
     ValidationSites,
     named_folders,
     overrides_of,
+    read_by,
     refuse_settings_beside_resume,
 )
 from server.papers.published import Paper
@@ -47,6 +50,7 @@ def study(
     held_out: HeldOutSites = None,
     controls: Controls = None,
     lesion_masks: LesionMasks = None,
+    labels_are_local: LabelsAreLocal = False,
     variant: Annotated[
         list[str] | None,
         typer.Option(help="A method of the recipe's [variants]. Repeatable. Without it: all."),
@@ -79,6 +83,7 @@ def study(
     goes on.
     """
     from server.cli.study_progress import run_with_progress
+    from server.studies.begin_study import begin_study
     from server.studies.methods.plan import MethodsPlan, make_plan
     from server.studies.methods.results import write_results
     from server.studies.study_folder import StudyFolder
@@ -91,19 +96,27 @@ def study(
 
         overrides = overrides_of(set_, rounds=rounds)
         recipes = _recipes(recipe, variant or [], scale=scale, overrides=overrides)
+        named = {
+            "--site": named_folders(site or [], option="--site"),
+            "--validation": named_folders(validation or [], option="--validation"),
+            "--held-out": named_folders(held_out or [], option="--held-out"),
+            "--controls": named_folders(controls or [], option="--controls"),
+        }
+        require_output_folder("--out", out, reads=read_by(named))
         plan = make_plan(
             recipes,
             seeds=_numbers(seeds) if seeds else [next(iter(recipes.values())).seed],
-            sites=named_folders(site or [], option="--site"),
-            validation=named_folders(validation or [], option="--validation"),
-            unseen=named_folders(held_out or [], option="--held-out"),
-            controls=named_folders(controls or [], option="--controls"),
+            sites=named["--site"],
+            validation=named["--validation"],
+            unseen=named["--held-out"],
+            controls=named["--controls"],
             lesion_masks=lesion_masks,
+            labels_are_local=labels_are_local,
             n_folds=folds,
         )
         for data in plan.data.values():
             examine(data, task=plan.methods[0].recipe.task)  # known now, not many networks later
-        folder.begin(plan)
+        begin_study(folder, plan)
     run_with_progress(folder, images=images, quiet=quiet or as_json)
     table = write_results(folder, paper=paper)
     result = _result(folder, table)

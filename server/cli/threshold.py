@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from common.cli.output_paths import require_output_files, require_output_folder
 from common.errors import ConfigError
-from server.cli.options import ModelFile, Quiet, named_folders
+from server.cli.options import LabelsAreLocal, ModelFile, Overwrite, Quiet, named_folders
 
 if TYPE_CHECKING:
     from common.metrics.threshold_choice import ThresholdChoice
@@ -38,31 +41,43 @@ def threshold(
     write: Annotated[
         bool, typer.Option("--write", help="Store the choice in the model file.")
     ] = False,
+    labels_are_local: LabelsAreLocal = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="The sweep and the choice.")] = False,
 ) -> None:
     """Tries 0.05 to 0.95 on every case of the sites, and names the best decision threshold.
 
     Choose on validation sites. A threshold chosen on an unseen site voids the verdict on that site:
-    it has then been looked at. Where the model lies in its run's folder, the run's own unseen and
-    training sites are refused; a model file alone cannot tell.
+    it has then been looked at. Where the model lies in its run's folder, the folders, subjects and
+    images of the run's unseen and training sites are refused; a model file alone cannot tell, and a
+    note says so.
     """
     from rich.console import Console
 
     from common.model_file import read_model, write_model
     from server.evaluation.threshold import choose_threshold
-    from server.run.participation import require_may_choose
+    from server.run.data_record import places_of
+    from server.run.leakage import examined_places
+    from server.run.participation import require_may_choose, require_no_leakage
 
     sites = named_folders(on, option="--on")
     if not sites:
         raise ConfigError("want at least one --on NAME=PATH")
     require_may_choose(model, sites)
-    if out is not None and (out / "cases.csv").exists():
-        raise ConfigError(
-            f"--out {out}: an evaluation is kept there, with a thresholds.csv of its own. "
-            "Choose another folder."
-        )
+    if out is not None:
+        _require_free(out, model, sites, overwrite=overwrite)
     loaded = read_model(model)
+    note = require_no_leakage(
+        model,
+        examined_places(
+            places_of(sites, "threshold"), recipe=loaded.recipe, labels_are_local=labels_are_local
+        ),
+        parts={"train", "evaluate", "unseen"},
+        labels_are_local=labels_are_local,
+    )
+    if note is not None:
+        print(f"note: {note}", file=sys.stderr)
     console = Console(stderr=True, quiet=quiet or as_json)
     place = tempfile.TemporaryDirectory() if out is None else nullcontext(str(out))
     with place as folder, console.status("opening the sites") as status:
@@ -93,6 +108,19 @@ def threshold(
         print(f"stored in  {model}, which had {loaded.threshold:g}")
     if out is not None:
         print(f"sweep  {out / 'thresholds.csv'}")
+
+
+def _require_free(out: Path, model: Path, sites: Mapping[str, Path], *, overwrite: bool) -> None:
+    """Nothing, or ConfigError where writing into `out` would cost something that lies there."""
+    if (out / "cases.csv").exists():
+        raise ConfigError(
+            f"--out {out}: an evaluation is kept there, with a thresholds.csv of its own. "
+            "Choose another folder."
+        )
+    reads = {"MODEL": model, **{f"--on {name}": folder for name, folder in sites.items()}}
+    require_output_folder("--out", out, reads=reads)
+    writes = {"--out": out / "thresholds.csv"}
+    require_output_files(writes, reads=reads, overwrite=overwrite, make_folders=True)
 
 
 def _show(choice: ThresholdChoice) -> None:

@@ -31,8 +31,7 @@ RunEnd = Literal["completed", "stopped", "failed"]
 
 
 def _now() -> datetime:
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return (now := datetime.now(UTC)).replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 class Recorded(BaseModel):
@@ -86,7 +85,7 @@ class SiteRole(Recorded):
 
 
 class RunStarted(RunEvent):
-    """The first event of a run."""
+    """The first event of a run. labels_are_local: equal labels at two sites are two people."""
 
     event: Literal["run-started"] = "run-started"
     run: str
@@ -95,6 +94,7 @@ class RunStarted(RunEvent):
     recipe_sha256: str
     code_digest: str
     sites: tuple[SiteRole, ...]
+    labels_are_local: bool = False
 
 
 class RunResumed(RunEvent):

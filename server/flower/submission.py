@@ -17,6 +17,8 @@ from server.federation.federation_folder import FederationFolder
 from server.federation.flower_connection import CONNECTION
 from server.flower.flwr_command import flwr
 from server.flower.serve_lock import is_served
+from server.run.data_record import places_of, write_record
+from server.run.leakage import examined_places
 from server.run.run_folder import Consortium, EnrolledSite, HeldOutData, RunFolder
 
 
@@ -37,7 +39,9 @@ def bundle_folder() -> Path:
     return Path(str(importlib.resources.files("server") / "bundle"))
 
 
-def planned_consortium(folder: FederationFolder, *, recipe: Recipe, name: str) -> Consortium:
+def planned_consortium(
+    folder: FederationFolder, *, recipe: Recipe, name: str, labels_are_local: bool = False
+) -> Consortium:
     """Who takes part in a run called `name`: all planned sites in the order of the settings.
 
     A site that has not enrolled yet has its place, and comes in when it does. ConfigError where
@@ -55,6 +59,7 @@ def planned_consortium(folder: FederationFolder, *, recipe: Recipe, name: str) -
         validation=tuple(_held_out(folder, site) for site in settings.validation),
         unseen=tuple(_held_out(folder, site) for site in settings.unseen),
         lesion_masks=_lesion_masks(folder, recipe),
+        labels_are_local=labels_are_local,
         federation=settings.name,
         notify=settings.notify,
         members_file=folder.members_file.resolve(),
@@ -62,8 +67,13 @@ def planned_consortium(folder: FederationFolder, *, recipe: Recipe, name: str) -
     )
 
 
-def lay_out_run(folder: FederationFolder, *, recipe: Recipe, name: str) -> RunFolder:
-    """The new run folder; ConfigError where the name is taken or the recipe cannot be run."""
+def lay_out_run(
+    folder: FederationFolder, *, recipe: Recipe, name: str, labels_are_local: bool = False
+) -> RunFolder:
+    """The new run folder; ConfigError where the name is taken or the recipe cannot be run.
+
+    ConfigError too where two of the coordinator's own sites share a folder, a subject or an image.
+    """
     run = folder.run(name)
     if run.path.exists() and not run.recipe_file.exists():
         raise ConfigError(
@@ -72,8 +82,19 @@ def lay_out_run(folder: FederationFolder, *, recipe: Recipe, name: str) -> RunFo
         )
     if run.path.exists():
         raise ConfigError(f"{run.path}: there is a run of this name. Choose another --name.")
-    consortium = planned_consortium(folder, recipe=recipe, name=name)
+    consortium = planned_consortium(
+        folder, recipe=recipe, name=name, labels_are_local=labels_are_local
+    )
+    record = examined_places(
+        [
+            *places_of({site.name: site.data for site in consortium.validation}, "validation"),
+            *places_of({site.name: site.data for site in consortium.unseen}, "unseen"),
+        ],
+        recipe=recipe,
+        labels_are_local=labels_are_local,
+    )
     run.create(recipe, consortium)
+    write_record(run.data_record_file, record)
     return run
 
 

@@ -13,6 +13,8 @@ from server.phases.statistics import StatisticsPhase
 from server.phases.threshold import ThresholdPhase
 from server.phases.training import TrainingPhase
 from server.rounds.phase import Phase
+from server.run.across_hospitals import AcrossHospitals
+from server.run.data_record import read_record
 from server.run.run_folder import Consortium, RunFolder
 
 
@@ -25,7 +27,12 @@ def phases_of(
     """
     n_sites = sum(site.trains for site in consortium.sites)
     model_file = folder.model_file
-    phases: list[Phase] = [StatisticsPhase(recipe, events), BaselinePhase(recipe, events)]
+    own = None if consortium.federation is None else read_record(folder.data_record_file)
+    across = None if own is None else AcrossHospitals(own)
+    phases: list[Phase] = [
+        StatisticsPhase(recipe, events, across=across),
+        BaselinePhase(recipe, events),
+    ]
     if recipe.loss.lesion_wise is not None:
         file, masks = folder.lesion_metric_file, consortium.lesion_masks
         phases.append(LesionMetricPhase(recipe, file=file, masks=masks, events=events))

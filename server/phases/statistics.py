@@ -14,10 +14,11 @@ from common.imaging.dataset.trained_grid import TrainedGrid
 from common.imaging.standardization.template import TemplateSums, refuse_implausible
 from common.recipe.recipe import Recipe
 from common.recipe.standardization import Standardization
-from common.wire.messages import SiteStatistics, StatisticsRequest
+from common.wire.messages import SaltedDigests, SiteStatistics, StatisticsRequest
 from server.events.event_log import EventLog
 from server.events.schema import SiteDescribed, TemplateMade
 from server.rounds.phase import Exchange, Phase
+from server.run.across_hospitals import AcrossHospitals
 from server.run.run_state import RunState
 
 
@@ -25,11 +26,17 @@ class StatisticsPhase(Phase):
     """One exchange: counts from every site and, where the recipe learns it, the template.
 
     What the images are like that will train goes into the model file: see `TrainedGrid`.
+
+    across   where the sites' images are at hospitals: asks for digests, and ends the run where two
+             sites have one subject or one image
     """
 
     name = "statistics"
 
-    def __init__(self, recipe: Recipe, events: EventLog) -> None:
+    def __init__(
+        self, recipe: Recipe, events: EventLog, *, across: AcrossHospitals | None = None
+    ) -> None:
+        self._across = across
         self._recipe = recipe
         self._events = events
 
@@ -39,20 +46,28 @@ class StatisticsPhase(Phase):
         empty = TemplateSums.none(self._recipe.task.modalities, settings.n_landmarks)
         sums: dict[str, TemplateSums] = {}
         replies: dict[str, SiteStatistics] = {}
+        digests: dict[str, SaltedDigests] = {}
 
         def accumulate(site: str, reply: SiteStatistics) -> Mapping[str, object]:
             sums[site] = _sums_of(site, reply, empty=empty, settings=settings)
             replies[site] = reply
             facts = dataclasses.asdict(reply)
-            del facts["landmark_sums"]
+            del facts["landmark_sums"], facts["digests"]
             self._events.record(SiteDescribed(site=site, **facts))
-            return facts
+            if reply.digests is not None:
+                digests[site] = reply.digests
+            return facts | {"gave_digests": reply.digests is not None}
 
         yield Exchange(
-            request=lambda assignment: StatisticsRequest(assignment=assignment),
+            request=lambda assignment: StatisticsRequest(
+                assignment=assignment,
+                digests=None if self._across is None else self._across.question,
+            ),
             reply=SiteStatistics,
             accumulate=accumulate,
         )
+        if self._across is not None:
+            self._across.require_apart(digests)
         template = settings.template
         if settings.learns_template:
             # by name, not by arrival: the last digit must not depend on who was quicker

@@ -1,16 +1,26 @@
-"""Which role a site had in the run that a model file comes from, by the run's folder."""
+"""What a site may still be used for, by the run that a model file comes from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Literal
 
 from common.errors import ConfigError
+from common.files import is_below
 from common.settings import read_toml
+from server.run.data_record import DataRecord, read_record
+from server.run.leakage import require_apart
 from server.run.run_folder import RunFolder
 
 RoleInRun = Literal["train", "statistics", "validation", "unseen"]
+
+JUDGING: Mapping[RoleInRun, str] = {
+    "train": "trained this network",
+    "statistics": "added to the template of this network",
+    "validation": "chose the round of this network",
+}
+"""What a site did that cannot judge the network any more."""
 
 
 def parts_in_run(model_file: Path, sites: Mapping[str, Path]) -> dict[str, RoleInRun]:
@@ -18,36 +28,39 @@ def parts_in_run(model_file: Path, sites: Mapping[str, Path]) -> dict[str, RoleI
 
     sites   name -> BIDS folder
 
-    A site is known by its folder; a held-out one by its name as well, for those lie with the
-    coordinator. Beside a copy of the model file elsewhere there is no run: no site has a role then.
+    A site is known by its folder, by whatever path, or one that lies in the other; a held-out one
+    by its name as well, for those lie with the coordinator. Beside a copy of the model file
+    elsewhere there is no run: no site has a role then.
     """
     folder = RunFolder(model_file.resolve().parent)
     if not folder.consortium_file.exists():
         return {}
     consortium = folder.consortium()
-    known: dict[Path, RoleInRun] = {}
+    known: list[tuple[Path, RoleInRun]] = []
     for site in consortium.sites:
         data = _data_of(folder.path / "sites" / site.name / "site.toml")
         if data is not None:
-            known[data] = "unseen" if site.role == "evaluate" else site.role
+            known.append((data, "unseen" if site.role == "evaluate" else site.role))
     named: dict[str, RoleInRun] = {}
     for part, group in (("validation", consortium.validation), ("unseen", consortium.unseen)):
         role: RoleInRun = "validation" if part == "validation" else "unseen"
         for held_out in group:
-            known[held_out.data.resolve()] = role
+            known.append((held_out.data, role))
             named[held_out.name] = role
-    parts = {name: known.get(data.resolve(), named.get(name)) for name, data in sites.items()}
+    parts = {name: _role_of(data, known) or named.get(name) for name, data in sites.items()}
     return {name: part for name, part in parts.items() if part is not None}
 
 
 def require_took_no_part(model_file: Path, sites: Mapping[str, Path]) -> None:
-    """Nothing, or ConfigError where a site trained the run beside `model_file`, or chose in it."""
+    """Nothing, or ConfigError where a site had a part in the run beside `model_file` but to judge.
+
+    By its folder and name alone, before anything is read.
+    """
     for name, part in parts_in_run(model_file, sites).items():
-        if part in ("train", "validation"):
-            did = "trained this network" if part == "train" else "chose the round of this network"
+        if part in JUDGING:
             raise ConfigError(
-                f"--held-out {name}={sites[name]}: this site {did}, so it cannot judge it. Name a "
-                "site that took no part."
+                f"--held-out {name}={sites[name]}: this site {JUDGING[part]}, so it cannot judge "
+                "it. Name a site that took no part."
             )
 
 
@@ -64,6 +77,40 @@ def require_may_choose(model_file: Path, sites: Mapping[str, Path]) -> None:
                 f"--on {name}={sites[name]}: this site trained this network, whose probabilities "
                 "are nearer 0 and 1 on cases it has seen: name a validation site."
             )
+
+
+def require_no_leakage(
+    model_file: Path, sites: DataRecord, *, parts: Set[str], labels_are_local: bool
+) -> str | None:
+    """What cannot be told of these sites' subjects and images; None where all of it can be.
+
+    parts   those of the run in which none of the subjects may have been
+
+    ConfigError where a subject or an image of `sites` was in such a part of the run beside
+    `model_file`, with both places named.
+    """
+    folder = RunFolder(model_file.resolve().parent)
+    record = read_record(folder.data_record_file)
+    if record is None:
+        return (
+            f"beside {model_file} lies no record of the subjects and images of its run "
+            f"({folder.data_record_file.name}), so nobody can tell here whether this network has "
+            "seen one of these cases. Use the model file in the folder of its run."
+        )
+    others = [place for place in record.places if place.part in parts]
+    require_apart(sites, others, labels_are_local=labels_are_local)
+    if folder.consortium().federation is not None:
+        return (
+            "the images that trained this network are at the hospitals of its federation, so "
+            "nobody can tell here whether one of these cases is among them. Ask the hospitals."
+        )
+    return None
+
+
+def _role_of(data: Path, known: list[tuple[Path, RoleInRun]]) -> RoleInRun | None:
+    """The first role of a folder that is `data`, or lies in it, or holds it."""
+    roles = (role for path, role in known if is_below(data, path) or is_below(path, data))
+    return next(roles, None)
 
 
 def _data_of(site_file: Path) -> Path | None:

@@ -68,6 +68,9 @@ class Consortium(Settings):
     lesion_masks: Path | None = None
     """A folder of lesion masks from which the network of `loss.lesion_wise` learns; without it
     from masks that are drawn."""
+    labels_are_local: bool = False
+    """Whether equal labels at two sites are two people, as the coordinator has said: then the same
+    label in two parts of the run is not refused as one subject."""
     federation: SiteName | None = None
     """The federation's name; None in a simulation."""
     notify: Notify | None = None
@@ -113,6 +116,11 @@ class RunFolder:
     def consortium_file(self) -> Path:
         """Who takes part and who judges."""
         return self.path / "consortium.toml"
+
+    @property
+    def data_record_file(self) -> Path:
+        """Subjects and digests of the images of every place whose data lie on this machine."""
+        return self.path / "data-record.json"
 
     @property
     def environment_file(self) -> Path:
@@ -164,12 +172,16 @@ class RunFolder:
         """The network that has learned the lesion-wise F1, for the recipes that use one."""
         return self.path / "lesion-metric.safetensors"
 
-    def create(self, recipe: Recipe, consortium: Consortium) -> None:
-        """Lays the folder out; RunFolderError when it holds a run already."""
+    def require_new(self) -> None:
+        """Nothing, or RunFolderError when the folder holds a run already, or something else."""
         if self.path.exists() and any(self.path.iterdir()):
             raise RunFolderError(
                 f"{self.path} is not empty. Choose another --out, or --resume the run in it."
             )
+
+    def create(self, recipe: Recipe, consortium: Consortium) -> None:
+        """Lays the folder out; RunFolderError as `require_new`."""
+        self.require_new()
         for folder in (self.path, self.checkpoints, self.evaluation):
             folder.mkdir(parents=True, exist_ok=True)
         facts = json.dumps(environment(), indent=1, sort_keys=True)

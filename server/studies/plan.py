@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -12,6 +12,7 @@ from pydantic import Field
 
 from common.recipe.recipe import Recipe
 from common.settings import Settings
+from server.run.data_record import DataPlace, RecordedPlace
 from server.run.run_folder import RunFolder
 
 
@@ -70,6 +71,14 @@ class StudyPlan(Settings):
     code_digest: str
     """Of the code that made the plan: two versions do not share a table."""
 
+    labels_are_local: bool = False
+    """Whether equal labels at two sites are two people, as who began the study has said."""
+
+    @property
+    @abstractmethod
+    def places(self) -> tuple[DataPlace, ...]:
+        """Every folder of the study with its part; `any` where it has several in turn."""
+
     @property
     @abstractmethod
     def data(self) -> dict[str, Path]:
@@ -84,8 +93,19 @@ class StudyPlan(Settings):
         """What the network of `run` is trained with."""
 
     @abstractmethod
-    def lay_out(self, run: PlannedRun, new: RunFolder, *, study: Path) -> None:
-        """Fills the new folder of a run: its recipe and its sites. study: the study's folder."""
+    def lay_out(
+        self,
+        run: PlannedRun,
+        new: RunFolder,
+        *,
+        study: Path,
+        known: Sequence[RecordedPlace] = (),
+    ) -> None:
+        """Fills the new folder of a run: its recipe and its sites.
+
+        study   the study's folder
+        known   the study's places as they were read when it began
+        """
 
     def folders(self, sites: tuple[str, ...]) -> dict[str, Path]:
         """Site -> its BIDS folder, of these sites in their order."""

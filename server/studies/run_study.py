@@ -11,6 +11,7 @@ from common.code_digest import code_digest
 from common.errors import LesionFedError, RunFolderError
 from server.events.schema import RunEvent
 from server.report.render import write_report
+from server.run.data_record import read_record
 from server.run.run_folder import RunFolder
 from server.simulate import simulate
 from server.studies.plan import PlannedRun, StudyPlan
@@ -73,6 +74,8 @@ def _lay_out_whole(folder: AnyStudy, plan: StudyPlan, run: PlannedRun) -> None:
     """Makes the run's folder beside its place and moves it there whole."""
     partial = folder.path / run.place.parent / ".partial" / run.place.name
     shutil.rmtree(partial, ignore_errors=True)
-    plan.lay_out(run, RunFolder(partial), study=folder.path)
+    record = read_record(folder.data_record_file)
+    known = () if record is None else record.places
+    plan.lay_out(run, RunFolder(partial), study=folder.path, known=known)
     partial.rename(folder.path / run.place)
     partial.parent.rmdir()

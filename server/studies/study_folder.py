@@ -33,6 +33,11 @@ class StudyFolder(Generic[Plan]):
         return self.path / "plan.json"
 
     @property
+    def data_record_file(self) -> Path:
+        """Subjects and digests of the images of every site, as they were when the study began."""
+        return self.path / "data-record.json"
+
+    @property
     def table_file(self) -> Path:
         """The study's main table: of methods one row an unseen case, of sites left out one row a
         method and metric."""

@@ -77,7 +77,8 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Name -> BIDS folder of two toy hospitals; not to be changed."""
     base = tmp_path_factory.mktemp("hospitals")
     return {
-        name: write_site(base / name, name=name, seed=seed, n_subjects=1).parent / "bids"
+        name: write_site(base / name, name=name, seed=seed, label=name, n_subjects=1).parent
+        / "bids"
         for seed, name in enumerate(("lyon", "ghent"))
     }
 

@@ -45,7 +45,7 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Name -> BIDS folder of four toy hospitals; not to be changed."""
     base = tmp_path_factory.mktemp("hospitals")
     return {
-        name: write_site(base / name, name=name, seed=seed).parent / "bids"
+        name: write_site(base / name, name=name, seed=seed, label=name).parent / "bids"
         for seed, name in enumerate(NAMES)
     }
 
@@ -82,12 +82,15 @@ def test_a_run_ends_completed_with_model_report_scores_and_pictures(finished: Ru
     assert (finished.path / "report.html").is_file()
     rows = (finished.evaluation / "cases.csv").read_text("utf-8").splitlines()
     assert rows[0].startswith("site,subject,session,failed,dice")
-    assert [row.split(",")[:2] for row in rows[1:]] == [["porto", "sub-01"], ["porto", "sub-02"]]
+    assert [row.split(",")[:2] for row in rows[1:]] == [
+        ["porto", "sub-porto01"],
+        ["porto", "sub-porto02"],
+    ]
     assert sorted(p.name for p in (finished.evaluation / "porto").iterdir()) == [
-        "sub-01.png",
-        "sub-01.view.json",
-        "sub-02.png",
-        "sub-02.view.json",
+        "sub-porto01.png",
+        "sub-porto01.view.json",
+        "sub-porto02.png",
+        "sub-porto02.view.json",
     ]
 
 

@@ -90,7 +90,8 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Name -> BIDS folder of hospitals of one date and one subject; not to be changed."""
     base = tmp_path_factory.mktemp("hospitals")
     return {
-        name: write_site(base / name, name=name, seed=seed, n_subjects=1).parent / "bids"
+        name: write_site(base / name, name=name, seed=seed, label=name, n_subjects=1).parent
+        / "bids"
         for seed, name in enumerate(NAMES)
     }
 
@@ -103,8 +104,8 @@ def cascade(tmp_path_factory: pytest.TempPathFactory, hospitals: dict[str, Path]
 def test_a_cascade_trains_twice_with_the_mining_between_and_its_model_predicts(
     cascade: RunFolder, hospitals: dict[str, Path]
 ) -> None:
-    anat = hospitals["porto"] / "sub-01" / "anat"
-    images = {name: anat / f"sub-01_{name}.nii.gz" for name in ("FLAIR", "T1w")}
+    anat = hospitals["porto"] / "sub-porto01" / "anat"
+    images = {name: anat / f"sub-porto01_{name}.nii.gz" for name in ("FLAIR", "T1w")}
     require_completed(cascade, images)
     phases = [event["phase"] for event in events_of(cascade, "round-finished")]
     assert phases == ["statistics", "baseline", "training-first", "mining", "training-second"]
@@ -151,7 +152,9 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Name -> BIDS folder of hospitals with two dates, and two raters each; not to be changed."""
     base = tmp_path_factory.mktemp("followed")
     return {
-        name: longitudinal_site(base / name, name=name, seed=seed, n_subjects=1, n_raters=2).parent
+        name: longitudinal_site(
+            base / name, name=name, seed=seed, label=name, n_subjects=1, n_raters=2
+        ).parent
         / "bids"
         for seed, name in enumerate(NAMES)
     }
@@ -160,10 +163,10 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def both_dates(data: Path) -> dict[str, Path]:
     return {
         f"FLAIR-{date}": data
-        / "sub-01"
+        / "sub-porto01"
         / f"ses-0{date}"
         / "anat"
-        / f"sub-01_ses-0{date}_FLAIR.nii.gz"
+        / f"sub-porto01_ses-0{date}_FLAIR.nii.gz"
         for date in (1, 2)
     }
 
@@ -216,7 +219,7 @@ def test_fenneteaus_network_learns_from_raters_and_its_model_predicts_the_consen
     require_completed(folder, both_dates(followed["porto"]))
     [network, *_] = [e for e in events_of(folder, "evaluated") if e["round"] == 1]
     assert [(case["subject"], case["session"]) for case in network["cases"]] == [
-        ("sub-01", "ses-02")
+        ("sub-porto01", "ses-02")
     ]
 
 

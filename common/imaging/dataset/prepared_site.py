@@ -74,12 +74,12 @@ def _key(root: Path, recipe: Recipe, template: Template) -> str:
         "task": recipe.task.model_dump(mode="json"),
         "standardization": recipe.standardization.model_dump(mode="json"),
         "template": template,
-        "files": list(_listing(root)),
+        "files": list(listing(root)),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _listing(root: Path) -> Iterator[list[Any]]:
+def listing(root: Path) -> Iterator[list[Any]]:
     """Name, size and time of change of every file that intake may read; links are followed."""
     paths, _ = files_below(root)
     for path in paths:

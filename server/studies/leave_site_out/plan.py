@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from common.code_digest import code_digest
 from common.errors import ConfigError
 from common.recipe.recipe import Recipe
+from server.run.data_record import DataPlace, RecordedPlace, places_of
 from server.run.run_folder import RunFolder
 from server.simulate import lay_out
 from server.studies.leave_site_out.pooled_site import pool_sites
@@ -33,6 +34,7 @@ class LeaveSiteOutPlan(StudyPlan):
         "recipe": "the recipe",
         "code_digest": "LesionFed's own code",
         "sites": "the sites",
+        "labels_are_local": "whether labels are local",
     }
 
     recipe: Recipe
@@ -55,6 +57,11 @@ class LeaveSiteOutPlan(StudyPlan):
     def names(self) -> tuple[str, ...]:
         """The sites, in the order given."""
         return tuple(site.name for site in self.sites)
+
+    @property
+    def places(self) -> tuple[DataPlace, ...]:
+        """Every site: each trains and is held out in turn."""
+        return tuple(places_of(self.data, "any"))
 
     @property
     def data(self) -> dict[str, Path]:
@@ -96,12 +103,27 @@ class LeaveSiteOutPlan(StudyPlan):
             }
         )
 
-    def lay_out(self, run: PlannedRun, new: RunFolder, *, study: Path) -> None:
+    def lay_out(
+        self,
+        run: PlannedRun,
+        new: RunFolder,
+        *,
+        study: Path,
+        known: Sequence[RecordedPlace] = (),
+    ) -> None:
         """Fills the new folder of a run; a pooled network learns from links, in pooled-data."""
-        sites = self.folders(run.parts.train)
+        sites = origins = self.folders(run.parts.train)
         if run.method == "pooled":  # `without-NAME`: longer than NAME, so no other site's name
             sites = {run.place.name: pool_sites(sites, study / "pooled-data" / run.place.name)}
-        lay_out(new, self.recipe_of(run), sites=sites, unseen=self.folders(run.parts.unseen))
+        lay_out(
+            new,
+            self.recipe_of(run),
+            sites=sites,
+            unseen=self.folders(run.parts.unseen),
+            labels_are_local=self.labels_are_local,
+            origins=origins,
+            known=known,
+        )
 
     def _run(self, method: str, name: str, sites: str, parts: Parts) -> PlannedRun:
         return PlannedRun(
@@ -113,10 +135,13 @@ class LeaveSiteOutPlan(StudyPlan):
         )
 
 
-def make_plan(recipe: Recipe, sites: Mapping[str, Path]) -> LeaveSiteOutPlan:
+def make_plan(
+    recipe: Recipe, sites: Mapping[str, Path], *, labels_are_local: bool = False
+) -> LeaveSiteOutPlan:
     """The study of `recipe` over `sites`, by the code of this process; ConfigError lists faults.
 
     sites   name -> BIDS folder, at least three
+    labels_are_local   equal labels at two sites are two people
     """
     if len(sites) < MIN_SITES:
         raise ConfigError(
@@ -130,6 +155,7 @@ def make_plan(recipe: Recipe, sites: Mapping[str, Path]) -> LeaveSiteOutPlan:
             "code_digest": code_digest(),
             "sites": [{"name": name, "data": data} for name, data in sites.items()],
             "steps_of_each_network": _n_steps(recipe, len(sites)),
+            "labels_are_local": labels_are_local,
         },
         where="the settings of this study",
     )

@@ -13,6 +13,7 @@ from common.errors import ConfigError
 from common.membership.site import NAME_PATTERN
 from common.recipe.recipe import Recipe
 from common.settings import Settings
+from server.run.data_record import DataPlace, PartOfRun, RecordedPlace
 from server.run.run_folder import RunFolder
 from server.simulate import Folders, lay_out
 from server.studies.methods.folds import parts_of_fold, split_sites
@@ -43,6 +44,7 @@ class MethodsPlan(StudyPlan):
         "controls": "the sites of controls",
         "lesion_masks": "the lesion masks",
         "folds": "the folds",
+        "labels_are_local": "whether labels are local",
         "code_digest": "LesionFed's own code",
     }
 
@@ -78,6 +80,21 @@ class MethodsPlan(StudyPlan):
         return self
 
     @property
+    def places(self) -> tuple[DataPlace, ...]:
+        """Every site with its part; with folds each has every part in turn."""
+        parts: dict[PartOfRun, tuple[StudySite, ...]] = {
+            "any" if self.folds else "train": self.sites,
+            "statistics": self.controls,
+            "validation": self.validation,
+            "unseen": self.unseen,
+        }
+        return tuple(
+            DataPlace(name=site.name, part=part, data=site.data)
+            for part, sites in parts.items()
+            for site in sites
+        )
+
+    @property
     def data(self) -> dict[str, Path]:
         """Site -> its BIDS folder."""
         return {site.name: site.data for site in self._all_sites}
@@ -101,7 +118,14 @@ class MethodsPlan(StudyPlan):
         federation = recipe.federation.model_copy(update={"quorum": len(run.parts.train)})
         return recipe.model_copy(update={"seed": run.seed, "federation": federation})
 
-    def lay_out(self, run: PlannedRun, new: RunFolder, *, study: Path) -> None:
+    def lay_out(
+        self,
+        run: PlannedRun,
+        new: RunFolder,
+        *,
+        study: Path,
+        known: Sequence[RecordedPlace] = (),
+    ) -> None:
         """Fills the new folder of a run."""
         recipe = self.recipe_of(run)
         lay_out(
@@ -112,6 +136,8 @@ class MethodsPlan(StudyPlan):
             sites=self.folders(run.parts.train),
             validation=self.folders(run.parts.validation),
             unseen=self.folders(run.parts.unseen),
+            labels_are_local=self.labels_are_local,
+            known=known,
         )
 
     def _parts(self) -> Iterator[tuple[int | None, Parts]]:
@@ -141,6 +167,7 @@ def make_plan(
     unseen: Folders | None = None,
     controls: Folders | None = None,
     lesion_masks: Path | None = None,
+    labels_are_local: bool = False,
     n_folds: int | None = None,
 ) -> MethodsPlan:
     """The study of `recipes`, by the code of this process; ConfigError lists faults.
@@ -148,6 +175,7 @@ def make_plan(
     recipes        method -> its recipe
     controls       sites that add to the template only
     lesion_masks   a folder of masks for the methods with `loss.lesion_wise`; None: they are drawn
+    labels_are_local   equal labels at two sites are two people
     n_folds   None: every site trains. Else the sites are split by the first recipe's own seed, so
               that every method and every seed has the same folds
     """
@@ -177,6 +205,7 @@ def make_plan(
             "controls": _named_sites(controls or {}),
             "lesion_masks": None if lesion_masks is None else lesion_masks.resolve(),
             "folds": folds,
+            "labels_are_local": labels_are_local,
             "code_digest": code_digest(),
         },
         where="the settings of this study",

@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
 
 from common.cli.run import run
+from common.recipe.recipe import load_recipe
 from server.cli.evaluate import evaluate
 from server.evaluation.case_row import CaseRow, Value
 
@@ -63,7 +65,8 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> None:
             on_case(site, number, len(sites))
         return {site: ROWS[site] for site in sites}
 
-    monkeypatch.setattr("common.model_file.read_model", lambda _: None)
+    model = SimpleNamespace(recipe=load_recipe("default"))
+    monkeypatch.setattr("common.model_file.read_model", lambda _: model)
     monkeypatch.setattr("server.evaluation.evaluate.evaluate", rows)
     monkeypatch.setenv("COLUMNS", "200")
 

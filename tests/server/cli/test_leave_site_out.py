@@ -33,7 +33,9 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     base = tmp_path_factory.mktemp("sites")
     options = []
     for seed, name in enumerate(("lyon", "ghent", "turin")):
-        folder = write_site(base / name, name=name, seed=seed, n_subjects=1).parent / "bids"
+        folder = (
+            write_site(base / name, name=name, seed=seed, label=name, n_subjects=1).parent / "bids"
+        )
         options += ["--site", f"{name}={folder}"]
     return options
 

@@ -26,7 +26,8 @@ TINY = [
 def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     base = tmp_path_factory.mktemp("hospitals")
     return {
-        name: write_site(base / name, name=name, seed=seed, n_subjects=1).parent / "bids"
+        name: write_site(base / name, name=name, seed=seed, label=name, n_subjects=1).parent
+        / "bids"
         for seed, name in enumerate(("lyon", "porto"))
     }
 
@@ -41,11 +42,11 @@ def run(tmp_path_factory: pytest.TempPathFactory, hospitals: dict[str, Path]) ->
 
 
 def images(folder: Path) -> list[str]:
-    anat = folder / "sub-01" / "anat"
+    anat = folder / "sub-porto01" / "anat"
     return [
         part
         for modality in ("FLAIR", "T1w")
-        for part in ("--image", f"{modality}={anat / f'sub-01_{modality}.nii.gz'}")
+        for part in ("--image", f"{modality}={anat / f'sub-porto01_{modality}.nii.gz'}")
     ]
 
 
@@ -58,7 +59,7 @@ def test_a_prediction_lies_on_the_images_grid_and_matches_the_evaluation(
     mask, probability = tmp_path / "mask.nii.gz", tmp_path / "probability.nii.gz"
     arguments = ["predict", str(run / "model.safetensors"), *images(hospitals["porto"]), "--json"]
     assert main([*arguments, "--out", str(mask), "--probability", str(probability)]) == 0
-    flair = read_volume(hospitals["porto"] / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz")
+    flair = read_volume(hospitals["porto"] / "sub-porto01" / "anat" / "sub-porto01_FLAIR.nii.gz")
     found, likely = read_volume(mask), read_volume(probability)
     np.testing.assert_allclose(found.affine, flair.affine, atol=1e-5)
     assert found.data.shape == flair.data.shape
@@ -68,8 +69,8 @@ def test_a_prediction_lies_on_the_images_grid_and_matches_the_evaluation(
     assert printed["lesion_volume_ml"] == pytest.approx(volume_ml)
     table = (run / "evaluation" / "cases.csv").read_text("utf-8")
     [row] = csv.DictReader(table.splitlines())
-    reference = hospitals["porto"] / "derivatives" / "manual" / "sub-01" / "anat"
-    truth = read_volume(reference / "sub-01_desc-lesion_mask.nii.gz").data > 0
+    reference = hospitals["porto"] / "derivatives" / "manual" / "sub-porto01" / "anat"
+    truth = read_volume(reference / "sub-porto01_desc-lesion_mask.nii.gz").data > 0
     dice = 2 * (truth & (found.data > 0)).sum() / (truth.sum() + (found.data > 0).sum())
     assert float(row["dice"]) == pytest.approx(dice)
 
@@ -90,7 +91,7 @@ def test_evaluate_gives_the_rows_of_the_run(
     held_out = ["--held-out", f"porto={hospitals['porto']}"]
     assert main(["evaluate", model, *held_out, "--out", str(out), "--no-images", "--json"]) == 0
     [row] = json.loads(capsys.readouterr().out)["cases"]
-    assert row["subject"] == "sub-01"
+    assert row["subject"] == "sub-porto01"
     assert (out / "cases.csv").read_bytes() == (run / "evaluation" / "cases.csv").read_bytes()
 
 

@@ -32,11 +32,18 @@ def lyon(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_site(base, name="lyon", seed=0, n_subjects=1).parent / "bids"
 
 
+@pytest.fixture(scope="module")
+def porto(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("porto")
+    made = write_site(base, name="porto", seed=1, n_subjects=1, label="porto")
+    return made.parent / "bids"
+
+
 def test_the_result_is_printed_as_json(
-    lyon: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lyon: Path, porto: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    arguments = ["simulate", "--site", f"lyon={lyon}", "--held-out", f"porto={lyon}", "--json"]
+    arguments = ["simulate", "--site", f"lyon={lyon}", "--held-out", f"porto={porto}", "--json"]
     assert main([*arguments, "--out", str(out), *TINY]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["status"] == "completed"
@@ -45,9 +52,9 @@ def test_the_result_is_printed_as_json(
     assert Path(result["report"]).is_file()
 
 
-def test_a_report_without_images_holds_none(lyon: Path, tmp_path: Path) -> None:
+def test_a_report_without_images_holds_none(lyon: Path, porto: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    arguments = ["simulate", "--site", f"lyon={lyon}", "--held-out", f"porto={lyon}"]
+    arguments = ["simulate", "--site", f"lyon={lyon}", "--held-out", f"porto={porto}"]
     assert main([*arguments, "--no-images", "--out", str(out), *TINY]) == 0
     assert "data:image/png" not in (out / "report.html").read_text("utf-8")
 
@@ -140,10 +147,12 @@ def test_settings_beside_resume_are_refused_rather_than_ignored(
     assert "leave out rounds" in capsys.readouterr().err
 
 
-def test_one_site_alone_trains_with_the_recipes_own_rounds(lyon: Path, tmp_path: Path) -> None:
+def test_one_site_alone_trains_with_the_recipes_own_rounds(
+    lyon: Path, porto: Path, tmp_path: Path
+) -> None:
     sites = ["--site", f"lyon={lyon}", "--site", f"ghent={lyon}", "--alone", "ghent"]
     out = tmp_path / "run"
-    arguments = ["simulate", *sites, "--held-out", f"porto={lyon}", "--no-images"]
+    arguments = ["simulate", *sites, "--held-out", f"porto={porto}", "--no-images"]
     assert main([*arguments, "--out", str(out), *TINY]) == 0
     consortium = RunFolder(out).consortium()
     assert [site.name for site in consortium.sites] == ["ghent"]

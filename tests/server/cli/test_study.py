@@ -38,7 +38,9 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     for seed, (name, option) in enumerate(
         (("lyon", "--site"), ("ghent", "--site"), ("oslo", "--held-out"))
     ):
-        folder = write_site(base / name, name=name, seed=seed, n_subjects=1).parent / "bids"
+        folder = (
+            write_site(base / name, name=name, seed=seed, label=name, n_subjects=1).parent / "bids"
+        )
         options += [option, f"{name}={folder}"]
     return options
 

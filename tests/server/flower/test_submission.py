@@ -18,6 +18,7 @@ from server.flower.submission import (
     submit,
 )
 from tests.server.federation.made_federation import made_federation
+from tests.volumes import image_path, put, stripped_brain, write_site
 
 
 def test_all_planned_sites_have_their_place_whether_enrolled_or_not(tmp_path: Path) -> None:
@@ -93,3 +94,30 @@ def test_without_a_server_nothing_is_submitted(tmp_path: Path) -> None:
 def test_the_bundle_comes_with_the_package_and_holds_settings_only() -> None:
     names = sorted(path.name for path in bundle_folder().iterdir())
     assert names == ["README.md", "pyproject.toml"]
+
+
+@pytest.mark.parametrize("way", ["one folder", "one subject", "one image"])
+def test_the_coordinators_own_sites_share_nothing(tmp_path: Path, way: str) -> None:
+    oslo = write_site(tmp_path / "oslo", subjects=["sub-T1"])
+    porto = write_site(tmp_path / "porto", subjects=["sub-P1"], lesions=False)
+    if way == "one folder":
+        porto = oslo / "derivatives"
+    for modality in ("FLAIR", "T1w"):
+        if way != "one image":  # write_site gives every first subject the same images
+            put(stripped_brain(seed=ord(modality[0])), image_path(porto, "sub-P1", modality))
+        if way == "one subject":
+            put(stripped_brain(seed=len(modality)), image_path(porto, "sub-T1", modality))
+    told = {
+        "one folder": "lies inside the other",
+        "one subject": "both have sub-T1",
+        "one image": "sub-T1 FLAIR holds the same voxels as sub-P1 FLAIR",
+    }
+    validation = [{"name": "oslo", "data": str(oslo)}]
+    unseen = [{"name": "porto", "data": str(porto)}]
+    folder = made_federation(tmp_path / "f", validation=validation, unseen=unseen)
+    with pytest.raises(ConfigError, match=rf"validation site oslo .*{told[way]}"):
+        lay_out_run(folder, recipe=load_recipe("default"), name="one")
+    assert not folder.run("one").path.exists()
+    if way == "one subject":
+        run = lay_out_run(folder, recipe=load_recipe("default"), name="one", labels_are_local=True)
+        assert run.consortium().labels_are_local

@@ -35,7 +35,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """Two hospitals train; ghent scores three cases; a strict one sums over 5 or more."""
     base = tmp_path_factory.mktemp("run")
     data = {
-        name: write_site(base / name, name=name, seed=seed, n_subjects=n).parent / "bids"
+        name: write_site(base / name, name=name, seed=seed, label=name, n_subjects=n).parent
+        / "bids"
         for seed, (name, n) in enumerate((("lyon", 1), ("bonn", 1), ("ghent", 3), ("strict", 1)))
     }
     folder = RunFolder(base / "run")

@@ -172,7 +172,8 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Name -> BIDS folder of hospitals of three, four and two subjects; not to be changed."""
     base = tmp_path_factory.mktemp("hospitals")
     return {
-        name: write_site(base / name, name=name, seed=seed, n_subjects=n).parent / "bids"
+        name: write_site(base / name, name=name, seed=seed, label=name, n_subjects=n).parent
+        / "bids"
         for seed, (name, n) in enumerate(zip(NAMES, (3, 4, 2), strict=True))
     }
 

