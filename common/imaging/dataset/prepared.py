@@ -59,6 +59,8 @@ class PreparedCase:
     crop_start   the crop's first voxel in the file's grid
     grid_shape   the file's grid
     affine       (4, 4), voxel of the file's grid -> RAS+ world, mm
+    drawn_reference   the file of the reference on the scanner's own grid, and that of the prepared
+                 one, for `read_drawn_reference`; None where the folder has none
     """
 
     subject: str
@@ -71,6 +73,7 @@ class PreparedCase:
     grid_shape: tuple[int, int, int]
     affine: FloatArray
     raters: BoolArray | None = None
+    drawn_reference: tuple[Path, Path] | None = None
 
     @property
     def name(self) -> str:

@@ -22,7 +22,12 @@ from tests.toy_sites import write_site
 TEMPLATE: Template = {"FLAIR": (0.5, 1.0, 1.2), "T1w": (0.5, 1.0, 1.3)}
 THRESHOLDS = (0.3, 0.5, 0.6)
 NOTHING = ThresholdReply(
-    dice_sums=(0, 0, 0), lesion_f1_sums=(0, 0, 0), n_dice=0, n_lesion_f1=0, n_cases=0
+    dice_sums=(0, 0, 0),
+    lesion_f1_sums=(0, 0, 0),
+    n_dice=0,
+    n_lesion_f1=0,
+    n_cases=0,
+    n_on_scanner_grid=0,
 )
 
 

@@ -27,9 +27,9 @@ def test_an_undefined_metric_is_an_empty_field_not_a_nan(tmp_path: Path) -> None
     write_cases(tmp_path / "cases.csv", ROWS[:2])
     lines = (tmp_path / "cases.csv").read_text("utf-8").splitlines()
     assert lines == [
-        "site,subject,session,failed,dice,n_predicted_lesions",
-        "lyon,sub-1,,,0.25,3",
-        "lyon,sub-2,ses-b,,,",
+        "site,subject,session,grid,failed,dice,n_predicted_lesions",
+        "lyon,sub-1,,prepared,,0.25,3",
+        "lyon,sub-2,ses-b,prepared,,,",
     ]
 
 

@@ -43,7 +43,7 @@ ASSIGNMENT = Assignment(
 
 
 def reply(
-    dice: float, lesion_f1: float, n_cases: int, n_lesion_f1: int | None = None
+    dice: float, lesion_f1: float, n_cases: int, n_lesion_f1: int | None = None, n_drawn: int = 0
 ) -> ThresholdReply:
     """Sums over so many cases at one threshold."""
     return ThresholdReply(
@@ -52,6 +52,7 @@ def reply(
         n_dice=n_cases,
         n_lesion_f1=n_cases if n_lesion_f1 is None else n_lesion_f1,
         n_cases=n_cases,
+        n_on_scanner_grid=n_drawn,
     )
 
 
@@ -140,7 +141,7 @@ def test_sums_for_more_thresholds_than_the_one_are_refused_by_the_sites_name(
     tmp_path: Path,
 ) -> None:
     answer = ThresholdReply(
-        dice_sums=(0, 0), lesion_f1_sums=(0, 0), n_dice=1, n_lesion_f1=1, n_cases=1
+        dice_sums=(0, 0), lesion_f1_sums=(0, 0), n_dice=1, n_lesion_f1=1, n_cases=1, n_on_scanner_grid=0
     )
     with pytest.raises(UpdateRejected, match=r"site lyon: .*1 thresholds, got 2"):
         Held(tmp_path).exchange.accumulate("lyon", answer)
