@@ -39,8 +39,8 @@ from common.model_file import Model
 from common.recipe.recipe import Recipe
 from common.recipe.task import Task
 
-HALF = 0.5
-"""The threshold of `brighter_than`."""
+HALF = 0.501
+"""The threshold of `brighter_than`: halfway between 0 and 1 the last digit must not decide."""
 
 Segment = Callable[[PreparedCase], BoolArray]
 """A prepared case in, its lesion mask on the crop out."""

@@ -22,9 +22,7 @@ from common.recipe.recipe import Recipe
 from server.evaluation.case_row import CaseRow
 from server.evaluation.evaluation_folder import ScoredCase
 from server.evaluation.lost_lesions import n_lost_lesions
-
-LOST = "n_lesions_lost_by_resampling"
-"""Reference lesions that are not in the prepared reference; known on the scanner's grid alone."""
+from server.evaluation.site_summary import LOST
 
 
 def score_prepared(case: PreparedCase, mask: BoolArray, *, site: str, recipe: Recipe) -> CaseRow:

@@ -350,10 +350,7 @@ class ThresholdKept(RunEvent):
 
 
 class SiteMeans(RunEvent):
-    """The model on cases that stay at the sites; means over the cases.
-
-    n_on_scanner_grid   cases scored where their lesions were drawn; the others on the prepared grid
-    """
+    """Means over cases at the sites; n_on_scanner_grid: how many, others on the prepared grid."""
 
     threshold: float
     n_cases: int

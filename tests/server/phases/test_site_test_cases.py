@@ -141,7 +141,12 @@ def test_sums_for_more_thresholds_than_the_one_are_refused_by_the_sites_name(
     tmp_path: Path,
 ) -> None:
     answer = ThresholdReply(
-        dice_sums=(0, 0), lesion_f1_sums=(0, 0), n_dice=1, n_lesion_f1=1, n_cases=1, n_on_scanner_grid=0
+        dice_sums=(0, 0),
+        lesion_f1_sums=(0, 0),
+        n_dice=1,
+        n_lesion_f1=1,
+        n_cases=1,
+        n_on_scanner_grid=0,
     )
     with pytest.raises(UpdateRejected, match=r"site lyon: .*1 thresholds, got 2"):
         Held(tmp_path).exchange.accumulate("lyon", answer)
