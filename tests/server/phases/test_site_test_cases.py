@@ -156,3 +156,16 @@ def test_a_model_file_of_another_round_is_refused(tmp_path: Path) -> None:
     other = RunState(selected=Selected(round_index=2, by="the last round", score=None))
     with pytest.raises(RunFolderError, match="want the selected round 2, found round 3"):
         Held(tmp_path, other)
+
+
+def test_how_many_cases_were_scored_on_the_scanner_s_grid_is_recorded(tmp_path: Path) -> None:
+    held = Held(tmp_path)
+    event = held.end(
+        {"lyon": reply(0.5, 0.5, 2, n_drawn=1), "porto": reply(0.5, 0.5, 3, n_drawn=3)}
+    )
+    assert (event["n_cases"], event["n_on_scanner_grid"]) == (5, 4)
+
+
+def test_more_cases_on_the_scanner_s_grid_than_cases_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UpdateRejected, match=r"lyon: want at most its 2 cases on the scanner's"):
+        Held(tmp_path).exchange.accumulate("lyon", reply(0.5, 0.5, 2, n_drawn=3))
