@@ -15,7 +15,7 @@ from server.evaluation.case_row import CaseRow
 from server.evaluation.evaluate import evaluate
 from server.evaluation.evaluation_folder import EvaluationFolder
 from server.evaluation.held_out_site import PreparedHeldOutSite, open_held_out_site
-from server.evaluation.predict import Segment, by_intensity, by_network
+from server.evaluation.predict import HALF, Segment, brighter_than, by_intensity, by_network
 from server.evaluation.site_summary import defined, spread
 from server.events.event_log import EventLog
 from server.events.schema import Evaluated, RoundSelected, ScoredMethod
@@ -27,7 +27,8 @@ class CentralEvaluation:
     """Scores the held-out sites, selects a round, writes the model and the verdict.
 
     The validation sites choose. The unseen sites are scored along the way for the curves, and no
-    figure of theirs is read by any choice.
+    figure of theirs is read by any choice. Curves and choices are on the prepared grid; the
+    verdict, of the network and of the intensity threshold, is where the lesions were drawn.
     """
 
     def __init__(
@@ -70,11 +71,15 @@ class CentralEvaluation:
         for site, of_site in rows.items():
             self._record(site, "unseen", "network", of_site, model.round_index)
         if state.baseline_threshold is not None:
-            by_threshold = by_intensity(state.baseline_threshold, self._recipe)
-            sites = [self._open(site.name, state) for site in self._consortium.unseen]
-            EvaluationFolder(self._folder.evaluation).write_baseline(
-                [row for site in sites for row in site.score(by_threshold, recipe=self._recipe)]
-            )
+            brighter = brighter_than(state.baseline_threshold, self._recipe.task)
+            baseline: list[CaseRow] = []
+            for unseen in self._consortium.unseen:
+                of_site = self._open(unseen.name, state).score_where_drawn(
+                    brighter, threshold=HALF, recipe=self._recipe
+                )
+                self._record(unseen.name, "unseen", "baseline", of_site, model.round_index)
+                baseline += of_site
+            EvaluationFolder(self._folder.evaluation).write_baseline(baseline)
 
     def _score(self, method: ScoredMethod, segment_case: Segment, state: RunState) -> list[CaseRow]:
         """Scores every held-out site and returns the rows of those that choose."""

@@ -21,22 +21,29 @@ def sum_thresholds(request: ThresholdRequest, recipe: Recipe, site: Site) -> Thr
     """Sums of Dice and lesion F1 per threshold over one part of the site's cases.
 
     Over no case where too few subjects have a lesion, see `shareable`: a small site must not end
-    the run.
+    the run. A choice is made on the prepared grid; a verdict, which is any other part, is given
+    where the lesions were drawn.
     """
     torch.set_num_threads(recipe.compute.threads)
     cases = shareable(_part_of(request, recipe, site), site)
     network = new_network(recipe)
     load_parameters(network, request.parameters)
+    as_drawn = request.part != "threshold"
     sums = sum_cases(
-        (sweep_case(network, case, recipe, thresholds=request.thresholds) for case in cases),
+        (
+            sweep_case(network, case, recipe, thresholds=request.thresholds, as_drawn=as_drawn)
+            for case in cases
+        ),
         request.thresholds,
     )
+    n_drawn = sum(case.drawn_reference is not None for case in cases)
     return ThresholdReply(
         dice_sums=sums.dice,
         lesion_f1_sums=sums.lesion_f1,
         n_dice=sums.n_dice,
         n_lesion_f1=sums.n_lesion_f1,
         n_cases=sums.n_cases,
+        n_on_scanner_grid=n_drawn if as_drawn else 0,
     )
 
 

@@ -4,6 +4,8 @@ OUT/dataset_description.json, participants.tsv
 OUT/sub-01[/ses-01]/anat/sub-01[_ses-01]_FLAIR.nii.gz      prepared images, as intake reads them
                         sub-01[_ses-01]_desc-brain_mask.nii.gz, .._desc-lesion_mask.nii.gz
                         (new lesions: .._desc-newlesion_mask.nii.gz), the raters' own masks,
+                        sub-01[_ses-01]_space-scanner_desc-lesion_mask.nii.gz: the reference as it
+                        was drawn, on its own grid, see `common/imaging/dataset/drawn_reference.py`,
                         and a sidecar in JSON for each
 OUT/qc/sub-01[_ses-01].html                                 for the site's own eyes
 OUT/.left-out/                                              see `stale_cases.py`
@@ -29,15 +31,15 @@ from typing import Any
 import numpy as np
 
 from client.prepare.job import Job, file_digest
+from common.arrays import FloatArray
 from common.errors import ConfigError, SiteDataError
 from common.files import write_whole
+from common.imaging.dataset.drawn_reference import RECORD, SCANNER
 from common.imaging.intake.usable_case import UsableCase
 from common.imaging.preprocessing.chain import PreparedVolumes
 from common.imaging.volume import Volume, read_mask, read_volume, write_volume
 
 BIDS_VERSION = "1.10.0"
-RECORD = "LesionFed"
-"""The key in a sidecar under which everything stands that BIDS has no name for."""
 BRAIN = "desc-brain_mask"
 LEFT_OUT = ".left-out"
 """Folder of the cases that are not in the prepared folder any more."""
@@ -112,9 +114,11 @@ def write_case(job: Job, case: UsableCase, prepared: PreparedVolumes) -> None:
             for name, volume in _volumes(case, prepared).items():
                 path = partial / f"{case.name}_{name}.nii.gz"
                 write_volume(volume, path)
-                sidecar = _sidecar(job, case, prepared, name) | {
-                    RECORD: _record(job, case, prepared, name) | {"SHA256": file_digest(path)}
-                }
+                record = _record(job, case, prepared, name) | {"SHA256": file_digest(path)}
+                if name == _drawn(case):
+                    made = partial / f"{case.name}_{_mask(case.reference)}.nii.gz"
+                    record |= {"PreparedSHA256": file_digest(made)}
+                sidecar = _sidecar(job, case, prepared, name) | {RECORD: record}
                 _write_json(partial / f"{case.name}_{name}.json", sidecar)
             _replace(folder, partial)
         finally:
@@ -149,15 +153,18 @@ def read_prepared(job: Job, case: UsableCase) -> PreparedVolumes:
     def path_of(name: str) -> Path:
         return folder / f"{case.name}_{name}.nii.gz"
 
-    records = {name: _read_sidecar(path_of(name))[RECORD] for name in case.images}
-    lesions = None if case.lesion_mask is None else read_mask(path_of(_mask(case.reference)))
+    def move_of(name: str) -> FloatArray:
+        return np.array(_read_sidecar(path_of(name))[RECORD]["ScannerToCommon"], dtype=np.float64)
+
+    with_reference = case.lesion_mask is not None
     return PreparedVolumes(
         images={name: read_volume(path_of(name)) for name in case.images},
         brain=read_mask(path_of(BRAIN)),
-        lesions=lesions,
+        lesions=read_mask(path_of(_mask(case.reference))) if with_reference else None,
         raters={rater: read_mask(path_of(_mask(rater))) for rater in case.rater_masks},
-        moves={name: np.array(record["ScannerToCommon"]) for name, record in records.items()},
+        moves={name: move_of(name) for name in case.images},
         notes=read_notes(job, case),
+        lesions_move=move_of(_drawn(case)) if with_reference else None,
     )
 
 
@@ -188,17 +195,24 @@ def _volumes(case: UsableCase, prepared: PreparedVolumes) -> dict[str, Volume]:
     if prepared.lesions is not None:
         masks[_mask(case.reference)] = prepared.lesions
     masks |= {_mask(rater): mask for rater, mask in prepared.raters.items()}
+    if case.lesion_mask is not None:  # after the prepared one: its sidecar has that one's digest
+        masks[_drawn(case)] = read_mask(case.lesion_mask)
     return {**prepared.images, **masks}
 
 
 def _mask_names(case: UsableCase) -> list[str]:
     """The masks that are written for the case, named as in its files."""
-    reference = [] if case.lesion_mask is None else [_mask(case.reference)]
+    reference = [] if case.lesion_mask is None else [_mask(case.reference), _drawn(case)]
     return [BRAIN, *reference, *(_mask(rater) for rater in case.rater_masks)]
 
 
 def _mask(description: str) -> str:
     return f"desc-{description}_mask"
+
+
+def _drawn(case: UsableCase) -> str:
+    """The reference on the scanner's own grid."""
+    return f"{SCANNER}{_mask(case.reference)}"
 
 
 def _sidecar(job: Job, case: UsableCase, prepared: PreparedVolumes, name: str) -> dict[str, Any]:
@@ -209,8 +223,14 @@ def _sidecar(job: Job, case: UsableCase, prepared: PreparedVolumes, name: str) -
         "mni152": "MNI152",
         "halfway": "halfway between the subject's two sessions",
     }[settings.space]
-    facts: dict[str, Any] = {
-        "GeneratedBy": _generated_by(),
+    facts: dict[str, Any] = {"GeneratedBy": _generated_by()}
+    if name == _drawn(case) and case.lesion_mask is not None:
+        return facts | {
+            "SpatialReference": "the image that it was drawn on, in its scanner",
+            "Sources": [f"bids:raw:{job.shown(case.lesion_mask)}"],
+            "Type": "Lesion",
+        }
+    facts |= {
         "SpatialReference": where,
         "Resolution": f"{settings.spacing_mm:g} mm isotropic",
     }
@@ -232,6 +252,8 @@ def _record(job: Job, case: UsableCase, prepared: PreparedVolumes, name: str) ->
         "SpacingMm": job.preprocessing.spacing_mm,
         "Notes": prepared.notes,
     }
+    if name == _drawn(case) and prepared.lesions_move is not None:
+        return facts | {"ScannerToCommon": prepared.lesions_move.tolist()}
     if name not in prepared.images:
         return facts
     source = case.images[name]

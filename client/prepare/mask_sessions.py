@@ -50,8 +50,8 @@ def masks_with_their_date(
     if "reference" not in moved:
         return [replace(first, raters=own), replace(second, raters=raters)]
     return [
-        replace(first, lesions=None, raters=own),
-        replace(second, lesions=first.lesions, raters=raters),
+        replace(first, lesions=None, lesions_move=None, raters=own),
+        replace(second, lesions=first.lesions, lesions_move=first.lesions_move, raters=raters),
     ]
 
 

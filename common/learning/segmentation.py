@@ -13,6 +13,7 @@ from torch import nn
 from common.arrays import BoolArray, Float32Array
 from common.errors import ModelFileError
 from common.imaging.dataset.prepared import PreparedCase
+from common.imaging.dataset.where_drawn import FoundInCase, where_drawn
 from common.learning.cascade_segmentation import cascade_probability
 from common.learning.model import available_device
 from common.learning.networks.cascade import Cascade
@@ -112,15 +113,22 @@ def sweep_case(
     recipe: Recipe,
     *,
     thresholds: Sequence[float] = THRESHOLDS,
+    as_drawn: bool = False,
 ) -> list[ThresholdCounts]:
     """The counts at each threshold, on the file's whole grid, by the recipe's lesion definition.
 
-    case   with a reference
+    case       with a reference
+    as_drawn   on the grid on which the reference was drawn, see `where_drawn`: for a verdict, not
+               for a choice
     """
+    found = FoundInCase(case, segment(network, case, recipe))
+    if as_drawn:
+        found = where_drawn(found)
+    case = found.case
     assert case.lesions is not None, "only cases with a reference are scored"
     reference = case.on_file_grid(np.asarray(case.lesions))
     return sweep_thresholds(
-        case.on_file_grid(segment(network, case, recipe)).data,
+        case.on_file_grid(found.probability).data,
         reference.data,
         spacing_mm=reference.spacing_mm,
         definition=preset(recipe.evaluation.preset),

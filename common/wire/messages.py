@@ -251,6 +251,7 @@ class ThresholdReply:
     n_dice, n_lesion_f1   cases in which the figure is defined
     n_cases               cases looked at; 0 where the site keeps none, or fewer subjects with a
                           lesion than its policy allows to be summed
+    n_on_scanner_grid     of them, those scored on the scanner's own grid, not on the prepared one
     """
 
     dice_sums: tuple[Billionths, ...]
@@ -258,6 +259,7 @@ class ThresholdReply:
     n_dice: Count
     n_lesion_f1: Count
     n_cases: Count
+    n_on_scanner_grid: Count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

@@ -42,6 +42,8 @@ def evaluate(
     """Scores a model file case by case on held-out sites, and sums up each site.
 
     Writes cases.csv, lesions.csv, thresholds.csv, probabilities.csv, sites.csv and definition.json.
+    A case is scored on the scanner's own grid where its folder, by `lesionfed-site prepare`, holds
+    the reference as it was drawn; cases_prepared_grid.csv then has it on the prepared grid too.
     With images, prepared cases are kept in OUT/prepared for the next time: images of patients.
     Exit code 1 when a planned case has no score. Sites that share a folder, a subject or an image
     are refused, with each other and with what trained the model or chose in its run; a model file
@@ -125,9 +127,13 @@ def _show(
 ) -> None:
     from rich.console import Console
 
+    from server.evaluation.scored_grid import scored_grid_in_words
+
     console = Console()
     console.print(_case_table(rows))
     console.print(_site_table(summaries))
+    if where := scored_grid_in_words(summaries):
+        print(where)
     if worst is not None:
         print(_worst_site_line(worst))
     if unranked := [s.site for s in summaries if s.metric("dice").mean is None]:
@@ -140,14 +146,24 @@ def _case_table(rows: Sequence[CaseRow]) -> Table:
 
     from server.cli.run_progress import shown
 
-    table = Table("site", "case", "Dice", "lesion F1", "lesion sensitivity", "lesion PPV")
+    grids = {row.grid for row in rows if row.failed is None}
+    table = Table(
+        "site",
+        "case",
+        *(["grid"] if len(grids) > 1 else []),
+        "Dice",
+        "lesion F1",
+        "lesion sensitivity",
+        "lesion PPV",
+    )
     for row in rows:
+        grid = [row.grid if row.failed is None else "-"] if len(grids) > 1 else []
         figures = [
             shown(row.metric(metric))
             for metric in ("dice", "lesion_f1", "lesion_sensitivity", "lesion_ppv")
         ]
         cells = figures if row.failed is None else [Text(f"failed: {row.failed}")]
-        table.add_row(row.site, row.name, *cells)
+        table.add_row(row.site, row.name, *grid, *cells)
     return table
 
 

@@ -96,9 +96,21 @@ def shared_cases(runs: Sequence[RunCases], *, common_only: bool) -> SharedCases:
     )
 
 
+def on_one_grid(a: CaseRow, b: CaseRow) -> bool:
+    """Whether both rows' figures can be set side by side; a failed row has none."""
+    return a.grid == b.grid or a.failed is not None or b.failed is not None
+
+
 def _require_same_reference(first: RunCases, other: RunCases, keys: Sequence[Key]) -> None:
     """Nothing, or ConfigError naming the case whose reference is not the same in both runs."""
     for key in keys:
+        mine, theirs = first.rows[key], other.rows[key]
+        if not on_one_grid(mine, theirs):
+            raise ConfigError(
+                f"{mine.site} {mine.name}: want all runs scored on one grid, got the {mine.grid} "
+                f"grid in {first.label} and the {theirs.grid} grid in {other.label}. Evaluate both "
+                "again with this version and the same folders."
+            )
         for what, a, b in zip(
             REFERENCE, _reference(first.rows[key]), _reference(other.rows[key]), strict=True
         ):

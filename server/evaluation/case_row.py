@@ -12,12 +12,13 @@ from typing import Any
 
 from common.errors import RunFolderError
 from common.files import write_whole
+from common.imaging.dataset.where_drawn import ScoredGrid
 from common.imaging.intake.findings import case_name
 
 Value = float | int | None
 """A metric; None is undefined."""
 
-PLACE = ("site", "subject", "session", "failed")
+PLACE = ("site", "subject", "session", "grid", "failed")
 """The columns before the metrics."""
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -29,6 +30,8 @@ LARGEST = 1e12
 class CaseRow:
     """One planned case of a held-out site, scored or failed.
 
+    grid      where its figures were made: on the scanner's own grid, where the lesions were drawn,
+              or on that of the prepared images
     failed    why the case has no score, or None; it counts among the planned ones all the same
     metrics   name -> value, None where undefined; empty where failed
     """
@@ -36,6 +39,7 @@ class CaseRow:
     site: str
     subject: str
     session: str | None = None
+    grid: ScoredGrid = "prepared"
     failed: str | None = None
     metrics: Mapping[str, Value] = field(default_factory=dict)
 
@@ -49,17 +53,22 @@ class CaseRow:
         return self.metrics.get(name)
 
     def as_dict(self) -> dict[str, Any]:
-        """One flat row: the place, then every metric."""
-        return {column: getattr(self, column) for column in PLACE} | dict(self.metrics)
+        """One flat row: the place, then every metric; a failed case was scored on no grid."""
+        row = {column: getattr(self, column) for column in PLACE} | dict(self.metrics)
+        return row if self.failed is None else row | {"grid": None}
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> CaseRow:
-        """The row that `as_dict` made; ValueError where a metric is no number."""
+        """The row that `as_dict` made; ValueError where a metric is no number.
+
+        Tables from before there was a `grid` were all made on the prepared one.
+        """
         metrics = {name: _value(name, row[name]) for name in row if name not in PLACE}
         return cls(
             site=str(row["site"]),
             subject=str(row["subject"]),
             session=None if row.get("session") is None else str(row["session"]),
+            grid=_grid(row.get("grid")),
             failed=None if row.get("failed") is None else str(row["failed"]),
             metrics={} if row.get("failed") is not None else metrics,
         )
@@ -102,6 +111,12 @@ def read_cases(path: Path) -> list[CaseRow]:
     except (ValueError, csv.Error) as error:
         raise RunFolderError(f"{path}: {error}. Make the table again.") from None
     return rows
+
+
+def _grid(value: Any) -> ScoredGrid:
+    if value not in ("scanner", "prepared", None):
+        raise ValueError(f"grid: want scanner or prepared, got {value!r:.40}")
+    return "scanner" if value == "scanner" else "prepared"
 
 
 def _value(name: str, value: Any) -> Value:

@@ -15,6 +15,7 @@ from common.figures.case_picture import case_picture
 from common.figures.viewer import viewer_volume
 from common.files import write_whole
 from common.imaging.dataset.prepared import PreparedCase
+from common.imaging.dataset.where_drawn import FoundInCase, where_drawn
 from common.learning.segmentation import found_lesions, segment
 from common.metrics.presets import preset
 from common.model_file import Model
@@ -51,6 +52,9 @@ def evaluate(
     All sites are opened before the first case is scored: a folder without a case is known at once
     (SiteDataError). A case that cannot be scored is a row with its reason, and so is every case of
     a site none of whose cases can be used.
+
+    A case is judged on the scanner's own grid where its folder has the reference there, see
+    `where_drawn`, else on that of its images; its row says which.
     """
     network = trained_network(model)
     opened: list[PreparedHeldOutSite] = []
@@ -79,14 +83,15 @@ def evaluate(
             if on_case is not None:
                 on_case(f"{site.name} {case.name}", number, n_cases)
             try:
-                probability = segment(network, case, model.recipe)
-                scored.append(score_fully(site.name, case, probability, model))
+                found = FoundInCase(case, segment(network, case, model.recipe))
+                judged = where_drawn(found)
+                scored.append(score_fully(site.name, found, judged, model))
             except LesionFedError as error:
                 failed.append(failed_row(site.name, case, error))
                 continue
             if images:
-                mask = found_lesions(probability, model.threshold, model.recipe)
-                _draw(folder, scored[-1].row, case, mask, model)
+                mask = found_lesions(judged.probability, model.threshold, model.recipe)
+                _draw(folder, scored[-1].row, judged.case, mask, model)
     folder.write(scored, failed, definition=_definition(model) | {"notes": notes})
     rows = [*(case.row for case in scored), *failed]
     return {name: [row for row in rows if row.site == name] for name in sites}

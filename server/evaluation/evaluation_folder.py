@@ -36,12 +36,14 @@ Case = tuple[str, str]
 class ScoredCase:
     """One case's row, and all that is kept of it beside the row.
 
+    on_prepared_grid   the same case on the grid of its images, where `row` is on the scanner's
     lesions         every lesion of the reference and of the prediction
     sweep           counts at each decision threshold
     probabilities   voxels by predicted probability
     """
 
     row: CaseRow
+    on_prepared_grid: CaseRow | None = None
     lesions: Sequence[LesionRow]
     sweep: Sequence[ThresholdCounts]
     probabilities: ProbabilityCounts
@@ -60,6 +62,11 @@ class EvaluationFolder:
     def cases_file(self) -> Path:
         """The network's row for every planned case."""
         return self.path / "cases.csv"
+
+    @property
+    def prepared_grid_file(self) -> Path:
+        """Rows on the prepared grid, of the cases that cases.csv has on the scanner's."""
+        return self.path / "cases_prepared_grid.csv"
 
     @property
     def baseline_file(self) -> Path:
@@ -116,6 +123,11 @@ class EvaluationFolder:
             self.probabilities_file, as_csv(_each(scored, lambda c: _bins(c.probabilities)))
         )
         write_whole(self.sites_file, as_csv(as_rows(summarize_sites(rows))))
+        elsewhere = [case.on_prepared_grid for case in scored if case.on_prepared_grid is not None]
+        if elsewhere:
+            write_cases(self.prepared_grid_file, elsewhere)
+        else:  # an earlier evaluation may have had some
+            self.prepared_grid_file.unlink(missing_ok=True)
         write_cases(self.cases_file, rows)
 
     def write_baseline(self, rows: Sequence[CaseRow]) -> None:
@@ -162,9 +174,9 @@ class EvaluationFolder:
 def _each(
     scored: Iterable[ScoredCase], rows_of: Callable[[ScoredCase], Iterable[dict[str, Any]]]
 ) -> list[dict[str, Any]]:
-    """Every row of every case, with the case's place in front."""
+    """Every row of every case, with the case's place in front and the grid it was scored on."""
     return [
-        {"site": case.row.site, "case": case.row.name, **row}
+        {"site": case.row.site, "case": case.row.name, "grid": case.row.grid, **row}
         for case in scored
         for row in rows_of(case)
     ]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.arrays import Float32Array
 from common.errors import LesionFedError, SiteDataError
 from common.imaging.dataset.prepared import PreparedCase
 from common.imaging.dataset.prepared_site import prepared_site
+from common.imaging.dataset.where_drawn import FoundInCase, where_drawn
 from common.imaging.intake.findings import Finding, as_text
 from common.imaging.intake.intake import survey
 from common.imaging.standardization.template import Template
 from common.recipe.recipe import Recipe
 from server.evaluation.case_row import CaseRow
 from server.evaluation.predict import Segment
-from server.evaluation.score import failed_row, score_prepared
+from server.evaluation.score import failed_row, score_prepared, score_where_drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,36 @@ class PreparedHeldOutSite:
     failed: tuple[CaseRow, ...]
 
     def score(self, segment_case: Segment, *, recipe: Recipe) -> list[CaseRow]:
-        """One row a planned case; one that cannot be scored says why."""
+        """One row a planned case, on the prepared grid; one that cannot be scored says why."""
+
+        def scored(case: PreparedCase) -> CaseRow:
+            return score_prepared(case, segment_case(case), site=self.name, recipe=recipe)
+
+        return self._rows(scored)
+
+    def score_where_drawn(
+        self,
+        probability_of: Callable[[PreparedCase], Float32Array],
+        *,
+        threshold: float,
+        recipe: Recipe,
+    ) -> list[CaseRow]:
+        """The same on the scanner's own grid, for every case whose reference is known there.
+
+        probability_of   each voxel's, (i, j, k) on the case's crop; above the threshold is lesion
+        """
+
+        def scored(case: PreparedCase) -> CaseRow:
+            judged = where_drawn(FoundInCase(case, probability_of(case)))
+            return score_where_drawn(self.name, case, judged, threshold=threshold, recipe=recipe)
+
+        return self._rows(scored)
+
+    def _rows(self, scored: Callable[[PreparedCase], CaseRow]) -> list[CaseRow]:
         rows = []
         for case in self.cases:
             try:
-                rows.append(score_prepared(case, segment_case(case), site=self.name, recipe=recipe))
+                rows.append(scored(case))
             except LesionFedError as error:
                 rows.append(failed_row(self.name, case, error))
         return [*rows, *self.failed]

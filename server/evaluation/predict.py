@@ -36,10 +36,12 @@ from common.imaging.volume import (
 from common.learning.model import new_network
 from common.learning.networks.parameters import load_parameters
 from common.learning.segmentation import found_lesions, segment
-from common.metrics.mask import without_small_lesions
 from common.model_file import Model
 from common.recipe.recipe import Recipe
 from common.recipe.task import Task
+
+HALF = 0.501
+"""The threshold of `brighter_than`: halfway between 0 and 1 the last digit must not decide."""
 
 Segment = Callable[[PreparedCase], BoolArray]
 """A prepared case in, its lesion mask on the crop out."""
@@ -64,12 +66,19 @@ def by_intensity(threshold: float, recipe: Recipe) -> Segment:
     Lesions too small to be believed go, as they do from the network's mask; the threshold itself
     was tuned with them (chosen: every threshold of every case would have to be labelled).
     """
+    brighter = brighter_than(threshold, recipe.task)
+    return lambda case: found_lesions(brighter(case), HALF, recipe)
 
-    def segment_case(case: PreparedCase) -> BoolArray:
-        found = (baseline_intensity(case, recipe.task) > threshold) & case.brain
-        return without_small_lesions(found, recipe.inference.min_lesion_voxels)
 
-    return segment_case
+def brighter_than(threshold: float, task: Task) -> Callable[[PreparedCase], Float32Array]:
+    """The baseline in the form of a network: probability 1 above the threshold, 0 elsewhere.
+
+    Lesion is above HALF, on whatever grid: where it is carried to another one by linear
+    interpolation, a voxel is lesion when more than half of what it is made of is.
+    """
+    return lambda case: ((baseline_intensity(case, task) > threshold) & case.brain).astype(
+        np.float32
+    )
 
 
 @dataclass(frozen=True, slots=True)

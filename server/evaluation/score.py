@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
-from common.arrays import BoolArray, Float32Array
+from common.arrays import BoolArray
 from common.errors import LesionFedError
 from common.imaging.dataset.prepared import PreparedCase
+from common.imaging.dataset.where_drawn import FoundInCase
+from common.imaging.volume import Volume
 from common.learning.segmentation import found_lesions
 from common.metrics.case import score_case
 from common.metrics.lesion_table import lesion_rows
@@ -17,12 +21,13 @@ from common.model_file import Model
 from common.recipe.recipe import Recipe
 from server.evaluation.case_row import CaseRow
 from server.evaluation.evaluation_folder import ScoredCase
+from server.evaluation.lost_lesions import n_lost_lesions
+from server.evaluation.site_summary import LOST
 
 
 def score_prepared(case: PreparedCase, mask: BoolArray, *, site: str, recipe: Recipe) -> CaseRow:
     """The case's row: its mask against its reference, both on the file's whole grid."""
-    assert case.lesions is not None, "only cases with a reference are scored"
-    reference, prediction = case.on_file_grid(case.lesions), case.on_file_grid(mask)
+    reference, prediction = _reference(case), case.on_file_grid(mask)
     score = score_case(
         reference.data,
         prediction.data,
@@ -37,31 +42,56 @@ def failed_row(site: str, case: PreparedCase, error: LesionFedError) -> CaseRow:
     return CaseRow(site=site, subject=case.subject, session=case.session, failed=error.code)
 
 
-def score_fully(
-    site: str, case: PreparedCase, probability: Float32Array, model: Model
-) -> ScoredCase:
-    """The case's row, its lesions, and its counts by threshold and by probability.
+def score_where_drawn(
+    site: str, prepared: PreparedCase, judged: FoundInCase, *, threshold: float, recipe: Recipe
+) -> CaseRow:
+    """The case's row on the grid of `judged`: lesion is above the threshold there.
 
-    probability   (i, j, k) on the case's crop, 0 outside the brain
+    prepared   the case as it was prepared: lesions that are in `judged` alone are counted
     """
-    assert case.lesions is not None, "only cases with a reference are scored"
-    definition = preset(model.recipe.evaluation.preset)
-    reference = case.on_file_grid(np.asarray(case.lesions))
-    whole = case.on_file_grid(probability).data
-    mask = found_lesions(probability, model.threshold, model.recipe)
+    mask = found_lesions(judged.probability, threshold, recipe)
+    row = score_prepared(judged.case, mask, site=site, recipe=recipe)
+    if judged.drawn is None:
+        return row
+    definition = preset(recipe.evaluation.preset)
+    n_lost = n_lost_lesions(judged.drawn, _reference(prepared), definition)
+    lost = {LOST: n_lost if judged.drawn.lesions.data.any() else None}
+    return dataclasses.replace(row, grid=judged.grid, metrics={**row.metrics, **lost})
+
+
+def score_fully(site: str, prepared: FoundInCase, judged: FoundInCase, model: Model) -> ScoredCase:
+    """The case's row, its lesions, and its counts by threshold and by probability, where drawn.
+
+    prepared, judged   what was found, as the network gave it and by `where_drawn`
+    """
+    case, threshold, recipe = judged.case, model.threshold, model.recipe
+    definition = preset(recipe.evaluation.preset)
+    reference = _reference(case)
+    mask = found_lesions(judged.probability, threshold, recipe)
+    on_prepared_grid = None
+    if judged is not prepared:
+        found = found_lesions(prepared.probability, threshold, recipe)
+        on_prepared_grid = score_prepared(prepared.case, found, site=site, recipe=recipe)
     return ScoredCase(
-        row=score_prepared(case, mask, site=site, recipe=model.recipe),
+        row=score_where_drawn(site, prepared.case, judged, threshold=threshold, recipe=recipe),
+        on_prepared_grid=on_prepared_grid,
         lesions=lesion_rows(
             reference.data, case.on_file_grid(mask).data, affine=case.affine, definition=definition
         ),
         sweep=sweep_thresholds(
-            whole,
+            case.on_file_grid(judged.probability).data,
             reference.data,
             spacing_mm=reference.spacing_mm,
             definition=definition,
-            min_voxels=model.recipe.inference.min_lesion_voxels,
+            min_voxels=recipe.inference.min_lesion_voxels,
         ),
         probabilities=count_probabilities(
-            probability, np.asarray(case.lesions), np.asarray(case.brain)
+            judged.probability, np.asarray(case.lesions), np.asarray(case.brain)
         ),
     )
+
+
+def _reference(case: PreparedCase) -> Volume:
+    """The case's reference on its file's whole grid."""
+    assert case.lesions is not None, "only cases with a reference are scored"
+    return case.on_file_grid(np.asarray(case.lesions))

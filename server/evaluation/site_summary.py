@@ -19,6 +19,9 @@ from common.metrics.cohort import (
 from common.metrics.volume_agreement import VolumeAgreement, volume_agreement
 from server.evaluation.case_row import CaseRow
 
+LOST = "n_lesions_lost_by_resampling"
+"""Reference lesions that are not in the prepared reference; known on the scanner's grid alone."""
+
 VOXEL_COUNTS = ("tp_voxels", "fp_voxels", "fn_voxels")
 """Columns that are only pooled, never averaged."""
 
@@ -64,6 +67,10 @@ class SiteSummary:
 
     n_planned     every case of the site, scored or not: the denominator to show
     n_scored      those that have metrics
+    n_on_scanner_grid   of these, those scored where their lesions were drawn; the others on the
+                  grid of the prepared images
+    n_lost_lesions   reference lesions that the resampling to that grid lost; None without such a
+                  case
     failed        (case, reason) of the others
     metrics       name -> spread over the scored cases that define it
     pooled_dice   Dice of all scored cases' voxels taken together, lesion-free ones too: large
@@ -74,6 +81,8 @@ class SiteSummary:
     site: str
     n_planned: int
     n_scored: int
+    n_on_scanner_grid: int
+    n_lost_lesions: int | None
     failed: tuple[tuple[str, str], ...]
     metrics: Mapping[str, Spread]
     pooled_dice: float | None
@@ -93,6 +102,8 @@ class SiteSummary:
             "site": self.site,
             "n_planned": self.n_planned,
             "n_scored": self.n_scored,
+            "n_on_scanner_grid": self.n_on_scanner_grid,
+            "n_lost_lesions": self.n_lost_lesions,
             "failed": [{"case": case, "reason": reason} for case, reason in self.failed],
             "metrics": {name: asdict(figures) for name, figures in self.metrics.items()},
             "pooled_dice": self.pooled_dice,
@@ -125,11 +136,14 @@ def summarize_site(rows: Sequence[CaseRow]) -> SiteSummary:
     """The summary of one site from its rows, at least one."""
     [site] = {row.site for row in rows}
     scored = [row for row in rows if row.failed is None]
+    n_on_scanner_grid = sum(row.grid == "scanner" for row in scored)
     names = dict.fromkeys(name for row in scored for name in row.metrics)
     return SiteSummary(
         site=site,
         n_planned=len(rows),
         n_scored=len(scored),
+        n_on_scanner_grid=n_on_scanner_grid,
+        n_lost_lesions=round(sum(defined(scored, LOST))) if n_on_scanner_grid else None,
         failed=tuple((row.name, row.failed) for row in rows if row.failed is not None),
         metrics={name: spread(defined(scored, name)) for name in names if name not in VOXEL_COUNTS},
         pooled_dice=_pooled_dice(scored),
@@ -169,10 +183,12 @@ def _flat_row(summary: SiteSummary) -> dict[str, Any]:
     metrics = row.pop("metrics")
     n_failed = len(row.pop("failed"))
     place = {name: row.pop(name) for name in ("site", "n_planned", "n_scored")}
+    on_grid = {name: row.pop(name) for name in ("n_on_scanner_grid", "n_lost_lesions")}
     groups = {**metrics, **{name: row.pop(name) for name in list(row) if name != "pooled_dice"}}
     return {
         **place,
         "n_failed": n_failed,
+        **on_grid,
         **row,
         **{
             f"{name}_{part}": value

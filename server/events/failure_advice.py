@@ -72,6 +72,8 @@ ADVICE = {
     "geometry": f"Images that must share a grid do not. {_SITE_CHECK}.",
     "no-lesions": f"No case of the site has a lesion to train on. {_SITE_CHECK}; a site of healthy "
     "controls takes the role `statistics`.",
+    "scanner-reference": "A reference on the scanner's own grid does not fit the prepared one. The "
+    "site runs `lesionfed-site prepare` again.",
     "no-negatives": f"No voxel without lesion was found to train on. {_SITE_CHECK}.",
     "not-finite": f"An image holds values that are no numbers. {_SITE_CHECK}.",
     "not-labels": f"A lesion mask holds something else than labels. {_SITE_CHECK}.",

@@ -33,7 +33,8 @@ class RunHistory:
     rounds        (phase, round) -> what happened, in the order they began
     void_rounds   rounds that a resume made void: they came after the checkpoint from which the run
                   went on, or were open when an older run, which does not name it, was cut off
-    evaluations   (site, method, round) -> the last evaluation of it
+    evaluations   (site, method, round) -> the last evaluation of it, which may be the verdict
+    on_prepared_grid   the same, but for those on a scanner's grid: what the rounds compare by
     by_site       sites that messages are sent to
     gaps          numbers of the lines that could not be read
     """
@@ -57,6 +58,7 @@ class RunHistory:
     decision_threshold: schema.ThresholdChosen | schema.ThresholdKept | None = None
     site_test: schema.SiteTest | None = None
     evaluations: dict[Scored, schema.Evaluated] = field(default_factory=dict)
+    on_prepared_grid: dict[Scored, schema.Evaluated] = field(default_factory=dict)
     selections: list[schema.RoundSelected] = field(default_factory=list)
     gaps: list[int] = field(default_factory=list)
     _records_states: bool = False
@@ -213,6 +215,8 @@ class RunHistory:
                 self.site_test = event
             case schema.Evaluated():
                 self.evaluations[event.site, event.method, event.round] = event
+                if all(row.grid == "prepared" for row in event.cases):
+                    self.on_prepared_grid[event.site, event.method, event.round] = event
             case schema.RoundSelected():
                 self.selections.append(event)
 
@@ -236,6 +240,7 @@ class RunHistory:
             void = keys[n_valid:]
             for scored in [key for key in self.evaluations if key[2] > resumed.training_round]:
                 del self.evaluations[scored]
+                self.on_prepared_grid.pop(scored, None)
             self.selections = [s for s in self.selections if s.round <= resumed.training_round]
             while (saved := self.checkpoint) and (saved.phase, saved.round) != last:
                 self.checkpoints.pop()

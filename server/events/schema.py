@@ -351,30 +351,29 @@ class ThresholdKept(RunEvent):
     reason: str
 
 
-class SiteTest(RunEvent):
-    """The model on the cases that training sites keep for a test; means over the cases.
+class SiteMeans(RunEvent):
+    """Means over cases at the sites; n_on_scanner_grid: how many, others on the prepared grid."""
 
-    n_dice, n_lesion_f1   cases in which the figure is defined
-    """
-
-    event: Literal["site-test"] = "site-test"
     threshold: float
     n_cases: int
-    n_dice: int | None = None
-    n_lesion_f1: int | None = None
+    n_on_scanner_grid: int = 0
     mean_dice: Value = None
     mean_lesion_f1: Value = None
 
 
-class SiteEvaluation(RunEvent):
-    """The model on the cases of a site that evaluates and never trains; means over the cases."""
+class SiteTest(SiteMeans):
+    """On the cases that training sites keep for a test. n_dice, n_lesion_f1: where defined."""
+
+    event: Literal["site-test"] = "site-test"
+    n_dice: int | None = None
+    n_lesion_f1: int | None = None
+
+
+class SiteEvaluation(SiteMeans):
+    """On the cases of a site that evaluates and never trains."""
 
     event: Literal["site-evaluation"] = "site-evaluation"
     site: str
-    n_cases: int
-    mean_dice: Value = None
-    mean_lesion_f1: Value = None
-    threshold: float
 
 
 class Evaluated(RunEvent):

@@ -31,12 +31,13 @@ class SiteEvaluationPhase(Phase):
         """The state as it was; the figures are in an event `site-evaluation` for each site."""
         model = selected_model(self._model_file, state)
 
-        def record(site: str, sums: ThresholdSums) -> None:
+        def record(site: str, sums: ThresholdSums, n_on_scanner_grid: int) -> None:
             mean_dice, mean_lesion_f1 = means_of(sums)
             self._events.record(
                 SiteEvaluation(
                     site=site,
                     n_cases=sums.n_cases,
+                    n_on_scanner_grid=n_on_scanner_grid,
                     mean_dice=mean_dice,
                     mean_lesion_f1=mean_lesion_f1,
                     threshold=model.threshold,

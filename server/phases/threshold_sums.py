@@ -23,18 +23,19 @@ def sum_over_sites(
     part: ScoredPart,
     role: Role = "train",
     quorum: int | None = None,
-    on_sums: Callable[[str, ThresholdSums], None] = lambda site, sums: None,
+    on_sums: Callable[[str, ThresholdSums, int], None] = lambda site, sums, n_drawn: None,
 ) -> Generator[Exchange, None, ThresholdSums]:
     """Yields the one exchange, and returns the sums over all sites.
 
     part      which of its cases a site scores
-    on_sums   called with each site's name and its sums, as they come
+    on_sums   called with each site's name, its sums, and how many of its cases it scored on the
+              scanner's own grid, as they come
     """
     of_sites: dict[str, ThresholdSums] = {}
 
     def accumulate(site: str, reply: ThresholdReply) -> Mapping[str, object]:
         of_sites[site] = _sums_of(site, reply, thresholds)
-        on_sums(site, of_sites[site])
+        on_sums(site, of_sites[site], reply.n_on_scanner_grid)
         return {"n_cases": reply.n_cases}
 
     yield Exchange(
@@ -77,6 +78,11 @@ def selected_model(model_file: Path, state: RunState) -> Model:
 
 def _sums_of(site: str, reply: ThresholdReply, thresholds: tuple[float, ...]) -> ThresholdSums:
     """The site's sums; UpdateRejected where they cannot be sums over so many cases."""
+    if reply.n_on_scanner_grid > reply.n_cases:
+        raise UpdateRejected(
+            f"site {site}: want at most its {reply.n_cases} cases on the scanner's grid, got "
+            f"{reply.n_on_scanner_grid}"
+        )
     try:
         return ThresholdSums(
             thresholds=thresholds,

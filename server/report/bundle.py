@@ -10,7 +10,15 @@ from pathlib import Path
 
 from common.files import write_whole
 
-TABLES = ("cases", "baseline", "lesions", "thresholds", "probabilities", "sites")
+TABLES = (
+    "cases",
+    "cases_prepared_grid",
+    "baseline",
+    "lesions",
+    "thresholds",
+    "probabilities",
+    "sites",
+)
 """CSV files of an evaluation, where there are."""
 
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)
@@ -24,6 +32,7 @@ WHAT = {
     "sites.json": "which sites trained, chose and judged",
     "definition.json": "what counted as a lesion and when it counted as found",
     "tables/cases.csv": "the network: one row a planned case; undefined is empty",
+    "tables/cases_prepared_grid.csv": "cases scored on a scanner's grid, once more here",
     "tables/baseline.csv": "the intensity threshold on the same cases",
     "tables/lesions.csv": "one row a lesion, of the reference and of the prediction",
     "tables/thresholds.csv": "counts of voxels and lesions at 19 decision thresholds, by case",

@@ -6,12 +6,10 @@ import dataclasses
 
 from common.figures.curves import Chart, Curve
 from server.events.history import RunHistory
-from server.report.verdict import SiteVerdict, summarize
+from server.report.verdict import summarize
 
 
-def run_charts(
-    history: RunHistory, unseen: list[SiteVerdict], *, threshold_name: str
-) -> list[Chart]:
+def run_charts(history: RunHistory, *, threshold_name: str) -> list[Chart]:
     """Every chart that has something to show, in reading order.
 
     threshold_name   the baseline, such as "FLAIR threshold"
@@ -30,7 +28,7 @@ def run_charts(
             y_label="mean Dice",
             curves=[*_held_out(history, "dice"), *_own_validation(history)],
             y_range=(0.0, 1.0),
-            levels=_thresholds(unseen, "dice", threshold_name),
+            levels=_thresholds(history, "dice", threshold_name),
             marked_round=chosen,
         ),
         Chart(
@@ -38,7 +36,7 @@ def run_charts(
             y_label="mean lesion F1",
             curves=_held_out(history, "lesion_f1"),
             y_range=(0.0, 1.0),
-            levels=_thresholds(unseen, "lesion_f1", threshold_name),
+            levels=_thresholds(history, "lesion_f1", threshold_name),
             marked_round=chosen,
         ),
         Chart(
@@ -109,12 +107,13 @@ def _own_validation(history: RunHistory) -> list[Curve]:
 
 
 def _held_out(history: RunHistory, metric: str) -> list[Curve]:
-    """One curve a held-out site, of a metric's mean; the unseen ones stand out."""
+    """One curve a held-out site, of a metric's mean on the prepared grid; the unseen stand out."""
     curves: list[Curve] = []
     for role in ("unseen", "validation"):
         for site in history.sites(role):
             if rounds := history.evaluated_rounds(site):
-                summaries = [summarize(history.evaluations[site, "network", r]) for r in rounds]
+                scored = [history.on_prepared_grid.get((site, "network", r)) for r in rounds]
+                summaries = [summarize(evaluated) for evaluated in scored]
                 curves.append(
                     Curve(
                         label=f"{site} ({role})",
@@ -126,10 +125,12 @@ def _held_out(history: RunHistory, metric: str) -> list[Curve]:
     return curves
 
 
-def _thresholds(unseen: list[SiteVerdict], metric: str, name: str) -> dict[str, float]:
+def _thresholds(history: RunHistory, metric: str, name: str) -> dict[str, float]:
+    """The baseline's mean at each unseen site, on the grid of the curves."""
     levels: dict[str, float] = {}
-    for verdict in unseen:
-        level = verdict.baseline.metric(metric).mean if verdict.baseline else None
-        if level is not None:
-            levels[f"{verdict.site}: {name}"] = level
+    for (site, method, _), evaluated in history.on_prepared_grid.items():
+        summary = summarize(evaluated)
+        level = summary.metric(metric).mean if summary else None
+        if method == "baseline" and evaluated.role == "unseen" and level is not None:
+            levels[f"{site}: {name}"] = level
     return levels

@@ -31,7 +31,7 @@ from common.metrics.threshold_sweep import ThresholdCounts
 from common.metrics.volume_agreement import volume_agreement
 from common.recipe.task_labels import TaskLabels
 from server.compare.bca import LEVEL
-from server.compare.cases import RunCases, shared_cases
+from server.compare.cases import RunCases, on_one_grid, shared_cases
 from server.compare.paired import Comparison, compare
 from server.evaluation.case_row import CaseRow
 from server.evaluation.evaluation_folder import Case, EvaluationFolder
@@ -76,16 +76,20 @@ class EvaluationTables:
         return list(dict.fromkeys(row.site for row in self.cases))
 
     def comparison(self, threshold_name: str) -> Comparison | None:
-        """The network against the threshold; None where either scored nothing, or other cases.
+        """The network against the threshold; None where either scored nothing, or other cases, or
+        a case on another grid.
 
         threshold_name   such as "FLAIR threshold"
         """
         if not self.baseline or {_key(r) for r in self.baseline} != {_key(r) for r in self.cases}:
             return None
+        thresholded = _by_key(self.baseline)
+        if not all(on_one_grid(row, thresholded[_key(row)]) for row in self.cases):
+            return None
         known = {name for row in (*self.cases, *self.baseline) for name in row.metrics}
         if not known.issuperset(SHARED_METRICS):
             return None
-        runs = [RunCases(threshold_name, _by_key(self.baseline))]
+        runs = [RunCases(threshold_name, thresholded)]
         runs.append(RunCases("network", _by_key(self.cases)))
         return compare(shared_cases(runs, common_only=False), metrics=SHARED_METRICS)
 

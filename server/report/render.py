@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from common.settings import read_toml
 from server.compare.paired import Comparison
 from server.evaluation.case_row import as_csv
 from server.evaluation.evaluation_folder import EvaluationFolder
-from server.evaluation.site_summary import summarize_sites, worst_site
+from server.evaluation.scored_grid import scored_grid_in_words
+from server.evaluation.site_summary import SiteSummary, summarize_sites, worst_site
 from server.events.history import RunHistory, read_run
 from server.events.schema import ThresholdChosen
 from server.report.bundle import TABLES, write_bundle
@@ -36,7 +37,7 @@ from server.report.evaluation_figures import (
     where_tested,
 )
 from server.report.pictures import Pictures, pictures_of
-from server.report.verdict import site_verdict
+from server.report.verdict import SiteVerdict, site_verdict
 from server.run.run_folder import RunFolder
 
 COLLAPSED_SPREAD = 1e-3
@@ -104,10 +105,9 @@ def _figures(
     words: TaskLabels,
 ) -> dict[str, ReportFigure]:
     """File stem -> chart: the curves of the rounds, then the verdict."""
-    unseen = [site_verdict(history, site) for site in history.sites("unseen")]
     drawings: dict[str, ReportDrawing] = {
         f"round-{_stem(chart.title)}": chart
-        for chart in run_charts(history, unseen, threshold_name=words.threshold)
+        for chart in run_charts(history, threshold_name=words.threshold)
     }
     tested = where_tested(_mean_dice(history, words.threshold), own=history.sites("train"))
     if not tested.is_empty:
@@ -184,10 +184,9 @@ def bundled_files(
 
 def _curve_rows(history: RunHistory, threshold_name: str) -> list[dict[str, Any]]:
     """Every point of the charts by round."""
-    unseen = [site_verdict(history, site) for site in history.sites("unseen")]
     return [
         {"chart": chart.title, "line": curve.label, "round": at, "value": value}
-        for chart in run_charts(history, unseen, threshold_name=threshold_name)
+        for chart in run_charts(history, threshold_name=threshold_name)
         for curve in chart.curves
         for at, value in curve.defined
     ]
@@ -197,17 +196,28 @@ def run_values(history: RunHistory, run_folder: Path) -> dict[str, Any]:
     """What the page shows of a run's history: name in the template -> value."""
     unseen = [site_verdict(history, site) for site in history.sites("unseen")]
     validation = [site_verdict(history, site) for site in history.sites("validation")]
+    networks = [v.network for v in unseen if v.network is not None]
     recipe_file = run_folder / "recipe.toml"
     return {
         "run": history,
         "unseen": unseen,
         "validation": validation,
-        "worst": worst_site(v.network for v in unseen if v.network is not None),
+        "worst": worst_site(networks),
+        "scored_grid": scored_grid_in_words(networks),
+        "on_prepared_grid": _on_prepared_grid(unseen, networks),
         "collapsed_sites": collapsed_sites(history),
         "definition": _definition(recipe_file),
         "recipe": _text(recipe_file),
         "environment": _environment(run_folder / "environment.json"),
     }
+
+
+def _on_prepared_grid(unseen: Sequence[SiteVerdict], networks: Sequence[SiteSummary]) -> list[str]:
+    """Cases that were scored there while others were on the scanner's own grid."""
+    if not any(network.n_on_scanner_grid for network in networks):
+        return []
+    rows = [case.network for verdict in unseen for case in verdict.cases if case.network]
+    return [f"{r.site} {r.name}" for r in rows if r.failed is None and r.grid == "prepared"]
 
 
 def collapsed_sites(history: RunHistory) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from server.compare.cases import on_one_grid
 from server.evaluation.case_row import CaseRow, Value
 from server.evaluation.site_summary import SiteSummary, summarize_site
 from server.events.history import RunHistory
@@ -38,9 +39,14 @@ class SiteVerdict:
 
     @property
     def margin(self) -> Value:
-        """Mean Dice of the network minus that of the intensity threshold, if both have one."""
+        """Mean Dice of the network minus that of the intensity threshold, if both have one.
+
+        None as well where one of them has not been scored on the scanner's own grid yet.
+        """
         baseline = _mean_dice(self.baseline)
-        return None if self.dice is None or baseline is None else self.dice - baseline
+        if self.dice is None or baseline is None or not self._on_one_grid():
+            return None
+        return self.dice - baseline
 
     def in_words(self, threshold_name: str) -> str:
         """The verdict on this site in a sentence or two.
@@ -64,7 +70,19 @@ class SiteVerdict:
 
     def _since_training(self) -> str:
         before = _mean_dice(self.untrained)
-        return "" if before is None else f" (before training {before:.3f})"
+        if before is None:
+            return ""
+        on_scanner_grid = self.network is not None and self.network.n_on_scanner_grid > 0
+        where = ", on the prepared grid" if on_scanner_grid else ""
+        return f" (before training {before:.3f}{where})"
+
+    def _on_one_grid(self) -> bool:
+        return all(
+            case.network is None
+            or case.baseline is None
+            or on_one_grid(case.network, case.baseline)
+            for case in self.cases
+        )
 
     def _same_cases(self) -> bool:
         """Whether every case in the network's mean Dice is in the threshold's, and back."""

@@ -81,6 +81,8 @@ class PreparedCase:
     affine       (4, 4), voxel of the file's grid -> RAS+ world, mm
     stored_as    the order in which the file holds that grid, such as "PIR"
     stripped     every image shows a brain alone
+    drawn_reference   the file of the reference on the scanner's own grid, and that of the prepared
+                 one, for `read_drawn_reference`; None where the folder has none
     """
 
     subject: str
@@ -95,6 +97,7 @@ class PreparedCase:
     raters: BoolArray | None = None
     stored_as: str = UPRIGHT
     stripped: bool = True
+    drawn_reference: tuple[Path, Path] | None = None
 
     @property
     def name(self) -> str:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from common.code_digest import code_digest
 from common.errors import SiteDataError
+from common.imaging.dataset.drawn_reference import drawn_reference_file
 from common.imaging.dataset.prepared import PreparedCase, prepare_case, read_case
 from common.imaging.intake.bids_names import files_below
 from common.imaging.intake.findings import Finding, Level, as_text
@@ -65,7 +66,7 @@ def prepared_site(
             _move_into_place(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    return _read(folder)
+    return _read(folder, root)
 
 
 def _key(root: Path, recipe: Recipe, template: Template) -> str:
@@ -113,7 +114,8 @@ def _prepare_into(
         for reason in left_out:
             fix = "Look at the image: the z-score alone was used for it."
             findings.append(_finding(usable, "warning", "standardization-left-out", reason, fix))
-        entries.append(_write_case(case, folder / f"{len(entries):05d}"))
+        entry = _write_case(case, folder / f"{len(entries):05d}")
+        entries.append(entry | {"drawn_reference": _drawn_reference(usable, root)})
     if not entries:
         raise SiteDataError(
             f"{root}: no case is left after standardization. What was found:\n{as_text(findings)}"
@@ -138,6 +140,15 @@ def _prepare(
         settings=recipe.standardization,
         template=template,
     )
+
+
+def _drawn_reference(usable: UsableCase, root: Path) -> list[str] | None:
+    """The references on the scanner's and on the prepared grid, as paths below `root`."""
+    prepared = usable.lesion_mask
+    drawn = None if prepared is None else drawn_reference_file(prepared)
+    if prepared is None or drawn is None:
+        return None
+    return [path.relative_to(root).as_posix() for path in (drawn, prepared)]
 
 
 def _finding(usable: UsableCase, level: Level, code: str, text: str, fix: str) -> Finding:
@@ -181,17 +192,20 @@ def _move_into_place(partial: Path, folder: Path) -> None:
             raise
 
 
-def _read(folder: Path) -> PreparedSite:
+def _read(folder: Path, root: Path) -> PreparedSite:
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     return PreparedSite(
-        cases=tuple(_read_case(folder / entry.pop("folder"), entry) for entry in index["cases"]),
+        cases=tuple(
+            _read_case(folder / entry.pop("folder"), entry, root) for entry in index["cases"]
+        ),
         findings=tuple(Finding(**finding) for finding in index["findings"]),
         quarantined=tuple(index["quarantined"]),
     )
 
 
-def _read_case(folder: Path, entry: dict[str, Any]) -> PreparedCase:
+def _read_case(folder: Path, entry: dict[str, Any], root: Path) -> PreparedCase:
     lesions, raters = folder / "lesions.npy", folder / "raters.npy"
+    drawn = entry["drawn_reference"]
     return PreparedCase(
         subject=entry["subject"],
         session=entry["session"],
@@ -205,6 +219,7 @@ def _read_case(folder: Path, entry: dict[str, Any]) -> PreparedCase:
         affine=np.array(entry["affine"]),
         stored_as=entry["stored_as"],
         stripped=entry["stripped"],
+        drawn_reference=None if drawn is None else (root / drawn[0], root / drawn[1]),
     )
 
 

@@ -57,6 +57,7 @@ class PreparedVolumes:
     lesions   bool, or None without a reference
     raters    "lesionRater1" -> that rater's own mask, bool
     moves     modality -> (4, 4), rigid: RAS+ world mm of its scanner -> RAS+ world mm of the grid
+    lesions_move   the move of the reference: that of the image it was drawn on; None without one
     notes     what the steps had to say, as the text of a finding
     """
 
@@ -66,6 +67,7 @@ class PreparedVolumes:
     moves: Mapping[str, FloatArray]
     notes: tuple[str, ...]
     raters: Mapping[str, Volume] = field(default_factory=dict)
+    lesions_move: FloatArray | None = None
 
 
 def prepare_sessions(
@@ -395,4 +397,5 @@ def _on_grid(case: WorkingCase, grid: Grid, brain: Volume) -> PreparedVolumes:
         raters={rater: _mask_on(mask, grid) for rater, mask in case.raters.items()},
         moves={name: image.to_common for name, image in case.images.items()},
         notes=tuple(notes),
+        lesions_move=None if case.lesions is None else case.lesions.to_common,
     )

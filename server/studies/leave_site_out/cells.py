@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -89,4 +90,4 @@ def _mean_row(rows: Sequence[CaseRow]) -> CaseRow:
         for name in names
     }
     first = scored[0]
-    return CaseRow(site=first.site, subject=first.subject, session=first.session, metrics=means)
+    return dataclasses.replace(first, metrics=means)

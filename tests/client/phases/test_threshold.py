@@ -1,28 +1,35 @@
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
 
-from client.phases.site_cases import own_cases
+from client.phases.site_cases import labelled_cases, own_cases
 from client.phases.threshold import sum_thresholds
 from client.site.settings import Policy, Site, read_site
 from common.imaging.standardization.template import Template
-from common.imaging.volume import Volume, read_volume, write_volume
+from common.imaging.volume import Volume, read_mask, read_volume, write_volume
 from common.learning.model import new_network
 from common.learning.networks.parameters import parameters_of
 from common.learning.segmentation import sweep_case
 from common.metrics.threshold_choice import sum_cases
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Assignment, ThresholdReply, ThresholdRequest
-from tests.toy_sites import write_site
+from tests.toy_sites import scanner_affine, write_site
 
 TEMPLATE: Template = {"FLAIR": (0.5, 1.0, 1.2), "T1w": (0.5, 1.0, 1.3)}
 THRESHOLDS = (0.3, 0.5, 0.6)
 NOTHING = ThresholdReply(
-    dice_sums=(0, 0, 0), lesion_f1_sums=(0, 0, 0), n_dice=0, n_lesion_f1=0, n_cases=0
+    dice_sums=(0, 0, 0),
+    lesion_f1_sums=(0, 0, 0),
+    n_dice=0,
+    n_lesion_f1=0,
+    n_cases=0,
+    n_on_scanner_grid=0,
 )
 
 
@@ -47,7 +54,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return read_site(write_site(folder, name="lyon", seed=0, n_subjects=4))
 
 
-def request(recipe: Recipe, part: Literal["threshold", "test"] = "threshold") -> ThresholdRequest:
+def request(
+    recipe: Recipe, part: Literal["threshold", "test", "all"] = "threshold"
+) -> ThresholdRequest:
     return ThresholdRequest(
         assignment=Assignment(
             run="r",
@@ -155,3 +164,53 @@ def test_a_share_that_rounds_down_to_no_subject_is_not_made_up_for_by_validation
     recipe = tiny(0.5, "federation.site_threshold_share=0.2")  # a fifth of four, rounded down
     assert len(own_cases(site, recipe, TEMPLATE).validation) == 2
     assert sum_thresholds(request(recipe), recipe, site) == NOTHING
+
+
+def on_square_axes(site: Site) -> None:
+    """The toys' own axes are not at right angles, as those of a prepared folder always are."""
+    for file in site.data.rglob("*.nii.gz"):
+        volume = read_mask(file) if "mask" in file.name else read_volume(file)
+        write_volume(Volume(volume.data, scanner_affine(1)), file)
+
+
+def draw_on_another_grid(site: Site, subject: str) -> None:
+    """A reference of every second voxel along k beside the subject's, as `prepare` writes it."""
+    [prepared] = (site.data / "derivatives" / "manual" / subject / "anat").glob("*lesion_mask.nii*")
+    drawn = prepared.with_name(f"{subject}_space-scanner_desc-lesion_mask.nii.gz")
+    thick = scanner_affine(1) @ np.diag([1.0, 1.0, 2.0, 1.0])
+    write_volume(Volume(read_mask(prepared).data[:, :, ::2], thick), drawn)
+    record = {
+        "SHA256": hashlib.sha256(drawn.read_bytes()).hexdigest(),
+        "PreparedSHA256": hashlib.sha256(prepared.read_bytes()).hexdigest(),
+        "ScannerToCommon": np.eye(4).tolist(),
+    }
+    sidecar = drawn.with_name(drawn.name.replace(".nii.gz", ".json"))
+    sidecar.write_text(json.dumps({"LesionFed": record}), encoding="utf-8")
+
+
+def test_a_verdict_at_the_site_is_given_where_the_lesions_were_drawn_a_choice_is_not(
+    tmp_path: Path,
+) -> None:
+    """Of four subjects one has its reference on the scanner's grid."""
+    hospital = read_site(write_site(tmp_path, name="lyon", seed=0, n_subjects=4))
+    on_square_axes(hospital)
+    draw_on_another_grid(hospital, "sub-01")
+    recipe = tiny(0.5)
+    network = new_network(recipe)
+    cases = labelled_cases(hospital, recipe, TEMPLATE)
+
+    def sums_of(*, as_drawn: bool) -> tuple[int, ...]:
+        sweeps = [
+            sweep_case(network, case, recipe, thresholds=THRESHOLDS, as_drawn=as_drawn)
+            for case in cases
+        ]
+        return sum_cases(sweeps, THRESHOLDS).dice
+
+    reply = sum_thresholds(request(recipe, "all"), recipe, hospital)
+    assert (reply.n_cases, reply.n_on_scanner_grid) == (4, 1)
+    assert reply.dice_sums == sums_of(as_drawn=True) != sums_of(as_drawn=False)
+    chosen = sum_thresholds(request(recipe), recipe, hospital)
+    kept = own_cases(hospital, recipe, TEMPLATE).validation
+    sweeps = [sweep_case(network, case, recipe, thresholds=THRESHOLDS) for case in kept]
+    assert chosen.n_on_scanner_grid == 0
+    assert chosen.dice_sums == sum_cases(sweeps, THRESHOLDS).dice

@@ -21,11 +21,13 @@ from client.prepare.derivatives import (
 )
 from client.prepare.prepare_subject import prepare_subject
 from common.errors import ConfigError, SiteDataError
+from common.imaging.dataset.drawn_reference import drawn_reference_file, read_drawn_reference
+from common.imaging.grid import nearest_onto
 from common.imaging.intake.intake import examine
-from common.imaging.volume import read_volume
+from common.imaging.volume import Volume, read_mask, read_volume
 from common.recipe.task import Task
 from tests.client.prepare.jobs import files_under, toy_job, toy_plan, toy_site
-from tests.volumes import image_path
+from tests.volumes import image_path, mask_path
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +74,38 @@ def test_a_sidecar_says_where_an_image_comes_from_and_how_to_take_a_mask_back(
     assert str(tmp_path) not in json.dumps(sidecar), "a path of this machine"
 
 
+def test_the_reference_lies_there_as_it_was_drawn_with_its_move(tmp_path: Path) -> None:
+    """The prepared one is it, carried by that move to the nearest voxel."""
+    anat = written(tmp_path) / "sub-01" / "anat"
+    drawn, prepared = (
+        anat / f"sub-01_{space}desc-lesion_mask.nii.gz" for space in ("space-scanner_", "")
+    )
+    assert drawn_reference_file(prepared) == drawn
+    read = read_drawn_reference(drawn, prepared)
+    raw = read_mask(mask_path(tmp_path / "bids", "sub-01", "lesion"))
+    np.testing.assert_array_equal(read.lesions.data, raw.data)
+    np.testing.assert_allclose(read.lesions.affine, raw.affine, atol=1e-5)
+    placed = Volume(read.lesions.data, read.to_common @ read.lesions.affine)
+    there = read_mask(prepared)
+    np.testing.assert_array_equal(nearest_onto(there, placed).data, there.data)
+    sidecar = json.loads((anat / "sub-01_space-scanner_desc-lesion_mask.json").read_text())
+    assert sidecar["Sources"] == [
+        "bids:raw:derivatives/lesions/sub-01/anat/sub-01_desc-lesion_mask.nii.gz"
+    ]
+    record, of_image = sidecar["LesionFed"], json.loads((anat / "sub-01_FLAIR.json").read_text())
+    assert record["ScannerToCommon"] == of_image["LesionFed"]["ScannerToCommon"]
+    assert record["Key"] == of_image["LesionFed"]["Key"]
+
+
+def test_a_case_without_a_reference_has_none_on_the_scanner_s_grid_either(tmp_path: Path) -> None:
+    root = toy_site(tmp_path)
+    mask_path(root, "sub-01", "lesion").unlink()
+    job = toy_job(tmp_path)
+    prepare_subject(job)
+    assert is_written(job, job.cases[0])
+    assert not list(case_folder(job.out, job.cases[0]).glob("*lesion*"))
+
+
 def test_what_is_read_back_is_what_was_written(tmp_path: Path) -> None:
     job = toy_job(tmp_path)
     prepare_subject(job)
@@ -91,7 +125,7 @@ def test_no_file_holds_a_time(tmp_path: Path) -> None:
     assert files_under(written(tmp_path / "again")) == first
 
 
-@pytest.mark.parametrize("harm", ["image", "sidecar", "missing", "key"])
+@pytest.mark.parametrize("harm", ["image", "sidecar", "missing", "drawn", "key"])
 def test_a_case_that_is_not_whole_any_more_is_not_written(tmp_path: Path, harm: str) -> None:
     job = toy_job(tmp_path)
     (case,) = job.cases
@@ -106,6 +140,8 @@ def test_a_case_that_is_not_whole_any_more_is_not_written(tmp_path: Path, harm: 
         image.with_name("sub-01_T1w.json").write_text("{")
     elif harm == "missing":
         (case_folder(job.out, case) / "sub-01_desc-lesion_mask.nii.gz").unlink()
+    elif harm == "drawn":
+        (case_folder(job.out, case) / "sub-01_space-scanner_desc-lesion_mask.nii.gz").unlink()
     else:
         job = toy_job(tmp_path, "preprocessing.spacing_mm=2")
     assert not is_written(job, case)

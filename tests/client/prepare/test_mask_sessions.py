@@ -14,12 +14,14 @@ from client.prepare.mask_sessions import masks_with_their_date, masks_with_their
 from client.prepare.prepare_subject import prepare_subject
 from client.prepare.site_work import plan_site
 from common.errors import SiteDataError
+from common.imaging.dataset.drawn_reference import read_drawn_reference
+from common.imaging.grid import nearest_onto
 from common.imaging.intake.intake import examine, survey
 from common.imaging.preprocessing.chain import PreparedVolumes
 from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import Volume, read_mask, read_volume
 from common.recipe.recipe import Recipe, load_recipe
-from tests.toy_sites import moved_dates
+from tests.toy_sites import moved_dates, scanner_affine
 from tests.volumes import oblique_affine, stripped_brain, two_lesions
 
 
@@ -58,6 +60,7 @@ def prepared(case: WorkingCase) -> PreparedVolumes:
         lesions=None if case.lesions is None else case.lesions.volume,
         moves={},
         notes=(),
+        lesions_move=None if case.lesions is None else case.lesions.to_common,
         raters={rater: mask.volume for rater, mask in case.raters.items()},
     )
 
@@ -78,6 +81,8 @@ def test_each_mask_goes_along_with_the_image_it_was_drawn_on_and_comes_back() ->
     assert again[0].lesions is None
     assert again[0].raters == {}
     assert again[1].lesions is on_first.volume
+    assert again[0].lesions_move is None
+    assert again[1].lesions_move is on_first.to_common
     assert list(again[1].raters) == ["newlesionRater1", "newlesionRater2"]
 
 
@@ -125,6 +130,12 @@ def test_two_dates_are_prepared_to_one_pair_with_its_raters(
     (pair,) = examine(out, task=recipe.task).usable
     assert pair.name == "sub-01_ses-02"
     assert list(pair.rater_masks) == ["newlesionRater1"]
+    drawn = stem.with_name(f"{stem.name}_space-scanner_desc-newlesion_mask.nii.gz")
+    made = stem.with_name(f"{stem.name}_desc-newlesion_mask.nii.gz")
+    read = read_drawn_reference(drawn, made)
+    np.testing.assert_allclose(read.lesions.affine, scanner_affine(2), atol=1e-4)
+    placed = Volume(read.lesions.data, read.to_common @ read.lesions.affine)
+    assert np.count_nonzero(nearest_onto(read_mask(made), placed).data != reference) <= 2
     change = read_volume(pair.images["FLAIR-2"]).data - read_volume(pair.images["FLAIR-1"]).data
     brain = read_mask(stem.with_name(f"{stem.name}_desc-brain_mask.nii.gz")).data
     assert change[reference].mean() > 3 * change[brain].std()

@@ -216,7 +216,12 @@ def test_a_field_out_of_its_range_is_refused() -> None:
 def test_whole_numbers_beyond_the_floats_arrive_to_the_last_digit() -> None:
     sums = (2**53 + 1, 10**16)  # the first is no float64
     reply = ThresholdReply(
-        dice_sums=sums, lesion_f1_sums=(0, 1), n_dice=10**7, n_lesion_f1=1, n_cases=10**7
+        dice_sums=sums,
+        lesion_f1_sums=(0, 1),
+        n_dice=10**7,
+        n_lesion_f1=1,
+        n_cases=10**7,
+        n_on_scanner_grid=0,
     )
     assert unpack(pack(reply), ThresholdReply) == reply
 

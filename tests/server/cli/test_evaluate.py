@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -138,3 +139,24 @@ def test_a_site_without_a_path_is_a_usage_error(
 ) -> None:
     assert called(tmp_path, more=("--held-out", "porto")) == 2
     assert "want NAME=PATH" in capsys.readouterr().err
+
+
+def test_where_the_cases_were_scored_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One grid: a sentence. Two: a column as well, and a failed case has neither."""
+    assert called(tmp_path, "porto") == 0
+    text = words(capsys.readouterr().out)
+    assert "Scored on the grid of the prepared images: no reference on the scanner's own" in text
+    assert "grid" not in text.partition("sub-01")[0]
+    own = dataclasses.replace(
+        row("faro", "sub-01", 0.5, (2, 2), n_lesions_lost_by_resampling=4), grid="scanner"
+    )
+    monkeypatch.setitem(ROWS, "faro", [own])
+    assert called(tmp_path, "faro", "lund") == 1
+    text = words(capsys.readouterr().out)
+    assert "faro sub-01 scanner 0.500" in text
+    assert "lund sub-01 prepared 0.750" in text
+    assert "lund sub-03 - failed" in text
+    assert "1 of 3 scored cases on the scanner's own grid" in text
+    assert "4 reference lesions are lost by resampling to the prepared grid and still" in text

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from common.errors import ConfigError, RunFolderError
 from server.compare.cases import read_runs, shared_cases
-from tests.server.compare.tables import row, run_folder
+from tests.server.compare.tables import failed, row, run_folder
 
 
 def test_a_run_an_evaluation_and_a_table_are_read_alike(tmp_path: Path) -> None:
@@ -125,3 +126,16 @@ def test_runs_judged_against_another_reference_or_definition_are_refused(
     )
     with pytest.raises(ConfigError, match=f"lyon sub-1: want one reference .*{told}"):
         shared_cases(runs, common_only=False)
+
+
+def test_a_case_scored_on_two_grids_is_refused_and_a_failed_one_is_not(tmp_path: Path) -> None:
+    own = dataclasses.replace(row("east", "A", dice=0.5), grid="scanner")
+    paths = [
+        run_folder(tmp_path / "old", [row("east", "A", dice=0.6)]),
+        run_folder(tmp_path / "new", [own]),
+        run_folder(tmp_path / "none", [failed("east", "A")]),
+    ]
+    told = "want all runs scored on one grid, got the prepared grid in old and the scanner grid in"
+    with pytest.raises(ConfigError, match=told):
+        shared_cases(read_runs(paths[:2]), common_only=False)
+    assert shared_cases(read_runs(paths[1:]), common_only=False).n == 1

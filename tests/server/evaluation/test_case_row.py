@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,9 @@ def test_an_undefined_metric_is_an_empty_field_not_a_nan(tmp_path: Path) -> None
     write_cases(tmp_path / "cases.csv", ROWS[:2])
     lines = (tmp_path / "cases.csv").read_text("utf-8").splitlines()
     assert lines == [
-        "site,subject,session,failed,dice,n_predicted_lesions",
-        "lyon,sub-1,,,0.25,3",
-        "lyon,sub-2,ses-b,,,",
+        "site,subject,session,grid,failed,dice,n_predicted_lesions",
+        "lyon,sub-1,,prepared,,0.25,3",
+        "lyon,sub-2,ses-b,prepared,,,",
     ]
 
 
@@ -62,3 +63,19 @@ def test_a_table_that_is_none_is_refused_with_what_is_wrong(
 def test_a_missing_table_names_the_folder_to_give(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="Give the folder of a finished run"):
         read_cases(tmp_path / "cases.csv")
+
+
+def test_the_grid_comes_back_and_an_older_table_is_of_the_prepared_one(tmp_path: Path) -> None:
+    rows = [dataclasses.replace(ROWS[0], grid="scanner"), ROWS[1], ROWS[2]]
+    write_cases(tmp_path / "cases.csv", rows)
+    assert [row.grid for row in read_cases(tmp_path / "cases.csv")] == [
+        "scanner",
+        "prepared",
+        "prepared",
+    ]
+    assert rows[2].as_dict()["grid"] is None  # a failed case was scored nowhere
+    (tmp_path / "old.csv").write_text("site,subject,session,failed,dice\nlyon,sub-1,,,0.5\n")
+    assert [row.grid for row in read_cases(tmp_path / "old.csv")] == ["prepared"]
+    (tmp_path / "odd.csv").write_text("site,subject,grid,dice\nlyon,sub-1,mni,0.5\n")
+    with pytest.raises(RunFolderError, match="grid: want scanner or prepared, got 'mni'"):
+        read_cases(tmp_path / "odd.csv")

@@ -43,7 +43,7 @@ ASSIGNMENT = Assignment(
 
 
 def reply(
-    dice: float, lesion_f1: float, n_cases: int, n_lesion_f1: int | None = None
+    dice: float, lesion_f1: float, n_cases: int, n_lesion_f1: int | None = None, n_drawn: int = 0
 ) -> ThresholdReply:
     """Sums over so many cases at one threshold."""
     return ThresholdReply(
@@ -52,6 +52,7 @@ def reply(
         n_dice=n_cases,
         n_lesion_f1=n_cases if n_lesion_f1 is None else n_lesion_f1,
         n_cases=n_cases,
+        n_on_scanner_grid=n_drawn,
     )
 
 
@@ -140,7 +141,12 @@ def test_sums_for_more_thresholds_than_the_one_are_refused_by_the_sites_name(
     tmp_path: Path,
 ) -> None:
     answer = ThresholdReply(
-        dice_sums=(0, 0), lesion_f1_sums=(0, 0), n_dice=1, n_lesion_f1=1, n_cases=1
+        dice_sums=(0, 0),
+        lesion_f1_sums=(0, 0),
+        n_dice=1,
+        n_lesion_f1=1,
+        n_cases=1,
+        n_on_scanner_grid=0,
     )
     with pytest.raises(UpdateRejected, match=r"site lyon: .*1 thresholds, got 2"):
         Held(tmp_path).exchange.accumulate("lyon", answer)
@@ -150,3 +156,16 @@ def test_a_model_file_of_another_round_is_refused(tmp_path: Path) -> None:
     other = RunState(selected=Selected(round_index=2, by="the last round", score=None))
     with pytest.raises(RunFolderError, match="want the selected round 2, found round 3"):
         Held(tmp_path, other)
+
+
+def test_how_many_cases_were_scored_on_the_scanner_s_grid_is_recorded(tmp_path: Path) -> None:
+    held = Held(tmp_path)
+    event = held.end(
+        {"lyon": reply(0.5, 0.5, 2, n_drawn=1), "porto": reply(0.5, 0.5, 3, n_drawn=3)}
+    )
+    assert (event["n_cases"], event["n_on_scanner_grid"]) == (5, 4)
+
+
+def test_more_cases_on_the_scanner_s_grid_than_cases_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UpdateRejected, match=r"lyon: want at most its 2 cases on the scanner's"):
+        Held(tmp_path).exchange.accumulate("lyon", reply(0.5, 0.5, 2, n_drawn=3))

@@ -44,6 +44,7 @@ def reply(n_cases: int, best: int = 5, **changes: Any) -> ThresholdReply:
         "n_dice": n_cases,
         "n_lesion_f1": n_cases,
         "n_cases": n_cases,
+        "n_on_scanner_grid": 0,
     }
     return ThresholdReply(**fields | changes)
 

@@ -5,16 +5,12 @@ from pathlib import Path
 from common.figures.curves import Chart
 from server.events.history import read_run
 from server.report.charts import run_charts
-from server.report.verdict import site_verdict
 from tests.server.report.made_run import Line, reply, started, whole_run, written
 
 
 def charts(tmp_path: Path, lines: list[Line]) -> dict[str, Chart]:
     record = read_run(written(tmp_path / "toy", lines) / "events.jsonl")
-    unseen = [site_verdict(record, site) for site in record.sites("unseen")]
-    return {
-        chart.title: chart for chart in run_charts(record, unseen, threshold_name="FLAIR threshold")
-    }
+    return {chart.title: chart for chart in run_charts(record, threshold_name="FLAIR threshold")}
 
 
 def test_each_training_site_has_its_loss(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from server.events.history import RunHistory, read_run
+from server.report.charts import run_charts
 from server.report.verdict import final_round, site_verdict
 from tests.server.report.made_run import (
     Line,
@@ -99,3 +100,38 @@ def test_a_case_that_only_one_method_scored_has_a_row(tmp_path: Path) -> None:
     assert [row.name for row in rows] == ["sub-A", "sub-B", "sub-C_ses-01", "sub-D"]
     assert rows[3].network is not None
     assert rows[3].baseline is None
+
+
+def drawn_at_the_end() -> list[Line]:
+    """A verdict on the scanner's grid: 0.5 against 0.25; along the way 0.8, the threshold 0.3."""
+    own = {"grid": "scanner", "n_lesions_lost_by_resampling": 2}
+    return [
+        started(),
+        evaluated("east", 0, [case("A", 0.3)], method="baseline"),
+        evaluated("east", 0, [case("A", 0.1)]),
+        evaluated("east", 1, [case("A", 0.8)]),
+        {"event": "selected", "round": 1, "by": "the last round"},
+        evaluated("east", 1, [case("A", 0.5, **own)]),
+        evaluated("east", 1, [case("A", 0.25, **own)], method="baseline"),
+    ]
+
+
+def test_network_and_threshold_of_the_verdict_are_of_one_grid(tmp_path: Path) -> None:
+    verdict = site_verdict(read(tmp_path, drawn_at_the_end()), "east")
+    assert verdict.in_words("FLAIR threshold") == (
+        "The network has a mean Dice of 0.500 over 1 of 1 planned cases (before training 0.100, on "
+        "the prepared grid). That is above the FLAIR threshold (0.250)."
+    )
+
+
+def test_a_threshold_that_was_scored_on_another_grid_is_not_compared(tmp_path: Path) -> None:
+    """The run was cut off between the two: 0.5 on the scanner's grid, 0.3 on the prepared one."""
+    verdict = site_verdict(read(tmp_path, drawn_at_the_end()[:-1]), "east")
+    assert verdict.margin is None
+
+
+def test_the_curves_stay_on_the_prepared_grid(tmp_path: Path) -> None:
+    record = read(tmp_path, drawn_at_the_end())
+    [chart] = [c for c in run_charts(record, threshold_name="FLAIR threshold") if c.title == "Dice"]
+    assert [c.defined for c in chart.curves] == [[(0, 0.1), (1, 0.8)]]
+    assert chart.levels == {"east: FLAIR threshold": 0.3}
