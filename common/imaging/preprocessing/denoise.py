@@ -59,7 +59,11 @@ def denoised(image: Volume, brain: Volume | None = None) -> Volume:
     result = image.data.astype(np.float32)
     if sigma > 0:
         box = _box(image, brain)
-        result[box] = _non_local_means(result[box], sigma, image.spacing_mm)
+        # squares of very large or small values leave single precision; by a power of 2 exactly
+        unit = np.float32(2.0 ** math.floor(math.log2(float(np.abs(image.data).max()))))
+        seen: Float32Array = np.maximum(result[box], 0) / unit
+        less = _non_local_means(seen, sigma / float(unit), image.spacing_mm) * unit
+        result[box] = np.where(result[box] < 0, result[box], less)
     return Volume(result, image.affine)
 
 
