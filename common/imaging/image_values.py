@@ -176,8 +176,9 @@ def _negative(image: Volume, values: Float32Array, *, known: bool) -> Iterator[V
         yield ValueFault(
             "negative",
             True,
-            f"{100 * share:.0f} % of the {where} is below 0 (mean {float(values.mean()):.3g}, smallest "
-            f"{float(values.min()):g}), as in no magnitude image: {_RESCALED}",
+            f"{100 * share:.0f} % of the {where} is below 0 (mean "
+            f"{float(values.mean()):.3g}, smallest {float(values.min()):g}), as in no magnitude "
+            f"image: {_RESCALED}",
             "Use the magnitude image as the scanner gave it, from before any z-score.",
         )
     elif n_negative := int(np.count_nonzero(image.data < 0)):

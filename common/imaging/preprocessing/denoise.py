@@ -59,11 +59,11 @@ def denoised(image: Volume, brain: Volume | None = None) -> Volume:
     result = image.data.astype(np.float32)
     if sigma > 0:
         box = _box(image, brain)
-        # squares of very large or small values leave single precision; by a power of 2 exactly
-        unit = np.float32(2.0 ** math.floor(math.log2(float(np.abs(image.data).max()))))
-        seen: Float32Array = np.maximum(result[box], 0) / unit
-        less = _non_local_means(seen, sigma / float(unit), image.spacing_mm) * unit
-        result[box] = np.where(result[box] < 0, result[box], less)
+        # squares of very large or small values leave single precision; a power of 2 is exact
+        power = math.frexp(float(np.abs(image.data).max()))[1]
+        seen = np.ldexp(np.maximum(result[box], 0), -power).astype(np.float32, copy=False)
+        less = _non_local_means(seen, math.ldexp(sigma, -power), image.spacing_mm)
+        result[box] = np.where(result[box] < 0, result[box], np.ldexp(less, power))
     return Volume(result, image.affine)
 
 
