@@ -28,6 +28,10 @@ LOWEST_MM = 90.0
 WHITE, GREY, FLUID = 0.75, 0.55, 0.6
 """Probabilities of the maps from which a voxel counts as that tissue; chosen."""
 
+MOST = 1.0
+"""No two tissues differ by more than this, in units of the median: the values are damaged. Chosen:
+they differ by 0.64 at most in the images below."""
+
 FEWEST = 200
 """Voxels of a tissue that are too few for its median; chosen."""
 
@@ -64,7 +68,7 @@ class TissueContrast:
 def tissue_contrast(
     image: Volume, brain: Volume, lesions: Volume | None = None
 ) -> TissueContrast | None:
-    """The order of the tissues in `image`, or None where no whole brain can be laid on the maps.
+    """The order of the tissues in `image`, or None where it cannot be said.
 
     brain     bool, on the image's grid
     lesions   the reference on that grid, whose surroundings are left out; else not looked at
@@ -93,7 +97,8 @@ def tissue_contrast(
     if min(map(len, tissues)) < FEWEST or not middle > 0:
         return None
     of_white, of_grey, of_fluid = (float(np.median(tissue)) for tissue in tissues)
-    return TissueContrast((of_white - of_grey) / middle, (of_fluid - of_grey) / middle)
+    found = TissueContrast((of_white - of_grey) / middle, (of_fluid - of_grey) / middle)
+    return found if max(abs(found.white), abs(found.fluid)) <= MOST else None
 
 
 def order_doubts(contrasts: Mapping[str, TissueContrast]) -> Iterator[tuple[str, str]]:

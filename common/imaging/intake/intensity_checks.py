@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,11 @@ CLIPPED = 0.005
 
 OTHER_SCALE = ("negative", "inverted")
 """Faults of values that preparing cannot work on, and that a network may be trained on."""
+
+Z_SCORE_FIX = (
+    "Use images from before any z-score, or a recipe without the template: --set "
+    "'standardization.method=\"z-score\"'."
+)
 
 LESIONS_ML = 200.0
 """More lesion than this is most likely a mask of something else; chosen."""
@@ -74,6 +80,8 @@ def values_can_be_trained_on(case: OpenCase) -> Iterator[Finding]:
     """
     for modality, fault in _value_faults(case):
         blocking = fault.certain and fault.code not in OTHER_SCALE
+        if fault.certain and fault.code == "negative":
+            fault = replace(fault, fix=Z_SCORE_FIX)
         yield _value_finding(case, modality, fault, "blocking" if blocking else "warning")
 
 

@@ -15,10 +15,10 @@ from tests.toy_sites import longitudinal_site
 from tests.volumes import head_in_noise, image_path, put, stripped_brain, write_site
 
 
-def run(*args: str | Path) -> Result:
+def run(*args: str | Path, columns: int = 200) -> Result:
     app = typer.Typer()
     app.command()(check)
-    return CliRunner().invoke(app, [str(arg) for arg in args], env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, [str(arg) for arg in args], env={"COLUMNS": str(columns)})
 
 
 def test_a_good_site_exits_with_0_and_counts_its_cases(tmp_path: Path) -> None:
@@ -64,7 +64,10 @@ def test_raw_images_are_left_out_of_training_and_fit_to_be_prepared(tmp_path: Pa
     root = raw_site(tmp_path)
     trained = run(root)
     assert trained.exit_code == 1
-    assert "of these, 1 only want preparing: lesionfed-site check --raw" in trained.stdout
+    assert (
+        "1 of the quarantined cases only want preparing: lesionfed-site check --raw"
+        in trained.stdout
+    )
     prepared = run(root, "--raw")
     assert prepared.exit_code == 0
     assert "usable: 1" in prepared.stdout
@@ -117,10 +120,16 @@ def test_a_quarantined_case_exits_with_1_and_its_row_says_what_to_do(tmp_path: P
     image_path(root, "sub-02", "T1w").unlink()
     result = run(root)
     assert result.exit_code == 1
-    (row,) = [line for line in result.stdout.splitlines() if "no T1w image" in line]
-    assert "blocking" in row
-    assert "sub-02" in row
-    assert "Add sub-02_T1w.nii.gz" in row
+    assert (
+        "blocking: 1 (these cases are quarantined)\n\n  missing-modality, 1 case\n" in result.stdout
+    )
+    lines = result.stdout.splitlines()
+    (row,) = [number for number, line in enumerate(lines) if "no T1w image" in line]
+    assert lines[row].startswith("    sub-02: no T1w image; found sub-02_FLAIR.nii.gz")
+    assert lines[row + 1].startswith(
+        "      -> Add sub-02_T1w.nii.gz, or leave T1w out of the recipe:"
+    )
+    assert lines[row + 1].endswith("""--set 'task.modalities=["FLAIR"]'.""")
     assert "quarantined: 1" in result.stdout
 
 
