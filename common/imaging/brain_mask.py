@@ -91,6 +91,16 @@ def looks_stripped(image: Volume) -> bool:
     return corners_zero and background >= SMALLEST_BACKGROUND and 0 < volume_ml <= LARGEST_BRAIN_ML
 
 
+def box_of(mask: BoolArray) -> tuple[slice, ...]:
+    """The box of the mask's true voxels, of which there is one at least."""
+    box = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        found = np.flatnonzero(mask.any(axis=others))
+        box.append(slice(int(found[0]), int(found[-1]) + 1))
+    return tuple(box)
+
+
 def _solid(nonzero: BoolArray, spacing_mm: FloatArray) -> BoolArray:
     """`nonzero` closed by CLOSING_MM, its largest component, without holes; same shape."""
     ball = _ball(spacing_mm)

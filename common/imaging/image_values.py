@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from common.arrays import BoolArray, Float32Array
-from common.imaging.brain_mask import looks_stripped
+from common.imaging.brain_mask import box_of, looks_stripped
 from common.imaging.volume import Volume
 
 ValueCode = Literal[
@@ -88,8 +88,9 @@ def value_faults(
                 "Export the image again.",
             )
         ]
-    known = brain is not None or looks_stripped(image)
-    inside = _region(image, brain)
+    if brain is None and looks_stripped(image):
+        brain = np.asarray(image.data != 0)
+    inside, known = _middle(image) if brain is None else brain, brain is not None
     values = image.data[inside]
     if not values.size:
         return []
@@ -108,24 +109,16 @@ def _constant(code: ValueCode, text: str) -> ValueFault:
     return ValueFault(code, True, text, "Export the image again; check that it is no mask.")
 
 
-def _region(image: Volume, brain: BoolArray | None) -> BoolArray:
-    """Where to look, (i, j, k)."""
-    if brain is not None:
-        return brain
-    if looks_stripped(image):
-        return np.asarray(image.data != 0)
+def _middle(image: Volume) -> BoolArray:
+    """The middle half along each axis, one voxel at least."""
     middle = np.zeros(image.data.shape, np.bool_)
-    middle[_middle(image)] = True
+    middle[tuple(slice(n // 4, n - n // 4) for n in image.data.shape)] = True
     return middle
-
-
-def _middle(image: Volume) -> tuple[slice, ...]:
-    return tuple(slice(n // 4, max(n // 4 + 1, n - n // 4)) for n in image.data.shape)
 
 
 def _wrapped(image: Volume, inside: BoolArray) -> Iterator[ValueFault]:
     """Integers that ran over the end of their type and went on at its other end."""
-    box = _box(inside)
+    box = box_of(inside)
     data, within = image.data[box], inside[box]
     chosen = data[within]
     low, high = float(chosen.min()), float(chosen.max())
@@ -223,13 +216,3 @@ def _outliers(values: Float32Array) -> Iterator[ValueFault]:
             f"the brain ({bright:g}): damaged voxels, which a z-score would follow",
             "Export the image again.",
         )
-
-
-def _box(mask: BoolArray) -> tuple[slice, ...]:
-    """The box of the mask's true voxels, of which there is one at least."""
-    box = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        found = np.flatnonzero(mask.any(axis=others))
-        box.append(slice(int(found[0]), int(found[-1]) + 1))
-    return tuple(box)

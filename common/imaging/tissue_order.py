@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from common.arrays import BoolArray, Float32Array, FloatArray
-from common.imaging.volume import Volume, same_grid
+from common.imaging.brain_mask import box_of
+from common.imaging.volume import Volume, read_volume, same_grid
 
 STEP_MM = 3.0
 """Voxels are averaged to about this size first: the averages over a tissue need no more."""
@@ -83,8 +86,11 @@ def tissue_contrast(
     looked_at = inside
     if lesions is not None and same_grid(lesions, image):
         looked_at = inside & ~_around(lesions)
-    values, share, affine = _averages(image, looked_at)
-    whole = _averages(Volume(inside, image.affine), inside)[1] > 0.5
+    box = box_of(inside)
+    cut = Volume(image.data[box], image.affine.copy())
+    cut.affine[:3, 3] += image.affine[:3, :3] @ [part.start for part in box]
+    values, share, affine = _averages(cut, looked_at[box])
+    whole = _averages(cut, inside[box])[1] > 0.5
     at = _world(np.argwhere(whole), affine)
     here = share > 0.5
     low, high = np.percentile(at, (0.5, 99.5), axis=0)
@@ -204,24 +210,27 @@ def _maps() -> tuple[
 ]:
     """White, grey and fluid of MNI152, 0 to 1, their affine, and the box of the brain, mm.
 
-    Source   the ICBM 152 2009a tissue maps in nilearn's package; nothing is downloaded.
+    Source   the ICBM 152 2009a maps in nilearn's package, scaled and thresholded as it does. Read
+             from its files: to import it takes longer than all the rest.
     """
-    from nilearn.datasets import (  # slow to import
-        load_mni152_brain_mask,
-        load_mni152_gm_template,
-        load_mni152_wm_template,
-    )
-
-    brain, grey, white = (
-        load(resolution=1)
-        for load in (load_mni152_brain_mask, load_mni152_gm_template, load_mni152_wm_template)
-    )
-    affine = np.asarray(brain.affine, dtype=np.float64) @ np.diag([2.0, 2.0, 2.0, 1.0])
-    inside = np.asarray(brain.dataobj)[::2, ::2, ::2] > 0  # every second voxel: 2 mm
+    t1w, grey, white = (_scaled(kind) for kind in ("t1", "gm", "wm"))
+    affine = t1w.affine @ np.diag([2.0, 2.0, 2.0, 1.0])
+    every_second = (slice(None, None, 2),) * 3  # 2 mm
+    inside: BoolArray = np.asarray(t1w.data[every_second] > 0.2)
     of_grey, of_white = (
-        np.where(inside, np.asarray(tissue.dataobj)[::2, ::2, ::2], 0).astype(np.float32)
+        np.where(inside, tissue.data[every_second], 0).astype(np.float32)
         for tissue in (grey, white)
     )
     fluid = np.where(inside, np.clip(1 - of_grey - of_white, 0, 1), 0).astype(np.float32)
     low, high = np.percentile(_world(np.argwhere(inside), affine), (0.5, 99.5), axis=0)
     return of_white, of_grey, fluid, affine, (low, high)
+
+
+def _scaled(kind: str) -> Volume:
+    """One of the template's files, from 0 to 1."""
+    found = importlib.util.find_spec("nilearn")
+    assert found is not None, "nilearn is a requirement"
+    assert found.submodule_search_locations is not None, "it is a package"
+    folder = Path(found.submodule_search_locations[0]) / "datasets" / "data"
+    image = read_volume(folder / f"mni_icbm152_{kind}_tal_nlin_sym_09a_converted.nii.gz")
+    return Volume(image.data / image.data.max(), image.affine)

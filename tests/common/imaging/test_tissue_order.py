@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.imaging.brain_mask import brain_mask_of, looks_stripped
-from common.imaging.tissue_order import TissueContrast, order_doubts, tissue_contrast
+from common.imaging.tissue_order import TissueContrast, _maps, order_doubts, tissue_contrast
 from common.imaging.volume import Volume, read_volume
 from tests.tissue_brains import SHAPE, brain_of, whole_brain
 from tests.volumes import brain_mask, stripped_brain
@@ -101,6 +101,19 @@ def test_lesions_are_left_out_of_the_white_matter() -> None:
     assert without is not None
     assert with_them.white > plain.white + 0.08
     assert abs(without.white - plain.white) < 0.05
+
+
+def test_the_maps_are_those_that_nilearn_gives() -> None:
+    from nilearn.datasets import load_mni152_brain_mask, load_mni152_wm_template
+
+    white, _, fluid, affine, _ = _maps()
+    brain, theirs = load_mni152_brain_mask(resolution=1), load_mni152_wm_template(resolution=1)
+    inside = np.asarray(brain.dataobj)[::2, ::2, ::2] > 0
+    expected = np.where(inside, np.asarray(theirs.dataobj)[::2, ::2, ::2], 0)
+    np.testing.assert_allclose(white, expected, atol=1e-6)
+    assert not fluid[~inside].any()
+    np.testing.assert_array_equal(affine[:3, :3], 2 * brain.affine[:3, :3])
+    np.testing.assert_array_equal(affine[:3, 3], brain.affine[:3, 3])
 
 
 def test_what_is_no_whole_brain_is_not_judged() -> None:
