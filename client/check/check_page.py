@@ -6,6 +6,7 @@ import importlib.metadata
 from pathlib import Path
 from typing import Any
 
+from client.check.finding_groups import grouped
 from common.figures.intake_mosaic import intake_mosaic
 from common.figures.page import png_uri, rendered_page, write_page
 from common.imaging.intake.case_facts import CaseFacts
@@ -20,10 +21,12 @@ def write_check_page(
     root: Path,
     modalities: tuple[str, ...],
     raw: bool,
+    affines: bool = False,
     on_case: OnCase | None = None,
 ) -> None:
     """Writes the page on a thorough survey of `root` to `path`, whole or not at all.
 
+    affines   whether the texts hold the affines of grids
     It holds pictures of patients and says so: it stays at the site. Cases are read again, one at a
     time; `on_case` is called with the number drawn and the number of cases.
     """
@@ -38,6 +41,7 @@ def write_check_page(
         )
         if on_case is not None:
             on_case(done, len(intake.facts))
+    groups = grouped(intake.findings, affines=affines)
     values = {
         "folder": str(root),
         "purpose": "lesionfed-site prepare" if raw else "training",
@@ -45,8 +49,9 @@ def write_check_page(
         "n_usable": len(intake.usable),
         "n_quarantined": len(intake.quarantined),
         "version": f"LesionFed {importlib.metadata.version('lesionfed')}",
-        "urgent": [finding for finding in intake.findings if finding.level != "note"],
-        "notes": [finding for finding in intake.findings if finding.level == "note"],
+        "urgent": [group for group in groups if group.level != "note"],
+        "notes": [group for group in groups if group.level == "note"],
+        "n_notes": sum(finding.level == "note" for finding in intake.findings),
         "cases": cases,
     }
     write_page(path, rendered_page("check_page.html.j2", package="client.check", values=values))

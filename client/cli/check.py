@@ -10,41 +10,54 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from client.cli.case_bar import case_bar
+from client.cli.check_text import print_intake
 from client.cli.options import AsJson, BidsFolder, MappingFile, Quiet
 from common.cli.output_paths import require_output_files
 from common.errors import ConfigError, LesionFedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.table import Table
-
-    from common.imaging.intake.case_facts import CaseFacts
     from common.imaging.intake.intake import Intake
     from common.recipe.task import Task
-
-MENDED_BY_PREPARING = {"date-grid", "image-grid", "not-stripped"}
-STYLES = {"blocking": "bold red", "warning": "yellow", "note": "dim"}
 
 
 def check(
     folder: BidsFolder,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Recipe by name, or a TOML file: its images, target and raters are asked for. "
+            "Without one: FLAIR and T1w, lesions of one date.",
+            show_default=False,
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe."),
+    ] = None,
     modalities: Annotated[
-        str, typer.Option(help="Images the recipe asks for: BIDS suffixes, commas between.")
-    ] = "FLAIR,T1w",
+        str | None,
+        typer.Option(
+            help="Without a recipe: the images asked for, BIDS suffixes, commas between.",
+            show_default="FLAIR,T1w",
+        ),
+    ] = None,
     target: Annotated[
-        Literal["lesions", "new-lesions"],
+        Literal["lesions", "new-lesions"] | None,
         typer.Option(
-            help="What the recipe segments. new-lesions: two sessions of a subject make a case, "
-            "their reference is desc-newlesion_mask."
+            help="Without a recipe: what is segmented. new-lesions: two sessions of a subject make "
+            "a case, their reference is desc-newlesion_mask.",
+            show_default="lesions",
         ),
-    ] = "lesions",
+    ] = None,
     raters: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=0, max=8, help="Raters whose own masks the recipe asks for: desc-lesionRater1_mask."
+            min=0,
+            max=8,
+            help="Without a recipe: raters whose own masks are asked for, desc-lesionRater1_mask.",
+            show_default="0",
         ),
-    ] = 0,
+    ] = None,
     raw: Annotated[
         bool,
         typer.Option(
@@ -68,6 +81,10 @@ def check(
     validator: Annotated[
         bool, typer.Option("--validator", help="Run the official BIDS validator as well.")
     ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", help="Print the affines of grids, every case and every note."),
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -77,15 +94,13 @@ def check(
     something is blocking or there is no case. Nothing is written but the page of --html.
     """
     from client.check.bids_validator import validated  # pydantic: kept from --help
-    from common.recipe.task import Task
 
-    wanted = tuple(name.strip() for name in modalities.split(","))
-    if not all(wanted) or len(set(wanted)) != len(wanted):
-        raise typer.BadParameter(
-            f"want names such as FLAIR,T1w, each once, got {modalities!r}",
-            param_hint="--modalities",
-        )
-    task = Task(modalities=wanted, target=target, raters=raters)
+    if recipe is None and not changes:
+        wanted = "FLAIR,T1w" if modalities is None else modalities
+        task = _task(wanted, target or "lesions", raters or 0)
+    else:
+        _refuse_beside_recipe(modalities=modalities, target=target, raters=raters)
+        task = _task_of_recipe(recipe or "default", changes or [])
     try:
         require_output_files(
             {"--html": html}, reads={"BIDS": folder, "--mapping": mapping}, overwrite=overwrite
@@ -100,6 +115,7 @@ def check(
             raw=raw,
             mapping=mapping,
             html=html,
+            affines=verbose,
             show_progress=not (as_json or quiet),
         )
         intake = dataclasses.replace(intake, findings=(*validator_findings, *intake.findings))
@@ -109,9 +125,38 @@ def check(
     if as_json:
         typer.echo(json.dumps(_as_dict(intake), indent=2))
     else:
-        _print_table(intake, raw=raw)
+        print_intake(intake, raw=raw, verbose=verbose)
     if not intake.usable or any(finding.level == "blocking" for finding in intake.findings):
         raise typer.Exit(1)
+
+
+def _task(modalities: str, target: Literal["lesions", "new-lesions"], raters: int) -> Task:
+    from common.recipe.task import Task  # pydantic: kept from --help
+
+    wanted = tuple(name.strip() for name in modalities.split(","))
+    if not all(wanted) or len(set(wanted)) != len(wanted):
+        raise typer.BadParameter(
+            f"want names such as FLAIR,T1w, each once, got {modalities!r}",
+            param_hint="--modalities",
+        )
+    return Task(modalities=wanted, target=target, raters=raters)
+
+
+def _task_of_recipe(recipe: str, changes: list[str]) -> Task:
+    from common.recipe.recipe import load_recipe  # pydantic: kept from --help
+
+    return load_recipe(recipe, overrides=changes).task
+
+
+def _refuse_beside_recipe(**options: str | int | None) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        name = given[0]
+        raise typer.BadParameter(
+            f"the recipe says its {name} already; leave --{name} out, or change the recipe with "
+            f"--set task.{name}=VALUE",
+            param_hint=f"--{name}",
+        )
 
 
 def _survey(
@@ -121,6 +166,7 @@ def _survey(
     raw: bool,
     mapping: Path | None,
     html: Path | None,
+    affines: bool,
     show_progress: bool,
 ) -> Intake:
     from common.imaging.intake.intake import survey  # numpy, nibabel and pybids: kept from --help
@@ -137,6 +183,7 @@ def _survey(
                 root=folder,
                 modalities=task.modalities,
                 raw=raw,
+                affines=affines,
                 on_case=advance,
             )
     return intake
@@ -160,76 +207,3 @@ def _as_dict(intake: Intake) -> dict[str, object]:
         "cases": [dataclasses.asdict(facts) for facts in intake.facts],
         "findings": [dataclasses.asdict(finding) for finding in intake.findings],
     }
-
-
-def _print_table(intake: Intake, *, raw: bool) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console()
-    if intake.findings:
-        table = Table("level", show_lines=True)
-        for title in ("case", "what was found", "what to do"):
-            table.add_column(title, overflow="fold")  # a file name is never cut short
-        for finding in intake.findings:
-            level = f"[{STYLES[finding.level]}]{finding.level}[/]"
-            table.add_row(level, escape(finding.case), escape(finding.text), escape(finding.fix))
-        console.print(table)
-    if intake.facts:
-        console.print(_overview(intake.facts))
-    n_trainable = sum(case.n_lesion_voxels > 0 for case in intake.usable)
-    console.print(
-        f"usable: {len(intake.usable)} (with lesions to train on: {n_trainable}), "
-        f"quarantined: {len(intake.quarantined)}",
-        highlight=False,
-    )
-    n_unprepared = _unprepared(intake)
-    if n_unprepared and not raw:
-        console.print(
-            f"of these, {n_unprepared} only want preparing: lesionfed-site check --raw, then "
-            "lesionfed-site prepare",
-            highlight=False,
-        )
-
-
-def _overview(cases: Sequence[CaseFacts]) -> Table:
-    """A row for each image: what it is, and the lesions of its case."""
-    from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(
-        title="what the files hold", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
-    )
-    for title in ("case", "modality", "shape", "spacing, mm", "axes", "type", "range", "lesions"):
-        table.add_column(title, overflow="fold")
-    for case in cases:
-        lesions = "no mask"
-        if case.lesions is not None:
-            lesions = f"{case.lesions.n_lesions}, {case.lesions.volume_ml:.2f} mL"
-        for image in case.images:
-            table.add_row(
-                escape(case.name),
-                escape(image.modality),
-                "x".join(map(str, image.shape)),
-                "x".join(f"{mm:.2f}" for mm in image.spacing_mm),
-                image.orientation,
-                image.data_type,
-                f"{image.low:g} to {image.high:g}",
-                lesions,
-            )
-    table.caption = (
-        "axes: where i, j, k run to; lesions: 6-connected components above 3 mm3 (msseg2016); "
-        "mL of the whole mask"
-    )
-    return table
-
-
-def _unprepared(intake: Intake) -> int:
-    """How many cases are quarantined only for what preparing fixes."""
-    reasons: dict[str, set[str]] = {name: set() for name in intake.quarantined}
-    for finding in intake.findings:
-        if finding.level == "blocking" and finding.case in reasons:
-            reasons[finding.case].add(finding.code)
-    return sum(codes <= MENDED_BY_PREPARING for codes in reasons.values())

@@ -19,6 +19,9 @@ LARGEST_BRAIN_ML = 2300.0
 SMALLEST_BACKGROUND = 0.1
 """Least share of voxels that are exactly zero in a stripped image; chosen."""
 
+EVERYWHERE = 0.98
+"""Share of an image from which a mask with all its corners is no inverted brain; chosen."""
+
 CLOSING_MM = 2.0
 """Gaps up to twice this wide are closed, such as a sulcus whose fluid was exactly zero; chosen."""
 
@@ -34,6 +37,8 @@ def brain_mask_of(images: Sequence[Volume], own_mask: Volume | None = None) -> V
     if own_mask is not None:
         require_same_grid(own_mask, images[0], a_name="the brain mask", b_name="the image")
         mask = own_mask.data.astype(np.bool_)
+        if mask.any() and (fault := why_no_brain(mask)) is not None:
+            raise SiteDataError(f"the brain mask {fault}. {MASK_FIX}")
     else:
         stripped = [image for image in images if looks_stripped(image)]
         if not stripped:
@@ -50,6 +55,26 @@ def brain_mask_of(images: Sequence[Volume], own_mask: Volume | None = None) -> V
     return Volume(mask, images[0].affine)
 
 
+MASK_FIX = "Check that it is 1 in the brain and 0 outside, and belongs to this image."
+
+
+def why_no_brain(mask: BoolArray) -> str | None:
+    """Why a site's mask, (i, j, k), marks no brain, as the end of a sentence; None where it may.
+
+    A brain never reaches the eight corners of an image: such a mask is inverted, or everywhere.
+    """
+    if not mask.any():
+        return "is empty"
+    if not mask[np.ix_((0, -1), (0, -1), (0, -1))].all():
+        return None
+    if (share := float(mask.mean())) >= EVERYWHERE:
+        return f"covers the whole field of view ({share:.1%} of the voxels)"
+    return (
+        f"holds all eight corners of the image and {share:.0%} of its voxels: it seems to be "
+        "inverted, 1 outside the brain and 0 inside"
+    )
+
+
 def looks_stripped(image: Volume) -> bool:
     """Whether an image shows a brain alone: a heuristic on its zeros, not on anatomy.
 
@@ -64,6 +89,16 @@ def looks_stripped(image: Volume) -> bool:
     volume_ml = n_nonzero * image.voxel_volume_mm3 / 1000
     background = 1 - n_nonzero / nonzero.size
     return corners_zero and background >= SMALLEST_BACKGROUND and 0 < volume_ml <= LARGEST_BRAIN_ML
+
+
+def box_of(mask: BoolArray) -> tuple[slice, ...]:
+    """The box of the mask's true voxels, of which there is one at least."""
+    box = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        found = np.flatnonzero(mask.any(axis=others))
+        box.append(slice(int(found[0]), int(found[-1]) + 1))
+    return tuple(box)
 
 
 def _solid(nonzero: BoolArray, spacing_mm: FloatArray) -> BoolArray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.imaging.intake.bids_names import NamedFile, named_files, natural_order
-from common.imaging.intake.findings import Finding, Level, case_name, first_of
+from common.imaging.intake.findings import Finding, Level, case_name, first_of, without_it
 from common.imaging.intake.participants import read_participants, without_images
 from common.recipe.task import Task
 
@@ -206,8 +206,8 @@ def _case(
                 "blocking",
                 "missing-modality",
                 f"no {modality} image; found {found}{hint}",
-                f"Add {case_name(subject, session)}_{modality}.nii.gz, or leave {modality} out of "
-                "the recipe's task.modalities.",
+                f"Add {case_name(subject, session)}_{modality}.nii.gz"
+                f"{without_it(modality, task.modalities)}.",
             )
     reference, what = REFERENCE[task.target], reference_text(task)
     lesion_mask = only([mask for mask in masks if _is_mask(mask, reference)], what)

@@ -9,6 +9,11 @@ import numpy as np
 from common.arrays import BoolArray
 from common.imaging.brain_mask import looks_stripped
 from common.imaging.intake.findings import Finding
+from common.imaging.intake.intensity_checks import (
+    brain_mask_marks_a_brain,
+    values_can_be_prepared,
+    values_can_be_trained_on,
+)
 from common.imaging.intake.usable_case import OpenCase, mask_grid_of
 from common.imaging.volume import (
     GRID_TOLERANCE_MM,
@@ -203,6 +208,8 @@ CHECKS: tuple[Check, ...] = (
     modalities_share_a_grid,
     masks_lie_on_the_images,
     brain_is_known,
+    brain_mask_marks_a_brain,
+    values_can_be_trained_on,
     lesion_labels_are_plain,
     lesions_lie_in_the_brain,
 )
@@ -214,6 +221,8 @@ RAW_CHECKS: tuple[Check, ...] = (
     modalities_have_grids_of_their_own,
     masks_lie_on_some_image,
     brain_mask_holds_a_brain,
+    brain_mask_marks_a_brain,
+    values_can_be_prepared,
     lesion_labels_are_plain,
     lesions_lie_in_the_brain,
 )

@@ -63,7 +63,10 @@ def face_of(image: Volume) -> Face:
     if not head.any():
         return "not in view"
     heights = np.flatnonzero(head.any(axis=(0, 1)))
-    upper = np.argwhere(head[:, :, heights[-1] - int(FOREHEAD_MM[0] / STEP_MM) :])
+    first = int(heights[-1]) - round(FOREHEAD_MM[0] / STEP_MM)
+    if first < 0:  # less than the height of a forehead is in the image
+        return "not in view"
+    upper = np.argwhere(head[:, :, first:])
     middle, half = int(np.median(upper[:, 0])), round(MIDDLE_MM / STEP_MM)
     strip = np.any(head[max(0, middle - half) : middle + half + 1], axis=0)
     front = [

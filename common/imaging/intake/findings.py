@@ -59,3 +59,11 @@ def first_of(names: Sequence[str]) -> str:
     """The first names, commas between, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def without_it(modality: str, modalities: Sequence[str]) -> str:
+    """The end of an advice: how a recipe does without a modality; "" for its only one."""
+    others = ", ".join(f'"{other}"' for other in modalities if other != modality)
+    if not others:
+        return ""
+    return f", or leave {modality} out of the recipe: --set 'task.modalities=[{others}]'"

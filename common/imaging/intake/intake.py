@@ -32,7 +32,7 @@ from common.imaging.intake.geometry_checks import (
 from common.imaging.intake.intensity_checks import (
     brightest_is_not_clipped,
     lesions_are_plausible,
-    values_are_not_negative,
+    tissues_are_in_order,
     values_have_room,
 )
 from common.imaging.intake.left_right import no_modality_is_mirrored
@@ -55,7 +55,7 @@ REVIEW_CHECKS: tuple[Check, ...] = (
     no_modality_is_mirrored,
     brightest_is_not_clipped,
     values_have_room,
-    values_are_not_negative,
+    tissues_are_in_order,
     lesions_are_plausible,
     faces_are_reported,
 )

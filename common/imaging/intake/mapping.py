@@ -20,7 +20,7 @@ from common.imaging.intake.bids import (
     reference_text,
 )
 from common.imaging.intake.bids_names import natural_order
-from common.imaging.intake.findings import Finding, case_name, on_folder
+from common.imaging.intake.findings import Finding, case_name, on_folder, without_it
 from common.imaging.intake.participants import read_participants
 from common.imaging.volume import NIFTI_SUFFIXES
 from common.recipe.task import Task
@@ -192,8 +192,7 @@ def _missing(
                 subject=subject,
                 session=session,
                 text=f"no {modality} image; {table.name} names {', '.join(files) or 'none'}",
-                fix=f"Add its line to {table.name}, or leave {modality} out of the recipe's "
-                "task.modalities.",
+                fix=f"Add its line to {table.name}{without_it(modality, task.modalities)}.",
             )
     reference = f"{REFERENCE[task.target]}_mask"
     if reference not in files:

@@ -124,7 +124,8 @@ def _off_grid(earlier: UsableCase, later: UsableCase) -> Finding | None:
         text=f"want both dates on one grid (corners within {GRID_TOLERANCE_MM:g} mm), found "
         f"corners up to {corner_distance_mm(first, second):.4g} mm apart; "
         f"{earlier.session}: {grid_text(first)}; {later.session}: {grid_text(second)}",
-        fix="Run lesionfed-site prepare with preprocessing.space = 'halfway' in the recipe.",
+        fix="Run lesionfed-site prepare with a recipe for new lesions, or with --set "
+        "'preprocessing.space=\"halfway\"'.",
     )
 
 

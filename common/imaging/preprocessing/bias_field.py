@@ -51,6 +51,11 @@ def correct_bias(image: Volume, brain: Volume) -> Volume:
     corrected = image.data / np.exp(log_field)
     before = image.data[inside].mean(dtype=np.float64)
     after = corrected[inside].mean(dtype=np.float64)
+    if not (0 < before < np.inf and 0 < after < np.inf):
+        raise SiteDataError(
+            f"bias field: want a mean above 0 inside the brain, found {before:g}, and {after:g} "
+            "once it was corrected. Give the image from before any z-score."
+        )
     return Volume((corrected * (before / after)).astype(np.float32), image.affine)
 
 

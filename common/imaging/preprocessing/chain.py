@@ -19,6 +19,13 @@ from common.imaging.brain_mask import brain_mask_of, looks_stripped
 from common.imaging.centreline import centreline_of, moved_nodes, near_centreline
 from common.imaging.grid import Grid
 from common.imaging.preprocessing.bias_field import correct_bias
+from common.imaging.preprocessing.case_doubts import (
+    first_doubts,
+    mask_doubts,
+    shading_doubts,
+    tissue_doubts,
+    value_doubts,
+)
 from common.imaging.preprocessing.denoise import denoised
 from common.imaging.preprocessing.external_brain_mask import external_brain_mask
 from common.imaging.preprocessing.halfway_space import halfway
@@ -104,7 +111,9 @@ def prepare_sessions(
         drawn = [_mask_on(mask, grid).data for mask in masks if mask is not None]
         box = _box(np.any([brain, *drawn], axis=0), grid, settings.crop_margin_mm)
         grid, brain = grid.cropped(box), brain[box]
-    prepared = [_on_grid(case, grid, Volume(brain, grid.affine)) for case in placed]
+    of_head = "cord" not in settings.steps
+    whole = Volume(brain, grid.affine)
+    prepared = [_on_grid(case, grid, whole, of_head=of_head) for case in placed]
     return [
         replace(volumes, moves=_from_headers(volumes.moves, case, before))
         for volumes, case, before in zip(prepared, cases, still, strict=True)
@@ -124,6 +133,8 @@ def _on_scanner_grids(
     case: WorkingCase, settings: Preprocessing, brain_command: Sequence[str]
 ) -> WorkingCase:
     """The case after the steps before `resample`, in the recipe's order."""
+    of_head = "cord" not in settings.steps
+    case = replace(case, notes=(*case.notes, *first_doubts(case, of_head=of_head)))
     for step in settings.steps:
         try:
             case = _after(step, case, settings, brain_command)
@@ -134,6 +145,8 @@ def _on_scanner_grids(
                 "fields of view, or leave the step out of the recipe.",
                 code="preprocessing",
             ) from None
+    for name, image in case.images.items():  # once more, for now it is known where to look
+        value_doubts(name, image.volume, _brain_on(case, image), of_head=of_head)
     return case
 
 
@@ -229,7 +242,7 @@ def _with_brain(case: WorkingCase, command: Sequence[str]) -> WorkingCase:
     return replace(
         case,
         brain=WorkingImage(volume=mask, to_common=image.to_common, drawn_on=name),
-        notes=(*case.notes, note),
+        notes=(*case.notes, note, *mask_doubts(mask)),
     )
 
 
@@ -267,7 +280,7 @@ def _reference_first(case: WorkingCase) -> Iterator[str]:
 
 
 def _bias_corrected(case: WorkingCase) -> WorkingCase:
-    images = {}
+    images, notes = {}, list(case.notes)
     for name, image in case.images.items():
         brain = _brain_on(case, image)
         assert brain is not None, "the recipe's order has brain or cord before the bias field"
@@ -276,8 +289,10 @@ def _bias_corrected(case: WorkingCase) -> WorkingCase:
                 f"want the brain inside the {name}'s field of view, found no voxel of it there. "
                 "Look at the headers, and at the registration where the recipe has one."
             )
-        images[name] = replace(image, volume=correct_bias(image.volume, brain))
-    return replace(case, images=images)
+        corrected = correct_bias(image.volume, brain)
+        notes += shading_doubts(name, image.volume, corrected, brain)
+        images[name] = replace(image, volume=corrected)
+    return replace(case, images=images, notes=tuple(notes))
 
 
 def _brain_on(case: WorkingCase, image: WorkingImage) -> Volume | None:
@@ -370,7 +385,7 @@ def _box(mask: BoolArray, grid: Grid, margin_mm: float) -> tuple[slice, slice, s
     return i, j, k
 
 
-def _on_grid(case: WorkingCase, grid: Grid, brain: Volume) -> PreparedVolumes:
+def _on_grid(case: WorkingCase, grid: Grid, brain: Volume, *, of_head: bool) -> PreparedVolumes:
     """The case on the common grid, stripped; the one place where an image is interpolated."""
     images, notes = {}, list(case.notes)
     for name, image in case.images.items():
@@ -390,6 +405,8 @@ def _on_grid(case: WorkingCase, grid: Grid, brain: Volume) -> PreparedVolumes:
         resampled_mask = resampled_lesions(case.lesions, grid)
         lesions = Volume(resampled_mask.volume.data > 0, grid.affine)
         notes.extend([] if resampled_mask.note is None else [resampled_mask.note])
+    if of_head:
+        notes += tissue_doubts(images, brain, lesions)
     return PreparedVolumes(
         images=images,
         brain=brain,

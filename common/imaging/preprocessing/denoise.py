@@ -59,7 +59,11 @@ def denoised(image: Volume, brain: Volume | None = None) -> Volume:
     result = image.data.astype(np.float32)
     if sigma > 0:
         box = _box(image, brain)
-        result[box] = _non_local_means(result[box], sigma, image.spacing_mm)
+        # squares of very large or small values leave single precision; a power of 2 is exact
+        power = math.frexp(float(np.abs(image.data).max()))[1]
+        seen = np.ldexp(np.maximum(result[box], 0), -power).astype(np.float32, copy=False)
+        less = _non_local_means(seen, math.ldexp(sigma, -power), image.spacing_mm)
+        result[box] = np.where(result[box] < 0, result[box], np.ldexp(less, power))
     return Volume(result, image.affine)
 
 

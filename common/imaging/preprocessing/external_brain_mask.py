@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from common.errors import ConfigError, GeometryError, SiteDataError
+from common.imaging.brain_mask import why_no_brain
 from common.imaging.orientation import upright
 from common.imaging.volume import Volume, VolumeFault, read_mask, require_same_grid, write_volume
 
@@ -165,6 +166,8 @@ def _mask_from(path: Path, image: Volume, tool: str, said: str) -> Volume:
             f"{tool} wrote a mask that is not 0 anywhere: want the mask, not the image. Choose the "
             f"tool's option for a binary mask.{said}"
         )
+    if (wrong := why_no_brain(mask.data)) is not None:
+        raise SiteDataError(f"{tool} wrote a mask that {wrong}. Try it by hand.{said}")
     return Volume(mask.data.astype(np.bool_), image.affine)
 
 

@@ -23,6 +23,10 @@ MAX_ITERATIONS = 200
 SMALLEST_SHARE = 0.01
 """A class with a smaller part of the voxels is not a tissue."""
 
+SMALLEST_MEAN = 0.1
+"""A mean below this part of the standard deviation is that of a z-score, which rounding leaves a
+little above or below 0. Chosen: scanner intensities of a brain have 2 or more."""
+
 SMALLEST_GAP = 0.01
 """Centres nearer to each other than this part of the mean count as equal."""
 
@@ -54,7 +58,7 @@ def relative_centres(image: Image, brain: BrainMask) -> Centres:
 def intensity_classes(voxels: Voxels) -> IntensityClasses:
     """The three classes that Lloyd's k-means finds in the intensities.
 
-    voxels   (n,), inside the brain; a mean of 0 or below is a SiteDataError
+    voxels   (n,), inside the brain; a mean of about 0 or below is a SiteDataError
 
     Sorted, a class is a run of voxels between two midpoints and its mean a difference of two
     running sums, so that an iteration costs two binary searches and the result is Lloyd's own.
@@ -66,7 +70,7 @@ def intensity_classes(voxels: Voxels) -> IntensityClasses:
     ordered = np.sort(voxels)
     running_sum = np.concatenate([[0.0], np.cumsum(ordered)])
     mean = float(running_sum[-1] / ordered.size)
-    if not mean > 0:
+    if not mean > SMALLEST_MEAN * float(np.std(voxels)):
         raise SiteDataError(
             f"the mean inside the brain mask is {mean:g}; k-means standardization wants "
             "intensities as they come from the scanner, with a mean above 0. Give the image from "

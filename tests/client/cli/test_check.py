@@ -11,14 +11,22 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from client.cli.check import check
+from common.errors import ConfigError
 from tests.toy_sites import longitudinal_site
-from tests.volumes import head_in_noise, image_path, put, stripped_brain, write_site
+from tests.volumes import (
+    head_in_noise,
+    image_path,
+    mask_path,
+    put,
+    stripped_brain,
+    write_site,
+)
 
 
-def run(*args: str | Path) -> Result:
+def run(*args: str | Path, columns: int = 200) -> Result:
     app = typer.Typer()
     app.command()(check)
-    return CliRunner().invoke(app, [str(arg) for arg in args], env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, [str(arg) for arg in args], env={"COLUMNS": str(columns)})
 
 
 def test_a_good_site_exits_with_0_and_counts_its_cases(tmp_path: Path) -> None:
@@ -64,7 +72,10 @@ def test_raw_images_are_left_out_of_training_and_fit_to_be_prepared(tmp_path: Pa
     root = raw_site(tmp_path)
     trained = run(root)
     assert trained.exit_code == 1
-    assert "of these, 1 only want preparing: lesionfed-site check --raw" in trained.stdout
+    assert (
+        "1 of the quarantined cases only want preparing: lesionfed-site check --raw"
+        in trained.stdout
+    )
     prepared = run(root, "--raw")
     assert prepared.exit_code == 0
     assert "usable: 1" in prepared.stdout
@@ -117,10 +128,16 @@ def test_a_quarantined_case_exits_with_1_and_its_row_says_what_to_do(tmp_path: P
     image_path(root, "sub-02", "T1w").unlink()
     result = run(root)
     assert result.exit_code == 1
-    (row,) = [line for line in result.stdout.splitlines() if "no T1w image" in line]
-    assert "blocking" in row
-    assert "sub-02" in row
-    assert "Add sub-02_T1w.nii.gz" in row
+    assert (
+        "blocking: 1 (these cases are quarantined)\n\n  missing-modality, 1 case\n" in result.stdout
+    )
+    lines = result.stdout.splitlines()
+    (row,) = [number for number, line in enumerate(lines) if "no T1w image" in line]
+    assert lines[row].startswith("    sub-02: no T1w image; found sub-02_FLAIR.nii.gz")
+    assert lines[row + 1].startswith(
+        "      -> Add sub-02_T1w.nii.gz, or leave T1w out of the recipe:"
+    )
+    assert lines[row + 1].endswith("""--set 'task.modalities=["FLAIR"]'.""")
     assert "quarantined: 1" in result.stdout
 
 
@@ -183,3 +200,88 @@ def test_help_loads_no_image_library() -> None:
         "sys.exit(any(name in sys.modules for name in ('numpy', 'nibabel', 'bids', 'rich.table')))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+LONG = ("sub-LYON0000000001", "sub-LYON0000000002", "sub-LYON0000000003")
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80, 120])
+def test_no_name_of_a_case_or_file_is_broken_however_narrow_the_terminal(
+    tmp_path: Path, columns: int
+) -> None:
+    root = write_site(tmp_path, subjects=LONG)
+    for subject in LONG:
+        image_path(root, subject, "T1w").unlink()
+    text = run(root, columns=columns).stdout
+    for subject in LONG:
+        # the case of the finding, the file that was found, the file to add, the row of the FLAIR,
+        # at least
+        assert text.count(subject) >= 4
+        assert f"{subject}_FLAIR.nii.gz" in text
+        assert f"{subject}_T1w.nii.gz" in text
+    assert text.count("""--set 'task.modalities=["FLAIR"]'""") == 3
+
+
+def test_a_long_list_of_cases_is_counted_unless_it_blocks_or_is_asked_for(tmp_path: Path) -> None:
+    subjects = [f"sub-{number:02d}" for number in range(1, 12)]
+    root = write_site(tmp_path, subjects=subjects, lesions=False)  # a note for each of the eleven
+    short, long = run(root).stdout, run(root, "--verbose").stdout
+    assert "slab, 11 cases" in short
+    assert "sub-08 and 3 more" in short
+    assert "and 3 more" not in long
+    for subject in subjects:
+        assert subject in long
+
+
+def test_affines_are_printed_on_request_alone(tmp_path: Path) -> None:
+    root = raw_site(tmp_path)
+    assert "affine [" not in run(root, "--raw").stdout
+    assert "affine [" in run(root, "--raw", "--verbose").stdout
+    assert "affine [" in run(root, "--raw", "--json").stdout
+    page = tmp_path / "page.html"
+    run(root, "--raw", "--html", page)
+    assert "affine [" not in page.read_text(encoding="utf-8")
+
+
+def test_page_and_terminal_have_one_order(tmp_path: Path) -> None:
+    root = write_site(tmp_path)
+    image_path(root, "sub-02", "T1w").write_bytes(b"")
+    mask_path(root, "sub-01", "lesion").unlink()
+    page = tmp_path / "page.html"
+    printed = run(root, "--html", page).stdout
+    html = page.read_text(encoding="utf-8")
+    codes = ["unreadable, 1 case", "slab, 2 cases", "brain-mask-made, 2 cases"]
+    for text in (printed, html):
+        places = [text.index(code) for code in codes]
+        assert places == sorted(places)
+
+
+def test_a_recipe_says_what_is_asked_for(tmp_path: Path) -> None:
+    root = write_site(tmp_path, modalities=["FLAIR"])
+    assert run(root, "--recipe", "default").exit_code == 1
+    assert run(root, "--recipe", "default", "--set", 'task.modalities=["FLAIR"]').exit_code == 0
+    assert run(root, "--set", 'task.modalities=["FLAIR"]').exit_code == 0
+    pairs = longitudinal_site(tmp_path / "b", name="lyon", seed=0, n_dates=2, n_raters=4)
+    result = run(pairs.parent / "bids", "--recipe", "fenneteau2021", "--json")
+    (first, *_) = json.loads(result.stdout)["usable"]
+    assert list(first["images"]) == ["FLAIR-1", "FLAIR-2"]
+    assert list(first["rater_masks"]) == [f"newlesionRater{n}" for n in (1, 2, 3, 4)]
+
+
+def test_a_recipe_that_is_not_there_ends_with_the_names_that_are(tmp_path: Path) -> None:
+    result = run(write_site(tmp_path), "--recipe", "nobody2020")
+    assert result.exit_code != 0
+    assert isinstance(result.exception, ConfigError)
+    assert "want one of aslani2020, default" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("modalities", "FLAIR"), ("target", "lesions"), ("raters", "0")]
+)
+@pytest.mark.parametrize("chosen", [("--recipe", "default"), ("--set", "task.raters=2")])
+def test_an_option_that_the_recipe_decides_is_refused_beside_it(
+    tmp_path: Path, option: str, value: str, chosen: tuple[str, str]
+) -> None:
+    result = run(write_site(tmp_path), f"--{option}", value, *chosen)
+    assert result.exit_code == 2
+    assert f"the recipe says its {option} already" in " ".join(result.output.split())

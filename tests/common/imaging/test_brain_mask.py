@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from common.errors import GeometryError, SiteDataError
-from common.imaging.brain_mask import brain_mask_of, looks_stripped
+from common.imaging.brain_mask import brain_mask_of, looks_stripped, why_no_brain
 from common.imaging.volume import Volume, read_mask, read_volume
 from tests.volumes import SHAPE, brain_voxels, head_in_noise, oblique_affine, stripped_brain
 
@@ -107,6 +107,21 @@ def test_an_own_mask_on_another_grid_or_without_a_voxel_is_refused() -> None:
     empty = Volume(np.zeros(SHAPE, np.bool_), oblique_affine())
     with pytest.raises(SiteDataError, match="a mask without a voxel"):
         brain_mask_of([stripped_brain()], empty)
+
+
+def test_an_own_mask_that_is_inverted_or_everywhere_is_refused() -> None:
+    inverted = Volume(~brain_voxels(), oblique_affine())
+    with pytest.raises(SiteDataError, match="it seems to be inverted, 1 outside the brain"):
+        brain_mask_of([stripped_brain()], inverted)
+    everywhere = Volume(np.ones(SHAPE, np.bool_), oblique_affine())
+    with pytest.raises(SiteDataError, match="covers the whole field of view"):
+        brain_mask_of([stripped_brain()], everywhere)
+
+
+def test_a_mask_that_misses_one_corner_may_be_a_brain() -> None:
+    tight = np.ones(SHAPE, np.bool_)
+    tight[0, 0, 0] = False
+    assert why_no_brain(tight) is None
 
 
 @settings(deadline=None)

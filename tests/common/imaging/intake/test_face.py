@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from common.imaging.intake.face import face_of, faces_are_reported
 from common.imaging.volume import Volume
@@ -22,6 +23,16 @@ def test_an_image_that_ends_above_the_nose_has_no_face_in_view() -> None:
     affine = image.affine.copy()
     affine[2, 3] += 4.0 * 30
     assert face_of(Volume(image.data[:, :, 30:], affine)) == "not in view"  # 104 of 224 mm
+
+
+@pytest.mark.parametrize("shown_mm", [4, 12, 36, 40, 44, 80, 100])
+def test_a_head_whose_top_alone_is_in_view_has_no_face_and_ends_nothing(shown_mm: int) -> None:
+    image = head()
+    top = int(np.flatnonzero(image.data.any(axis=(0, 1)))[-1])
+    first = top + 1 - shown_mm // 4
+    affine = image.affine.copy()
+    affine[2, 3] += 4.0 * first
+    assert face_of(Volume(image.data[:, :, first:], affine)) == "not in view"
 
 
 def test_a_stripped_or_empty_image_has_no_face_in_view() -> None:

@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 
 from common.imaging.intake.intensity_checks import (
+    brain_mask_marks_a_brain,
     brightest_is_not_clipped,
     lesions_are_plausible,
-    values_are_not_negative,
+    tissues_are_in_order,
+    values_can_be_prepared,
+    values_can_be_trained_on,
     values_have_room,
 )
 from common.imaging.volume import Volume
 from tests.opened import only, opened
-from tests.volumes import SHAPE, oblique_affine, put, stripped_brain
+from tests.tissue_brains import brain_of
+from tests.volumes import SHAPE, brain_mask, oblique_affine, put, stripped_brain
 
 
 def with_n_brightest(n: int) -> Volume:
@@ -38,12 +42,56 @@ def test_an_image_of_two_values_is_not_called_clipped() -> None:
     assert not list(brightest_is_not_clipped(opened(FLAIR=with_n_brightest(1000))))
 
 
-def test_values_below_zero_are_counted() -> None:
+def z_scored() -> Volume:
+    """`stripped_brain` with mean 0 and standard deviation 1 inside, exact zeros outside."""
+    image = stripped_brain()
+    inside = image.data > 0
+    image.data[inside] = (image.data[inside] - image.data[inside].mean()) / image.data[inside].std()
+    return image
+
+
+def test_a_few_values_below_zero_are_a_warning_for_both_uses() -> None:
     image = stripped_brain()
     image.data.flat[:27] = -3.5  # 27 of 12 x 14 x 8 = 1344 voxels: 2.0 %
-    finding = only(list(values_are_not_negative(opened(T1w=image))))
-    assert "T1w: 2 % of the voxels are below 0, the smallest -3.5" in finding.text
-    assert not list(values_are_not_negative(opened(T1w=stripped_brain())))
+    for check in (values_can_be_prepared, values_can_be_trained_on):
+        finding = only(list(check(opened(T1w=image, brain=brain_mask()))))
+        assert (finding.level, finding.code) == ("warning", "negative")
+        assert "T1w: 2 % of the voxels are below 0, the smallest -3.5" in finding.text
+        assert not list(check(opened(T1w=stripped_brain())))
+
+
+def test_z_scores_cannot_be_prepared_and_may_be_trained_on() -> None:
+    blocking = only(list(values_can_be_prepared(opened(FLAIR=z_scored()))))
+    assert (blocking.level, blocking.code) == ("blocking", "negative")
+    assert "from before any z-score" in blocking.fix
+    assert only(list(values_can_be_trained_on(opened(FLAIR=z_scored())))).level == "warning"
+
+
+def test_a_stripped_image_of_one_value_is_blocking_and_one_with_a_mask_is_left_to_its_check() -> (
+    None
+):
+    label = Volume(brain_mask().data.astype(np.float32), oblique_affine())
+    finding = only(list(values_can_be_trained_on(opened(FLAIR=label))))
+    assert (finding.level, finding.code) == ("blocking", "zero-brain")
+    assert not list(values_can_be_trained_on(opened(FLAIR=label, brain=brain_mask())))
+
+
+def test_an_inverted_brain_mask_and_one_that_is_everywhere_are_blocking() -> None:
+    inverted = Volume(1 - brain_mask().data, oblique_affine())
+    everywhere = Volume(np.ones(SHAPE, np.uint8), oblique_affine())
+    for mask, text in ((inverted, "inverted"), (everywhere, "the whole field of view")):
+        finding = only(list(brain_mask_marks_a_brain(opened(FLAIR=stripped_brain(), brain=mask))))
+        assert (finding.level, finding.code) == ("blocking", "brain-mask")
+        assert text in finding.text
+    assert not list(brain_mask_marks_a_brain(opened(FLAIR=stripped_brain(), brain=brain_mask())))
+
+
+def test_exchanged_modalities_are_a_warning_that_names_both() -> None:
+    flair, t1w = brain_of("FLAIR"), brain_of("T1w")
+    assert not list(tissues_are_in_order(opened(FLAIR=flair, T1w=t1w)))
+    finding = only(list(tissues_are_in_order(opened(FLAIR=t1w, T1w=flair))))
+    assert (finding.level, finding.code) == ("warning", "tissue-order")
+    assert finding.text.startswith("FLAIR, T1w: white matter")
 
 
 def test_images_in_8_bits_are_listed_in_one_note(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from common.imaging.preprocessing.rigid_registration import RigidMove
 from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import Volume, same_grid
 from common.recipe.preprocessing import Preprocessing
+from tests.tissue_brains import brain_of
 from tests.volumes import (
     SHAPE,
     brain_voxels,
@@ -495,3 +496,72 @@ def test_what_simpleitk_cannot_do_is_an_error_of_the_case_with_the_step_s_name(
     case = case_of(head_in_noise(), head_in_noise())
     with pytest.raises(SiteDataError, match=r"the step brain cannot work .*too few slices"):
         prepare_sessions([case], settings("brain", "resample"))
+
+
+def z_scored(image: Volume) -> Volume:
+    """Mean 0 and standard deviation 1 where the image is not 0."""
+    inside = image.data != 0
+    values = image.data[inside]
+    data = np.zeros_like(image.data)
+    data[inside] = (values - values.mean()) / values.std()
+    return Volume(data, image.affine)
+
+
+@pytest.mark.parametrize("modality", ["FLAIR", "T1w"])
+def test_z_scores_are_refused_before_a_step_and_their_image_is_named(
+    steps: Steps, modality: str
+) -> None:
+    images = {"FLAIR": stripped_brain(), "T1w": stripped_brain(seed=1)}
+    images[modality] = z_scored(images[modality])
+    case = case_of(images["FLAIR"], images["T1w"])
+    with pytest.raises(SiteDataError, match=f"{modality}: .* of the brain is below 0"):
+        prepared_session(case, settings(*WHOLE))
+    assert steps.calls == []
+
+
+def test_negative_values_in_a_corner_of_the_head_are_refused_once_the_brain_is_known(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = head_in_noise(seed=2)
+    corner = np.zeros(SHAPE, np.bool_)
+    corner[:3] = True
+    image.data[corner] -= 200  # away from the middle that is looked at first
+    monkeypatch.setattr(chain, "template_brain_mask", lambda image: Volume(corner, image.affine))
+    with pytest.raises(SiteDataError, match="T1w: 100 % of the brain is below 0"):
+        prepared_session(case_of(head_in_noise(), image), settings("brain", "resample"))
+
+
+def test_odd_values_are_a_note_of_the_prepared_case(steps: Steps) -> None:
+    flair = stripped_brain()
+    flair.data[0, 0, 1] = -3
+    case = case_of(flair, stripped_brain(seed=1), brain=mask_of(brain_voxels()))
+    prepared = prepared_session(case, settings("brain", "resample"))
+    assert any(note.startswith("FLAIR: 0.074 % of the voxels") for note in prepared.notes)  # 1/1344
+
+
+def test_an_inverted_brain_mask_of_the_site_is_refused(steps: Steps) -> None:
+    case = case_of(stripped_brain(), stripped_brain(seed=1), brain=mask_of(~brain_voxels()))
+    with pytest.raises(SiteDataError, match="it seems to be inverted"):
+        prepared_session(case, settings("brain", "resample"))
+
+
+def test_exchanged_modalities_are_a_note_of_the_prepared_case(steps: Steps) -> None:
+    flair, t1w = brain_of("FLAIR"), brain_of("T1w")
+    chosen = settings("brain", "resample", spacing_mm=4)
+    right = prepared_session(case_of(flair, t1w), chosen)
+    wrong = prepared_session(case_of(t1w, flair), chosen)
+    assert not any("exchanged" in note for note in right.notes)
+    assert any("are the two exchanged?" in note for note in wrong.notes)
+
+
+def test_a_correction_that_no_coil_needs_is_a_note(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shaded(image: Volume, brain: Volume) -> Volume:
+        factors = np.linspace(1, 30, SHAPE[0]).reshape(-1, 1, 1)
+        return Volume((image.data * factors).astype(np.float32), image.affine)
+
+    monkeypatch.setattr(chain, "correct_bias", shaded)
+    case = case_of(stripped_brain(), stripped_brain(seed=1))
+    prepared = prepared_session(case, settings("brain", "bias-field", "resample"))
+    assert sum("the bias-field correction multiplied" in note for note in prepared.notes) == 2

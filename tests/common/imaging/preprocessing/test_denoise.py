@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from common.errors import GeometryError, SiteDataError
 from common.imaging.preprocessing.denoise import denoised, noise_level
 from common.imaging.volume import Volume
-from tests.volumes import oblique_affine
+from tests.volumes import head_in_noise, oblique_affine
 
 SHAPE = (40, 44, 16)
 SPACING_MM = (1.0, 1.25, 1.5)
@@ -115,3 +115,29 @@ def test_a_mask_on_another_grid_is_refused() -> None:
     brain = Volume(np.ones(SHAPE, np.bool_), image.affine + np.eye(4, k=3))
     with pytest.raises(GeometryError, match="the brain mask"):
         denoised(image, brain)
+
+
+@pytest.mark.parametrize("power", [-90, -40, 40])
+def test_any_scale_gives_the_same_bits_times_that_scale(power: int) -> None:
+    image = head_in_noise()
+    scaled = Volume(np.ldexp(image.data, power), image.affine)
+    np.testing.assert_array_equal(denoised(scaled).data, np.ldexp(denoised(image).data, power))
+
+
+def test_values_below_zero_stay_as_they_are_and_count_as_zero() -> None:
+    image = head_in_noise()
+    padded = Volume(image.data.copy(), image.affine)
+    padded.data[:2] = -2000
+    zeros = Volume(np.maximum(padded.data, 0), image.affine)
+    zeros.data[:2] = 0
+    np.testing.assert_array_equal(denoised(padded, brain_here(image)).data[:2], -2000)
+    np.testing.assert_array_equal(
+        denoised(padded, brain_here(image)).data[2:], denoised(zeros, brain_here(image)).data[2:]
+    )
+
+
+def brain_here(image: Volume) -> Volume:
+    """Part of the brain, away from the padding."""
+    brain = np.zeros(image.data.shape, np.bool_)
+    brain[4:8, 4:10, 2:6] = True
+    return Volume(brain, image.affine)

@@ -107,6 +107,13 @@ def test_an_image_already_standardized_is_refused(shift: float) -> None:
         intensity_classes(brain_voxels(image + shift, brain))
 
 
+def test_a_z_score_is_refused_whatever_its_mean_rounds_to() -> None:
+    voxels = np.linspace(-1.7, 1.7, 999)
+    for rounding in (-1e-7, 0.0, 1e-7, 0.05):
+        with pytest.raises(SiteDataError, match="from before any z-score"):
+            intensity_classes(voxels + rounding)
+
+
 VOXELS = np.array([1.0, 2, 3, 9, 10, 11, 17, 18, 19])
 """Class centres 2, 10 and 18."""
 TEMPLATE = np.array([0.5, 1.0, 1.25])
