@@ -26,6 +26,7 @@ from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import (
     Volume,
     grid_text,
+    noted,
     read_mask,
     read_volume,
     require_finite,
@@ -105,7 +106,7 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
     return Prediction(
         mask=case.on_file_grid(found_lesions(probability, model.threshold, model.recipe)),
         probability=case.on_file_grid(probability),
-        notes=notes,
+        notes=(*_of_files(volumes, own_mask), *notes),
     )
 
 
@@ -139,7 +140,8 @@ def predict_raw(model: Model, images: Mapping[str, Path], brain_mask: Path | Non
     likely = back_to_scanner(case.on_file_grid(probability), move, scanner, interpolation="linear")
     mask = Volume(found_lesions(likely.data, model.threshold, recipe), likely.affine)
     said = dict.fromkeys(note for date in dates for note in date.notes)  # of both dates once
-    return Prediction(mask=mask, probability=likely, notes=(*said, *notes))
+    of_files = _of_files(volumes, own_mask)
+    return Prediction(mask=mask, probability=likely, notes=(*of_files, *said, *notes))
 
 
 def _working_cases(
@@ -188,6 +190,12 @@ def _joined(dates: list[PreparedVolumes], task: Task) -> CaseImages:
     """The dates, which the chain has put on one grid with one brain, as one case."""
     images = [date.images[modality] for date in dates for modality in task.modalities]
     return CaseImages(dict(zip(task.channels, images, strict=True)), dates[-1].brain, None)
+
+
+def _of_files(volumes: Mapping[str, Volume], brain_mask: Volume | None) -> tuple[str, ...]:
+    """What is odd about the files, which the mask's place and volume depend on."""
+    files = dict(volumes) | ({} if brain_mask is None else {"brain mask": brain_mask})
+    return tuple(text for _, text in noted(files))
 
 
 def _read(model: Model, images: Mapping[str, Path]) -> dict[str, Volume]:

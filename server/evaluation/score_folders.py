@@ -15,7 +15,14 @@ import numpy as np
 
 from common.errors import GeometryError
 from common.imaging.grid import nearest_onto
-from common.imaging.volume import Volume, grid_text, read_volume, require_same_grid, same_grid
+from common.imaging.volume import (
+    Volume,
+    grid_text,
+    noted,
+    read_volume,
+    require_same_grid,
+    same_grid,
+)
 from common.metrics.case import CaseScore, score_case
 from common.metrics.lesion_table import LesionRow, lesion_rows
 from common.metrics.mask import lesion_mask
@@ -161,9 +168,9 @@ def score_files(
                voxel, and say so in the notes
     """
     truth, found = read_volume(reference), read_volume(prediction)
-    notes: tuple[str, ...] = ()
+    notes = tuple(text for _, text in noted({"reference": truth, "prediction": found}))
     if resample and not same_grid(truth, found):
-        notes = (f"prediction: resampled by the nearest voxel from {grid_text(found)}",)
+        notes += (f"prediction: resampled by the nearest voxel from {grid_text(found)}",)
         if n_lost := _n_outside(found, truth, threshold):
             notes += (
                 f"prediction: {n_lost} lesion voxels lie outside the reference's field of view "
