@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import stat
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from common.files import require_file
 from common.imaging.file_note import FileNote
 
 PACKED = b"\x1f\x8b"
@@ -76,10 +76,7 @@ def whole_content(path: Path, n_bytes: int) -> tuple[bytes | bytearray, tuple[Fi
 
 
 def _opened(path: Path) -> BinaryIO:
-    """The file, open; a pipe or a device would never end, and waits for a writer before."""
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
-        raise OSError("a folder" if stat.S_ISDIR(mode) else "not a regular file")
+    require_file(path)
     return path.open("rb")
 
 
