@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import struct
+import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -113,7 +114,7 @@ def mutated_site(root: Path, seed: int) -> list[str]:
     _write_good(root, rng)
     done = []
     for _ in range(int(rng.integers(1, 6))):
-        files = sorted(path for path in root.rglob("*") if path.is_file() or path.is_symlink())
+        files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
         if not files:
             break
         mutate = MUTATIONS[int(rng.integers(len(MUTATIONS)))]
@@ -169,12 +170,11 @@ def _nifti(data: np.ndarray[Any, Any], affine: FloatArray) -> bytes:
 
 
 def _plain(path: Path) -> bytearray:
+    """The content, decompressed unless it was spoilt before."""
     content = path.read_bytes()
     try:
         return bytearray(gzip.decompress(content))
-    except (OSError, EOFError, ValueError):
-        return bytearray(content)
-    except Exception:  # zlib's own error, of a file that was spoilt before
+    except (OSError, EOFError, zlib.error):
         return bytearray(content)
 
 
@@ -339,7 +339,9 @@ def renamed(path: Path, rng: Rng) -> None:
 
 def copied(path: Path, rng: Rng) -> None:
     copy = Path(os.fsdecode(os.path.join(os.fsencode(path.parent), NAMES[_place(NAMES, rng)])))
-    copy.write_bytes(path.read_bytes())
+    content = path.read_bytes()
+    copy.unlink(missing_ok=True)  # it may be a link to a device
+    copy.write_bytes(content)
 
 
 def removed(path: Path, rng: Rng) -> None:
@@ -354,6 +356,7 @@ def table(path: Path, rng: Rng) -> None:
     ]
     root = next(parent for parent in path.parents if (parent / "sub-01").exists())
     beside = root / names[int(rng.integers(len(names)))]
+    beside.unlink(missing_ok=True)
     if rng.random() < 0.1:
         beside.mkdir()
     else:
@@ -362,7 +365,9 @@ def table(path: Path, rng: Rng) -> None:
 
 def sidecar(path: Path, rng: Rng) -> None:
     stem = path.name.removesuffix(".gz").removesuffix(".nii")
-    (path.parent / f"{stem}.json").write_bytes(TEXTS[_place(TEXTS, rng)])
+    beside = path.parent / f"{stem}.json"
+    beside.unlink(missing_ok=True)
+    beside.write_bytes(TEXTS[_place(TEXTS, rng)])
 
 
 def description(path: Path, rng: Rng) -> None:

@@ -77,6 +77,11 @@ class ScoredPair:
     score: CaseScore | None = None
     lesions: tuple[LesionRow, ...] = ()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the figures should know."""
+        return () if self.score is None else self.score.notes
+
     def as_dict(self) -> dict[str, Any]:
         """One flat row: case, failed, then every metric; None is undefined."""
         metrics = {} if self.score is None else self.score.metrics()

@@ -36,7 +36,7 @@ def options(seed: int, page: Path) -> list[str]:
     chosen = [] if seed % 2 else ["--json"]
     chosen += ["--quiet"] if seed % 3 else []
     chosen += ["--raw"] if seed % 5 in (0, 1) else []
-    chosen += ["--html", str(page)] if seed % 4 == 0 else []
+    chosen += ["--html", str(page)] if seed % 10 == 0 else []
     chosen += ["--target", "new-lesions", "--raters", "2"] if seed % 7 == 0 else []
     return chosen
 
