@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import stat
 import time
 import unicodedata
 from collections.abc import Iterator
@@ -39,6 +40,16 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def require_file(path: Path) -> None:
+    """Raise OSError unless `path`, or what it links to, is a file with an end.
+
+    A pipe waits for somebody to write into it, before it is even open, and a device never ends.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError("it is a folder" if stat.S_ISDIR(mode) else "it is a pipe or a device")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ def run(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
     argv   the arguments without the program's name; None for those of this process
     An error of ours is shown as its text alone; any other is a fault of the program, shown whole.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name in latin-1 stops no command
     logging.basicConfig(
         level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr
     )

@@ -40,7 +40,7 @@ def rendered_page(template: str, *, package: str, values: Mapping[str, object]) 
 
 def write_page(path: Path, html: str) -> None:
     """Puts the page at `path` in one step: a reader finds the old page or the new one."""
-    write_whole(path, html.encode())
+    write_whole(path, html.encode(errors="backslashreplace"))  # a name that is no UTF-8
 
 
 def svg_uri(svg: str) -> str:

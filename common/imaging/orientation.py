@@ -74,7 +74,8 @@ def upright(volume: Volume) -> Volume:
     if any(data.strides):  # a grid of one value stays in the memory of one voxel
         data = np.ascontiguousarray(data)
     first, second, third = data.shape
-    return Volume(data, volume.affine @ stored_from_upright(order, (first, second, third)))
+    affine = volume.affine @ stored_from_upright(order, (first, second, third))
+    return Volume(data, affine, volume.notes)
 
 
 def turned_back(volume: Volume, file: Volume) -> Volume:

@@ -6,19 +6,23 @@ import gzip
 import itertools
 import logging
 import math
-import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from common.arrays import FloatArray
-from common.errors import GeometryError, SiteDataError
+from common.errors import GeometryError, LesionFedError, SiteDataError
 from common.files import write_whole
+from common.imaging.file_note import FileNote
+from common.imaging.nifti_content import first_bytes, whole_content
+from common.imaging.nifti_place import place_of
+from common.metrics.whole_numbers import nearly_whole
 
 GRID_TOLERANCE_MM = 1e-3
 """Grids whose corners lie closer than this are one grid; float32 headers round to about 1e-5 mm."""
@@ -55,10 +59,12 @@ class Volume:
 
     data     (i, j, k): float32 for images, integers for labels, bool for masks
     affine   (4, 4) float64, voxel index -> RAS+ world, mm; finite and invertible
+    notes    what is odd about the file it was read from; none for what was computed
     """
 
     data: NDArray[Any]
     affine: FloatArray
+    notes: tuple[FileNote, ...] = ()
 
     def __post_init__(self) -> None:
         if self.data.ndim != 3 or 0 in self.data.shape:
@@ -86,46 +92,39 @@ def read_volume(path: Path) -> Volume:
 
     Trailing axes of length 1 are dropped, as some converters write (i, j, k, 1); any other number
     of axes than three is refused. Values are not judged: see `require_finite`.
-    The sform places the image, else the qform, as nibabel has it.
+    The sform places the image, else the qform; what contradicts it is in the notes.
     """
-    stored = _read_nifti(path)
-    with np.errstate(over="ignore", invalid="ignore"):  # intake reports what became inf or NaN
-        if stored.slope is None:
-            data = stored.data.astype(np.float32, order="C")
-        else:
-            data = (stored.data * stored.slope + stored.inter).astype(np.float32, order="C")
-    return Volume(data, stored.affine)
+    with _faults_of(path):
+        stored = _read_nifti(path)
+        with np.errstate(over="ignore", invalid="ignore"):  # intake reports what became inf or NaN
+            if stored.slope is None:
+                data = stored.data.astype(np.float32, order="C")
+            else:
+                data = (stored.data * stored.slope + stored.inter).astype(np.float32, order="C")
+        return Volume(data, stored.affine, stored.notes)
 
 
 def read_labels(path: Path) -> Volume:
     """The label image in one NIfTI file: whole numbers, 0 or above, in the file's integer type.
 
-    Whole numbers stored as floats come back as int32; fractions, NaN and negative numbers are
-    refused with VolumeFault, for rounding them would move the border of a lesion.
+    Whole numbers that are stored as floats or scaled come back as int32, those that are missed by
+    a rounding error too (`nearly_whole`). Fractions, NaN and negative numbers are refused with
+    VolumeFault, for rounding them would move the border of a lesion.
     """
-    read = _read_nifti(path)
-    with np.errstate(over="ignore", invalid="ignore"):
-        stored = read.data if read.slope is None else read.data * read.slope + read.inter
-    if not np.isfinite(stored).all():
-        raise VolumeFault(
-            path,
-            code="not-finite",
-            what="want whole numbers in a mask, found NaN or infinity",
-            fix="Save the mask again as 8-bit integers, 0 for background and 1 for lesion.",
-        )
-    whole = stored if stored.dtype.kind in "iu" else np.rint(stored)
-    in_range = whole.min() >= 0 and whole.max() <= np.iinfo(np.int32).max
-    if not in_range or not np.array_equal(whole, stored):
-        raise VolumeFault(
-            path,
-            code="not-labels",
-            what="want whole numbers from 0 up in a mask, found values between "
-            f"{float(stored.min()):g} and {float(stored.max()):g}, some of them "
-            f"{'fractions' if in_range else 'out of range'}",
-            fix="Resample masks with nearest neighbour, and save them as 8-bit integers.",
-        )
-    native = whole.dtype.newbyteorder("=") if whole.dtype.kind in "iu" else np.int32
-    return Volume(whole.astype(native, order="C"), read.affine)
+    with _faults_of(path):
+        read = _read_nifti(path)
+        with np.errstate(over="ignore", invalid="ignore"):
+            stored = read.data if read.slope is None else read.data * read.slope + read.inter
+        if not np.isfinite(stored).all():
+            raise _not_labels(path, read, "not-finite", "found NaN or infinity")
+        whole = stored if stored.dtype.kind in "iu" else np.rint(stored)
+        found = f"found values between {float(stored.min()):g} and {float(stored.max()):g}, some "
+        if whole.min() < 0 or whole.max() > np.iinfo(np.int32).max:
+            raise _not_labels(path, read, "not-labels", found + "of them out of range")
+        if whole is not stored and not nearly_whole(stored, whole):
+            raise _not_labels(path, read, "not-labels", found + "of them fractions")
+        native = whole.dtype.newbyteorder("=") if whole.dtype.kind in "iu" else np.int32
+        return Volume(whole.astype(native, order="C"), read.affine, read.notes)
 
 
 def read_mask(path: Path) -> Volume:
@@ -134,16 +133,28 @@ def read_mask(path: Path) -> Volume:
     Refuses what `read_labels` refuses. Several labels become one; intake warns of that.
     """
     labels = read_labels(path)
-    return Volume(labels.data > 0, labels.affine)
+    return Volume(labels.data > 0, labels.affine, labels.notes)
 
 
 def read_grid(path: Path) -> Volume:
     """The grid of the image in one NIfTI file, 0 in every voxel, in the memory of one voxel.
 
-    The header alone is read; VolumeFault as `read_volume`, but for damage to the voxels.
+    The header alone is read; VolumeFault and notes as of `read_volume`, but for what is wrong with
+    the rest of the file.
     """
-    header = _header(path, _content(path, _NIFTI_HEADERS[-1].sizeof_hdr))
-    return Volume(np.broadcast_to(np.float32(0), _shape(path, header)), _affine(path, header))
+    with _faults_of(path):
+        described = _described(path)
+        data = np.broadcast_to(np.float32(0), described.shape)
+        return Volume(data, described.affine, described.notes)
+
+
+def noted(volumes: Mapping[str, Volume]) -> list[tuple[FileNote, str]]:
+    """Each note on `volumes`, once, and its text with the names of those that it is on."""
+    names: dict[FileNote, list[str]] = {}
+    for name, volume in volumes.items():
+        for note in volume.notes:
+            names.setdefault(note, []).append(name)
+    return [(note, f"{', '.join(on)}: {note.text}") for note, on in names.items()]
 
 
 def require_finite(volume: Volume, path: Path) -> None:
@@ -232,6 +243,19 @@ def _corners_mm(volume: Volume) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Described:
+    """What a header says: how many voxels of which type, from which byte on, and where they lie."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    offset: int
+    slope: float | None
+    inter: float | None
+    affine: FloatArray
+    notes: tuple[FileNote, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Stored:
     """What a NIfTI file holds: voxels as stored, (i, j, k), read-only; the value is theirs times
     `slope` plus `inter`, or theirs where `slope` is None."""
@@ -240,12 +264,64 @@ class _Stored:
     slope: np.float64 | None
     inter: np.float64
     affine: FloatArray
+    notes: tuple[FileNote, ...]
+
+
+@contextmanager
+def _faults_of(path: Path) -> Iterator[None]:
+    """Turns whatever a library raises over one file into that file's VolumeFault."""
+    try:
+        yield
+    except LesionFedError:
+        raise
+    except FileNotFoundError:
+        raise VolumeFault(
+            path, code="missing", what="no such file", fix="Check the name and the folder."
+        ) from None
+    except EOFError as error:
+        fix = "Copy the file again from its source and compare the sizes."
+        what = f"truncated: {error}"
+        raise VolumeFault(path, code="truncated", what=what, fix=fix) from None
+    except Exception as error:
+        # a header holds more surprises than can be listed, and one file must cost no other
+        raise _unreadable(path, f"cannot be read: {str(error) or type(error).__name__}") from None
 
 
 def _read_nifti(path: Path) -> _Stored:
     """The voxels and the place in `path`; nothing is believed before it is checked."""
-    content = _content(path)
-    header = _header(path, content)
+    described = _described(path)
+    n_voxels = math.prod(described.shape)
+    n_bytes = described.offset + n_voxels * described.dtype.itemsize
+    content, notes = whole_content(path, n_bytes)
+    voxels = np.frombuffer(content, described.dtype, n_voxels, described.offset)
+    voxels = voxels.reshape(described.shape, order="F")
+    voxels.flags.writeable = False
+    slope, inter = described.slope, described.inter
+    scaled = slope is not None and (slope, inter) != (1, 0)
+    return _Stored(
+        data=voxels,
+        slope=np.float64(slope) if scaled else None,
+        inter=np.float64(inter or 0),
+        affine=described.affine,
+        notes=(*described.notes, *notes),
+    )
+
+
+def _described(path: Path) -> _Described:
+    """What the header of `path` says, with the small faults repaired that nibabel repairs."""
+    start = first_bytes(path, _NIFTI_HEADERS[-1].sizeof_hdr)
+    for kind in _NIFTI_HEADERS:
+        if kind.may_contain_header(start):
+            break
+    else:
+        raise _unreadable(path, "want a NIfTI file, found another format or a damaged header")
+    header = kind(start[: kind.sizeof_hdr], check=False)
+    as_written = header.copy()
+    offset = float(header["vox_offset"])
+    if not kind.single_vox_offset <= offset < math.inf:
+        raise _unreadable(path, f"want a readable NIfTI header, found: voxels at byte {offset:g}")
+    header.check_fix(logger=_QUIET)
+    slope, inter = header.get_slope_inter()
     shape, dtype = _shape(path, header), header.get_data_dtype()
     if dtype.kind not in "iuf":
         raise VolumeFault(
@@ -254,43 +330,15 @@ def _read_nifti(path: Path) -> _Stored:
             what=f"want one number a voxel, found voxels of type {dtype} (colour or complex)",
             fix="Export the magnitude image in grey values.",
         )
-    offset, n_voxels = int(header.get_data_offset()), math.prod(shape)
-    if (promised := offset + n_voxels * dtype.itemsize) > len(content):
-        found = f"for shape {shape}, the file has {len(content)}"
-        raise _truncated(path, f"the header promises {promised} bytes {found}")
-    affine = _affine(path, header)
-    voxels = np.frombuffer(content, dtype, n_voxels, offset)
-    slope, inter = header.get_slope_inter()
-    scaled = slope is not None and (slope, inter) != (1, 0)
-    return _Stored(
-        data=voxels.reshape(shape, order="F"),
-        slope=np.float64(slope) if scaled else None,
-        inter=np.float64(inter or 0),
-        affine=affine,
-    )
-
-
-def _header(path: Path, content: bytes) -> Any:
-    """The header at the start of `content`, with the small faults repaired that nibabel repairs."""
-    for kind in _NIFTI_HEADERS:
-        if kind.may_contain_header(content):
-            break
-    else:
-        raise _unreadable(path, "want a NIfTI file, found another format or a damaged header")
-    header = kind(content[: kind.sizeof_hdr], check=False)
-    with np.errstate(invalid="ignore"):
-        spacing = np.asarray(header["pixdim"][1:4], dtype=np.float64)
-    if not (np.isfinite(spacing).all() and (spacing != 0).all()):  # nibabel would make it 1
-        wrong = f"want a spacing above 0 mm along each axis, the header says {spacing.tolist()}"
-        raise _bad_affine(path, wrong)
     try:
-        if not kind.single_vox_offset <= float(header["vox_offset"]) < math.inf:
-            raise ValueError(f"the voxels start at byte {float(header['vox_offset']):g}")
-        header.check_fix(logger=_QUIET)
-        header.get_slope_inter()
-    except (ValueError, TypeError, HeaderDataError) as error:
-        raise _unreadable(path, f"want a readable NIfTI header, found: {error}") from None
-    return header
+        affine, notes = place_of(as_written, shape)
+    except ValueError as error:
+        raise _bad_affine(path, str(error)) from None
+    with np.errstate(all="ignore"):
+        wrong = _affine_fault(affine)
+    if wrong is not None:
+        raise _bad_affine(path, wrong)
+    return _Described(shape, dtype, int(offset), slope, inter, affine, notes)
 
 
 def _shape(path: Path, header: Any) -> tuple[int, int, int]:
@@ -305,39 +353,22 @@ def _shape(path: Path, header: Any) -> tuple[int, int, int]:
         )
     if any(n < 1 for n in shape):
         raise _unreadable(path, f"want at least one voxel along each axis, found shape {shape}")
-    i, j, k = shape[:3]
+    i, j, k = (int(n) for n in shape[:3])
     return i, j, k
 
 
-def _affine(path: Path, header: Any) -> FloatArray:
-    """Voxel index -> RAS+ world, (4, 4), mm."""
-    with np.errstate(all="ignore"):
-        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-        wrong = _affine_fault(affine)
-    if wrong is not None:
-        raise _bad_affine(path, wrong)
-    return affine
-
-
-def _content(path: Path, n_bytes: int | None = None) -> bytes:
-    """The bytes of `path`, decompressed, or the first ones; read whole, gzip's own checksum finds
-    most damage."""
-    try:
-        if n_bytes is not None:
-            with path.open("rb") as raw:
-                packed = raw.read(2) == b"\x1f\x8b"
-            with gzip.open(path) if packed else path.open("rb") as file:
-                return file.read(n_bytes)
-        content = path.read_bytes()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except FileNotFoundError:
-        raise VolumeFault(
-            path, code="missing", what="no such file", fix="Check the name and the folder."
-        ) from None
-    except EOFError:
-        raise _truncated(path, "the compressed data stop before their end") from None
-    except (OSError, zlib.error) as error:
-        raise _unreadable(path, f"cannot be read: {error}") from None
+def _not_labels(path: Path, read: _Stored, code: str, found: str) -> VolumeFault:
+    """The fault of a mask that is none, with advice that is true of how it is stored."""
+    if read.slope is not None:
+        found += f" (stored as {read.data.dtype.name}, times {read.slope:g}, plus {read.inter:g})"
+        fix = "Save the mask without scaling (scl_slope 1, scl_inter 0), 1 for lesion."
+    elif read.data.dtype.kind in "iu":
+        fix = "Save the mask with 0 for background and 1 for lesion."
+    else:
+        fix = "Resample masks with nearest neighbour, and save them as 8-bit integers."
+    return VolumeFault(
+        path, code=code, what=f"want whole numbers from 0 up in a mask, {found}", fix=fix
+    )
 
 
 def _affine_fault(affine: FloatArray) -> str | None:
@@ -357,8 +388,3 @@ def _bad_affine(path: Path, what: str) -> VolumeFault:
 def _unreadable(path: Path, what: str) -> VolumeFault:
     fix = "Export or copy the file again; scanner data become NIfTI with dcm2niix."
     return VolumeFault(path, code="unreadable", what=what, fix=fix)
-
-
-def _truncated(path: Path, what: str) -> VolumeFault:
-    fix = "Copy the file again from its source and compare the sizes."
-    return VolumeFault(path, code="truncated", what=f"truncated: {what}", fix=fix)

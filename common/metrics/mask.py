@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from common.arrays import BoolArray
 from common.errors import SiteDataError
+from common.metrics.whole_numbers import WHOLE_TOLERANCE, nearly_whole
 
 
 def lesion_mask(
@@ -18,7 +19,8 @@ def lesion_mask(
     """True where `values` mean lesion, and notes for the reader on how they were interpreted.
 
     values     (i, j, k), any real type: whole numbers are labels, and every label other than 0 is
-               lesion; anything else is a probability map
+               lesion, those that are missed by a rounding error too (`nearly_whole`); anything else
+               is a probability map
     name       what errors and notes call the image
     threshold  a probability above this is lesion; whole numbers are labels with or without it
     returns    (i, j, k) with i fastest in memory, as NIfTI is read; and the notes
@@ -28,9 +30,10 @@ def lesion_mask(
     """
     notes: list[str] = []
     values = np.asfortranarray(values)  # so that the flat views below cost nothing
-    if _is_whole(values, name):
-        mask = values if values.dtype == np.bool_ else values != 0
-        labels = _labels(values, mask)
+    whole = _whole(values, name, threshold)
+    if whole is not None:
+        mask = whole if whole.dtype == np.bool_ else whole != 0
+        labels = _labels(whole, mask)
         if len(labels) > 1:
             listed = ", ".join(f"{label:g}" for label in labels[:5])
             more = ", ..." if len(labels) > 5 else ""
@@ -64,9 +67,13 @@ def without_small_lesions(mask: BoolArray, min_voxels: int) -> BoolArray:
     return kept
 
 
-def _is_whole(values: NDArray[Any], name: str) -> bool:
+def _whole(values: NDArray[Any], name: str, threshold: float | None) -> NDArray[Any] | None:
+    """The values as whole numbers, or None where they are a probability map.
+
+    A threshold that lies within the tolerance itself is put on the values as they are.
+    """
     if values.dtype.kind in "biu":
-        return True
+        return values
     if values.dtype.kind != "f":
         raise SiteDataError(f"{name}: want real numbers, found type {values.dtype}")
     n_bad = values.size - np.count_nonzero(np.isfinite(values))
@@ -75,7 +82,10 @@ def _is_whole(values: NDArray[Any], name: str) -> bool:
             f"{name}: want a finite number in every voxel, found {n_bad} NaN or infinite voxels. "
             "Where there is no lesion, 0 belongs."
         )
-    return bool(np.array_equal(values, np.rint(values)))
+    whole: NDArray[Any] = np.rint(values)
+    between = threshold is None or WHOLE_TOLERANCE <= threshold <= 1 - WHOLE_TOLERANCE
+    is_whole = nearly_whole(values, whole) if between else np.array_equal(values, whole)
+    return whole if is_whole else None
 
 
 def _labels(values: NDArray[Any], mask: BoolArray) -> list[float]:

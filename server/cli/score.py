@@ -266,7 +266,8 @@ def _write(
     from server.evaluation.score_folders import COLUMNS, LESION_COLUMNS
 
     if out is not None:
-        write_whole(out, as_csv([case.as_dict() for case in scored], columns=COLUMNS))
+        rows = [{**case.as_dict(), "notes": "; ".join(case.notes)} for case in scored]
+        write_whole(out, as_csv(rows, columns=COLUMNS))
     if lesions is not None:
         rows = [row for case in scored for row in case.lesion_dicts()]
         write_whole(lesions, as_csv(rows, columns=LESION_COLUMNS))

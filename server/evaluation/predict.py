@@ -27,6 +27,7 @@ from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import (
     Volume,
     grid_text,
+    noted,
     read_mask,
     read_volume,
     require_finite,
@@ -122,7 +123,7 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
     return Prediction(
         mask=turned_back(case.on_file_grid(found), file),
         probability=turned_back(case.on_file_grid(probability), file),
-        notes=notes,
+        notes=(*_of_files(volumes, own_mask), *notes),
     )
 
 
@@ -164,7 +165,9 @@ def predict_raw(model: Model, images: Mapping[str, Path], brain_mask: Path | Non
     )
     file = _answered(stored, recipe.task)
     return Prediction(
-        mask=turned_back(mask, file), probability=turned_back(likely, file), notes=(*said, *notes)
+        mask=turned_back(mask, file),
+        probability=turned_back(likely, file),
+        notes=(*_of_files(volumes, own_mask), *said, *notes),
     )
 
 
@@ -234,6 +237,12 @@ def _joined(dates: list[PreparedVolumes], task: Task) -> CaseImages:
     """The dates, which the chain has put on one grid with one brain, as one case."""
     images = [date.images[modality] for date in dates for modality in task.modalities]
     return CaseImages(dict(zip(task.channels, images, strict=True)), dates[-1].brain, None)
+
+
+def _of_files(volumes: Mapping[str, Volume], brain_mask: Volume | None) -> tuple[str, ...]:
+    """What is odd about the files, which the mask's place and volume depend on."""
+    files = dict(volumes) | ({} if brain_mask is None else {"brain mask": brain_mask})
+    return tuple(text for _, text in noted(files))
 
 
 def _read(model: Model, images: Mapping[str, Path]) -> dict[str, Volume]:

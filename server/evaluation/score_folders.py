@@ -16,7 +16,14 @@ import numpy as np
 from common.errors import GeometryError
 from common.imaging.grid import nearest_onto
 from common.imaging.orientation import upright
-from common.imaging.volume import Volume, grid_text, read_volume, require_same_grid, same_grid
+from common.imaging.volume import (
+    Volume,
+    grid_text,
+    noted,
+    read_volume,
+    require_same_grid,
+    same_grid,
+)
 from common.metrics.case import CaseScore, score_case
 from common.metrics.lesion_table import LesionRow, lesion_rows
 from common.metrics.mask import lesion_mask
@@ -70,6 +77,11 @@ class ScoredPair:
     failed: str | None = None
     score: CaseScore | None = None
     lesions: tuple[LesionRow, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the figures should know."""
+        return () if self.score is None else self.score.notes
 
     def as_dict(self) -> dict[str, Any]:
         """One flat row: case, failed, then every metric; None is undefined."""
@@ -162,9 +174,9 @@ def score_files(
                voxel, and say so in the notes
     """
     truth, found = upright(read_volume(reference)), upright(read_volume(prediction))
-    notes: tuple[str, ...] = ()
+    notes = tuple(text for _, text in noted({"reference": truth, "prediction": found}))
     if resample and not same_grid(truth, found):
-        notes = (f"prediction: resampled by the nearest voxel from {grid_text(found)}",)
+        notes += (f"prediction: resampled by the nearest voxel from {grid_text(found)}",)
         if n_lost := _n_outside(found, truth, threshold):
             notes += (
                 f"prediction: {n_lost} lesion voxels lie outside the reference's field of view "

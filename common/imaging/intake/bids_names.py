@@ -18,6 +18,7 @@ from typing import Any
 from bids.layout import Config, parse_file_entities
 
 from common.errors import SiteDataError
+from common.files import require_file
 from common.imaging.intake.findings import Finding, first_of, on_folder
 from common.imaging.volume import NIFTI_SUFFIXES
 
@@ -189,6 +190,7 @@ def _is_dicom(path: Path) -> bool:
     if path.suffix and not path.suffix[1:].isdigit():
         return False  # scanners name files IM0001 or 1.2.840.113; anything else is no DICOM
     try:
+        require_file(path)
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
     except OSError:

@@ -10,7 +10,7 @@ from common.imaging.intake.findings import case_name
 from common.imaging.intake.nifti_header import read_header
 from common.imaging.intake.usable_case import OpenCase
 from common.imaging.orientation import orientation_of
-from common.imaging.volume import VolumeFault
+from common.imaging.volume import Volume, VolumeFault
 from common.metrics.components import find_lesions
 from common.metrics.presets import MSSEG2016
 
@@ -22,7 +22,7 @@ class ImageFacts:
     file         below the site's folder
     shape        (i, j, k)
     spacing_mm   along i, j and k
-    orientation  where i, j and k run to, such as "RAS"
+    orientation  where i, j and k run to, such as "RAS"; "unknown" where no header says it
     data_type    on disk, such as "int16"
     low, high    smallest and largest value, scaling applied
     """
@@ -90,7 +90,7 @@ def case_facts(case: OpenCase) -> CaseFacts:
                 file=case.shown(path),
                 shape=(stored.data.shape[0], stored.data.shape[1], stored.data.shape[2]),
                 spacing_mm=(di, dj, dk),
-                orientation=orientation_of(stored),
+                orientation=orientation_of(stored) if _is_placed(image) else "unknown",
                 data_type=data_type,
                 low=float(image.data.min()),
                 high=float(image.data.max()),
@@ -103,6 +103,11 @@ def case_facts(case: OpenCase) -> CaseFacts:
         images=tuple(images),
         lesions=_lesion_facts(case),
     )
+
+
+def _is_placed(image: Volume) -> bool:
+    """Whether the header says where the image lies."""
+    return all(note.code != "no-place" for note in image.notes)
 
 
 def _lesion_facts(case: OpenCase) -> LesionFacts | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from common.files import require_file
 from common.imaging.intake.findings import Finding, first_of
 from common.imaging.intake.usable_case import OpenCase
 from common.imaging.orientation import orientation_of, upright
@@ -128,6 +129,7 @@ def _sidecar(image: Path) -> Mapping[str, Any]:
     """The JSON object beside the image, or an empty one; privacy_checks names those unreadable."""
     path = image.with_name(image.name.removesuffix(".gz").removesuffix(".nii") + ".json")
     try:
+        require_file(path)
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return {}

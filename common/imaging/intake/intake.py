@@ -29,6 +29,7 @@ from common.imaging.intake.geometry_checks import (
     sidecar_fits_the_header,
     slices_are_thin,
 )
+from common.imaging.intake.header_checks import headers_are_consistent
 from common.imaging.intake.intensity_checks import (
     brightest_is_not_clipped,
     lesions_are_plausible,
@@ -48,6 +49,7 @@ log = logging.getLogger(__name__)
 OnCase = Callable[[int, int], None]
 
 REVIEW_CHECKS: tuple[Check, ...] = (
+    headers_are_consistent,
     orientations_agree,
     slices_are_thin,
     sidecar_fits_the_header,

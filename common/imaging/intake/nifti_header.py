@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
-import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from common.imaging.nifti_content import first_bytes
 from common.imaging.volume import VolumeFault
 
 MAX_EXTENSION_BYTES = 64 << 20
@@ -41,24 +41,19 @@ class NiftiHeader:
 def read_header(path: Path) -> NiftiHeader:
     """The header of one NIfTI file; VolumeFault when there is none that can be read."""
     try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            if packed:
-                with gzip.GzipFile(fileobj=raw) as file:
-                    return _read(file)
-            return _read(raw)
-    except (OSError, EOFError, zlib.error, ValueError, TypeError) as error:
+        return _read(lambda n_bytes: first_bytes(path, n_bytes))
+    except Exception as error:  # a header holds more surprises than can be listed
         raise VolumeFault(
             path,
             code="unreadable",
-            what=f"want a NIfTI header, found: {error}",
+            what=f"want a NIfTI header, found: {str(error) or type(error).__name__}",
             fix="Export or copy the file again.",
         ) from None
 
 
-def _read(file: Any) -> NiftiHeader:
-    start = file.read(_HEADERS[1].sizeof_hdr)
+def _read(first: Callable[[int], bytes]) -> NiftiHeader:
+    """The header of the file whose first bytes `first` gives."""
+    start = first(_HEADERS[1].sizeof_hdr)
     for kind in _HEADERS:
         if kind.may_contain_header(start):
             header = kind(start[: kind.sizeof_hdr], check=False)
@@ -74,7 +69,7 @@ def _read(file: Any) -> NiftiHeader:
     return NiftiHeader(
         data_type=_type_name(header),
         texts=texts,
-        extensions=_extensions(file, start, header),
+        extensions=_extensions(first, header),
     )
 
 
@@ -85,15 +80,13 @@ def _type_name(header: Any) -> str:
         return "unknown"
 
 
-def _extensions(file: Any, start: bytes, header: Any) -> tuple[tuple[int, bytes], ...]:
+def _extensions(first: Callable[[int], bytes], header: Any) -> tuple[tuple[int, bytes], ...]:
     """Between the header and the voxels: a flag, then length, code and content of each."""
     at = int(header.sizeof_hdr)
     offset = float(header["vox_offset"])
     if not at + 4 < offset < math.inf:
         return ()
-    n_bytes = min(int(offset), at + MAX_EXTENSION_BYTES)
-    content = start + file.read(max(0, n_bytes - len(start)))
-    content = content[:n_bytes]
+    content = first(min(int(offset), at + MAX_EXTENSION_BYTES))
     if len(content) < at + 4 or content[at] == 0:
         return ()
     order = header.endianness

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from common.files import require_file
 from common.imaging.intake.findings import Finding, first_of, on_folder
 
 
@@ -17,6 +18,7 @@ def read_participants(path: Path) -> tuple[dict[str, str | None], list[Finding]]
     if not path.exists():
         return {}, []
     try:
+        require_file(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
             if rows and None in (row.get("participant_id") for row in rows):

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from common.files import require_file
 from common.imaging.intake.bids_names import files_below
 from common.imaging.intake.findings import Finding, first_of
 from common.imaging.intake.nifti_header import read_header
@@ -116,6 +117,7 @@ def traces_in(path: Path) -> Iterator[Trace]:
         yield from _in_header(path)
     elif path.suffix == ".json":
         try:
+            require_file(path)
             if path.stat().st_size <= _MAX_JSON_BYTES:
                 yield from _in_json(json.loads(path.read_text(encoding="utf-8-sig")), "")
         except (OSError, ValueError, RecursionError):
@@ -177,6 +179,7 @@ def _in_leaf(key: str, text: str) -> Iterator[Trace]:
 
 def _in_table(path: Path) -> Iterator[Trace]:
     try:
+        require_file(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             for row in csv.DictReader(file, delimiter="\t"):
                 yield from _in_row(row)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from common.files import require_file
 from common.imaging.intake.bids import SiteFiles
 from common.imaging.intake.bids_names import natural_order
 from common.imaging.intake.findings import Finding, first_of
@@ -139,6 +140,7 @@ def _days(row: Mapping[str, str | None]) -> float | None:
 def _rows(table: Path) -> list[dict[str, str | None]]:
     """The rows of a table, none where there is no table or it cannot be read."""
     try:
+        require_file(table)
         with table.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file, delimiter="\t"))
     except (OSError, ValueError, csv.Error):

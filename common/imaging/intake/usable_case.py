@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from common.files import require_file
 from common.imaging.grid import Grid
 from common.imaging.intake.bids import REFERENCE, CaseFiles
 from common.imaging.intake.findings import Finding, Level, case_name
@@ -135,6 +136,9 @@ def open_case(root: Path, files: CaseFiles) -> tuple[OpenCase, list[Finding]]:
             findings.append(_finding(files, "blocking", fault.code, text=text, fix=fault.fix))
             return None
 
+    for path in (files.cord_mask, files.centreline):
+        if path is not None and (finding := _no_file(root, files, path)) is not None:
+            findings.append(finding)
     images, stored = {}, {}
     for modality, path in files.images.items():
         image = opened(path, _read_image)
@@ -177,6 +181,17 @@ def usable_case(case: OpenCase, task: Task) -> UsableCase:
 def mask_grid_of(case: OpenCase, mask: Volume) -> str | None:
     """The first modality that lies on the grid of `mask`, or None."""
     return next((name for name, image in case.images.items() if same_grid(image, mask)), None)
+
+
+def _no_file(root: Path, files: CaseFiles, path: Path) -> Finding | None:
+    """A blocking finding where a file that is opened later is none."""
+    try:
+        require_file(path)
+    except OSError as error:
+        text = f"{path.relative_to(root).as_posix()}: cannot be read: {error.strerror or error}"
+        fix = "Copy the file again, or remove its name."
+        return _finding(files, "blocking", "missing", text=text, fix=fix)
+    return None
 
 
 def _read_image(path: Path) -> Volume:

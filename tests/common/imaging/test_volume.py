@@ -17,6 +17,7 @@ from common.imaging.volume import (
     Volume,
     VolumeFault,
     corner_distance_mm,
+    read_grid,
     read_labels,
     read_mask,
     read_volume,
@@ -274,6 +275,43 @@ def test_a_mask_of_other_than_labels_is_refused(tmp_path: Path, value: float, me
     data[0, 0, 0] = value
     with pytest.raises(VolumeFault, match=message):
         read_mask(written(tmp_path / "x.nii", data))
+
+
+@pytest.mark.parametrize("label", [1.00000006, 0.9999999, 0.99991, 3.00009])
+def test_a_label_that_is_missed_by_a_rounding_error_counts(tmp_path: Path, label: float) -> None:
+    path = written(tmp_path / "x.nii", two_lesions().data * np.float64(label))
+    assert np.unique(read_labels(path).data).tolist() == [0, round(label)]
+    np.testing.assert_array_equal(read_mask(path).data, two_lesions().data > 0)
+
+
+def test_a_label_that_is_missed_by_more_is_a_fraction(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.nii", two_lesions().data * np.float64(0.9997))
+    with pytest.raises(VolumeFault, match=r"Resample masks with nearest neighbour, .* 8-bit"):
+        read_labels(path)
+
+
+def test_negative_labels_in_a_file_of_whole_numbers_are_not_told_to_become_whole(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path / "x.nii", -two_lesions().data.astype(np.int16))
+    with pytest.raises(VolumeFault, match="Save the mask with 0 for background") as caught:
+        read_labels(path)
+    assert "8-bit" not in caught.value.fix
+
+
+@pytest.mark.parametrize("error", [RuntimeError("odd"), MemoryError(), KeyError("x")])
+def test_whatever_a_library_raises_is_a_fault_of_that_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    path = put(two_lesions(), tmp_path / "x.nii")
+
+    def surprised(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(nib.Nifti1Header, "get_slope_inter", surprised)
+    for reader in (read_volume, read_labels, read_mask, read_grid):
+        with pytest.raises(VolumeFault, match=r"x\.nii: cannot be read: \S"):
+            reader(path)
 
 
 @given(st.tuples(*[st.floats(-1e-4, 1e-4)] * 3))

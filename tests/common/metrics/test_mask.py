@@ -31,6 +31,24 @@ def test_a_mask_stored_as_0_and_255_needs_no_note() -> None:
     assert notes == []
 
 
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_a_rounding_error_away_from_a_whole_number_is_that_number(threshold: float | None) -> None:
+    written = values(1.00000006, 0.9999999, 2.00009, -1e-5, dtype=np.float64)
+    mask, notes = lesion_mask(written, name="reference", threshold=threshold)
+    assert np.flatnonzero(mask.ravel(order="F")).tolist() == [0, 1, 2]
+    assert notes == ["reference: 2 labels (1, 2) taken together as lesion"]
+
+
+def test_more_than_a_rounding_error_is_a_fraction() -> None:
+    with pytest.raises(SiteDataError, match="with fractions"):
+        lesion_mask(values(1, 0.9997), name="reference")
+
+
+def test_a_threshold_within_the_rounding_error_is_put_on_the_values_as_they_are() -> None:
+    mask, _ = lesion_mask(values(2e-5, 8e-5, 1), name="prediction", threshold=5e-5)
+    assert np.flatnonzero(mask.ravel(order="F")).tolist() == [1, 2]
+
+
 def test_several_labels_become_one_with_a_note() -> None:
     mask, notes = lesion_mask(values(2, 0, 1, 7), name="reference")
     assert np.count_nonzero(mask) == 3
