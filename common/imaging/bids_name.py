@@ -33,8 +33,8 @@ _ENDING = re.compile(
 class BidsName:
     """The parts of a file's name.
 
-    entities   "sub" -> "01", "ses" -> "02", .. in the order of the name, as far as they can be read;
-               a label that is refused is not among them
+    entities   "sub" -> "01", "ses" -> "02", .. in the order of the name; a label that is refused
+               is not among them
     suffix     "mask", or None where the name ends with an entity
     ending     ".nii.gz", as it is written; empty where there is none that is known
     fault      what is wrong with the name, in a few words; None for a name that may be used
@@ -63,16 +63,19 @@ class BidsName:
 
 
 SCANNER_IMAGES = frozenset(
-    "FLAIR T1w T2w T2star T2starw PD PDw PDT2 PDT2w T1rho T1map T2map T2starmap PDmap R1map R2map "
-    "MTRmap MTsat MTR MTS MP2RAGE UNIT1 MPM MEGRE MESE VFA SWI swi angio inplaneT1 inplaneT2 bold "
-    "sbref dwi asl m0scan pet phase phasediff magnitude magnitude1 magnitude2 epi fieldmap".split()
+    {"FLAIR", "T1w", "T2w", "T2star", "T2starw", "PD", "PDw", "PDT2", "PDT2w", "UNIT1", "inplaneT1"}
+    | {"inplaneT2", "T1rho", "T1map", "T2map", "T2starmap", "PDmap", "R1map", "R2map", "MTRmap"}
+    | {"MTsat", "MTR", "MTS", "MP2RAGE", "MPM", "MEGRE", "MESE", "VFA", "SWI", "swi", "angio"}
+    | {"bold", "sbref", "dwi", "asl", "m0scan", "pet", "epi", "fieldmap", "phase", "phasediff"}
+    | {"magnitude", "magnitude1", "magnitude2"}
 )
 """Suffixes of images, as BIDS has them."""
 
 _OTHER_KINDS = (
-    "brain head skull scalp face cord spinalcord csf gm wm gray grey white tissue ventricle "
-    "thalamus cortex cortical ribbon aseg aparc vessel bone background"
-).split()
+    *("brain", "head", "skull", "scalp", "face", "bone", "cord", "spinalcord", "vessel"),
+    *("csf", "gm", "wm", "gray", "grey", "white", "tissue", "ventricle", "thalamus", "cortex"),
+    *("cortical", "ribbon", "aseg", "aparc", "background"),
+)
 """How the words begin that a mask of something else than lesions bears."""
 
 
@@ -177,9 +180,7 @@ def _fault(entity: str, hyphen: str, label: str) -> str | None:
     return f"{part}: want small letters before the hyphen, such as sub- or ses-"
 
 
-def _suggested(
-    pairs: list[tuple[str, str, str]], suffix: str | None, ending: str
-) -> str | None:
+def _suggested(pairs: list[tuple[str, str, str]], suffix: str | None, ending: str) -> str | None:
     """The name with everything left out of its labels that is no letter or digit."""
     plain = [(entity.lower(), re.sub("[^A-Za-z0-9]", "", label)) for entity, _, label in pairs]
     if any(not _ENTITY.fullmatch(entity) or not label for entity, label in plain):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def why_unread(path: Path) -> Unread | None:
 
     Damage inside a NIfTI file shows when it is read.
     """
-    found = other_format(path.name)
+    found = other_format(path.name) if is_image_name(path.name) else None
     return found if found is not None else _without_content(path)
 
 
@@ -96,23 +97,29 @@ def _conversion(name: str, stem: str, ending: str) -> str:
 
 
 def _without_content(path: Path) -> Unread | None:
-    if path.is_symlink() and not path.exists():
-        target = os.readlink(path)
-        in_annex = ".git/annex" in target
-        fix = f"Fetch it: git annex get {path.name}." if in_annex else "Copy the file, mend the link."
-        return Unread("no-content", f"a link without content: nothing is at {target}", fix)
     try:
-        if not 0 < path.stat().st_size <= _LONGEST_POINTER_BYTES:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            fix = "Give the account that runs this command the right to look into it."
+            return Unread("no-content", "no file, or a folder that may not be opened", fix)
+        if not 0 < facts.st_size <= _LONGEST_POINTER_BYTES:
             return None
         with path.open("rb") as file:
             start = file.read(32)
-    except OSError as error:
-        return Unread(
-            "no-content",
-            f"cannot be opened: {error.strerror}",
-            "Give the account that runs this command the right to read it.",
-        )
+    except FileNotFoundError:
+        return _link_to_nothing(path)
+    except OSError:
+        return None  # whoever reads it says what is wrong
     for beginning, (what, command) in _POINTERS.items():
         if start.startswith(beginning):
             return Unread("no-content", what, f"Fetch it: {command} {path.name}.")
     return None
+
+
+def _link_to_nothing(path: Path) -> Unread | None:
+    if not path.is_symlink():
+        return None  # gone a moment ago
+    target = os.readlink(path)
+    in_annex = ".git/annex" in target
+    fix = f"Fetch it: git annex get {path.name}." if in_annex else "Copy the file, mend the link."
+    return Unread("no-content", f"a link without content: nothing is at {target}", fix)

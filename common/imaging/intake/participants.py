@@ -62,7 +62,7 @@ def read_participants(path: Path) -> tuple[dict[str, str | None], list[Finding]]
     path   participants.tsv; without it no subject has a diagnosis
 
     Tabs, or commas or semicolons, as the first line has them; UTF-8, or UTF-16 as spreadsheets
-    write it, or else latin-1. Two lines that say different things of a subject: neither is believed.
+    write it, or else latin-1. Of two lines that contradict each other neither is believed.
     """
     if not path.exists():
         return {}, []
@@ -202,7 +202,7 @@ def _unknown_words(diagnoses: Mapping[str, str | None]) -> Iterator[Finding]:
         yield on_folder(
             "warning",
             "diagnosis-word",
-            text=f"participants.tsv has diagnoses that are not known, taken as no control: {listed}",
+            text=f"participants.tsv has diagnoses that are not known, so no controls: {listed}",
             fix=f"For a healthy subject write one of: {', '.join(HEALTHY)}. For a patient: "
             f"{', '.join(DISEASED)}.",
         )

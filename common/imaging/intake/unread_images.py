@@ -126,7 +126,7 @@ def bare_subjects(
                 code="subject-without-images",
                 subject=subject,
                 session=None,
-                text=f"the folder {subject} holds no anatomical image that is read",
+                text=f"no anatomical NIfTI image that can be read in the folder {subject}",
                 fix="Nothing to do if that is meant; else add its images."
                 if is_other
                 else f"Add images such as {subject}_FLAIR.nii.gz (convert DICOM with dcm2niix, "
