@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from common.errors import LesionFedError
+from common.errors import ConfigError, LesionFedError
 
 SECRET = 0o600
 """The mode of a file that only its owner may read."""
@@ -37,6 +37,20 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def require_utf8(path: Path, *, what: str) -> None:
+    """Raise ConfigError where a path cannot be written into a file of settings or of JSON.
+
+    what   the option or the role, as the user knows it
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{what} {path}: want a path in UTF-8, found bytes that are none. Rename the folder in "
+            "letters and digits."
+        ) from None
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 import tomli_w
 
 from common.errors import ConfigError
+from common.files import require_utf8
 from common.membership.site import Role
 from common.recipe.recipe import Recipe
 from server.events.schema import RunEvent
@@ -42,13 +43,17 @@ def lay_out(
     validation   sites that choose the round; unseen sites give the verdict
     lesion_masks   a folder of masks for `loss.lesion_wise`; None: they are drawn
 
-    ConfigError where masks are given to a recipe that learns nothing from them.
+    ConfigError where masks are given to a recipe that learns nothing from them, or a path is not
+    UTF-8.
     """
     if lesion_masks is not None and recipe.loss.lesion_wise is None:
         raise ConfigError(
             f"--lesion-masks {lesion_masks}: recipe {recipe.name!r} has no loss.lesion_wise, which "
             "alone is learned from masks. Leave the option out, or take such a recipe."
         )
+    for folders in (sites, controls, evaluating, validation, unseen):
+        for name, data in (folders or {}).items():
+            require_utf8(data.resolve(), what=f"site {name}")
     roles: dict[Role, Folders] = {
         "train": sites,
         "statistics": controls or {},

@@ -6,6 +6,7 @@ import importlib.metadata
 from pathlib import Path
 from typing import Any
 
+from common.errors import printable
 from common.figures.intake_mosaic import intake_mosaic
 from common.figures.page import png_uri, rendered_page, write_page
 from common.imaging.intake.case_facts import CaseFacts
@@ -39,7 +40,7 @@ def write_check_page(
         if on_case is not None:
             on_case(done, len(intake.facts))
     values = {
-        "folder": str(root),
+        "folder": printable(root),
         "purpose": "lesionfed-site prepare" if raw else "training",
         "modalities": ", ".join(modalities),
         "n_usable": len(intake.usable),

@@ -11,7 +11,7 @@ import typer
 
 from client.cli.case_bar import case_bar
 from client.cli.options import AsJson, BidsFolder, MappingFile, Quiet
-from common.errors import LesionFedError
+from common.errors import LesionFedError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +115,7 @@ def _survey(
     html: Path | None,
     show_progress: bool,
 ) -> Intake:
-    from common.imaging.intake.intake import survey  # numpy, nibabel and pybids: kept from --help
+    from common.imaging.intake.intake import survey  # numpy and nibabel: kept from --help
 
     with case_bar("examining cases", show=show_progress) as advance:
         intake = survey(folder, task=task, raw=raw, mapping=mapping, thorough=True, on_case=advance)
@@ -139,10 +139,10 @@ def _as_dict(intake: Intake) -> dict[str, object]:
         "usable": [
             {
                 "case": case.name,
-                "images": {modality: str(path) for modality, path in case.images.items()},
-                "lesion_mask": None if case.lesion_mask is None else str(case.lesion_mask),
-                "rater_masks": {rater: str(path) for rater, path in case.rater_masks.items()},
-                "brain_mask": None if case.brain_mask is None else str(case.brain_mask),
+                "images": {modality: printable(path) for modality, path in case.images.items()},
+                "lesion_mask": None if case.lesion_mask is None else printable(case.lesion_mask),
+                "rater_masks": {rater: printable(path) for rater, path in case.rater_masks.items()},
+                "brain_mask": None if case.brain_mask is None else printable(case.brain_mask),
                 "control": case.control,
                 "n_lesion_voxels": case.n_lesion_voxels,
             }

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.code_digest import code_digest
-from common.errors import SiteDataError
+from common.errors import SiteDataError, printable
 from common.imaging.dataset.prepared import PreparedCase, prepare_case, read_case
 from common.imaging.intake.bids_names import files_below
 from common.imaging.intake.findings import Finding, Level, as_text
@@ -84,7 +84,7 @@ def _listing(root: Path) -> Iterator[list[Any]]:
     paths, _ = files_below(root)
     for path in paths:
         stat = path.stat() if path.exists() else path.lstat()  # a link may point nowhere
-        yield [path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns]
+        yield [printable(path.relative_to(root).as_posix()), stat.st_size, stat.st_mtime_ns]
 
 
 def _prepare_into(
