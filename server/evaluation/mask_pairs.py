@@ -19,6 +19,7 @@ from common.imaging.bids_name import (
     disagreeing,
     folder_labels,
     is_label,
+    raw_label,
     read_name,
     split_ending,
     values_of,
@@ -203,9 +204,11 @@ def _mask(path: Path, folder: Path) -> _Mask:
     labels = list(folder_labels(below.parts[:-1]))
     entities = dict(labels) | values_of(name.entities)
     odd = [f"{entity}-{label}" for entity, label in labels if not is_label(label)]
-    other = [f"{entity}-{label}" for entity, label in labels if entities[entity] != label]
+    in_name = {entity: raw_label(entity, path.name) for entity, _ in labels}
+    own = dict(labels) | {entity: label for entity, label in in_name.items() if label is not None}
+    other = [f"{entity}-{label}" for entity, label in labels if own[entity] != label]
     fault = None
-    if other and not odd:
+    if other:
         fault = f"lies in the folder of {other[0]}"
     elif name.fault is not None:
         fault = name.fault
@@ -230,7 +233,8 @@ def _grouped(masks: Sequence[_Mask]) -> dict[str | None, list[_Mask]]:
 
 def _has_reference(mask: _Mask, of_subject: Sequence[_Mask]) -> bool:
     """Whether a file that is no reference, by its name, lies beside the reference of its case."""
-    if _subject(mask) is None or (mask.other_kind is None and not mask.is_rater):
+    is_none = mask.other_kind is not None or mask.is_rater
+    if not is_none or mask.fault is not None or _subject(mask) is None:
         return False
     return any(
         other.other_kind is None
