@@ -23,8 +23,28 @@ and subject labels, so they stay where they arise: only the class name and `code
 from __future__ import annotations
 
 
+def printable(text: object) -> str:
+    r"""The text as any terminal, page and log takes it: what cannot be printed stands as `\xfc`.
+
+    text   a path or a word out of a site's files
+
+    The bytes of a file name need be no UTF-8 (an old Windows share has latin-1), and may hold line
+    breaks and escape sequences; written as they are, the first would end a command by an exception.
+    """
+    plain = str(text)
+    if plain.isprintable():
+        return plain
+    return "".join(char if char.isprintable() else _escaped(char) for char in plain)
+
+
+def _escaped(char: str) -> str:
+    if 0xDC80 <= ord(char) <= 0xDCFF:  # how Python holds a byte that is no UTF-8
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
 class LesionFedError(Exception):
-    """Base of every error LesionFed raises on purpose.
+    """Base of every error LesionFed raises on purpose. Its text can be printed, line by line.
 
     code   a short word that may leave the site; the text may not
     """
@@ -32,7 +52,7 @@ class LesionFedError(Exception):
     code = "error"
 
     def __init__(self, text: str, *, code: str | None = None) -> None:
-        super().__init__(text)
+        super().__init__("\n".join(map(printable, text.split("\n"))))
         if code is not None:
             self.code = code
 

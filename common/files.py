@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from common.errors import LesionFedError
+from common.errors import ConfigError, LesionFedError
 
 SECRET = 0o600
 """The mode of a file that only its owner may read."""
@@ -50,6 +50,20 @@ def require_file(path: Path) -> None:
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         raise OSError("it is a folder" if stat.S_ISDIR(mode) else "it is a pipe or a device")
+
+
+def require_utf8(path: Path, *, what: str) -> None:
+    """Raise ConfigError where a path cannot be written into a file of settings or of JSON.
+
+    what   the option or the role, as the user knows it
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{what} {path}: want a path in UTF-8, found bytes that are none. Rename the folder in "
+            "letters and digits."
+        ) from None
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 import tomli_w
 
 from common.errors import ConfigError
+from common.files import require_utf8
 from common.membership.site import Role
 from common.recipe.recipe import Recipe
 from server.events.schema import RunEvent
@@ -50,8 +51,9 @@ def lay_out(
     origins      name -> BIDS folder whose images the training sites hold links to; None: their own
     known        places read before, which need not be read again
 
-    ConfigError where masks are given to a recipe that learns nothing from them, and where two parts
-    of the run share a folder, a subject or an image: see `server/run/leakage.py`.
+    ConfigError where masks are given to a recipe that learns nothing from them, where a path is not
+    UTF-8, and where two parts of the run share a folder, a subject or an image: see
+    `server/run/leakage.py`.
     """
     folder.require_new()
     if lesion_masks is not None and recipe.loss.lesion_wise is None:
@@ -59,6 +61,9 @@ def lay_out(
             f"--lesion-masks {lesion_masks}: recipe {recipe.name!r} has no loss.lesion_wise, which "
             "alone is learned from masks. Leave the option out, or take such a recipe."
         )
+    for folders in (sites, controls, evaluating, validation, unseen):
+        for name, data in (folders or {}).items():
+            require_utf8(data.resolve(), what=f"site {name}")
     roles: dict[Role, Folders] = {
         "train": sites,
         "statistics": controls or {},

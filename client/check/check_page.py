@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from client.check.finding_groups import grouped
+from common.errors import printable
 from common.figures.intake_mosaic import intake_mosaic
 from common.figures.page import png_uri, rendered_page, write_page
 from common.imaging.intake.case_facts import CaseFacts
@@ -43,7 +44,7 @@ def write_check_page(
             on_case(done, len(intake.facts))
     groups = grouped(intake.findings, affines=affines)
     values = {
-        "folder": str(root),
+        "folder": printable(root),
         "purpose": "lesionfed-site prepare" if raw else "training",
         "modalities": ", ".join(modalities),
         "n_usable": len(intake.usable),

@@ -13,7 +13,7 @@ from client.cli.case_bar import case_bar
 from client.cli.check_text import print_intake
 from client.cli.options import AsJson, BidsFolder, MappingFile, Quiet
 from common.cli.output_paths import require_output_files
-from common.errors import ConfigError, LesionFedError
+from common.errors import ConfigError, LesionFedError, printable
 
 if TYPE_CHECKING:
     from common.imaging.intake.intake import Intake
@@ -169,7 +169,7 @@ def _survey(
     affines: bool,
     show_progress: bool,
 ) -> Intake:
-    from common.imaging.intake.intake import survey  # numpy, nibabel and pybids: kept from --help
+    from common.imaging.intake.intake import survey  # numpy and nibabel: kept from --help
 
     with case_bar("examining cases", show=show_progress) as advance:
         intake = survey(folder, task=task, raw=raw, mapping=mapping, thorough=True, on_case=advance)
@@ -194,10 +194,10 @@ def _as_dict(intake: Intake) -> dict[str, object]:
         "usable": [
             {
                 "case": case.name,
-                "images": {modality: str(path) for modality, path in case.images.items()},
-                "lesion_mask": None if case.lesion_mask is None else str(case.lesion_mask),
-                "rater_masks": {rater: str(path) for rater, path in case.rater_masks.items()},
-                "brain_mask": None if case.brain_mask is None else str(case.brain_mask),
+                "images": {modality: printable(path) for modality, path in case.images.items()},
+                "lesion_mask": None if case.lesion_mask is None else printable(case.lesion_mask),
+                "rater_masks": {rater: printable(path) for rater, path in case.rater_masks.items()},
+                "brain_mask": None if case.brain_mask is None else printable(case.brain_mask),
                 "control": case.control,
                 "n_lesion_voxels": case.n_lesion_voxels,
             }

@@ -17,7 +17,7 @@ from client.prepare.qc_page import CaseLine, is_drawn, page_path, write_qc_index
 from client.prepare.stale_cases import move_aside, remove_aside
 from client.prepare.workers import JobOutcome, run_jobs
 from common.errors import ConfigError, SiteDataError
-from common.files import locked
+from common.files import locked, require_utf8
 from common.imaging.intake.findings import Finding
 from common.imaging.intake.intake import Intake, survey
 from common.imaging.intake.usable_case import UsableCase
@@ -95,8 +95,10 @@ def plan_site(
     out             the prepared folder, which may not exist yet
     template        a model's, shown in the histograms; None: the recipe's, where it is fixed
     on_case         called by intake with the number of cases done and their number
-    ConfigError where the recipe has no steps.
+    ConfigError where the recipe has no steps, or a path is not UTF-8.
     """
+    for path, what in ((root, "site folder"), (out, "--out")):
+        require_utf8(path, what=what)
     settings = recipe.preprocessing
     if not settings.steps:
         raise ConfigError(

@@ -13,7 +13,7 @@ import click
 import typer
 
 from common.cli.output_paths import require_output_files
-from common.errors import ConfigError
+from common.errors import ConfigError, printable
 from common.metrics.presets import ISBI2015, MSSEG2016, PRESETS, LesionDefinition, preset
 from server.cli.options import Overwrite
 
@@ -85,8 +85,9 @@ def score(
     Distances are in mm, volumes in mm3. A metric that has no meaning, such as the Dice of a scan
     without lesions, is undefined, never 0.
 
-    In folders, files of one relative path belong together, else those whose names share sub- and
-    ses-. A case that cannot be scored is a row with its reason, and the exit code is 1.
+    In folders, files of one relative path belong together, else those whose names agree in sub-,
+    ses-, run- and every other entity that both have. A reference that cannot be scored is a row
+    with its reason, and the exit code is 1.
     """
     from server.evaluation.score_folders import Scoring  # numpy and nibabel: kept from --help
 
@@ -131,10 +132,13 @@ def _are_folders(reference: Path, prediction: Path) -> bool:
 
 
 def _score_one(reference: Path, prediction: Path, scoring: Scoring, *, as_json: bool) -> ScoredPair:
-    from server.evaluation.mask_pairs import Pair, without_suffix
+    from server.evaluation.mask_pairs import Pair, contradiction, without_suffix
     from server.evaluation.score_folders import score_pair
 
-    pair = Pair(case=without_suffix(reference.name), reference=reference, prediction=prediction)
+    if (entity := contradiction(reference, prediction)) is not None:
+        print(f"warning: the names of REF and PRED differ in {entity}-", file=sys.stderr)
+    case = printable(without_suffix(reference.name))
+    pair = Pair(case=case, reference=reference, prediction=prediction)
     scored = score_pair(pair, scoring)
     assert scored.score is not None, "a single pair is scored or raises"
     if as_json:
@@ -162,9 +166,12 @@ def _score_all(
     from server.evaluation.score_folders import score_pairs
 
     found = find_pairs(references, predictions)
+    for path in found.set_aside:
+        print(f"note: {printable(path)}: no reference by its name, not scored", file=sys.stderr)
     for path in found.left_over:
-        print(f"warning: {path}: a prediction without a reference, not scored", file=sys.stderr)
-    n_to_score = sum(pair.prediction is not None for pair in found.pairs)
+        shown = printable(path)
+        print(f"warning: {shown}: a prediction without a reference, not scored", file=sys.stderr)
+    n_to_score = sum(pair.failed is None for pair in found.pairs)
     with Progress(
         TextColumn("scoring"),
         BarColumn(),
@@ -273,7 +280,7 @@ def _write(
         write_whole(lesions, as_csv(rows, columns=LESION_COLUMNS))
     for what, path in (("cases", out), ("lesions", lesions)):
         if say and path is not None:
-            print(f"{what}  {path}")
+            print(f"{what}  {printable(path)}")
 
 
 def _shown(value: float | int | None) -> str:

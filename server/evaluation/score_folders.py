@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import GeometryError
+from common.errors import GeometryError, printable
 from common.imaging.grid import nearest_onto
 from common.imaging.orientation import upright
 from common.imaging.volume import (
@@ -121,28 +121,28 @@ def score_pairs(
     """Every pair scored or failed, in the order given, whatever order they finish in.
 
     n_workers   processes; each holds two volumes and their distance maps in memory
-    on_scored   called after each pair that has a prediction
+    on_scored   called after each pair that has not failed before
     """
     scored = {
-        pair.case: ScoredPair(case=pair.case, failed="no prediction")
+        pair.reference: ScoredPair(case=pair.case, failed=pair.failed)
         for pair in pairs
-        if pair.prediction is None
+        if pair.failed is not None
     }
     with ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn")) as pool:
         futures = {
             pool.submit(_scored_or_failed, pair, scoring): pair
             for pair in pairs
-            if pair.prediction is not None
+            if pair.failed is None
         }
         try:
             for future in as_completed(futures):
-                case = futures[future].case
-                scored[case] = _result(future, case)
+                pair = futures[future]
+                scored[pair.reference] = _result(future, pair.case)
                 on_scored()
         except BaseException:  # the user stopped it: what has not begun never does
             pool.shutdown(cancel_futures=True)
             raise
-    return [scored[pair.case] for pair in pairs]
+    return [scored[pair.reference] for pair in pairs]
 
 
 def summary(scored: Sequence[ScoredPair]) -> SiteSummary:
@@ -206,7 +206,7 @@ def _scored_or_failed(pair: Pair, scoring: Scoring) -> ScoredPair:
     try:
         return score_pair(pair, scoring)
     except Exception as error:  # any reason is the row's reason, and the other rows continue
-        reason = "; ".join(str(error).splitlines())
+        reason = printable("; ".join(str(error).splitlines()))
         return ScoredPair(case=pair.case, failed=f"{type(error).__name__}: {reason}")
 
 

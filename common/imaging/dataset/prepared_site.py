@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.code_digest import code_digest
-from common.errors import SiteDataError
+from common.errors import SiteDataError, printable
 from common.imaging.dataset.drawn_reference import drawn_reference_file
 from common.imaging.dataset.prepared import PreparedCase, prepare_case, read_case
 from common.imaging.intake.bids_names import files_below
@@ -85,7 +85,7 @@ def listing(root: Path) -> Iterator[list[Any]]:
     paths, _ = files_below(root)
     for path in paths:
         stat = path.stat() if path.exists() else path.lstat()  # a link may point nowhere
-        yield [path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns]
+        yield [printable(path.relative_to(root).as_posix()), stat.st_size, stat.st_mtime_ns]
 
 
 def _prepare_into(

@@ -1,4 +1,7 @@
-"""What the file names of a site's BIDS folder say: its cases, their images and their masks."""
+"""What the file names of a site's BIDS folder say: its cases, their images and their masks.
+
+Every subject folder is a case, or has a finding: one whose images are not read is left out by name.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,29 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.imaging.intake.bids_names import NamedFile, named_files, natural_order
+from common.imaging.bids_name import disagreeing, values_of
+from common.imaging.intake.bids_names import NamedFile, UnreadFile, named_files, natural_order
 from common.imaging.intake.findings import Finding, Level, case_name, first_of, without_it
 from common.imaging.intake.participants import read_participants, without_images
+from common.imaging.intake.unread_images import (
+    CaseKey,
+    bare_subjects,
+    blocking_unread,
+    unread_by_case,
+    unread_findings,
+    unread_of_nobody,
+)
 from common.recipe.task import Task
 
 REFERENCE = {"lesions": "lesion", "new-lesions": "newlesion"}
 """A recipe's target -> the `desc-` of its reference; a rater's own mask has Rater1, .. after it."""
 
+
+ON_THE_SCANNER = "scanner"
+"""The `space-` of a prepared case's reference on the grid it was drawn on; no mask of the case."""
+
+_OF_THE_CASE = frozenset({"sub", "ses"})
+"""Entities that a case's files share: a mask without a session may be of its subject's only one."""
 
 WITHOUT_REFERENCE = frozenset({"no-lesion-mask", "missing-rater"})
 """Findings on a session without the masks that are learned from."""
@@ -76,43 +94,54 @@ def list_cases(root: Path, task: Task) -> SiteFiles:
     without a session to both.
     Raises SiteDataError when `root` is not a folder.
     """
-    files, findings = named_files(root)
+    names = named_files(root)
+    findings = list(names.findings)
     diagnoses, more = read_participants(root / "participants.tsv")
     findings.extend(more)
-    by_case: dict[tuple[str, str | None], list[NamedFile]] = defaultdict(list)
-    for file in files:
+    by_case: dict[CaseKey, list[NamedFile]] = defaultdict(list)
+    for file in names.files:
         if file.makes_a_case:
             by_case[file.subject, file.session].append(file)
+    read = set(by_case)
+    unread, unread_only = unread_by_case(names.unread, read)
+    by_case |= {key: [] for key in unread_only}
     here = [
         file
-        for file in files
-        if (file.is_mask or file.is_centreline) and "space" not in file.entities
+        for file in names.files
+        if (file.is_mask or file.is_centreline) and "space" not in file.name.entities
     ]
     masks, more = _masks_by_case(here, list(by_case), task)
     findings.extend(more)
-    elsewhere = _masks_elsewhere([file for file in files if file.is_mask], set(by_case))
+    elsewhere = _masks_elsewhere([file for file in names.files if file.is_mask], read)
     findings.extend(_notes_elsewhere(elsewhere))
+    bare, more = bare_subjects(names, by_case)
+    findings.extend([*more, *unread_of_nobody(names.unread)])
+    by_case |= {key: [] for key in bare}
     cases: list[CaseFiles] = []
     for key in sorted(by_case, key=lambda key: (key[0], natural_order(key[1]))):
         is_first = not cases or cases[-1].subject != key[0]
-        case, more = _case(key, by_case[key], masks[key], task, diagnoses.get(key[0]))
+        case, more = _case(
+            key, by_case[key], masks[key], unread.pop(key, []), task, diagnoses.get(key[0])
+        )
         if is_first and task.dates == 2:  # nothing is new at the first date
             more = [finding for finding in more if finding.code not in WITHOUT_REFERENCE]
         cases.append(case)
         findings.extend(more)
+    for key, files in unread.items():
+        findings.extend(unread_findings("warning", key, files))
     imaged = {subject for subject, _ in by_case}
     findings.extend(without_images(sorted(set(diagnoses) - imaged)))
     return SiteFiles(tuple(cases), tuple(findings), elsewhere)
 
 
 def _masks_by_case(
-    masks: Sequence[NamedFile], cases: Sequence[tuple[str, str | None]], task: Task
-) -> tuple[dict[tuple[str, str | None], list[NamedFile]], list[Finding]]:
+    masks: Sequence[NamedFile], cases: Sequence[CaseKey], task: Task
+) -> tuple[dict[CaseKey, list[NamedFile]], list[Finding]]:
     """The masks that belong to each case, and findings on those that belong to none."""
     sessions: dict[str, list[str | None]] = defaultdict(list)
     for subject, session in cases:
         sessions[subject].append(session)
-    owned: dict[tuple[str, str | None], list[NamedFile]] = defaultdict(list)
+    owned: dict[CaseKey, list[NamedFile]] = defaultdict(list)
     findings = []
     for mask in masks:
         of_subject = sorted(sessions.get(mask.subject, []), key=natural_order)
@@ -141,14 +170,57 @@ def _masks_by_case(
     return owned, findings
 
 
+def _masks_of_images(
+    masks: Sequence[NamedFile], images: Sequence[NamedFile], task: Task
+) -> tuple[list[NamedFile], list[Finding]]:
+    """The masks that may be of these images, and a warning on each that is of another one.
+
+    A mask agrees with one image in every entity that both have (run, acq, ..), and has in none of
+    them a label that is none of the images'.
+    """
+    raw = [file for file in images if any(_is_raw(file, name) for name in task.modalities)]
+    fitting: list[NamedFile] = []
+    findings: list[Finding] = []
+    for mask in masks:
+        entity = _entity_of_none(mask, raw)
+        if entity is None:
+            fitting.append(mask)
+            continue
+        labels = [file.name.entities[entity] for file in raw if entity in file.name.entities]
+        findings.append(
+            Finding(
+                level="warning",
+                code="mask-without-images",
+                subject=mask.subject,
+                session=mask.session,
+                text=f"{mask.path.name} is of another image: its {entity} is "
+                f"{mask.name.entities[entity]}, the images have {first_of(labels)}; not used",
+                fix="Rename the mask, or keep the image that it was drawn on.",
+            )
+        )
+    return fitting, findings
+
+
+def _entity_of_none(mask: NamedFile, images: Sequence[NamedFile]) -> str | None:
+    """The entity in which a mask is of none of the images; None where it may be of one."""
+    found = [values_of(file.name.entities) for file in images]
+    own = {e: label for e, label in values_of(mask.name.entities).items() if e not in _OF_THE_CASE}
+    for entity, label in own.items():
+        if label not in (labels := {one[entity] for one in found if entity in one}) and labels:
+            return entity
+    conflicts = [disagreeing(own, one) for one in found]
+    return conflicts[0] if conflicts and all(conflicts) else None
+
+
 def _masks_elsewhere(
-    masks: Sequence[NamedFile], cases: Set[tuple[str, str | None]]
+    masks: Sequence[NamedFile], cases: Set[CaseKey]
 ) -> dict[str, tuple[Path, ...]]:
     """Subject with images -> its masks that are, by their names, on another grid."""
     by_subject: dict[str, list[Path]] = defaultdict(list)
     imaged = {subject for subject, _ in cases}
     for mask in masks:
-        if "space" in mask.entities and mask.subject in imaged:
+        space = mask.name.entities.get("space", ON_THE_SCANNER)
+        if space != ON_THE_SCANNER and mask.subject in imaged:
             by_subject[mask.subject].append(mask.path)
     return {subject: tuple(paths) for subject, paths in sorted(by_subject.items())}
 
@@ -168,14 +240,36 @@ def _notes_elsewhere(elsewhere: Mapping[str, Sequence[Path]]) -> Iterator[Findin
 
 
 def _case(
-    key: tuple[str, str | None],
+    key: CaseKey,
     images: Sequence[NamedFile],
     masks: Sequence[NamedFile],
+    unread: Sequence[UnreadFile],
     task: Task,
     diagnosis: str | None,
 ) -> tuple[CaseFiles, list[Finding]]:
     subject, session = key
-    findings: list[Finding] = []
+    wanted_masks = {REFERENCE[task.target], *rater_labels(task), "brain", "cord"}
+    blocking = blocking_unread(
+        unread,
+        images,
+        missing={m for m in task.modalities if not any(_is_raw(file, m) for file in images)},
+        missing_masks=wanted_masks - {mask.name.entities.get("desc") for mask in masks},
+    )
+    findings = [*unread_findings("blocking", key, blocking)]
+    findings.extend(unread_findings("warning", key, [f for f in unread if f not in blocking]))
+    if not images:  # left out: a finding says why
+        nothing = CaseFiles(
+            subject=subject,
+            session=session,
+            images={},
+            lesion_mask=None,
+            brain_mask=None,
+            diagnosis=diagnosis,
+        )
+        return nothing, findings
+    masks, more = _masks_of_images(masks, images, task)
+    findings.extend(more)
+    explained = {file.name.suffix for file in blocking}
 
     def note(level: Level, code: str, text: str, fix: str) -> None:
         findings.append(
@@ -198,9 +292,9 @@ def _case(
         choices = [file for file in images if _is_raw(file, modality)]
         if (path := only(choices, modality)) is not None:
             chosen[modality] = path
-        if not choices:
+        if not choices and modality not in explained:
             found = ", ".join(file.path.name for file in images)
-            enhanced = any("ceagent" in file.entities for file in images)
+            enhanced = any("ce" in file.name.entities for file in images)
             hint = " (a contrast-enhanced ce- image does not count)" if enhanced else ""
             note(
                 "blocking",
@@ -221,7 +315,7 @@ def _case(
     centreline = only([file for file in masks if file.is_centreline], "centreline")
     if not any(_is_mask(mask, reference) for mask in masks):
         known = {"brain", "cord", "centreline"}
-        others = [mask.path.name for mask in masks if mask.entities.get("desc") not in known]
+        others = [mask.path.name for mask in masks if mask.name.entities.get("desc") not in known]
         found = f"; not used: {first_of(others)}" if others else ""
         note(
             "note",
@@ -265,9 +359,10 @@ def rater_labels(task: Task) -> tuple[str, ...]:
 
 
 def _is_raw(file: NamedFile, modality: str) -> bool:
-    return file.entities["suffix"] == modality and not {"ceagent", "space", "desc"} & set(
-        file.entities
-    )
+    """Whether a file is the scanner's own image of a modality: its magnitude, without contrast."""
+    entities = file.name.entities
+    plain = not {"ce", "space", "desc"} & set(entities) and entities.get("part", "mag") == "mag"
+    return plain and file.name.suffix == modality
 
 
 def _is_reference(mask: NamedFile, task: Task) -> bool:
@@ -275,4 +370,4 @@ def _is_reference(mask: NamedFile, task: Task) -> bool:
 
 
 def _is_mask(file: NamedFile, description: str) -> bool:
-    return file.entities.get("desc") == description
+    return file.name.entities.get("desc") == description

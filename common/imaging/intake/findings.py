@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from common.errors import printable
+
 Level = Literal["note", "warning", "blocking"]
 
 SHOWN = 5
@@ -14,7 +16,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing found in a site's folder.
+    """One thing found in a site's folder, in words that can be printed whatever the files' names.
 
     level     note: good to know. warning: look at it. blocking: the case cannot be used
     code      a short word for scripts, such as "missing-modality"; safe to leave the site
@@ -30,6 +32,12 @@ class Finding:
     session: str | None
     text: str
     fix: str
+
+    def __post_init__(self) -> None:
+        for name in ("subject", "session", "text", "fix"):
+            text = getattr(self, name)
+            if text is not None and not text.isprintable():
+                object.__setattr__(self, name, printable(text))
 
     @property
     def case(self) -> str:

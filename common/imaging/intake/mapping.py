@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.errors import SiteDataError
+from common.errors import SiteDataError, printable
+from common.imaging.bids_name import LETTERS_AND_DIGITS, is_label
 from common.imaging.intake.bids import (
     REFERENCE,
     WITHOUT_REFERENCE,
@@ -22,7 +23,7 @@ from common.imaging.intake.bids import (
 from common.imaging.intake.bids_names import natural_order
 from common.imaging.intake.findings import Finding, case_name, on_folder, without_it
 from common.imaging.intake.participants import read_participants
-from common.imaging.volume import NIFTI_SUFFIXES
+from common.imaging.unread_files import other_format, why_unread
 from common.recipe.task import Task
 
 COLUMNS = ("subject", "session", "modality", "path")
@@ -142,16 +143,17 @@ def _row(fields: Mapping[str, str], *, line: int, table: Path, root: Path) -> _R
     """The line as a row, or what is wrong with it."""
     subject = fields["subject"].removeprefix("sub-")
     session = fields["session"].removeprefix("ses-")
-    if not subject.isalnum():
+    if not is_label(subject):
         wrong = f"want a subject of letters and digits, found {fields['subject']!r}"
-        return _on_line(table, line, wrong, case=None)
+        return _on_line(table, line, f"{wrong} ({LETTERS_AND_DIGITS})", case=None)
     label = None if session in ("", "n/a") else f"ses-{session}"
     case = (f"sub-{subject}", label)
-    if label is not None and not session.isalnum():
+    if label is not None and not is_label(session):
         wrong = f"want a session of letters and digits, or none, found {fields['session']!r}"
-        return _on_line(table, line, wrong, case=(case[0], None))
+        case = (case[0], printable(label))
+        return _on_line(table, line, f"{wrong} ({LETTERS_AND_DIGITS})", case=case)
     modality = fields["modality"]
-    if not (modality.isalnum() or modality in MASKS or RATER_MASK.fullmatch(modality)):
+    if not (is_label(modality) or modality in MASKS or RATER_MASK.fullmatch(modality)):
         wrong = f"want a modality such as FLAIR, or {', '.join(MASKS)}, found {modality!r}"
         return _on_line(table, line, wrong, case=case)
     # absolute on both sides: "../x" lies below "." by name
@@ -161,9 +163,11 @@ def _row(fields: Mapping[str, str], *, line: int, table: Path, root: Path) -> _R
         wrong = f"want a file below {root}, found {fields['path']!r}"
         return _on_line(table, line, wrong, case=case)
     is_table = modality == "centreline"
-    if not path.name.endswith(".tsv" if is_table else NIFTI_SUFFIXES):
-        kind = "a table (.tsv)" if is_table else "a NIfTI file (.nii or .nii.gz)"
-        wrong = f"want {kind}, found {fields['path']!r}"
+    if is_table and not path.name.endswith(".tsv"):
+        wrong = f"want a table (.tsv), found {fields['path']!r}"
+        return _on_line(table, line, wrong, case=case)
+    if not is_table and (unread := other_format(path.name)) is not None:
+        wrong = f"want a NIfTI file (.nii or .nii.gz), found {fields['path']!r}. {unread.fix}"
         return _on_line(table, line, wrong, case=case)
     try:
         exists = path.is_file()
@@ -173,6 +177,8 @@ def _row(fields: Mapping[str, str], *, line: int, table: Path, root: Path) -> _R
         return _on_line(table, line, wrong, case=case)
     if not exists:
         return _on_line(table, line, f"no such file: {fields['path']}", case=case)
+    if not is_table and (unread := why_unread(path)) is not None:
+        return _on_line(table, line, f"{fields['path']}: {unread.what}. {unread.fix}", case=case)
     return _Row(case[0], label, modality, root / path.relative_to(base))
 
 

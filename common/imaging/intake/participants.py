@@ -3,41 +3,105 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from common.files import require_file
+from common.imaging.bids_name import LETTERS_AND_DIGITS, is_label
 from common.imaging.intake.findings import Finding, first_of, on_folder
+
+HEALTHY = (
+    "healthy",
+    "healthy control",
+    "healthy controls",
+    "healthy volunteer",
+    "healthy subject",
+    "control",
+    "controls",
+    "HC",
+    "HV",
+    "NC",
+    "normal control",
+    "normal",
+)
+"""What a diagnosis says of a subject without disease, in small or capital letters."""
+
+DISEASED = (
+    "MS",
+    "multiple sclerosis",
+    "RRMS",
+    "SPMS",
+    "PPMS",
+    "PRMS",
+    "MS-RR",
+    "MS-SP",
+    "MS-PP",
+    "CIS",
+    "RIS",
+    "NMO",
+    "NMOSD",
+    "MOGAD",
+    "patient",
+    "patients",
+)
+"""What it says of a patient."""
+
+_NOTHING = frozenset({"", "n/a", "na", "nan", "none", "null", "-", "?", "unknown"})
+_WANTED = "Save it as tab-separated UTF-8 with the columns participant_id and diagnosis."
+
+
+def is_control(diagnosis: str | None) -> bool:
+    """Whether a diagnosis says that the subject is healthy."""
+    return diagnosis is not None and _plain(diagnosis) in {_plain(word) for word in HEALTHY}
 
 
 def read_participants(path: Path) -> tuple[dict[str, str | None], list[Finding]]:
-    """Subject -> diagnosis, None where it is empty or n/a, and what is wrong with the table.
+    """Subject -> diagnosis, None where there is none to believe, and what is wrong with the table.
 
     path   participants.tsv; without it no subject has a diagnosis
+
+    Tabs, or commas or semicolons, as the first line has them; UTF-8, or UTF-16 as spreadsheets
+    write it, or else latin-1. Of two lines that contradict each other neither is believed.
     """
     if not path.exists():
         return {}, []
     try:
         require_file(path)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-            if rows and None in (row.get("participant_id") for row in rows):
-                raise ValueError("no column participant_id in every row")
+        text, encoding = _decoded(path.read_bytes())
+        rows, separator = _rows(text)
     except (OSError, ValueError, csv.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         return {}, [
             on_folder(
                 "warning",
                 "participants",
-                text=f"participants.tsv cannot be read, so no subject counts as a control: {error}",
-                fix="Save it as tab-separated UTF-8 with the columns participant_id and diagnosis.",
+                text=f"participants.tsv cannot be read, so no subject counts as a control: {why}",
+                fix=_WANTED,
             )
         ]
-    diagnoses: dict[str, str | None] = {}
-    for row in rows:
-        subject = "sub-" + row["participant_id"].strip().removeprefix("sub-")
-        diagnosis = (row.get("diagnosis") or "").strip()
-        diagnoses[subject] = diagnosis if diagnosis not in ("", "n/a") else None
-    return diagnoses, []
+    findings = list(_form(encoding, separator))
+    said: dict[str, list[str]] = defaultdict(list)
+    odd: list[str] = []
+    for line, name, diagnosis in rows:
+        label = name[4:] if name[:4].lower() == "sub-" else name
+        if is_label(label):
+            said[f"sub-{label}"].append(diagnosis)
+        else:
+            odd.append(f"line {line}: {name!r}")
+    if odd:
+        findings.append(
+            on_folder(
+                "warning",
+                "participants",
+                text=f"participants.tsv has {len(odd)} lines without a subject that can be used "
+                f"({LETTERS_AND_DIGITS}): {first_of(odd)}",
+                fix="Correct the column participant_id: sub-01, or 01.",
+            )
+        )
+    diagnoses, more = _believed(said)
+    return diagnoses, [*findings, *more, *_unknown_words(diagnoses)]
 
 
 def without_images(subjects: Sequence[str]) -> Iterator[Finding]:
@@ -50,3 +114,107 @@ def without_images(subjects: Sequence[str]) -> Iterator[Finding]:
             + first_of(subjects),
             fix="Nothing to do if that is meant; else add their sub-* folders.",
         )
+
+
+def _decoded(content: bytes) -> tuple[str, str]:
+    """The text of a table, and the encoding it is in."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16"), "UTF-16"
+    for encoding, zeros in (("utf-16-le", content[1:40:2]), ("utf-16-be", content[:40:2])):
+        if len(zeros) > 4 and not any(zeros):
+            return content.decode(encoding), "UTF-16"
+    try:
+        return content.decode("utf-8-sig"), "UTF-8"
+    except UnicodeDecodeError:
+        return content.decode("latin-1"), "latin-1"
+
+
+def _rows(text: str) -> tuple[list[tuple[int, str, str]], str]:
+    """Line number, subject and diagnosis of each line that is not empty, and what separates them.
+
+    ValueError without a column participant_id, or with two columns of one name.
+    """
+    header = text.lstrip("\r\n").partition("\n")[0]
+    separator = max("\t;,", key=lambda sign: (header.count(sign), sign == "\t"))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    columns: list[str] = []
+    rows: list[tuple[int, str, str]] = []
+    for cells in reader:
+        cells = [cell.strip() for cell in cells]
+        if not any(cells):
+            continue
+        if not columns:
+            columns = ["_".join(cell.lower().replace("-", " ").split()) for cell in cells]
+            for name in ("participant_id", "diagnosis"):
+                if columns.count(name) > 1:
+                    raise ValueError(f"two columns {name}")
+            if "participant_id" not in columns:
+                raise ValueError("no column participant_id")
+            continue
+        fields = dict(zip(columns, cells, strict=False))
+        rows.append((reader.line_num, fields["participant_id"], fields.get("diagnosis", "")))
+    return rows, separator
+
+
+def _form(encoding: str, separator: str) -> Iterator[Finding]:
+    """A note on a table that is read though it is not as BIDS wants it."""
+    signs = {"\t": "tabs", ";": "semicolons", ",": "commas"}
+    if encoding != "UTF-8" or separator != "\t":
+        yield on_folder(
+            "note",
+            "participants-form",
+            text=f"participants.tsv is read as {encoding} with {signs[separator]} between the "
+            "columns",
+            fix=f"{_WANTED} Other programs may not read it.",
+        )
+
+
+def _believed(
+    said: Mapping[str, Sequence[str]],
+) -> tuple[dict[str, str | None], list[Finding]]:
+    """The one diagnosis of each subject, and a warning on those who have two."""
+    diagnoses: dict[str, str | None] = {}
+    twice: list[str] = []
+    for subject, texts in said.items():
+        words = {_meaning(text): text for text in texts if text.lower() not in _NOTHING}
+        diagnoses[subject] = next(iter(words.values())) if len(words) == 1 else None
+        if len(words) > 1:
+            twice.append(f"{subject} ({', '.join(words.values())})")
+    if not twice:
+        return diagnoses, []
+    return diagnoses, [
+        on_folder(
+            "warning",
+            "participants-twice",
+            text=f"participants.tsv says two things of {first_of(twice)}; neither is believed",
+            fix="Keep the right line of each subject.",
+        )
+    ]
+
+
+def _unknown_words(diagnoses: Mapping[str, str | None]) -> Iterator[Finding]:
+    """A warning on the words that say neither healthy nor ill as far as anybody here knows."""
+    known = {_plain(word) for word in (*HEALTHY, *DISEASED)}
+    unknown: dict[str, int] = defaultdict(int)
+    for text in diagnoses.values():
+        if text is not None and _plain(text) not in known:
+            unknown[text] += 1
+    if unknown:
+        listed = first_of([f"{text!r} ({n})" for text, n in unknown.items()])
+        yield on_folder(
+            "warning",
+            "diagnosis-word",
+            text=f"participants.tsv has diagnoses that are not known, so no controls: {listed}",
+            fix=f"For a healthy subject write one of: {', '.join(HEALTHY)}. For a patient: "
+            f"{', '.join(DISEASED)}.",
+        )
+
+
+def _plain(text: str) -> str:
+    """Words in small letters with one space between, whatever stood there."""
+    return " ".join(text.lower().replace("_", " ").replace("-", " ").split())
+
+
+def _meaning(text: str) -> str:
+    """What a diagnosis says; all words for healthy are one."""
+    return HEALTHY[0] if is_control(text) else _plain(text)

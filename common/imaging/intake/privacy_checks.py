@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from common.files import require_file
+from common.imaging.bids_name import folder_labels, raw_label
 from common.imaging.intake.bids_names import files_below
 from common.imaging.intake.findings import Finding, first_of
 from common.imaging.intake.nifti_header import read_header
@@ -73,7 +74,6 @@ _COLUMNS = re.compile(
     re.IGNORECASE,
 )
 _EXTENSIONS = {2: "DICOM", 4: "AFNI", 6: "comment", 10: "PyPickle", 18: "MATLAB", 30: "Siemens"}
-_LABEL = re.compile(r"(?:^|[_/])(sub-[A-Za-z0-9]+)(?:[_/](ses-[A-Za-z0-9]+))?")
 _MAX_JSON_BYTES = 64 << 20
 
 
@@ -86,12 +86,11 @@ def what_names_somebody(root: Path) -> Iterator[Finding]:
     paths, _ = files_below(root)  # what cannot be looked into is a finding of the names' check
     traces: dict[tuple[str | None, str | None, Severity], list[str]] = defaultdict(list)
     for path in paths:
-        shown = path.relative_to(root).as_posix()
         found: dict[Severity, list[str]] = defaultdict(list)
         for severity, key in traces_in(path):
             if key not in found[severity]:
                 found[severity].append(key)
-        subject, session = _case_of(shown)
+        subject, session = _case_of(path.relative_to(root))
         for severity, keys in found.items():
             traces[subject, session, severity].append(f"{path.name}: {first_of(keys)}")
     for (subject, session, severity), files in traces.items():
@@ -210,9 +209,10 @@ def _kind_of(text: str) -> str:
     return "an institution" if _INSTITUTION.search(text) else ""
 
 
-def _case_of(shown: str) -> tuple[str | None, str | None]:
-    """The subject and session that a path names, or None."""
-    match = None
-    for match in _LABEL.finditer(shown):  # noqa: B007 - the last one, which is the file's own
-        pass
-    return (None, None) if match is None else (match[1], match[2])
+def _case_of(path: Path) -> tuple[str | None, str | None]:
+    """The subject and session that a path names, in the file's own name or else in its folders."""
+    above = dict(folder_labels(path.parts[:-1]))
+    subject, session = (raw_label(e, path.name) or above.get(e) for e in ("sub", "ses"))
+    if subject is None:
+        return None, None
+    return f"sub-{subject}", None if session is None else f"ses-{session}"

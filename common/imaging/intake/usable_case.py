@@ -12,6 +12,7 @@ from common.files import require_file
 from common.imaging.grid import Grid
 from common.imaging.intake.bids import REFERENCE, CaseFiles
 from common.imaging.intake.findings import Finding, Level, case_name
+from common.imaging.intake.participants import is_control
 from common.imaging.orientation import upright
 from common.imaging.volume import (
     Volume,
@@ -87,7 +88,7 @@ class UsableCase:
     reference        the `desc-` of the reference, as the task's target has it
     rater_masks      "lesionRater1" -> that rater's own mask, in order, of those that there are
     earlier          the session before this one, where a case has two dates; else None
-    control          participants.tsv says diagnosis = healthy
+    control          participants.tsv says diagnosis = healthy, or another word for it
     n_lesion_voxels  voxels above 0 in the reference; 0 without one
     """
 
@@ -169,7 +170,7 @@ def usable_case(case: OpenCase, task: Task) -> UsableCase:
         images=files.images,
         lesion_mask=files.lesion_mask,
         brain_mask=files.brain_mask if on_own_date else None,  # else the other date's
-        control=(files.diagnosis or "").lower() == "healthy",
+        control=is_control(files.diagnosis),
         n_lesion_voxels=0 if case.lesions is None else int(np.count_nonzero(case.lesions.data)),
         cord_mask=files.cord_mask,
         centreline=files.centreline,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from scipy import ndimage
 
 from common.arrays import BoolArray, FloatArray
 from common.errors import SiteDataError
+from common.imaging.bids_name import raw_label
 from common.imaging.orientation import upright
 from common.imaging.volume import read_mask
 
@@ -25,7 +25,6 @@ LOG_SPREAD = 0.9
 FEWEST_VOXELS, MOST_VOXELS = 4.0, 1500.0
 HELD_OUT_SHARE = 0.1
 """Of a folder's subjects."""
-SUBJECT = re.compile(r"sub-[A-Za-z0-9]+")
 
 
 def synthetic_masks(n: int, *, patch_shape: Shape, seed: int) -> BoolArray:
@@ -82,8 +81,8 @@ def masks_from_folder(
     for path in paths:
         mask = np.ascontiguousarray(upright(read_mask(path)).data)
         if mask.any():
-            subject = SUBJECT.match(path.name)
-            groups[str(path) if subject is None else subject.group()].append(mask)
+            subject = raw_label("sub", path.name)
+            groups[str(path) if subject is None else f"sub-{subject}"].append(mask)
     if not groups:
         raise SiteDataError(
             f"{folder}: want NIfTI masks with lesions, found {len(paths)} NIfTI files and no "

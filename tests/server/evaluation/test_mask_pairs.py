@@ -118,19 +118,27 @@ def test_what_has_no_partner_is_kept_on_both_sides(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_ambiguous_partner_is_an_error_that_lists_both(
+def test_an_ambiguous_partner_is_a_failed_row_that_lists_both(
     tmp_path: Path, references: list[str], predictions: list[str], one: str, among: str
 ) -> None:
     several = predictions if among == "predictions" else references
-    with pytest.raises(SiteDataError, match=rf"{one}: want one file .* among the {among}") as told:
-        find_pairs(folder(tmp_path / "r", *references), folder(tmp_path / "p", *predictions))
-    assert all(name in str(told.value) for name in several)
+    found = find_pairs(folder(tmp_path / "r", *references), folder(tmp_path / "p", *predictions))
+    assert len(found.pairs) == len(references)
+    assert len(found.left_over) == len(predictions)
+    for pair in found.pairs:
+        assert pair.prediction is None
+        assert pair.failed is not None
+        assert f"{one}: want one file" in pair.failed
+        assert f"among the {among}" in pair.failed
+        assert all(name in pair.failed for name in several)
 
 
 def test_one_scan_in_two_formats_is_ambiguous(tmp_path: Path) -> None:
     references = folder(tmp_path / "ref", "a.nii", "a.nii.gz")
-    with pytest.raises(SiteDataError, match=r"found a\.nii and a\.nii\.gz"):
-        find_pairs(references, folder(tmp_path / "pred", "a.nii.gz"))
+    first, second = find_pairs(references, folder(tmp_path / "pred", "a.nii.gz")).pairs
+    assert (first.case, second.case) == ("a.nii", "a.nii.gz")
+    for pair in (first, second):
+        assert "found a.nii and a.nii.gz" in str(pair.failed)
 
 
 def test_a_folder_without_nifti_is_refused(tmp_path: Path) -> None:
