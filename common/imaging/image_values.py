@@ -13,11 +13,25 @@ from common.imaging.brain_mask import box_of, looks_stripped
 from common.imaging.volume import Volume
 
 ValueCode = Literal[
-    "empty-image", "zero-brain", "range", "wrapped", "negative", "inverted", "outliers"
+    "single-slice",
+    "empty-image",
+    "zero-brain",
+    "range",
+    "wrapped",
+    "negative",
+    "inverted",
+    "offset",
+    "outliers",
 ]
 
 CLEARLY_NEGATIVE = 0.05
 """Below zero by more than this part of the bright values, a value is no rounding and no ringing."""
+
+DEEP, FEWEST_DEEP = -0.5, 10
+"""So many voxels that lie this part of the bright values below zero are enough."""
+
+SMALLEST_RANGE = 1e-3
+"""Part of its largest value over which the values of a brain reach, at least; chosen."""
 
 MANY_NEGATIVE = 0.01
 """Share of the brain that is clearly negative, from which on the image is no magnitude image."""
@@ -46,6 +60,10 @@ BRIGHT_CORNERS = 7
 
 BRIGHTER = 0.1
 """.. by more than this part of the head's range."""
+
+OFFSET = 0.5
+"""Part of the head's middle value from which on air is no air. Chosen: in 40 real images it has 0
+to 0.02 of it in seven corners."""
 
 OUTLIER = 100.0
 """A largest value above so many times the bright values of the brain is a damaged voxel."""
@@ -79,6 +97,16 @@ def value_faults(
     low, high = float(image.data.min()), float(image.data.max())
     if low == high:
         return [_constant("empty-image", f"holds nothing but {low:g}")]
+    if 1 in image.data.shape:
+        shape = " x ".join(map(str, image.data.shape))
+        return [
+            ValueFault(
+                "single-slice",
+                True,
+                f"is a single slice ({shape} voxels), no volume",
+                "Export the whole series as one volume.",
+            )
+        ]
     if max(-low, high) > LARGEST:
         return [
             ValueFault(
@@ -94,14 +122,15 @@ def value_faults(
     values = image.data[inside]
     if not values.size:
         return []
-    if known and values.min() == values.max():
-        text = f"holds nothing but {float(values[0]):g} in the brain"
+    darkest, brightest = float(values.min()), float(values.max())
+    if known and brightest - darkest <= SMALLEST_RANGE * max(abs(darkest), abs(brightest)):
+        text = f"holds nothing but about {float(values[0]):g} in the brain"
         return [_constant("zero-brain", text)]
     found = [*_wrapped(image, inside)]
     if not any(fault.certain for fault in found):
         found += _negative(image, values, known=known)
     if of_head and not any(fault.certain for fault in found):
-        found += _inverted(image, values)
+        found += _air(image, values)
     return [*found, *_outliers(values)]
 
 
@@ -164,12 +193,13 @@ def _may_have_wrapped(low: float, high: float) -> tuple[bool, bool]:
 def _negative(image: Volume, values: Float32Array, *, known: bool) -> Iterator[ValueFault]:
     bright = float(np.percentile(np.abs(values[::7]), 99))
     share = np.count_nonzero(values < -CLEARLY_NEGATIVE * bright) / values.size
-    if share > MANY_NEGATIVE:
+    n_deep = int(np.count_nonzero(values < DEEP * bright))
+    if share > MANY_NEGATIVE or n_deep >= FEWEST_DEEP:
         where = "brain" if known else "middle of the image"
         yield ValueFault(
             "negative",
             True,
-            f"{100 * share:.0f} % of the {where} is below 0 (mean "
+            f"{100 * share:.3g} % of the {where} is below 0 (mean "
             f"{float(values.mean()):.3g}, smallest {float(values.min()):g}), as in no magnitude "
             f"image: {_RESCALED}",
             "Use the magnitude image as the scanner gave it, from before any z-score.",
@@ -184,8 +214,8 @@ def _negative(image: Volume, values: Float32Array, *, known: bool) -> Iterator[V
         )
 
 
-def _inverted(image: Volume, values: Float32Array) -> Iterator[ValueFault]:
-    """Air brighter than the head."""
+def _air(image: Volume, values: Float32Array) -> Iterator[ValueFault]:
+    """Air that is brighter than the head, or nearly as bright."""
     ends = [(slice(0, max(1, n // 20)), slice(n - max(1, n // 20), n)) for n in image.data.shape]
     corners = [
         float(np.median(image.data[first, second, third]))
@@ -195,6 +225,7 @@ def _inverted(image: Volume, values: Float32Array) -> Iterator[ValueFault]:
     ]
     low, middle, high = (float(value) for value in np.percentile(values[::7], (1, 50, 99)))
     bright = middle + BRIGHTER * (high - low)
+    n_offset = sum(corner > OFFSET * middle > 0 for corner in corners)
     if sum(corner > bright for corner in corners) >= BRIGHT_CORNERS:
         yield ValueFault(
             "inverted",
@@ -202,6 +233,15 @@ def _inverted(image: Volume, values: Float32Array) -> Iterator[ValueFault]:
             f"the corners of the image ({float(np.median(corners)):g}), where there is air, are "
             f"brighter than the head ({middle:g}): black and white are inverted",
             "Export the image again, without inverting it.",
+        )
+    elif n_offset >= BRIGHT_CORNERS:
+        yield ValueFault(
+            "offset",
+            False,
+            f"the corners of the image ({float(np.median(corners)):g}), where there is air, are "
+            f"nearly as bright as the head ({middle:g}): a constant was added, or the scaling of "
+            "the header is wrong",
+            "Use the magnitude image as the scanner gave it.",
         )
 
 

@@ -19,8 +19,8 @@ from common.imaging.volume import Volume, VolumeFault, same_grid
 CLIPPED = 0.005
 """Share of an image's foreground at its largest value, from which it counts as clipped; chosen."""
 
-OTHER_SCALE = ("negative", "inverted")
-"""Faults of values that preparing cannot work on, and that a network may be trained on."""
+MAY_BE_TRAINED_ON = ("negative", "inverted", "single-slice")
+"""Faults that preparing cannot work on, and that need not keep a network from training."""
 
 Z_SCORE_FIX = (
     "Use images from before any z-score, or a recipe without the template: --set "
@@ -79,7 +79,7 @@ def values_can_be_trained_on(case: OpenCase) -> Iterator[Finding]:
     A folder that was prepared elsewhere may hold z-scores, which some recipes take.
     """
     for modality, fault in _value_faults(case):
-        blocking = fault.certain and fault.code not in OTHER_SCALE
+        blocking = fault.certain and fault.code not in MAY_BE_TRAINED_ON
         if fault.certain and fault.code == "negative":
             fault = replace(fault, fix=Z_SCORE_FIX)
         yield _value_finding(case, modality, fault, "blocking" if blocking else "warning")

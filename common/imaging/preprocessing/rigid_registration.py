@@ -246,7 +246,10 @@ def _points_mm(fixed: Volume, mask: Volume | None, *, seed: int) -> FloatArray:
     grid = fixed if mask is None else mask
     voxels = np.arange(grid.data.size) if mask is None else np.flatnonzero(mask.data)
     if not len(voxels):
-        raise SiteDataError("rigid registration: want voxels in the mask, found it empty")
+        raise SiteDataError(
+            "rigid registration: want voxels in the mask, found it empty: the brain mask may lie "
+            "outside the image. Look at both headers."
+        )
     drawn = np.stack(np.unravel_index(rng.choice(voxels, N_SAMPLES), grid.data.shape), axis=1)
     jittered = drawn + rng.uniform(-0.5, 0.5, drawn.shape)
     return np.asarray(jittered @ grid.affine[:3, :3].T + grid.affine[:3, 3])

@@ -91,6 +91,19 @@ def test_air_that_is_brighter_than_the_head_is_inverted() -> None:
         assert faults(image.data.max() - image.data, image) == [("inverted", True)]
 
 
+def test_a_constant_that_was_added_is_a_warning() -> None:
+    image = brain_of("T1w")
+    assert faults(image.data + 30000, image) == [("offset", False)]
+    assert faults(image.data + 20, image) == []
+
+
+def test_a_single_slice_is_certain_along_any_axis() -> None:
+    image = brain_of("T1w")
+    for axis in range(3):
+        one = image.data.take([image.data.shape[axis] // 2], axis=axis)
+        assert faults(one, image) == [("single-slice", True)]
+
+
 def test_a_spinal_cord_may_fill_the_corners() -> None:
     image = head()
     inverted = Volume(image.data.max() - image.data, image.affine)
@@ -101,7 +114,7 @@ def test_one_value_throughout_is_named() -> None:
     image = stripped_brain()
     assert only(np.full(image.data.shape, 7.0), image).text == "holds nothing but 7"
     label = only((image.data > 0).astype(np.float64), image)
-    assert (label.code, label.text) == ("zero-brain", "holds nothing but 1 in the brain")
+    assert (label.code, label.text) == ("zero-brain", "holds nothing but about 1 in the brain")
 
 
 def test_values_that_no_scanner_gives_are_certain() -> None:
