@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pytest
+from nibabel import orientations
 
 from client.prepare import prepare_subject as prepare_subject_module
 from client.prepare.derivatives import start_folder
@@ -17,6 +18,8 @@ from common.imaging.dataset.where_drawn import FoundInCase, where_drawn
 from common.imaging.volume import Volume, read_mask, read_volume, write_volume
 from tests.client.prepare.jobs import fast_recipe, toy_plan, toy_site
 from tests.volumes import mask_path
+
+TURNS: Any = orientations  # Any, for nibabel has not typed them
 
 
 @pytest.fixture(autouse=True)
@@ -73,17 +76,17 @@ def test_the_storage_order_of_the_scanner_s_files_does_not_matter(tmp_path: Path
     """The same site with every file stored as PIR: the same Dice, on the same voxels turned."""
     first, _ = prepared_cases(tmp_path / "ras")
     root = toy_site(tmp_path / "pir")
-    to_pir = np.array([[1, -1], [2, -1], [0, 1]])  # nibabel: axis and direction of each
+    to_pir = np.array([[2, 1], [0, -1], [1, -1]])  # i runs to the right: now k; j and k reversed
     for path in root.rglob("*.nii.gz"):
         volume = read_mask(path) if "mask" in path.name else read_volume(path)
-        data = nib.orientations.apply_orientation(volume.data, to_pir)
-        back = nib.orientations.inv_ornt_aff(to_pir, volume.data.shape)
+        data = TURNS.apply_orientation(volume.data, to_pir)
+        back = TURNS.inv_ornt_aff(to_pir, volume.data.shape)
         write_volume(Volume(np.ascontiguousarray(data), volume.affine @ back), path)
     other, _ = prepared_cases(tmp_path / "pir")
     one, two = judged(first), judged(other)
     assert dice(one) == dice(two)
     likely = [found.case.on_file_grid(found.probability).data for found in (one, two)]
-    turned = nib.orientations.apply_orientation(likely[0], to_pir)
+    turned = TURNS.apply_orientation(likely[0], to_pir)
     np.testing.assert_allclose(turned, likely[1], atol=1e-5)
 
 

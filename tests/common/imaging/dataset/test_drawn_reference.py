@@ -70,7 +70,8 @@ def test_a_link_without_content_is_an_error_not_an_absent_reference(tmp_path: Pa
 
 
 def stretched() -> list[list[float]]:
-    return (np.diag([1.1, 1, 1, 1]) @ move()).tolist()
+    rows: list[list[float]] = (np.diag([1.1, 1, 1, 1]) @ move()).tolist()
+    return rows
 
 
 @pytest.mark.parametrize(
