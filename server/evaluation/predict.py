@@ -115,7 +115,12 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
             volumes[first], volume, a_name=str(images[first]), b_name=str(images[channel])
         )
     own_mask = None if brain_mask is None else upright(read_mask(brain_mask))
-    brain = brain_of_dates(list(volumes.values()), [own_mask] * task.dates)
+    try:
+        brain = brain_of_dates(list(volumes.values()), [own_mask] * task.dates)
+    except SiteDataError as error:
+        if own_mask is not None:
+            raise
+        raise SiteDataError(f"{error} {_instead(model)}", code=error.code) from None
     case, probability, notes = _segmented(model, CaseImages(volumes, brain, None))
     notes += grid_doubts(model, case, what_to_do=_instead(model))
     found = found_lesions(probability, model.threshold, model.recipe)

@@ -10,6 +10,7 @@ import pytest
 import safetensors.numpy
 
 from common.errors import ModelFileError
+from common.imaging.dataset.trained_grid import TrainedGrid
 from common.metrics.threshold_choice import ThresholdChoice
 from common.model_file import FORMAT, Model, read_model, write_model
 from common.recipe.recipe import load_recipe
@@ -23,6 +24,7 @@ CHOICE = ThresholdChoice(
     mean_dice=(0.125, 0.1, 1 / 3),
     mean_lesion_f1=(0.0, 0.7, 0.2),
 )
+GRID = TrainedGrid(lowest_mm=(0.9, 1.0, 1.0), highest_mm=(1.0, 1.0, 3.0), stripped="some")
 MODEL = Model(
     recipe=load_recipe("default"),
     template={"FLAIR": (0.25, 0.875, 1.25)},
@@ -54,6 +56,13 @@ def test_a_nyul_template_comes_back(tmp_path: Path) -> None:
     assert read_model(tmp_path / "model").template == template
 
 
+def test_the_trained_grid_comes_back_and_an_older_file_has_none(tmp_path: Path) -> None:
+    write_model(MODEL, tmp_path / "older")
+    assert read_model(tmp_path / "older").trained_grid is None
+    write_model(dataclasses.replace(MODEL, trained_grid=GRID).with_choice(CHOICE), tmp_path / "new")
+    assert read_model(tmp_path / "new").trained_grid == GRID
+
+
 def hostile(path: Path, **metadata: str) -> Path:
     """A model file whose description says something else."""
     plain = {
@@ -72,6 +81,10 @@ def changed(**changes: Any) -> str:
     return json.dumps(dataclasses.asdict(CHOICE) | changes)
 
 
+def grid(**changes: Any) -> str:
+    return json.dumps(dataclasses.asdict(GRID) | changes)
+
+
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
@@ -87,6 +100,12 @@ def changed(**changes: Any) -> str:
         ({"threshold_choice": changed(mean_dice=[0.1])}, "mean_dice: want 3 means"),
         ({"threshold_choice": changed(mean_dice=[0.1, float("nan"), 0.2])}, "mean_dice"),
         ({"threshold_choice": changed(thresholds=[0.35, 0.35, 0.5])}, "want them rising"),
+        ({"trained_grid": grid(lowest_mm=[2.0, 1.0, 1.0])}, "the lowest no more than the highest"),
+        ({"trained_grid": grid(lowest_mm=[0.0, 1.0, 1.0])}, "want spacings above 0 mm"),
+        ({"trained_grid": grid(highest_mm=[1.0, 1.0, float("nan")])}, "trained_grid"),
+        ({"trained_grid": grid(lowest_mm=[1.0, 1.0])}, "lowest_mm"),
+        ({"trained_grid": grid(storage_order="LPS")}, "storage_order"),
+        ({"trained_grid": grid(stripped="maybe")}, "stripped"),
         ({"template": '{"FLAIR": null}'}, "cannot be read"),
         ({"template": '{"FLAIR": [0.5, NaN, 1.25]}'}, "finite number"),
         ({"template": '{"FLAIR": ["0.5", "1", "1.25"]}'}, "valid number"),

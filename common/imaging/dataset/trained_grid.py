@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from common.imaging.dataset.prepared import PreparedCase
-from common.imaging.orientation import UPRIGHT
 from common.imaging.volume import Volume
 
 TOLERANCE = 0.1
@@ -32,7 +31,7 @@ class TrainedGrid:
     lowest_mm: Spacing
     highest_mm: Spacing
     stripped: Stripped
-    storage_order: str = UPRIGHT
+    storage_order: Literal["RAS"] = "RAS"
 
     @classmethod
     def of_sites(

@@ -91,6 +91,19 @@ def test_a_method_without_a_template_sends_no_landmarks(site: Site) -> None:
     assert described.landmark_sums == {"FLAIR": (), "T1w": ()}
 
 
+def test_the_grid_is_described_by_its_median_and_how_many_are_stripped(site: Site) -> None:
+    """The toys' columns: sqrt(1.2^2 + 0.2^2), sqrt(0.2^2 + 1.2^2 + 0.1^2), sqrt(0.1^2 + 1.5^2)."""
+    described = describe_site(recipe_with("z-score"), site)
+    assert described.spacing_mm == (1.22, 1.22, 1.5)
+    assert (described.n_stripped, described.n_cases) == (4, 4)
+
+
+def test_the_grid_of_fewer_subjects_than_the_policy_allows_stays_at_the_site(site: Site) -> None:
+    strict = site.model_copy(update={"policy": Policy(min_subjects=4)})  # three, with four cases
+    described = describe_site(recipe_with("z-score"), strict)
+    assert (described.spacing_mm, described.n_stripped) == (None, None)
+
+
 @pytest.mark.parametrize("method", [*METHODS, "z-score"])
 def test_the_statistics_survive_the_wire(site: Site, method: str) -> None:
     described = describe_site(recipe_with(method), site)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from common.errors import ModelFileError
-from common.imaging.volume import read_volume
+from common.imaging.volume import Volume, read_volume, write_volume
 from common.model_file import read_model, write_model
 from server.cli import main
 from tests.toy_sites import write_site
@@ -65,6 +65,7 @@ def test_a_prediction_lies_on_the_images_grid_and_matches_the_evaluation(
     assert found.data.shape == flair.data.shape
     np.testing.assert_array_equal(found.data > 0, likely.data > 0.5)
     printed = json.loads(capsys.readouterr().out)
+    assert printed["notes"] == []
     volume_ml = (found.data > 0).sum() * found.voxel_volume_mm3 / 1000
     assert printed["lesion_volume_ml"] == pytest.approx(volume_ml)
     table = (run / "evaluation" / "cases.csv").read_text("utf-8")
@@ -73,6 +74,42 @@ def test_a_prediction_lies_on_the_images_grid_and_matches_the_evaluation(
     truth = read_volume(reference / "sub-porto01_desc-lesion_mask.nii.gz").data > 0
     dice = 2 * (truth & (found.data > 0)).sum() / (truth.sum() + (found.data > 0).sum())
     assert float(row["dice"]) == pytest.approx(dice)
+
+
+def thick(source: Path, out: Path, bids: Path) -> Path:
+    """The case of `source` under a header whose slices lie 3 mm apart; its BIDS folder."""
+    for file in source.rglob("*.nii.gz"):
+        image = read_volume(file)
+        target = out / bids / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        data = image.data.astype(np.uint8) if "mask" in file.name else image.data
+        write_volume(Volume(data, image.affine @ np.diag([1, 1, 2, 1])), target)
+    return out / bids
+
+
+def test_another_grid_than_the_trained_one_is_said_with_what_to_do(
+    run: Path, hospitals: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(run / "model.safetensors")
+    site = thick(hospitals["porto"], tmp_path, Path("bids"))
+    where = "the voxels measure 1.22 x 1.22 x 3.01 mm (right, front, up), and the model was trained"
+    out = ["--out", str(tmp_path / "mask.nii.gz")]
+    assert main(["predict", model, *images(site), *out, "--json"]) == 0
+    captured = capsys.readouterr()
+    [note] = json.loads(captured.out)["notes"]
+    assert note.startswith(where)
+    assert "on 1.22 x 1.22 x 1.50 mm" in note
+    assert "Give the scanner's own images with --raw, or prepare them" in note
+    assert f"note: {where}" in captured.err
+    into = ["--out", str(tmp_path / "evaluation"), "--no-images", "--json"]
+    assert main(["evaluate", model, "--held-out", f"porto={site}", *into]) == 0
+    captured = capsys.readouterr()
+    [note] = json.loads(captured.out)["notes"]
+    assert note.startswith(f"porto, 1 of 1 cases (first: sub-01): {where}")
+    assert "Prepare the site with lesionfed-site prepare" in note
+    assert f"note: {note}" in captured.err
+    definition = json.loads((tmp_path / "evaluation" / "definition.json").read_text("utf-8"))
+    assert definition["notes"] == [note]
 
 
 def test_a_missing_modality_is_named(

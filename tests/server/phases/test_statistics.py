@@ -173,6 +173,30 @@ def test_sums_that_are_no_few_finite_numbers_do_not_pass_the_wire(sums: list[Any
         unpack(Packed(json.dumps(header), b""), SiteStatistics)
 
 
+def test_the_trained_grid_spans_the_sites_that_train_and_say_it(tmp_path: Path) -> None:
+    row = GOOD["two-step"]
+    one = described(1, row, row)
+    replies = {
+        "lyon": dataclasses.replace(one, spacing_mm=(1.0, 1.2, 3.0), n_stripped=1),
+        "porto": dataclasses.replace(one, spacing_mm=(1.1, 0.9, 3.0), n_stripped=0),
+        "controls": dataclasses.replace(
+            one, n_trainable=0, spacing_mm=(5.0, 5.0, 5.0), n_stripped=1
+        ),
+        "silent": one,
+    }
+    grid = template_of(tmp_path, "two-step", replies).trained_grid
+    assert grid is not None
+    assert (grid.lowest_mm, grid.highest_mm) == ((1.0, 0.9, 3.0), (1.1, 1.2, 3.0))
+    assert (grid.stripped, grid.storage_order) == ("some", "RAS")
+    assert template_of(tmp_path / "none", "two-step", {"silent": one}).trained_grid is None
+
+
+def test_a_site_cannot_have_stripped_more_cases_than_it_has(tmp_path: Path) -> None:
+    row = GOOD["two-step"]
+    reply = dataclasses.replace(described(1, row, row), spacing_mm=(1.0, 1.0, 1.0), n_stripped=2)
+    assert "want at most 1 stripped cases" in refused(tmp_path, "two-step", reply)
+
+
 def test_a_fixed_template_is_taken_as_it_stands(tmp_path: Path) -> None:
     row = [0.0, *range(20, 31), 100.0]
     recipe = load_recipe(
