@@ -7,6 +7,7 @@ when it closes, the worker ends, so that none works on behind a killed parent.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import resource
@@ -33,7 +34,7 @@ from common.imaging.centreline import read_centreline
 from common.imaging.intake.usable_case import UsableCase
 from common.imaging.preprocessing.chain import PreparedVolumes, prepare_sessions
 from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
-from common.imaging.volume import Volume, read_mask, read_volume
+from common.imaging.volume import Volume, noted, read_mask, read_volume
 
 GRACE_S = 5.0
 """How long the worker may tidy up once its parent is gone (chosen)."""
@@ -79,7 +80,19 @@ def _prepared(job: Job) -> list[PreparedVolumes]:
     two_dates = len(working) == 2
     placed = masks_with_their_image(working) if two_dates else working
     prepared = prepare_sessions(placed, job.preprocessing, brain_command=job.brain_command)
-    return masks_with_their_date(prepared, working) if two_dates else prepared
+    ordered = masks_with_their_date(prepared, working) if two_dates else prepared
+    return [
+        dataclasses.replace(volumes, notes=(*_of_files(case), *volumes.notes))
+        for case, volumes in zip(working, ordered, strict=True)
+    ]
+
+
+def _of_files(case: WorkingCase) -> list[str]:
+    """What is odd about the files, which place and size of everything prepared depend on."""
+    masks = {"brain mask": case.brain, "lesion mask": case.lesions, "cord mask": case.cord}
+    given = {name: image for name, image in masks.items() if image is not None}
+    files = {**case.images, **given, **case.raters}
+    return [text for _, text in noted({name: image.volume for name, image in files.items()})]
 
 
 def _working_case(case: UsableCase, job: Job) -> WorkingCase:

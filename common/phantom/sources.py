@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from common.errors import SiteDataError
-from common.imaging.volume import NIFTI_SUFFIXES, read_labels
+from common.imaging.volume import NIFTI_SUFFIXES, VolumeFault, read_grid, read_labels
 from common.phantom.anatomy import Anatomy, individual, label_map_anatomy, mni_anatomy
 from common.phantom.grid import FIELD_OF_VIEW_MM, Field, PhantomGrid, covering, resampled
 from common.phantom.lesions import (
@@ -102,7 +100,8 @@ def nifti_files(folder: Path) -> list[Path]:
 def mni_lesion_masks(folder: Path) -> list[Path]:
     """Files in `folder` and below that are lesion masks on the MNI152 1 mm grid.
 
-    Other grids, other values than 0 and 1 and masks under LEAST_LOAD_ML are passed over.
+    Other grids, other values than 0 and 1, masks under LEAST_LOAD_ML and files that cannot be read
+    are passed over.
     """
     files = nifti_files(folder)
     masks = [path for path in files if _on_mni_grid(path) and _is_lesion_mask(path)]
@@ -137,9 +136,12 @@ def _shuffled(files: list[Path], seed: int) -> list[Path]:
 
 
 def _on_mni_grid(path: Path) -> bool:
-    image: Any = nib.load(path)  # Any, for nibabel's own types leave the affine out
-    affine = np.asarray(image.affine)
-    if tuple(image.shape[:3]) != MNI_1MM.shape or affine[1, 1] < 0 or affine[2, 2] < 0:
+    try:
+        grid = read_grid(path)
+    except VolumeFault:
+        return False
+    affine = grid.affine
+    if grid.data.shape != MNI_1MM.shape or affine[1, 1] < 0 or affine[2, 2] < 0:
         return False
     middle = (np.array(MNI_1MM.shape) - 1) / 2
     apart = (affine[:3, :3] - np.diag(np.diag(affine[:3, :3]))) @ middle
@@ -150,5 +152,8 @@ def _on_mni_grid(path: Path) -> bool:
 
 
 def _is_lesion_mask(path: Path) -> bool:
-    labels = read_labels(path).data
+    try:
+        labels = read_labels(path).data
+    except VolumeFault:
+        return False
     return int(labels.max()) == 1 and int(np.count_nonzero(labels)) >= 1000.0 * LEAST_LOAD_ML

@@ -14,6 +14,9 @@ from common.imaging.volume import Volume
 HEAD_LEVEL = 0.15
 """Part of the bright end of the values, above which a voxel is head and not air; chosen."""
 
+HUGE = 1e30
+"""Sums of values above this leave float32."""
+
 LARGEST_MM = 1000.0
 """No image of a head reaches farther; its spacing is in another unit. Chosen."""
 
@@ -57,7 +60,9 @@ def averaged(image: Volume, step_mm: float) -> Volume:
     affine = image.affine.copy()
     affine[:3, 3] += image.affine[:3, :3] @ ((n - 1) / 2)
     affine[:3, :3] *= n
-    return Volume(blocks.mean(axis=(1, 3, 5), dtype=np.float32), affine)
+    huge = max(float(whole.max()), -float(whole.min())) > HUGE
+    means = blocks.mean(axis=(1, 3, 5), dtype=np.float64 if huge else np.float32)
+    return Volume(means.astype(np.float32, copy=False), affine)
 
 
 def head_mask(image: Volume) -> BoolArray:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +20,7 @@ from client.prepare import site_work
 from common.imaging.intake.intake import examine, survey
 from common.recipe.task import Task
 from tests.client.prepare.jobs import FAST, files_under, toy_site
-from tests.volumes import image_path
+from tests.volumes import image_path, mask_path
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -80,6 +82,26 @@ def test_a_case_that_cannot_be_prepared_is_named_and_the_others_continue(tmp_pat
     index = (out / "qc" / "index.html").read_text()
     assert "sub-02.html" in index
     assert "sub-01.html" not in index
+
+
+def test_a_header_that_contradicts_itself_is_told_of_its_case_and_a_bad_file_costs_its_own(
+    tmp_path: Path,
+) -> None:
+    root, out = toy_site(tmp_path), tmp_path / "out"
+    mask_path(root, "sub-01", "cord").symlink_to("nowhere")
+    for modality in ("FLAIR", "T1w"):
+        image = image_path(root, "sub-02", modality)
+        content = bytearray(gzip.decompress(image.read_bytes()))
+        struct.pack_into("<f", content, 88, 7.0)  # pixdim along k
+        image.write_bytes(gzip.compress(content))
+    for _ in range(2):  # prepared, and then cached
+        result = json.loads(run(*fast(root, out, "--json")).stdout)
+        left_out, prepared = result["cases"]
+        assert (left_out["name"], left_out["result"]) == ("sub-01", "quarantined")
+        assert "desc-cord_mask.nii.gz: cannot be read: No such file" in left_out["notes"][0]
+        assert prepared["name"] == "sub-02"
+        assert prepared["notes"][0].startswith("FLAIR, T1w: the header contradicts itself")
+    assert prepared["result"] == "cached"
 
 
 def test_a_program_of_the_site_s_own_that_fails_leaves_the_case_out(tmp_path: Path) -> None:

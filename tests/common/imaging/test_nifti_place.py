@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from common.arrays import FloatArray
 from common.imaging.file_note import FileNote
 from common.imaging.volume import Volume, VolumeFault, noted, read_grid, read_mask, read_volume
-from tests.nifti_headers import write_nifti
+from tests.nifti_headers import header_bytes, write_nifti
 from tests.volumes import SPACING_MM, oblique_affine
 
 DATA = np.ones((4, 5, 6), np.int16)
@@ -196,3 +197,33 @@ def test_one_note_on_several_files_is_told_once_with_their_names(tmp_path: Path)
     ((note, text),) = noted({"FLAIR": volume, "T1w": plain, "lesion mask": volume})
     assert note == volume.notes[0]
     assert text == f"FLAIR, lesion mask: {note.text}"
+
+
+def outcome(reader: Callable[[Path], Volume], path: Path) -> Volume | VolumeFault:
+    try:
+        return reader(path)
+    except VolumeFault as fault:
+        return fault
+
+
+def test_the_grid_alone_is_the_grid_of_the_volume_whatever_the_header(tmp_path: Path) -> None:
+    """Random bytes into random places of the header: one fault, or one grid with its notes."""
+    path = tmp_path / "x.nii"
+    faults = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        content = bytearray(header_bytes(DATA, sform=LEFT, pixdim=SPACING_MM, qform_code=1))
+        for place in rng.integers(40, 348, int(rng.integers(1, 12))):
+            content[place] = int(rng.choice([0, 1, 63, 127, 128, 191, 255, rng.integers(256)]))
+        path.write_bytes(bytes(content) + DATA.tobytes(order="F") + bytes(2000))
+        grid, volume = outcome(read_grid, path), outcome(read_volume, path)
+        if isinstance(grid, VolumeFault):
+            faults += 1
+            assert str(volume) == str(grid), seed
+        elif isinstance(volume, VolumeFault):
+            assert volume.code in ("truncated", "unreadable"), seed  # the voxels are elsewhere
+        else:
+            np.testing.assert_array_equal(volume.affine, grid.affine)
+            assert volume.data.shape == grid.data.shape
+            assert volume.notes[: len(grid.notes)] == grid.notes
+    assert 20 < faults < 180

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +156,21 @@ def test_a_model_file_that_was_cut_off_is_refused(run: Path, tmp_path: Path) -> 
     cut.write_bytes((run / "model.safetensors").read_bytes()[:-10])
     with pytest.raises(ModelFileError, match="not a safetensors file, or cut off"):
         read_model(cut)
+
+
+def test_a_header_that_contradicts_itself_is_a_note_beside_the_volume(
+    run: Path, hospitals: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anat = hospitals["porto"] / "sub-01" / "anat"
+    content = bytearray(gzip.decompress((anat / "sub-01_FLAIR.nii.gz").read_bytes()))
+    di, dj, dk = struct.unpack_from("<3f", content, 80)
+    struct.pack_into("<3f", content, 80, di, dj, 2 * dk)
+    flair = tmp_path / "FLAIR.nii.gz"
+    flair.write_bytes(gzip.compress(content))
+    given = ["--image", f"FLAIR={flair}", "--image", f"T1w={anat / 'sub-01_T1w.nii.gz'}"]
+    out = str(tmp_path / "mask.nii.gz")
+    model = str(run / "model.safetensors")
+    assert main(["predict", model, *given, "--out", out, "--json"]) == 0
+    (note, *_) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.startswith("FLAIR: the header contradicts itself on the voxel size: pixdim says")
+    assert note.endswith("a program that goes by pixdim finds 2 times the volume")

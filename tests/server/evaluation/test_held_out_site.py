@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,19 @@ def test_a_case_left_out_says_why_in_a_word_that_holds_no_path(site: Path, tmp_p
     assert [case.name for case in opened.cases] == ["sub-01"]
     [row] = opened.failed
     assert (row.site, row.name, row.failed) == ("porto", "sub-02", "left out: truncated")
+
+
+def test_a_header_that_a_library_stumbles_over_costs_its_own_case_alone(
+    site: Path, tmp_path: Path
+) -> None:
+    flair = site / "sub-02" / "anat" / "sub-02_FLAIR.nii.gz"
+    content = bytearray(gzip.decompress(flair.read_bytes()))
+    struct.pack_into("<2h3f", content, 252, 1, 0, 0, 1.5, 0)  # the qform alone, a quaternion of 1.5
+    flair.write_bytes(gzip.compress(content))
+    opened = open_held_out_site("porto", site, recipe=RECIPE, template={}, store=tmp_path / "store")
+    assert [case.name for case in opened.cases] == ["sub-01"]
+    [row] = opened.failed
+    assert (row.name, row.failed) == ("sub-02", "left out: bad-affine")
 
 
 def test_a_site_without_a_usable_case_keeps_every_case_in_the_denominator(site: Path) -> None:

@@ -18,6 +18,11 @@ def test_averaging_joins_whole_voxels_and_keeps_their_place() -> None:
     np.testing.assert_allclose(small.affine[:, 3], between)
 
 
+def test_the_mean_of_values_at_the_end_of_float32_is_one_of_them() -> None:
+    image = Volume(np.full((4, 4, 4), 3e38, np.float32), np.eye(4))
+    assert (averaged(image, 2.0).data == np.float32(3e38)).all()
+
+
 def test_a_thumbnail_shows_the_world_upright_whatever_the_storage() -> None:
     affine = oblique_affine((1.0, 1.25, 3.0))
     i, j, k = np.indices((24, 22, 10))
