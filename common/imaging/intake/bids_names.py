@@ -91,7 +91,8 @@ class UnreadFile:
     def makes_a_case(self) -> bool:
         """Whether it shows a case to plan, though nothing of it is read."""
         misplaced = self.why.code == "wrong-folder"  # its case is one of two, and not known
-        return self.anatomical and not (self.derived or misplaced or self.name.suffix == "mask")
+        is_image = self.name.suffix != "mask" and self.name.ending.lower() != ".tsv"
+        return is_image and self.anatomical and not (self.derived or misplaced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +290,8 @@ def _is_dicom(path: Path) -> bool:
     if path.suffix and not path.suffix[1:].isdigit():
         return False  # scanners name files IM0001 or 1.2.840.113; anything else is no DICOM
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
     except OSError:
