@@ -137,7 +137,7 @@ def raw_label(entity: str, name: str) -> str | None:
     """
     for part in split_ending(name)[0].split("_"):
         found, hyphen, label = part.partition("-")
-        if hyphen and found.lower() == entity:
+        if hyphen and found == entity:
             return label
     return None
 
@@ -201,10 +201,10 @@ def folder_labels(folders: Iterable[str]) -> Iterator[tuple[str, str]]:
     """
     for folder in folders:
         pairs = [part.partition("-") for part in folder.split("_")]
-        if all(hyphen and entity.lower() in ("sub", "ses") for entity, hyphen, _ in pairs):
-            yield from ((entity.lower(), label) for entity, _, label in pairs)
-        elif pairs[0][1] and pairs[0][0].lower() in ("sub", "ses"):
-            yield pairs[0][0].lower(), folder.partition("-")[2]
+        if all(hyphen and entity in ("sub", "ses") for entity, hyphen, _ in pairs):
+            yield from ((entity, label) for entity, _, label in pairs)
+        elif pairs[0][1] and pairs[0][0] in ("sub", "ses"):
+            yield pairs[0][0], folder.partition("-")[2]
 
 
 def is_label(text: str) -> bool:

@@ -174,8 +174,8 @@ def _walk(root: Path) -> tuple[list[Path], list[str], list[Finding]]:
                 paths.extend(Path(folder, name) for name in names if name[0] != ".")
                 if not derived:
                     subjects.update(filter(_is_subject, kept))
-                    dangling = (n for n in names if _is_subject(n) and not is_image_name(n))
-                    subjects.update(n for n in dangling if os.path.islink(os.path.join(folder, n)))
+                    named = (name for name in names if _is_subject(name))
+                    subjects.update(n for n in named if os.path.islink(os.path.join(folder, n)))
         starts = sorted(links)
     findings = [
         on_folder(
@@ -190,7 +190,7 @@ def _walk(root: Path) -> tuple[list[Path], list[str], list[Finding]]:
 
 
 def _is_subject(folder: str) -> bool:
-    return folder[:4].lower() == "sub-"
+    return folder[:4].lower() == "sub-" and not is_image_name(folder)
 
 
 def _named(path: Path, root: Path) -> NamedFile | UnreadFile | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -194,8 +195,9 @@ def test_a_name_that_is_not_utf8_prints_escaped_in_text_in_json_and_on_the_page(
     page = tmp_path / "page.html"
     code = "import sys; from client.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "check", str(site)]
+    wide = {**os.environ, "COLUMNS": "200"}
     shown = [
-        subprocess.run([*command, *more], capture_output=True, check=True).stdout.decode()
+        subprocess.run([*command, *more], capture_output=True, check=True, env=wide).stdout.decode()
         for more in ([], ["--json"], ["--html", str(page), "--quiet"])
     ]
     assert r"fr\xfch" in shown[0]

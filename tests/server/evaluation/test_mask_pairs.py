@@ -272,3 +272,29 @@ def test_names_that_are_not_utf8_are_planned_and_print_escaped(tmp_path: Path) -
         r"sub-\xfc_mask": r"sub-\xfc: a label is letters and digits only. Rename it, or give both "
         "files the same name",
     }
+
+
+@pytest.mark.parametrize(
+    ("prediction", "scored", "aside"),
+    [
+        ("sub-1_pred", "sub-1_desc-lesion_mask", "sub-1_space-scanner_desc-lesion_mask"),
+        (
+            "sub-1_space-scanner_pred",
+            "sub-1_space-scanner_desc-lesion_mask",
+            "sub-1_desc-lesion_mask",
+        ),
+    ],
+)
+def test_a_reference_on_two_grids_is_one_case_on_the_predictions_grid(
+    tmp_path: Path, prediction: str, scored: str, aside: str
+) -> None:
+    references = folder(tmp_path / "r", f"{scored}.nii.gz", f"{aside}.nii.gz")
+    found = find_pairs(references, folder(tmp_path / "p", f"{prediction}.nii.gz"))
+    assert [(pair.case, pair.failed) for pair in found.pairs] == [(scored, None)]
+    assert [path.name for path in found.set_aside] == [f"{aside}.nii.gz"]
+
+
+def test_names_without_a_subject_are_paired_by_their_paths_alone(tmp_path: Path) -> None:
+    references = folder(tmp_path / "r", "MS_001.nii.gz", "MS_002.nii.gz")
+    predictions = folder(tmp_path / "p", "MS_001.nii.gz", "MS_003.nii.gz")
+    assert reasons(references, predictions) == {"MS_001": None, "MS_002": "no prediction"}
