@@ -17,6 +17,9 @@ from dataclasses import dataclass
 LETTERS_AND_DIGITS = "a label is letters and digits only"
 
 _LABEL = re.compile(r"[A-Za-z0-9]+")
+_SUFFIX = re.compile(r"(?!.*[0-9]{4})[A-Za-z][A-Za-z0-9]*")
+"""A word: a date after the last _ tells two scans apart, and is no suffix."""
+
 _ENTITY = re.compile(r"[a-z]+")
 _NUMBERED = frozenset({"chunk", "echo", "flip", "inv", "run", "split"})
 """Entities whose labels are numbers: run-1 is run-01."""
@@ -100,8 +103,8 @@ def read_name(name: str) -> BidsName:
     suffix = None if "-" in parts[-1] else parts.pop()
     pairs = [part.partition("-") for part in parts]
     faults = [fault for entity, hyphen, label in pairs if (fault := _fault(entity, hyphen, label))]
-    if suffix is not None and not _LABEL.fullmatch(suffix):
-        faults.append(f"{suffix or 'nothing'} after the last _: want letters and digits")
+    if suffix is not None and not _SUFFIX.fullmatch(suffix):
+        faults.append(f"{suffix or 'nothing'} after the last _: want a word, such as FLAIR or mask")
     twice = [entity for entity, n in Counter(entity for entity, *_ in pairs).items() if n > 1]
     faults += [f"{entity}- stands twice" for entity in twice]
     entities = {
@@ -134,7 +137,7 @@ def raw_label(entity: str, name: str) -> str | None:
     """
     for part in split_ending(name)[0].split("_"):
         found, hyphen, label = part.partition("-")
-        if hyphen and found.lower() == entity:
+        if hyphen and found == entity:
             return label
     return None
 
@@ -185,7 +188,7 @@ def _suggested(pairs: list[tuple[str, str, str]], suffix: str | None, ending: st
     plain = [(entity.lower(), re.sub("[^A-Za-z0-9]", "", label)) for entity, _, label in pairs]
     if any(not _ENTITY.fullmatch(entity) or not label for entity, label in plain):
         return None
-    if suffix is not None and not _LABEL.fullmatch(suffix):
+    if suffix is not None and not _SUFFIX.fullmatch(suffix):
         return None
     words = [f"{entity}-{label}" for entity, label in plain]
     return "_".join(words if suffix is None else [*words, suffix]) + ending
@@ -198,10 +201,10 @@ def folder_labels(folders: Iterable[str]) -> Iterator[tuple[str, str]]:
     """
     for folder in folders:
         pairs = [part.partition("-") for part in folder.split("_")]
-        if all(hyphen and entity.lower() in ("sub", "ses") for entity, hyphen, _ in pairs):
-            yield from ((entity.lower(), label) for entity, _, label in pairs)
-        elif pairs[0][1] and pairs[0][0].lower() in ("sub", "ses"):
-            yield pairs[0][0].lower(), folder.partition("-")[2]
+        if all(hyphen and entity in ("sub", "ses") for entity, hyphen, _ in pairs):
+            yield from ((entity, label) for entity, _, label in pairs)
+        elif pairs[0][1] and pairs[0][0] in ("sub", "ses"):
+            yield pairs[0][0], folder.partition("-")[2]
 
 
 def is_label(text: str) -> bool:

@@ -24,6 +24,7 @@ from common.imaging.bids_name import (
     split_ending,
     values_of,
 )
+from common.imaging.intake.bids import ON_THE_SCANNER
 from common.imaging.intake.findings import first_of
 from common.imaging.unread_files import is_image_name, stands_for, why_unread
 from common.imaging.volume import NIFTI_SUFFIXES
@@ -56,7 +57,8 @@ class Pairs:
 
     left_over   predictions that belong to no reference
     set_aside   files beside the references of the same case that are none: images, masks of
-                something else, the raters' own masks where there is a consensus
+                something else, the raters' own masks where there is a consensus, a reference on
+                the scanner's grid where the one on the prepared grid is scored
     """
 
     pairs: tuple[Pair, ...]
@@ -107,12 +109,17 @@ def find_pairs(references: Path, predictions: Path) -> Pairs:
     """
     ours, theirs = _masks_in(references), _masks_in(predictions)
     predicted = {mask.below for mask in theirs}
-    of_subject = _grouped(ours)
+    of_subject, predictions_of = _grouped(ours), _grouped(theirs)
     planned = [
         mask
         for mask in ours
         if (mask.is_rater and mask.below in predicted)
-        or not _has_reference(mask, of_subject.get(_subject(mask), []))
+        or not (
+            _has_reference(mask, of_subject[_subject(mask)])
+            or _is_on_the_other_grid(
+                mask, of_subject[_subject(mask)], predictions_of.get(_subject(mask), [])
+            )
+        )
     ]
     partner, failed = _by_path(planned, theirs)
     more, reasons = _by_labels(planned, theirs, done={*partner, *failed})
@@ -175,12 +182,8 @@ def _images_below(folder: Path) -> Iterator[Path]:
     """
     closed: list[OSError] = []
     for here, inner, names in os.walk(folder, onerror=closed.append, followlinks=True):
-        above = {os.path.realpath(here)}
-        above.update(map(os.path.realpath, _between(Path(here), folder)))
         inner[:] = sorted(
-            name
-            for name in inner
-            if name[0] != "." and os.path.realpath(os.path.join(here, name)) not in above
+            name for name in inner if name[0] != "." and not _leads_back(Path(here, name), folder)
         )
         for path in (Path(here, name) for name in names if name[0] != "."):
             if is_image_name(path.name):
@@ -191,11 +194,12 @@ def _images_below(folder: Path) -> Iterator[Path]:
     yield from (Path(error.filename) for error in closed)
 
 
-def _between(here: Path, folder: Path) -> Iterator[Path]:
-    """The folders above `here`, up to `folder`."""
-    while here != folder:
-        here = here.parent
-        yield here
+def _leads_back(path: Path, folder: Path) -> bool:
+    """Whether a linked folder below `folder` is one of those that it lies in."""
+    if not path.is_symlink():
+        return False
+    above = [path.parent, *(one for one in path.parent.parents if one.is_relative_to(folder))]
+    return os.path.realpath(path) in map(os.path.realpath, above)
 
 
 def _mask(path: Path, folder: Path) -> _Mask:
@@ -208,7 +212,9 @@ def _mask(path: Path, folder: Path) -> _Mask:
     own = dict(labels) | {entity: label for entity, label in in_name.items() if label is not None}
     other = [f"{entity}-{label}" for entity, label in labels if own[entity] != label]
     fault = None
-    if other:
+    if "sub" not in own and raw_label("sub", path.name) is None:
+        fault = None  # no BIDS name, and none meant: paired by its path or not at all
+    elif other:
         fault = f"lies in the folder of {other[0]}"
     elif name.fault is not None:
         fault = name.fault
@@ -243,6 +249,25 @@ def _has_reference(mask: _Mask, of_subject: Sequence[_Mask]) -> bool:
         and disagreeing(mask.entities, other.entities) is None
         for other in of_subject
     )
+
+
+def _is_on_the_other_grid(
+    mask: _Mask, of_subject: Sequence[_Mask], predictions: Sequence[_Mask]
+) -> bool:
+    """Whether a reference lies on two grids, as prepared cases have it, and is scored on the other.
+
+    That is the scanner's where predictions bear its `space-`, else the prepared one.
+    """
+    space = mask.entities.get("space")
+    if mask.fault is not None or space not in (None, ON_THE_SCANNER):
+        return False
+    twin = dict(mask.entities) | {"space": ON_THE_SCANNER}
+    if space is not None:
+        del twin["space"]
+    if not any(one.entities == twin and one.name.kind == mask.name.kind for one in of_subject):
+        return False
+    spaces = {one.entities.get("space") for one in predictions if one.fault is None}
+    return space not in spaces and (space is not None or ON_THE_SCANNER in spaces)
 
 
 def _subject(mask: _Mask) -> str | None:

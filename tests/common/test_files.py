@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import ConfigError, LesionFedError
-from common.files import SECRET, is_locked, locked, owner_only, write_whole
+from common.files import SECRET, is_locked, locked, owner_only, require_utf8, write_whole
 
 BUSY = ConfigError("somebody else is at work")
 
@@ -160,3 +160,9 @@ def test_a_file_system_without_locks_is_named_with_the_file_and_what_to_do(
             work()
         assert refused.value.code == "no-file-locks"
         assert refused.value is not BUSY
+
+
+def test_a_path_that_no_file_of_settings_can_hold_is_refused(tmp_path: Path) -> None:
+    require_utf8(tmp_path / "Zoë", what="--out")
+    with pytest.raises(ConfigError, match=r"--out M\\xfcller: want a path in UTF-8"):
+        require_utf8(Path("M\udcfcller"), what="--out")

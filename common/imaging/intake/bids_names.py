@@ -92,7 +92,8 @@ class UnreadFile:
     def makes_a_case(self) -> bool:
         """Whether it shows a case to plan, though nothing of it is read."""
         misplaced = self.why.code == "wrong-folder"  # its case is one of two, and not known
-        return self.anatomical and not (self.derived or misplaced or self.name.suffix == "mask")
+        is_image = self.name.suffix != "mask" and self.name.ending.lower() != ".tsv"
+        return is_image and self.anatomical and not (self.derived or misplaced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +175,8 @@ def _walk(root: Path) -> tuple[list[Path], list[str], list[Finding]]:
                 paths.extend(Path(folder, name) for name in names if name[0] != ".")
                 if not derived:
                     subjects.update(filter(_is_subject, kept))
-                    dangling = (n for n in names if _is_subject(n) and not is_image_name(n))
-                    subjects.update(n for n in dangling if os.path.islink(os.path.join(folder, n)))
+                    named = (name for name in names if _is_subject(name))
+                    subjects.update(n for n in named if os.path.islink(os.path.join(folder, n)))
         starts = sorted(links)
     findings = [
         on_folder(
@@ -190,7 +191,7 @@ def _walk(root: Path) -> tuple[list[Path], list[str], list[Finding]]:
 
 
 def _is_subject(folder: str) -> bool:
-    return folder[:4].lower() == "sub-"
+    return folder[:4].lower() == "sub-" and not is_image_name(folder)
 
 
 def _named(path: Path, root: Path) -> NamedFile | UnreadFile | None:

@@ -176,7 +176,10 @@ def _believed(
     diagnoses: dict[str, str | None] = {}
     twice: list[str] = []
     for subject, texts in said.items():
-        words = {_meaning(text): text for text in texts if text.lower() not in _NOTHING}
+        words: dict[str, str] = {}
+        for text in texts:
+            if text.lower() not in _NOTHING:
+                words.setdefault(_meaning(text), text)
         diagnoses[subject] = next(iter(words.values())) if len(words) == 1 else None
         if len(words) > 1:
             twice.append(f"{subject} ({', '.join(words.values())})")

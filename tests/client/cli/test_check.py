@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -285,3 +286,27 @@ def test_an_option_that_the_recipe_decides_is_refused_beside_it(
     result = run(write_site(tmp_path), f"--{option}", value, *chosen)
     assert result.exit_code == 2
     assert f"the recipe says its {option} already" in " ".join(result.output.split())
+
+
+def test_a_name_that_is_not_utf8_prints_escaped_in_text_in_json_and_on_the_page(
+    tmp_path: Path,
+) -> None:
+    site = write_site(tmp_path / "Stra\udcdfe", subjects=["sub-01"], brain=True)
+    odd = image_path(site, "sub-01", "FLAIR").with_name("sub-01_acq-fr\udcfch_T2w.nii.gz")
+    odd.write_bytes(image_path(site, "sub-01", "FLAIR").read_bytes())
+    page = tmp_path / "page.html"
+    code = "import sys; from client.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "check", str(site)]
+    wide = {**os.environ, "COLUMNS": "200"}
+    shown = [
+        subprocess.run([*command, *more], capture_output=True, check=True, env=wide).stdout.decode()
+        for more in ([], ["--json"], ["--html", str(page), "--quiet"])
+    ]
+    assert r"fr\xfch" in shown[0]
+    facts = json.loads(shown[1])
+    assert r"Stra\xdfe" in facts["usable"][0]["images"]["FLAIR"]
+    assert [f["text"] for f in facts["findings"] if f["code"] == "name"] == [
+        r"sub-01/anat/sub-01_acq-fr\xfch_T2w.nii.gz: the name is not UTF-8; not used"
+    ]
+    assert r"fr\xfch" in page.read_text(encoding="utf-8")
+    assert r"Stra\xdfe" in page.read_text(encoding="utf-8")

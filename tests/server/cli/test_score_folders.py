@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +118,33 @@ def test_two_predictions_of_one_case_are_refused_by_name(
     told = capsys.readouterr().err
     assert "sub-01_again.nii.gz and" in told
     assert "sub-01_pred.nii.gz. Leave the right one" in told
+
+
+def test_names_that_are_not_utf8_are_scored_and_print_escaped(tmp_path: Path) -> None:
+    for name in ("Fran\udce7ois.nii.gz", "sub-1_desc-lesion_mask.nii.gz"):
+        image(tmp_path / "ref" / name, bar(2, 10))
+    image(tmp_path / "pred" / "Fran\udce7ois.nii.gz", bar(2, 6))
+    image(tmp_path / "pred" / "sub-\udce9_pred.nii.gz", bar(2, 6))
+    out = tmp_path / "scores.csv"
+    code = "import sys; from server.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "score", str(tmp_path / "ref"), str(tmp_path / "pred")]
+    done = subprocess.run([*command, "--workers", "1", "--json", "--out", out], capture_output=True)
+    assert done.returncode == 1
+    cases = json.loads(done.stdout.decode())["cases"]
+    # 4 of 8 voxels found, none wrong: 2 * 4 / (8 + 4)
+    assert [(case["case"], case.get("dice")) for case in cases] == [
+        (r"Fran\xe7ois", 2 * 4 / 12),
+        ("sub-1_desc-lesion_mask", None),
+    ]
+    assert rb"sub-\xe9_pred.nii.gz: a prediction without a reference" in done.stderr
+    assert r"Fran\xe7ois" in out.read_text(encoding="utf-8")
+
+
+def test_two_files_whose_names_contradict_each_other_are_scored_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / "sub-1_ses-a_mask.nii.gz", tmp_path / "sub-1_ses-b_pred.nii.gz"]
+    for file in files:
+        image(file, bar(2, 10))
+    assert main(["score", *map(str, files)]) == 0
+    assert "warning: the names of REF and PRED differ in ses-" in capsys.readouterr().err

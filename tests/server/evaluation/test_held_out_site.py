@@ -77,3 +77,21 @@ def test_a_site_without_a_usable_case_keeps_every_case_in_the_denominator(site: 
 def test_a_folder_without_a_case_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SiteDataError, match="no case in it"):
         unusable_site("porto", tmp_path, recipe=RECIPE)
+
+
+def test_subjects_whose_names_are_refused_or_not_read_stay_in_the_denominator(
+    site: Path, tmp_path: Path
+) -> None:
+    (site / "sub-03").mkdir()
+    (site / "sub-04").symlink_to("/nowhere")
+    renamed = site / "sub-PT-02"
+    (site / "sub-02").rename(renamed)
+    for file in sorted(renamed.rglob("sub-02_*")):
+        file.rename(file.with_name(file.name.replace("sub-02", "sub-PT-02")))
+    opened = open_held_out_site("porto", site, recipe=RECIPE, template={}, store=tmp_path / "store")
+    assert [case.name for case in opened.cases] == ["sub-01"]
+    assert {(row.name, row.failed) for row in opened.failed} == {
+        ("sub-03", "left out: subject-without-images"),
+        ("sub-04", "left out: subject-without-images"),
+        ("sub-PT-02", "left out: name"),
+    }

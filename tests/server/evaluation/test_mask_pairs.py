@@ -158,3 +158,143 @@ def test_hidden_files_are_no_scans(tmp_path: Path) -> None:
 )
 def test_only_nifti_suffixes_are_dropped(name: str, bare: str) -> None:
     assert without_suffix(name) == bare
+
+
+def reasons(references: Path, predictions: Path) -> dict[str, str | None]:
+    """Case -> why it cannot be scored."""
+    return {pair.case: pair.failed for pair in find_pairs(references, predictions).pairs}
+
+
+@pytest.mark.parametrize(
+    ("reference", "prediction", "why"),
+    [
+        ("sub-1_ses-2021-01-31_mask", "sub-1_ses-2021-11-30_pred", "letters and digits only"),
+        ("sub-LYO-1_mask", "sub-LYO-2_pred", "letters and digits only"),
+        ("sub-LYO-1_mask", "sub-LYO_pred", "letters and digits only"),
+        ("sub-1_mask", "sub-1-b_pred", "no prediction"),
+        ("sub-1_run-1_mask", "sub-1_run-2_pred", "has run-2, the reference run-1"),
+        ("sub-1_acq-3T_mask", "sub-1_acq-7T_pred", "has acq-7T, the reference acq-3T"),
+        ("sub-1_dir-AP_mask", "sub-1_dir-PA_pred", "has dir-PA"),
+        ("sub-1_part-mag_mask", "sub-1_part-phase_pred", "has part-phase"),
+        ("sub-1_rec-a_mask", "sub-1_rec-b_pred", "has rec-b"),
+        ("sub-1_desc-brain_mask", "sub-1_desc-lesion_pred", "a mask of the brain, never"),
+        ("sub-1_desc-cord_mask", "sub-1_pred", "a mask of the cord, never"),
+        ("sub-1_desc-lesion_mask", "sub-1_desc-brain_mask", "is a mask of the brain"),
+        ("sub-1_desc-lesion_mask", "sub-1_desc-newlesion_mask", "shows newlesion, the reference"),
+        ("sub-1_desc-lesion_mask", "sub-1_FLAIR", "is a scanner's image"),
+        ("sub-1_ses-2021_01_31_mask", "sub-1_ses-2021_11_30_pred", "01 between two _"),
+        ("sub-1/20210131_mask", "sub-1/20211130_pred", "20210131 between two _"),
+        ("sub-1_20210131", "sub-1_20211130", "20210131 after the last _"),
+        ("sub-1/20210131", "sub-1/20211130", "20210131 after the last _"),
+        ("sub-1/sub-2_mask", "sub-2_pred", "lies in the folder of sub-1"),
+        ("sub-1/ses-a-b/mask", "sub-1_ses-a_pred", "in the folder ses-a-b: a label is letters"),
+    ],
+)
+def test_what_differs_in_an_entity_is_no_pair_but_a_failed_row(
+    tmp_path: Path, reference: str, prediction: str, why: str
+) -> None:
+    references = folder(tmp_path / "r", f"{reference}.nii.gz")
+    predictions = folder(tmp_path / "p", f"{prediction}.nii.gz")
+    found = find_pairs(references, predictions)
+    (pair,) = found.pairs
+    assert pair.prediction is None
+    assert why in str(pair.failed)
+    assert len(found.left_over) == 1
+
+
+def test_the_same_path_is_a_pair_whatever_its_labels(tmp_path: Path) -> None:
+    name = "sub-LYO-1_ses-2021-01-31_mask.nii.gz"
+    references = folder(tmp_path / "r", name, "sub-1/sub-2_mask.nii.gz", "sub-1_brainmask.nii")
+    predictions = folder(tmp_path / "p", name, "sub-1/sub-2_mask.nii.gz", "sub-1_brainmask.nii")
+    assert reasons(references, predictions) == {
+        "sub-1/sub-2_mask": "lies in the folder of sub-1. Find out whose it is, then move or "
+        "rename it.",
+        "sub-1_brainmask": "a mask of the brain, never a reference of lesions",
+        "sub-LYO-1_ses-2021-01-31_mask": None,
+    }
+
+
+def test_a_prediction_without_session_is_nobodys_where_there_are_two(tmp_path: Path) -> None:
+    references = folder(tmp_path / "r", "sub-1_ses-a_mask.nii.gz", "sub-1_ses-b_mask.nii.gz")
+    predictions = folder(tmp_path / "p", "sub-1_ses-a_pred.nii.gz", "sub-1_pred.nii.gz")
+    assert paired(references, predictions) == {
+        "sub-1_ses-a_mask": "sub-1_ses-a_pred.nii.gz",
+        "sub-1_ses-b_mask": None,
+    }
+
+
+def test_every_reference_that_is_named_is_planned(tmp_path: Path) -> None:
+    endings = (".nii.gz", ".NII.GZ", ".nii.GZ", ".hdr", ".mgz", ".nii.bz2", ".nrrd")
+    names = [f"sub-{n}_mask{ending}" for n, ending in enumerate(endings)]
+    references = folder(tmp_path / "r", *names, "sub-3_mask.img")
+    (references / "sub-90_mask.nii.gz").symlink_to(".git/annex/objects/x")
+    (references / "sub-91").symlink_to("/nowhere")
+    (references / "sub-92_mask.nii.gz").write_bytes(b"/annex/objects/x")
+    elsewhere = folder(tmp_path / "elsewhere", "mask.nii.gz")
+    (references / "sub-93").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(references)
+    (references / "circle").symlink_to(references)
+    predictions = folder(
+        tmp_path / "p", *(f"sub-{n}_pred.nii.gz" for n in (*range(7), 90, 91, 92, 93))
+    )
+    found = reasons(references, predictions)
+    assert {case for case, why in found.items() if why is None} == {"sub-0_mask", "sub-93/mask"}
+    assert len(found) == 11
+    assert "Rename it to sub-1_mask.nii.gz" in str(found["sub-1_mask"])
+    assert "git annex get" in str(found["sub-90_mask"])
+    assert "a link without content" in str(found["sub-91"])
+
+
+def test_a_prediction_that_is_not_read_is_the_reason_of_its_row(tmp_path: Path) -> None:
+    references = folder(tmp_path / "r", "sub-1_mask.nii.gz")
+    predictions = folder(tmp_path / "p", "sub-1_pred.mgz")
+    (pair,) = find_pairs(references, predictions).pairs
+    assert pair.prediction == predictions / "sub-1_pred.mgz"
+    assert "prediction sub-1_pred.mgz: .mgz is not read" in str(pair.failed)
+
+
+def test_what_lies_beside_a_reference_and_is_none_is_set_aside(tmp_path: Path) -> None:
+    names = ("FLAIR", "desc-brain_mask", "desc-lesion_mask", "desc-lesionRater1_mask")
+    references = folder(tmp_path / "r", *(f"sub-1/sub-1_{name}.nii.gz" for name in names))
+    found = find_pairs(references, folder(tmp_path / "p", "sub-1_pred.nii.gz"))
+    assert [(pair.case, pair.failed) for pair in found.pairs] == [
+        ("sub-1/sub-1_desc-lesion_mask", None)
+    ]
+    assert len(found.set_aside) == 3
+
+
+def test_names_that_are_not_utf8_are_planned_and_print_escaped(tmp_path: Path) -> None:
+    name = "M\udcfcller.nii.gz"
+    references = folder(tmp_path / "r", name, "sub-\udcfc_mask.nii.gz")
+    found = reasons(references, folder(tmp_path / "p", name))
+    assert found == {
+        r"M\xfcller": None,
+        r"sub-\xfc_mask": r"sub-\xfc: a label is letters and digits only. Rename it, or give both "
+        "files the same name",
+    }
+
+
+@pytest.mark.parametrize(
+    ("prediction", "scored", "aside"),
+    [
+        ("sub-1_pred", "sub-1_desc-lesion_mask", "sub-1_space-scanner_desc-lesion_mask"),
+        (
+            "sub-1_space-scanner_pred",
+            "sub-1_space-scanner_desc-lesion_mask",
+            "sub-1_desc-lesion_mask",
+        ),
+    ],
+)
+def test_a_reference_on_two_grids_is_one_case_on_the_predictions_grid(
+    tmp_path: Path, prediction: str, scored: str, aside: str
+) -> None:
+    references = folder(tmp_path / "r", f"{scored}.nii.gz", f"{aside}.nii.gz")
+    found = find_pairs(references, folder(tmp_path / "p", f"{prediction}.nii.gz"))
+    assert [(pair.case, pair.failed) for pair in found.pairs] == [(scored, None)]
+    assert [path.name for path in found.set_aside] == [f"{aside}.nii.gz"]
+
+
+def test_names_without_a_subject_are_paired_by_their_paths_alone(tmp_path: Path) -> None:
+    references = folder(tmp_path / "r", "MS_001.nii.gz", "MS_002.nii.gz")
+    predictions = folder(tmp_path / "p", "MS_001.nii.gz", "MS_003.nii.gz")
+    assert reasons(references, predictions) == {"MS_001": None, "MS_002": "no prediction"}

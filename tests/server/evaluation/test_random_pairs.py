@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -21,7 +22,7 @@ def drawn_folder(random: Random, root: Path) -> dict[Path, Drawn]:
     if random.random() < 0.1 and (root / "sub-01").is_dir():
         (root / "linked").symlink_to(root / "sub-01")
         files |= {
-            root / "linked" / path.relative_to(root / "sub-01"): file
+            root / "linked" / path.relative_to(root / "sub-01"): replace(file, folders={})
             for path, file in list(files.items())
             if path.is_relative_to(root / "sub-01")
         }

@@ -123,3 +123,16 @@ def test_a_share_of_the_subjects_is_kept_from_training(
     assert len(training) + len(kept) == 3
     again = split_cases(cases, shares=Shares(validation=share), method="random", seed=3)
     assert [case.name for case in again.validation] == [case.name for case in kept]
+
+
+def test_a_file_name_that_is_not_utf8_stops_nothing_and_is_watched(
+    data: Path, tmp_path: Path
+) -> None:
+    odd = flair(data, "sub-01").with_name("Nachkontrolle f\udcfcr Z\udcfcrich_FLAIR.nii.gz")
+    odd.write_bytes(b"")
+    assert len(prepared(data, tmp_path).cases) == 3
+    odd.write_bytes(b"more")
+    seen: list[str] = []
+    found = prepared(data, tmp_path, seen)
+    assert len(seen) == 3
+    assert any(r"f\xfcr Z\xfcrich" in finding.text for finding in found.findings)

@@ -264,3 +264,138 @@ def test_folders_that_link_in_a_circle_are_read_once(tmp_path: Path) -> None:
 def test_a_site_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SiteDataError, match="nowhere: no such folder"):
         list_cases(tmp_path / "nowhere", TASK)
+
+
+def left_out(site: SiteFiles) -> dict[str, set[str]]:
+    """Case -> the codes of what blocks it."""
+    found: dict[str, set[str]] = {case.name: set() for case in site.cases}
+    for finding in site.findings:
+        if finding.level == "blocking":
+            found[finding.case].add(finding.code)
+    return {name: codes for name, codes in found.items() if codes}
+
+
+def test_two_visits_with_hyphens_in_their_labels_are_two_cases_and_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "sub-07" / "anat"
+    touch(folder / "sub-07_ses-2021-01-31_FLAIR.nii.gz")
+    touch(folder / "sub-07_ses-2021-11-30_T1w.nii.gz")
+    site = list_cases(tmp_path, TASK)
+    assert left_out(site) == {
+        "sub-07_ses-2021-01-31": {"name"},
+        "sub-07_ses-2021-11-30": {"name"},
+    }
+    assert all(not case.images for case in site.cases)
+    assert all("a label is letters and digits only" in f.text for f in site.findings)
+    assert "sub-07_ses-20211130_T1w.nii.gz" in site.findings[1].fix
+
+
+def test_two_patients_with_a_site_code_are_two_cases_and_left_out(tmp_path: Path) -> None:
+    for subject in ("sub-LYO-1", "sub-LYO-2"):
+        touch(tmp_path / subject / "anat" / f"{subject}_FLAIR.nii.gz")
+    assert left_out(list_cases(tmp_path, TASK)) == {"sub-LYO-1": {"name"}, "sub-LYO-2": {"name"}}
+
+
+def test_images_of_two_session_folders_are_two_cases_though_their_names_have_none(
+    tmp_path: Path,
+) -> None:
+    touch(tmp_path / "sub-01" / "ses-1" / "anat" / "sub-01_FLAIR.nii.gz")
+    touch(tmp_path / "sub-01" / "ses-2" / "anat" / "sub-01_T1w.nii.gz")
+    assert left_out(list_cases(tmp_path, TASK)) == {
+        "sub-01_ses-1": {"missing-modality"},
+        "sub-01_ses-2": {"missing-modality"},
+    }
+
+
+def test_a_draft_of_a_mask_is_not_the_reference(tmp_path: Path) -> None:
+    with_images(tmp_path)
+    touch(mask_path(tmp_path, "sub-01", "lesion-v2"))
+    site = list_cases(tmp_path, TASK)
+    assert only_case(site).lesion_mask is None
+    assert "desc-lesion-v2: a label is letters and digits only" in only(site, "name").text
+
+
+@pytest.mark.parametrize("ending", [".NII.GZ", ".Nii", ".hdr", ".mgz", ".nii.xz", ".nrrd", ".mha"])
+def test_a_subject_in_another_format_is_planned_and_left_out(tmp_path: Path, ending: str) -> None:
+    with_images(tmp_path)
+    for modality in WANTED:
+        path = image_path(tmp_path, "sub-02", modality)
+        touch(path.with_name(path.name.replace(".nii.gz", ending)))
+    site = list_cases(tmp_path, TASK)
+    assert [case.name for case in site.cases] == ["sub-01", "sub-02"]
+    assert left_out(site) == {"sub-02": {"other-format"}}
+    assert f"{ending} is not read" in only(site, "other-format").text
+
+
+def test_a_reference_in_another_format_leaves_its_case_out(tmp_path: Path) -> None:
+    with_images(tmp_path)
+    path = mask_path(tmp_path, "sub-01", "lesion")
+    touch(path.with_name(path.name.replace(".nii.gz", ".mgz")))
+    assert left_out(list_cases(tmp_path, TASK)) == {"sub-01": {"other-format"}}
+
+
+def test_an_image_that_is_not_fetched_leaves_its_case_out_with_the_command(tmp_path: Path) -> None:
+    with_images(tmp_path)
+    path = image_path(tmp_path, "sub-01", "T1w")
+    path.unlink()
+    path.symlink_to("../.git/annex/objects/x")
+    site = list_cases(tmp_path, TASK)
+    assert left_out(site) == {"sub-01": {"no-content"}}
+    assert "git annex get sub-01_T1w.nii.gz" in only(site, "no-content").fix
+
+
+def test_every_subject_folder_is_named_whatever_it_holds(tmp_path: Path) -> None:
+    with_images(tmp_path)
+    (tmp_path / "sub-02").mkdir()
+    touch(tmp_path / "sub-03" / "anat" / "flair.nii.gz")
+    touch(tmp_path / "sub-04" / "report.pdf")
+    (tmp_path / "sub-05").symlink_to("/nowhere/sub-05")
+    (tmp_path / "sub-06").symlink_to(tmp_path / "sub-01")
+    assert left_out(list_cases(tmp_path, TASK)) == {
+        "sub-02": {"subject-without-images"},
+        "sub-03": {"name"},
+        "sub-04": {"subject-without-images"},
+        "sub-05": {"subject-without-images"},
+        "sub-06": {"subject-without-images"},
+    }
+
+
+def test_a_mask_of_another_run_is_not_used(tmp_path: Path) -> None:
+    for modality in WANTED:
+        touch(image_path(tmp_path, "sub-01", f"run-1_{modality}"))
+    touch(mask_path(tmp_path, "sub-01", "lesion").with_name("sub-01_run-2_desc-lesion_mask.nii.gz"))
+    site = list_cases(tmp_path, TASK)
+    assert only_case(site).lesion_mask is None
+    assert "its run is 2, the images have 1, 1" in only(site, "mask-without-images").text
+
+
+def test_a_mask_of_one_image_is_used_though_the_other_has_another_acquisition(
+    tmp_path: Path,
+) -> None:
+    touch(image_path(tmp_path, "sub-01", "acq-space_FLAIR"))
+    touch(image_path(tmp_path, "sub-01", "acq-mprage_run-1_T1w"))
+    mask = touch(tmp_path / "derivatives" / "sub-01_acq-space_run-01_desc-lesion_mask.nii.gz")
+    assert only_case(list_cases(tmp_path, TASK)).lesion_mask == mask
+
+
+def test_a_reference_on_the_scanners_grid_is_no_mask_of_the_case_and_no_finding(
+    tmp_path: Path,
+) -> None:
+    with_images(tmp_path)
+    here = touch(mask_path(tmp_path, "sub-01", "lesion"))
+    touch(image_path(tmp_path, "sub-01", "space-scanner_desc-lesion_mask"))
+    site = list_cases(tmp_path, TASK)
+    assert only_case(site).lesion_mask == here
+    assert site.findings == ()
+
+
+def test_a_name_that_is_not_utf8_is_a_finding_that_prints_escaped(tmp_path: Path) -> None:
+    with_images(tmp_path)
+    touch(tmp_path / "sub-01" / "anat" / "sub-01_acq-H\udcf6he_FLAIR.nii.gz")
+    touch(tmp_path / "sub-B\udce4r" / "anat" / "sub-B\udce4r_FLAIR.nii.gz")
+    touch(tmp_path / "derivatives" / "L\udce4sionen" / "sub-01_desc-lesion_mask.nii.gz")
+    site = list_cases(tmp_path, TASK)
+    assert left_out(site) == {r"sub-B\xe4r": {"name"}}
+    assert only_case(SiteFiles(site.cases[:1], ())).lesion_mask is None
+    texts = "\n".join(map(str, site.findings))
+    assert r"sub-01_acq-H\xf6he_FLAIR.nii.gz" in texts
+    assert texts.encode().count(b"the name is not UTF-8") == 2

@@ -116,6 +116,8 @@ def test_sessions_are_kept_apart(root: Path) -> None:
         (("A1", "", "cord_mask", "mapping.tsv"), "line 4: want a NIfTI file"),
         (("A1", "", "T1 w", "p 1/t1.nii"), "line 4: want a modality such as FLAIR"),
         (("A1", "", "brain", "p 1/t1.nii"), ""),
+        (("A1", "", "T1w", "p 1/t1.mgz"), "line 4: want a NIfTI file (.nii or .nii.gz), found 'p"),
+        (("A1", "", "T1w", "p 1/t1.NII"), "Rename it to t1.nii."),
     ],
 )
 def test_a_line_that_cannot_be_used_leaves_its_case_out(
@@ -156,6 +158,20 @@ def test_a_line_without_a_subject_is_reported_on_the_folder(root: Path) -> None:
 def test_a_session_that_is_no_label_is_reported(root: Path) -> None:
     (finding, *_) = mapped(root, ("A1", "01.02", "FLAIR", "p 1/t1.nii")).findings
     assert "want a session of letters and digits, or none, found '01.02'" in finding.text
+    assert finding.case == "sub-A1_ses-01.02"
+
+
+def test_two_dates_with_hyphens_are_two_cases_and_left_out(root: Path) -> None:
+    rows = (
+        ("A1", "2021-01-31", "FLAIR", "p 1/fl.v2.nii.gz"),
+        ("A1", "2021-11-30", "T1w", "p 1/t1.nii"),
+        ("LYO-1", "", "FLAIR", "p 1/roi.nii.gz"),
+    )
+    site = mapped(root, *rows)
+    assert [case.name for case in site.cases] == ["sub-A1_ses-2021-01-31", "sub-A1_ses-2021-11-30"]
+    assert not any(case.images for case in site.cases)
+    told = [f for f in site.findings if "a label is letters and digits only" in f.text]
+    assert len(told) == 3
 
 
 def test_a_missing_column_is_an_error_that_names_it(root: Path) -> None:
