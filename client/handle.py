@@ -30,9 +30,7 @@ from common.wire.messages import (
 )
 
 ANSWERS: Mapping[type[Request], Callable[[Any, Recipe, Site], Reply]] = {
-    StatisticsRequest: lambda asked, recipe, site: describe_site(
-        recipe, site, question=asked.digests
-    ),
+    StatisticsRequest: lambda asked, recipe, site: describe_site(recipe, site, asked.digests),
     BaselineRequest: sum_baseline,
     LesionMetricRequest: store_lesion_metric,
     MiningRequest: mine,

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def describe_site(
-    recipe: Recipe, site: Site, *, question: DigestQuestion | None = None
+    recipe: Recipe, site: Site, question: DigestQuestion | None = None
 ) -> SiteStatistics:
     """Counts, and the sum of each subject's landmarks where the recipe learns a template.
 
