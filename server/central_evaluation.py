@@ -77,7 +77,8 @@ class CentralEvaluation:
                 of_site = self._open(unseen.name, state).score_where_drawn(
                     brighter, threshold=HALF, recipe=self._recipe
                 )
-                self._record(unseen.name, "unseen", "baseline", of_site, model.round_index)
+                if any(row.grid == "scanner" for row in of_site):  # else it is that of round 0
+                    self._record(unseen.name, "unseen", "baseline", of_site, model.round_index)
                 baseline += of_site
             EvaluationFolder(self._folder.evaluation).write_baseline(baseline)
 

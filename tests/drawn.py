@@ -10,7 +10,8 @@ import numpy as np
 
 from common.arrays import BoolArray, FloatArray
 from common.imaging.dataset.prepared import PreparedCase
-from common.imaging.volume import Volume, write_volume
+from common.imaging.volume import Volume, read_mask, read_volume, write_volume
+from tests.toy_sites import scanner_affine
 from tests.volumes import oblique_affine
 
 SCANNER_SHAPE = (20, 16, 4)
@@ -54,14 +55,24 @@ def write_drawn(
     prepared = folder / "sub-01_desc-lesion_mask.nii.gz"
     write_volume(Volume(drawn_lesions() if lesions is None else lesions, affine), drawn)
     write_volume(Volume(prepared_lesions(), prepared_affine()), prepared)
-    record = {
-        "SHA256": hashlib.sha256(drawn.read_bytes()).hexdigest(),
-        "PreparedSHA256": hashlib.sha256(prepared.read_bytes()).hexdigest(),
-        "ScannerToCommon": (move() if to_common is None else to_common).tolist(),
-    }
-    sidecar = folder / "sub-01_space-scanner_desc-lesion_mask.json"
-    sidecar.write_text(json.dumps({"LesionFed": record}), encoding="utf-8")
+    _write_sidecar(drawn, prepared, move() if to_common is None else to_common)
     return drawn, prepared
+
+
+def draw_on_thick_slices(bids: Path, subject: str) -> None:
+    """A reference of every second slice beside the subject's own, in a site of `tests/toy_sites`.
+
+    The whole site gets axes at right angles, as those of a prepared folder always are.
+    """
+    for file in bids.rglob("*.nii.gz"):
+        volume = read_mask(file) if "mask" in file.name else read_volume(file)
+        write_volume(Volume(volume.data, scanner_affine(1)), file)
+    prepared = bids / "derivatives" / "manual" / subject / "anat"
+    prepared = prepared / f"{subject}_desc-lesion_mask.nii.gz"
+    drawn = prepared.with_name(f"{subject}_space-scanner_desc-lesion_mask.nii.gz")
+    thick = scanner_affine(1) @ np.diag([1.0, 1.0, 2.0, 1.0])
+    write_volume(Volume(read_mask(prepared).data[:, :, ::2], thick), drawn)
+    _write_sidecar(drawn, prepared, np.eye(4))
 
 
 def prepared_affine() -> FloatArray:
@@ -83,3 +94,13 @@ def prepared_case(drawn_reference: tuple[Path, Path] | None) -> PreparedCase:
         affine=prepared_affine(),
         drawn_reference=drawn_reference,
     )
+
+
+def _write_sidecar(drawn: Path, prepared: Path, to_common: FloatArray) -> None:
+    record = {
+        "SHA256": hashlib.sha256(drawn.read_bytes()).hexdigest(),
+        "PreparedSHA256": hashlib.sha256(prepared.read_bytes()).hexdigest(),
+        "ScannerToCommon": to_common.tolist(),
+    }
+    sidecar = drawn.with_name(drawn.name.replace(".nii.gz", ".json"))
+    sidecar.write_text(json.dumps({"LesionFed": record}), encoding="utf-8")

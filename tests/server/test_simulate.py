@@ -19,12 +19,14 @@ from common.recipe.recipe import Recipe, load_recipe
 from common.wire.codec import answered_by, pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import SiteUpdate
+from server.evaluation.case_row import read_cases
 from server.events.schema import RunEvent
 from server.execute_run import execute_run
 from server.inline import InlineGrid
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import Consortium, EnrolledSite, HeldOutData, RunFolder
 from server.simulate import lay_out, simulate
+from tests.drawn import draw_on_thick_slices
 from tests.toy_sites import write_site
 
 TINY = (
@@ -81,7 +83,7 @@ def test_a_run_ends_completed_with_model_report_scores_and_pictures(finished: Ru
     assert finished.model_file.is_file()
     assert (finished.path / "report.html").is_file()
     rows = (finished.evaluation / "cases.csv").read_text("utf-8").splitlines()
-    assert rows[0].startswith("site,subject,session,failed,dice")
+    assert rows[0].startswith("site,subject,session,grid,failed,dice")
     assert [row.split(",")[:2] for row in rows[1:]] == [
         ["porto", "sub-porto01"],
         ["porto", "sub-porto02"],
@@ -112,6 +114,31 @@ def test_the_verdict_from_the_model_file_is_that_of_the_selected_round(
 ) -> None:
     last_round, verdict = events_of(finished, "evaluated")[-2:]
     assert verdict["cases"] == last_round["cases"]
+
+
+def test_the_verdict_of_network_and_threshold_is_where_the_lesions_were_drawn(
+    hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    """One of porto's two subjects has its reference on the scanner's grid; the rounds do not care.
+
+    The tables, the events of the end and the report say so.
+    """
+    own = write_site(tmp_path / "porto", name="porto", seed=3).parent / "bids"
+    draw_on_thick_slices(own, "sub-01")
+    folder = new_run(tmp_path / "run", {**hospitals, "porto": own}, tiny())
+    simulate(folder)
+    evaluated = events_of(folder, "evaluated")
+    grids = [[case["grid"] for case in event["cases"]] for event in evaluated]
+    assert grids == [["prepared", "prepared"]] * 4 + [["scanner", "prepared"]] * 2
+    assert [event["method"] for event in evaluated[-2:]] == ["network", "baseline"]
+    for table in ("cases", "baseline"):
+        rows = read_cases(folder.evaluation / f"{table}.csv")
+        assert [row.grid for row in rows] == ["scanner", "prepared"]
+    [beside] = read_cases(folder.evaluation / "cases_prepared_grid.csv")
+    assert beside.as_dict() == evaluated[3]["cases"][0]
+    report = (folder.path / "report.html").read_text("utf-8")
+    assert "1 of 2 scored cases on the scanner&#39;s own grid" in report
+    assert 'These are scored on the prepared grid: <span class="name">porto sub-02</span>' in report
 
 
 def test_the_head_is_in_the_checkpoint_and_not_in_the_model_file(finished: RunFolder) -> None:

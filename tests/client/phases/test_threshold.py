@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Literal
 
@@ -12,14 +10,15 @@ from client.phases.site_cases import labelled_cases, own_cases
 from client.phases.threshold import sum_thresholds
 from client.site.settings import Policy, Site, read_site
 from common.imaging.standardization.template import Template
-from common.imaging.volume import Volume, read_mask, read_volume, write_volume
+from common.imaging.volume import Volume, read_volume, write_volume
 from common.learning.model import new_network
 from common.learning.networks.parameters import parameters_of
 from common.learning.segmentation import sweep_case
 from common.metrics.threshold_choice import sum_cases
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Assignment, ThresholdReply, ThresholdRequest
-from tests.toy_sites import scanner_affine, write_site
+from tests.drawn import draw_on_thick_slices
+from tests.toy_sites import write_site
 
 TEMPLATE: Template = {"FLAIR": (0.5, 1.0, 1.2), "T1w": (0.5, 1.0, 1.3)}
 THRESHOLDS = (0.3, 0.5, 0.6)
@@ -166,35 +165,12 @@ def test_a_share_that_rounds_down_to_no_subject_is_not_made_up_for_by_validation
     assert sum_thresholds(request(recipe), recipe, site) == NOTHING
 
 
-def on_square_axes(site: Site) -> None:
-    """The toys' own axes are not at right angles, as those of a prepared folder always are."""
-    for file in site.data.rglob("*.nii.gz"):
-        volume = read_mask(file) if "mask" in file.name else read_volume(file)
-        write_volume(Volume(volume.data, scanner_affine(1)), file)
-
-
-def draw_on_another_grid(site: Site, subject: str) -> None:
-    """A reference of every second voxel along k beside the subject's, as `prepare` writes it."""
-    [prepared] = (site.data / "derivatives" / "manual" / subject / "anat").glob("*lesion_mask.nii*")
-    drawn = prepared.with_name(f"{subject}_space-scanner_desc-lesion_mask.nii.gz")
-    thick = scanner_affine(1) @ np.diag([1.0, 1.0, 2.0, 1.0])
-    write_volume(Volume(read_mask(prepared).data[:, :, ::2], thick), drawn)
-    record = {
-        "SHA256": hashlib.sha256(drawn.read_bytes()).hexdigest(),
-        "PreparedSHA256": hashlib.sha256(prepared.read_bytes()).hexdigest(),
-        "ScannerToCommon": np.eye(4).tolist(),
-    }
-    sidecar = drawn.with_name(drawn.name.replace(".nii.gz", ".json"))
-    sidecar.write_text(json.dumps({"LesionFed": record}), encoding="utf-8")
-
-
 def test_a_verdict_at_the_site_is_given_where_the_lesions_were_drawn_a_choice_is_not(
     tmp_path: Path,
 ) -> None:
     """Of four subjects one has its reference on the scanner's grid."""
     hospital = read_site(write_site(tmp_path, name="lyon", seed=0, n_subjects=4))
-    on_square_axes(hospital)
-    draw_on_another_grid(hospital, "sub-01")
+    draw_on_thick_slices(hospital.data, "sub-01")
     recipe = tiny(0.5)
     network = new_network(recipe)
     cases = labelled_cases(hospital, recipe, TEMPLATE)
