@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 N_AXIAL = 5
 PANEL_IN = 1.55
 RESOLUTION_DPI = 110
+HUGE = 1e30
 GREY_PERCENTILES = (1.0, 99.5)
 """Black and white of a modality: of its values above the smallest (chosen)."""
 
@@ -44,13 +45,19 @@ def intake_mosaic(images: Mapping[str, Volume], lesions: Volume | None) -> bytes
     panels = figure.subplots(len(images), N_AXIAL + 2, squeeze=False)
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.2 / size_in[1], wspace=0.02)
     for row, (modality, image) in zip(panels, images.items(), strict=True):
-        turned = upright(image)
+        turned = _moderate(upright(image))
         mask = None if lesions is None else nearest_onto(turned, lesions).data > 0
         window = _window(turned.data)
         for axes, piece in zip(row, _slices(turned, mask), strict=True):
             _draw(axes, piece, window)
         row[0].set_title(modality, color=TEXT, fontsize=9, loc="left", pad=2)
     return small_png(canvas, 128)
+
+
+def _moderate(image: Volume) -> Volume:
+    """The image, divided by its largest value where matplotlib could not add such values up."""
+    largest = max(float(image.data.max()), -float(image.data.min()))
+    return image if largest < HUGE else Volume(image.data / np.float32(largest), image.affine)
 
 
 def _slices(image: Volume, mask: BoolArray | None) -> list[Slice]:

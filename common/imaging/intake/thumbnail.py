@@ -52,8 +52,7 @@ def thumbnail(image: Volume, *, step_mm: float, about: Volume | None = None) -> 
 
 def averaged(image: Volume, step_mm: float) -> Volume:
     """Means over blocks of whole voxels no larger than the step; a rest at the far end is left."""
-    n = np.maximum(1, np.floor(step_mm / image.spacing_mm)).astype(int)
-    n = np.minimum(n, image.data.shape)
+    n = np.floor(step_mm / image.spacing_mm).clip(1, image.data.shape).astype(int)
     shape = [size // step for size, step in zip(image.data.shape, n, strict=True)]
     whole = image.data[tuple(slice(size * step) for size, step in zip(shape, n, strict=True))]
     blocks = whole.reshape(shape[0], n[0], shape[1], n[1], shape[2], n[2])

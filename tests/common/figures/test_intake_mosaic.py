@@ -40,3 +40,8 @@ def test_flat_and_thin_images_are_drawn_all_the_same() -> None:
     flat = Volume(np.zeros((5, 6, 1), np.float32), np.eye(4))
     mask = Volume(np.ones((5, 6, 1), np.uint8), np.eye(4))
     assert pixels(intake_mosaic({"FLAIR": flat}, mask)).any()  # the modality's name is written
+
+
+def test_values_at_the_end_of_float32_are_drawn_without_a_warning() -> None:
+    huge = Volume(stripped_brain().data * np.float32(2e36), oblique_affine())
+    assert pixels(intake_mosaic({"FLAIR": huge}, two_lesions())).any()

@@ -214,7 +214,7 @@ def test_the_grid_alone_is_the_grid_of_the_volume_whatever_the_header(tmp_path: 
         rng = np.random.default_rng(seed)
         content = bytearray(header_bytes(DATA, sform=LEFT, pixdim=SPACING_MM, qform_code=1))
         for place in rng.integers(40, 348, int(rng.integers(1, 12))):
-            content[place] = int(rng.choice([0, 1, 63, 127, 128, 191, 255, rng.integers(256)]))
+            content[place] = int(rng.choice([0, 1, 63, 127, 128, 191, 255, int(rng.integers(256))]))
         path.write_bytes(bytes(content) + DATA.tobytes(order="F") + bytes(2000))
         grid, volume = outcome(read_grid, path), outcome(read_volume, path)
         if isinstance(grid, VolumeFault):

@@ -18,6 +18,11 @@ def test_averaging_joins_whole_voxels_and_keeps_their_place() -> None:
     np.testing.assert_allclose(small.affine[:, 3], between)
 
 
+def test_voxels_of_no_size_are_all_averaged() -> None:
+    image = Volume(np.ones((4, 5, 6), np.float32), np.diag([1e-30, 1e-30, 1e-30, 1]))
+    assert averaged(image, 3.0).data.tolist() == [[[1.0]]]
+
+
 def test_the_mean_of_values_at_the_end_of_float32_is_one_of_them() -> None:
     image = Volume(np.full((4, 4, 4), 3e38, np.float32), np.eye(4))
     assert (averaged(image, 2.0).data == np.float32(3e38)).all()
