@@ -134,3 +134,26 @@ def test_the_notes_of_the_chain_come_with_the_result(
     assert main([*arguments, "--out", str(tmp_path / "mask.nii.gz")]) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
     assert any("brain mask made from the voxels of the stripped T1w" in note for note in notes)
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_z_scored_images_are_refused_raw_and_prepared_and_nothing_is_written(
+    model: Path,
+    hospital: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    raw: bool,
+) -> None:
+    files = {}
+    for modality in ("FLAIR", "T1w"):
+        image = anatomical(hospital, modality)
+        inside = image.data > 0
+        values = image.data[inside]
+        image.data[inside] = (values - values.mean()) / values.std()
+        files[modality] = tmp_path / f"{modality}.nii.gz"
+        write_volume(image, files[modality])
+    out = tmp_path / "mask.nii.gz"
+    arguments = ["predict", str(model), *options(files), "--out", str(out)]
+    assert main([*arguments, *(["--raw"] if raw else [])]) == 1
+    assert "from before any z-score" in capsys.readouterr().err
+    assert not out.exists()
