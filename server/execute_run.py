@@ -25,8 +25,7 @@ from server.report.render import write_report
 from server.rounds.exchange import Communicator
 from server.rounds.loop import run_phases
 from server.run.checkpoint import load_checkpoint, save_checkpoint
-from server.run.data_record import read_record, write_record
-from server.run.leakage import examined_again
+from server.run.leakage import require_apart_still
 from server.run.run_folder import Consortium, RunFolder
 from server.run.run_state import RunState
 
@@ -52,11 +51,13 @@ def execute_run(
     listener   called with each event, such as a progress display
     Every end is recorded as `completed`, `stopped` or `failed`; an error is then raised again.
     RunFolderError, and nothing is recorded, where another process executes the run, or where the
-    recipe or the code is not that of the run's start: the folder stays as it was.
+    recipe or the code is not that of the run's start: the folder stays as it was. So it does with
+    ConfigError, where files have changed and two parts of the run now share a subject or an image.
     """
     with folder.locked():
         recipe, consortium = folder.recipe(), folder.consortium()  # without them there is no run
         has_started = require_same_run(folder)
+        require_apart_still(folder)
         events = EventLog(folder.events_file, listener)
         facts = _facts(recipe, consortium, engine)
         try:
@@ -98,7 +99,6 @@ def _start_or_resume(
     images: bool,
 ) -> RunState:
     recipe, consortium = folder.recipe(), folder.consortium()
-    _require_apart_still(folder, recipe)
     damaged: list[Path] = []
     state = load_checkpoint(folder.checkpoints, on_damaged=damaged.append) or RunState()
     if has_started:
@@ -147,14 +147,6 @@ def _start_or_resume(
         write_model(model.with_choice(state.threshold_choice), folder.model_file)
     evaluation.evaluate_selected_model(state, images=images)
     return dataclasses.replace(state, sites=communicator.records)
-
-
-def _require_apart_still(folder: RunFolder, recipe: Recipe) -> None:
-    """Looks again for leakage where files of a place have changed since the run was laid out."""
-    record = read_record(folder.data_record_file)
-    again = None if record is None else examined_again(record, recipe=recipe)
-    if again is not None:
-        write_record(folder.data_record_file, again)
 
 
 def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, Any]:

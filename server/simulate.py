@@ -16,7 +16,7 @@ from server.events.schema import RunEvent
 from server.execute_run import execute_run
 from server.inline import InlineGrid, inline_key
 from server.run.data_record import PartOfRun, RecordedPlace, places_of, write_record
-from server.run.leakage import examined_places
+from server.run.leakage import examined_places, require_masks_apart
 from server.run.run_folder import Consortium, RunFolder
 from server.run.run_state import RunState
 
@@ -90,8 +90,10 @@ def lay_out(
         "validation": validation or {},
         "unseen": unseen or {},
     }
+    places = [place for part, folders in by_part.items() for place in places_of(folders, part)]
+    require_masks_apart(lesion_masks, places)
     record = examined_places(
-        [place for part, folders in by_part.items() for place in places_of(folders, part)],
+        places,
         recipe=recipe,
         labels_are_local=labels_are_local,
         known=known,

@@ -74,7 +74,7 @@ def evaluate(
         examined_places(
             places_of(sites, "unseen"), recipe=loaded.recipe, labels_are_local=labels_are_local
         ),
-        parts={"train", "statistics", "validation"},
+        parts={"train", "statistics", "validation", "threshold"},
         labels_are_local=labels_are_local,
     )
     notes = [] if note is None else [note]

@@ -83,6 +83,7 @@ def study(
     goes on.
     """
     from server.cli.study_progress import run_with_progress
+    from server.run.leakage import require_masks_apart
     from server.studies.begin_study import begin_study
     from server.studies.methods.plan import MethodsPlan, make_plan
     from server.studies.methods.results import write_results
@@ -114,6 +115,7 @@ def study(
             labels_are_local=labels_are_local,
             n_folds=folds,
         )
+        require_masks_apart(plan.lesion_masks, plan.places)
         for data in plan.data.values():
             examine(data, task=plan.methods[0].recipe.task)  # known now, not many networks later
         begin_study(folder, plan)

@@ -59,7 +59,11 @@ def threshold(
     from server.evaluation.threshold import choose_threshold
     from server.run.data_record import places_of
     from server.run.leakage import examined_places
-    from server.run.participation import require_may_choose, require_no_leakage
+    from server.run.participation import (
+        remember_threshold_sites,
+        require_may_choose,
+        require_no_leakage,
+    )
 
     sites = named_folders(on, option="--on")
     if not sites:
@@ -68,11 +72,12 @@ def threshold(
     if out is not None:
         _require_free(out, model, sites, overwrite=overwrite)
     loaded = read_model(model)
+    chosen_on = examined_places(
+        places_of(sites, "threshold"), recipe=loaded.recipe, labels_are_local=labels_are_local
+    )
     note = require_no_leakage(
         model,
-        examined_places(
-            places_of(sites, "threshold"), recipe=loaded.recipe, labels_are_local=labels_are_local
-        ),
+        chosen_on,
         parts={"train", "evaluate", "unseen"},
         labels_are_local=labels_are_local,
     )
@@ -92,6 +97,7 @@ def threshold(
         _write_sweep(sweep.choice, out)
     if write:
         write_model(loaded.with_choice(sweep.choice), model)
+        remember_threshold_sites(model, chosen_on)
     if as_json:
         facts = {
             **dataclasses.asdict(sweep.choice),

@@ -17,6 +17,7 @@ from server.federation.flower_connection import CONNECTION
 from server.flower.flwr_command import flwr
 from server.flower.submission import flower_status, submissions, submit
 from server.flower.watch import ends_within
+from server.run.leakage import require_apart_still
 from server.run.run_folder import RunFolder
 from server.status.run_status import RunStatus, run_status
 
@@ -66,7 +67,8 @@ def resume(folder: FederationFolder, run: RunFolder) -> Resumed:
     """The new submission; the run continues from its last checkpoint.
 
     Where the federation's folder was moved since the run began, the new place of its members is
-    written into the run. RunFolderError where it is completed or still executed, or where its
+    written into the run. ConfigError where the coordinator's own sites have changed and now share a
+    subject or an image. RunFolderError where it is completed or still executed, or where its
     recipe or our code has changed since it started.
     """
     status = _status(run)
@@ -83,6 +85,7 @@ def resume(folder: FederationFolder, run: RunFolder) -> Resumed:
     require_same_run(run)
     _end_at_flower(folder, run)
     with run.locked():
+        require_apart_still(run)
         run.submissions_file.touch()  # interrupted_runs.py gives this one time to begin
         run.stop_file.unlink(missing_ok=True)
         if status.status == "stopped" and status.started is None:  # all there is of it is its end

@@ -18,7 +18,7 @@ from server.federation.flower_connection import CONNECTION
 from server.flower.flwr_command import flwr
 from server.flower.serve_lock import is_served
 from server.run.data_record import places_of, write_record
-from server.run.leakage import examined_places
+from server.run.leakage import examined_places, require_masks_apart
 from server.run.run_folder import Consortium, EnrolledSite, HeldOutData, RunFolder
 
 
@@ -85,14 +85,12 @@ def lay_out_run(
     consortium = planned_consortium(
         folder, recipe=recipe, name=name, labels_are_local=labels_are_local
     )
-    record = examined_places(
-        [
-            *places_of({site.name: site.data for site in consortium.validation}, "validation"),
-            *places_of({site.name: site.data for site in consortium.unseen}, "unseen"),
-        ],
-        recipe=recipe,
-        labels_are_local=labels_are_local,
-    )
+    places = [
+        *places_of({site.name: site.data for site in consortium.validation}, "validation"),
+        *places_of({site.name: site.data for site in consortium.unseen}, "unseen"),
+    ]
+    require_masks_apart(consortium.lesion_masks, places)
+    record = examined_places(places, recipe=recipe, labels_are_local=labels_are_local)
     run.create(recipe, consortium)
     write_record(run.data_record_file, record)
     return run

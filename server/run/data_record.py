@@ -92,6 +92,8 @@ class DataRecord(Settings):
     labels_are_local: bool
     """Whether equal labels at two places are two people, as the coordinator has said."""
     places: tuple[RecordedPlace, ...]
+    threshold_places: tuple[RecordedPlace, ...] = ()
+    """Where a decision threshold was chosen after the run, by `lesionfed threshold --write`."""
 
 
 def write_record(path: Path, record: DataRecord) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from common.errors import ConfigError
 from common.files import is_below, is_same_path
@@ -21,8 +22,11 @@ from server.run.data_record import (
     RecordedPlace,
     cases_of,
     files_digest,
+    read_record,
     recorded,
+    write_record,
 )
+from server.run.run_folder import RunFolder
 
 WHY = "a network must not be judged, nor anything of it chosen, by what it has seen"
 
@@ -66,6 +70,17 @@ def examined_places(
     return DataRecord(labels_are_local=labels_are_local, places=tuple(found))
 
 
+def require_masks_apart(lesion_masks: Path | None, places: Sequence[DataPlace]) -> None:
+    """Nothing, or ConfigError where a loss would be learned from the masks of those who judge."""
+    for place in places:
+        judges = place.part in ("validation", "unseen", "any")
+        if lesion_masks is not None and judges and _overlap(lesion_masks, place.data):
+            raise ConfigError(
+                f"the lesion masks in {lesion_masks} and {place}: one of these folders is the "
+                f"other, or lies inside it: {WHY}. Take the masks of other subjects."
+            )
+
+
 def require_apart(
     judging: DataRecord, others: Sequence[RecordedPlace], *, labels_are_local: bool
 ) -> None:
@@ -79,6 +94,17 @@ def require_apart(
         for one, other in pairs:
             _require_other_subjects(one.place, set(one.subjects), other.place, set(other.subjects))
     _require_images_apart(pairs)
+
+
+def require_apart_still(folder: RunFolder) -> None:
+    """Looks again where files have changed since the run was laid out, and keeps what it found.
+
+    ConfigError as `examined_places`.
+    """
+    record = read_record(folder.data_record_file)
+    again = None if record is None else examined_again(record, recipe=folder.recipe())
+    if again is not None:
+        write_record(folder.data_record_file, again)
 
 
 def examined_again(record: DataRecord, *, recipe: Recipe) -> DataRecord | None:
@@ -119,12 +145,16 @@ def _require_folders_apart(pairs: Iterable[tuple[DataPlace, DataPlace]]) -> None
                 f"{one} and {other} are one folder: {WHY}. Name every folder once, and give each "
                 "part of the run a folder of its own."
             )
-        if is_below(one.data, other.data) or is_below(other.data, one.data):
+        if _overlap(one.data, other.data):
             raise ConfigError(
                 f"{one} and {other}: one of these folders lies inside the other, so that its "
                 f"subjects would belong to both: {WHY}. Give each part of the run a folder of its "
                 "own."
             )
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return is_below(one, other) or is_below(other, one)
 
 
 def _require_other_subjects(

@@ -9,7 +9,7 @@ from typing import Literal
 from common.errors import ConfigError
 from common.files import is_below
 from common.settings import read_toml
-from server.run.data_record import DataRecord, read_record
+from server.run.data_record import DataRecord, read_record, write_record
 from server.run.leakage import require_apart
 from server.run.run_folder import RunFolder
 
@@ -97,7 +97,7 @@ def require_no_leakage(
             f"({folder.data_record_file.name}), so nobody can tell here whether this network has "
             "seen one of these cases. Use the model file in the folder of its run."
         )
-    others = [place for place in record.places if place.part in parts]
+    others = [place for place in (*record.places, *record.threshold_places) if place.part in parts]
     require_apart(sites, others, labels_are_local=labels_are_local)
     if folder.consortium().federation is not None:
         return (
@@ -105,6 +105,15 @@ def require_no_leakage(
             "nobody can tell here whether one of these cases is among them. Ask the hospitals."
         )
     return None
+
+
+def remember_threshold_sites(model_file: Path, sites: DataRecord) -> None:
+    """Adds the sites to the record of the run beside `model_file`; nothing where there is none."""
+    file = RunFolder(model_file.resolve().parent).data_record_file
+    record = read_record(file)
+    if record is not None:
+        added = (*record.threshold_places, *sites.places)
+        write_record(file, record.model_copy(update={"threshold_places": added}))
 
 
 def _role_of(data: Path, known: list[tuple[Path, RoleInRun]]) -> RoleInRun | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -249,6 +250,28 @@ def test_a_half_written_last_event_does_not_harm_a_resumed_run(
     simulate(cut)
     assert events_of(cut, "run-finished")[-1]["status"] == "completed"
     assert (cut.path / "report.html").is_file()
+
+
+def test_a_run_does_not_go_on_with_a_subject_that_has_come_to_both_sides(
+    hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    own = {name: tmp_path / "data" / name for name in hospitals}
+    for name, data in hospitals.items():
+        shutil.copytree(data, own[name])
+    cut = new_run(tmp_path / "cut", own, tiny())
+    with pytest.raises(KeyboardInterrupt):
+        simulate(cut, listener=cut_at("template", 1))
+    shutil.copytree(own["lyon"] / "sub-lyon01", own["porto"] / "sub-lyon01")
+    before = folder_content(cut.path)
+    words = r"training site lyon \(.* and held-out site porto \(.* both have sub-lyon01"
+    with pytest.raises(ConfigError, match=words):
+        simulate(cut)
+    assert folder_content(cut.path) == before
+    shutil.rmtree(own["porto"] / "sub-lyon01")
+    for file in (own["porto"] / "sub-porto01").rglob("*.nii.gz"):
+        file.touch()  # changed, and no leak
+    simulate(cut)
+    assert events_of(cut, "run-finished")[-1]["status"] == "completed"
 
 
 def test_a_run_does_not_go_on_with_another_recipe(

@@ -14,6 +14,9 @@ from common.learning.networks.parameters import parameters_of
 from common.model_file import Model, write_model
 from common.recipe.recipe import load_recipe
 from server.cli import main
+from server.run.data_record import places_of
+from server.run.leakage import examined_places
+from server.run.participation import remember_threshold_sites
 from server.run.run_folder import RunFolder
 from server.simulate import lay_out
 from tests.toy_sites import write_site
@@ -170,6 +173,35 @@ def test_threshold_refuses_the_images_of_a_site_that_trained(
     words = ["threshold", str(run.model_file), "--on", "porto"]
     assert called(words, data, tmp_path / "out") == 2
     assert "sub-new FLAIR holds the same voxels" in " ".join(capsys.readouterr().err.split())
+
+
+def test_evaluate_refuses_a_site_that_chose_the_threshold_later(
+    run: RunFolder, data: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen_on = examined_places(
+        places_of({"ghent": data["ghent"]}, "threshold"), recipe=RECIPE, labels_are_local=False
+    )
+    remember_threshold_sites(run.model_file, chosen_on)
+    words = ["evaluate", str(run.model_file), "--held-out", "ghent"]
+    assert called(words, data, tmp_path / "out") == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "held-out site ghent (" in error
+    assert "and site for the threshold ghent (" in error
+    assert "are one folder" in error
+    remember_threshold_sites(tmp_path / "alone" / "model.safetensors", chosen_on)  # no run there
+
+
+@pytest.mark.parametrize("command", ["simulate", "study"])
+def test_a_loss_is_not_learned_from_the_masks_of_those_who_judge(
+    command: str, data: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    masks = str(data["porto"] / "derivatives")
+    words = [command, "--recipe", "kamraoui2021", "--site", "lyon", "--held-out", "porto"]
+    assert called(words, data, tmp_path / "run", "--lesion-masks", masks) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "the lesion masks in" in error
+    assert "held-out site porto (" in error
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.usefixtures("nothing_scored")
