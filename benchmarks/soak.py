@@ -25,7 +25,8 @@ from pathlib import Path
 from statistics import mean
 
 from common.recipe.recipe import Recipe, load_recipe
-from server.events.schema import CheckpointSaved, RunEvent
+from server.events.run_event import RunEvent
+from server.events.schema import CheckpointSaved
 from server.run.run_folder import RunFolder
 from server.simulate import lay_out, simulate
 from tests.toy_sites import write_site

@@ -18,6 +18,7 @@ from common.recipe.recipe import Recipe
 from server.central_evaluation import CentralEvaluation
 from server.events import schema
 from server.events.event_log import EventLog
+from server.events.run_event import RunEvent
 from server.events.same_run import require_same_run
 from server.federation.message_size import require_fits
 from server.phases.phase_list import phases_of
@@ -41,7 +42,7 @@ def execute_run(
     *,
     engine: str,
     images: bool = True,
-    listener: Callable[[schema.RunEvent], None] | None = None,
+    listener: Callable[[RunEvent], None] | None = None,
 ) -> RunState:
     """The run's last state; the folder then holds the model, the scores and the report.
 

@@ -12,7 +12,7 @@ from common.errors import ConfigError
 from common.files import require_utf8
 from common.membership.site import Role
 from common.recipe.recipe import Recipe
-from server.events.schema import RunEvent
+from server.events.run_event import RunEvent
 from server.execute_run import execute_run
 from server.inline import InlineGrid, inline_key
 from server.run.data_record import PartOfRun, RecordedPlace, places_of, write_record

@@ -62,8 +62,8 @@ def longitudinal_site(
                 new = _lesion(generator.integers((24, 15, low), (29, 24, low + 3))) & ~shown
                 masks = {"newlesion": new}
                 masks |= {f"newlesionRater{r}": _moved(new, r) for r in range(1, n_raters + 1)}
-                for label, mask in masks.items():
-                    _write_mask(folder / "bids", subject, f"{stem}_desc-{label}_mask", mask)
+                for drawn, mask in masks.items():
+                    _write_mask(folder / "bids", subject, f"{stem}_desc-{drawn}_mask", mask)
                 shown = shown | new
             image = _image(shown, LEVELS["FLAIR"], generator, gain)
             file = folder / "bids" / subject / f"ses-{date:02d}" / "anat" / f"{stem}_FLAIR.nii.gz"

@@ -16,13 +16,13 @@ from rich.progress import (
 )
 
 from server.events.history import TRAINING_PHASES, RunHistory, read_history
+from server.events.run_event import RunEvent
 from server.events.schema import (
     Evaluated,
     LesionMetricStep,
     LesionMetricTrained,
     RoundFinished,
     RoundStarted,
-    RunEvent,
     RunResumed,
     SiteFailed,
     SiteReplied,

@@ -124,25 +124,25 @@ def score_pairs(
     on_scored   called after each pair that has not failed before
     """
     scored = {
-        pair.reference: ScoredPair(case=pair.case, failed=pair.failed)
-        for pair in pairs
+        number: ScoredPair(case=pair.case, failed=pair.failed)
+        for number, pair in enumerate(pairs)
         if pair.failed is not None
     }
     with ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn")) as pool:
         futures = {
-            pool.submit(_scored_or_failed, pair, scoring): pair
-            for pair in pairs
+            pool.submit(_scored_or_failed, pair, scoring): number
+            for number, pair in enumerate(pairs)
             if pair.failed is None
         }
         try:
             for future in as_completed(futures):
-                pair = futures[future]
-                scored[pair.reference] = _result(future, pair.case)
+                number = futures[future]
+                scored[number] = _result(future, pairs[number].case)
                 on_scored()
         except BaseException:  # the user stopped it: what has not begun never does
             pool.shutdown(cancel_futures=True)
             raise
-    return [scored[pair.reference] for pair in pairs]
+    return [scored[number] for number in range(len(pairs))]
 
 
 def summary(scored: Sequence[ScoredPair]) -> SiteSummary:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from common.errors import RunFolderError
 from server.events import schema
-from server.events.schema import RunEvent, UnknownEvent
+from server.events.run_event import RunEvent, UnknownEvent
 
 MAX_DIGITS = 19
 """No count of bytes or voxels has so many."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from server.events import schema
 from server.events.failure_advice import advice
+from server.events.run_event import RoundEvent, RunEvent
 
 
-def event_text(event: schema.RunEvent) -> str:
+def event_text(event: RunEvent) -> str:
     """Local date and time, then what happened; of kinds not known here, their facts as they are."""
     return f"{event.time.astimezone():%Y-%m-%d %H:%M:%S}  {_text(event)}"
 
 
-def _text(event: schema.RunEvent) -> str:
+def _text(event: RunEvent) -> str:
     match event:
         case schema.RunStarted():
             names = [site.name for site in event.sites if site.role == "train"]
@@ -37,14 +38,14 @@ def _text(event: schema.RunEvent) -> str:
             )
         case schema.RoundSelected():
             return f"round {event.round} selected by {event.by}"
-        case schema.RoundEvent():
+        case RoundEvent():
             return f"{event.phase}, round {event.round}: {_in_round(event)}"
         case _:
             facts = [f"{key} {value}" for key, value in event.as_dict().items()]
             return f"{event.event}: {', '.join(facts[2:])}"[:300]
 
 
-def _in_round(event: schema.RoundEvent) -> str:
+def _in_round(event: RoundEvent) -> str:
     match event:
         case schema.RoundStarted():
             return f"asked {', '.join(event.sites) or 'no site'}"

@@ -12,6 +12,7 @@ from common.imaging.dataset.split import PARTS
 from server.events import schema
 from server.events.event_log import read_events
 from server.events.round_history import RoundHistory
+from server.events.run_event import RoundEvent, RunEvent, SiteEvent
 from server.events.site_history import SiteHistory
 
 Scored = tuple[str, schema.ScoredMethod, int]
@@ -139,7 +140,7 @@ class RunHistory:
             r for name, method, r in self.evaluations if (name, method) == (site, "network")
         )
 
-    def accept(self, event: schema.RunEvent) -> None:
+    def accept(self, event: RunEvent) -> None:
         """Adds the next event; kinds that are not known here change nothing but `last_time`."""
         self.last_time = event.time
         match event:
@@ -165,7 +166,7 @@ class RunHistory:
                 self.damaged_checkpoints.append(event.file)
             case schema.RoundStarted() | schema.RoundFinished():
                 self._accept_round(event)
-            case schema.SiteEvent():
+            case SiteEvent():
                 self._accept_site(event)
             case _:
                 self._accept_result(event)
@@ -188,7 +189,7 @@ class RunHistory:
             for name in event.sites:
                 self._site(name).state = "training"
 
-    def _accept_site(self, event: schema.SiteEvent) -> None:
+    def _accept_site(self, event: SiteEvent) -> None:
         if isinstance(event, schema.SiteReplied):
             self._round(event).replies[event.site] = event
         elif isinstance(event, schema.SiteFailed):
@@ -197,7 +198,7 @@ class RunHistory:
             self._records_states = True
         self._site(event.site).accept(event, derives_state=not self._records_states)
 
-    def _accept_result(self, event: schema.RunEvent) -> None:
+    def _accept_result(self, event: RunEvent) -> None:
         match event:
             case schema.SiteDescribed():
                 self.descriptions[event.site] = event
@@ -248,7 +249,7 @@ class RunHistory:
         if self.current is not None and (self.current.phase, self.current.index) in void:
             self.current = None
 
-    def _round(self, event: schema.RoundEvent) -> RoundHistory:
+    def _round(self, event: RoundEvent) -> RoundHistory:
         """The round of this process; a new one where its beginning is lost."""
         key = (event.phase, event.round)
         if key not in self.rounds or self.rounds[key].n_resumed != self.n_resumed:

@@ -7,14 +7,11 @@ passed over, and an event of a kind that is not known is an `UnknownEvent`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Any, Literal
 
 from pydantic import (
     AliasChoices,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     InstanceOf,
     ValidationInfo,
@@ -24,57 +21,11 @@ from pydantic import (
 
 from common.imaging.standardization.nyul import PERCENTILES
 from server.evaluation.case_row import CaseRow, Value
+from server.events.run_event import Moment, Recorded, RoundEvent, RunEvent, SiteEvent
 from server.run.site_state import SiteState
 
 ScoredMethod = Literal["network", "baseline"]
 RunEnd = Literal["completed", "stopped", "failed"]
-
-
-def _now() -> datetime:
-    return (now := datetime.now(UTC)).replace(microsecond=now.microsecond // 1000 * 1000)
-
-
-class Recorded(BaseModel):
-    """Base of an event and of what lies inside one."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
-
-
-_FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC) for year in (2000, 3000))
-Moment = Annotated[AwareDatetime, Field(gt=_FIRST, lt=_LAST)]  # every zone can show it
-
-
-class RunEvent(Recorded):
-    """One line of events.jsonl. time: when it was recorded, to the millisecond."""
-
-    time: Moment = Field(default_factory=_now)
-    event: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """The object on disk: time and kind first, then the fields that were given."""
-        facts = self.model_dump(
-            mode="json", by_alias=True, exclude_unset=True, exclude={"time", "event"}
-        )
-        return {"time": self.time.isoformat(timespec="milliseconds"), "event": self.event, **facts}
-
-
-class UnknownEvent(RunEvent):
-    """An event of another version of LesionFed, with its facts as they are."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class RoundEvent(RunEvent):
-    """What happened in one round of one phase, by which it is named."""
-
-    phase: str
-    round: int
-
-
-class SiteEvent(RoundEvent):
-    """What one site did in a round, or failed to do."""
-
-    site: str
 
 
 class SiteRole(Recorded):
@@ -183,7 +134,7 @@ class SiteReplied(SiteEvent):
     event: Literal["reply"] = "reply"
     wall_s: Value = None
     size_bytes: int | None = None
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = Field(default_factory=dict)
 
     def fact(self, name: str) -> Value:
         """The number called `name`, or None where it is absent, undefined or no number."""
@@ -209,7 +160,7 @@ class LateReply(SiteEvent):
     n_rounds_late: int | None = None
     wall_s: Value = None
     size_bytes: int | None = None
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = Field(default_factory=dict)
 
 
 class SiteRetried(SiteEvent):

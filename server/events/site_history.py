@@ -6,14 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from server.events.failure_advice import advice
-from server.events.schema import (
-    LateReply,
-    SiteEvent,
-    SiteFailed,
-    SiteReplied,
-    SiteRetried,
-    SiteStateChanged,
-)
+from server.events.run_event import SiteEvent
+from server.events.schema import LateReply, SiteFailed, SiteReplied, SiteRetried, SiteStateChanged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

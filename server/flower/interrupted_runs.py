@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from common.errors import RunFolderError
 from server.events.event_log import EventLog
-from server.events.schema import RunEnd, RunEvent, RunFinished
+from server.events.run_event import RunEvent
+from server.events.schema import RunEnd, RunFinished
 from server.federation.federation_folder import FederationFolder
 from server.flower.fault_log import FaultLog
 from server.flower.run_control import all_runs, events_bytes

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from common.errors import FlowerError
 from server.events.event_log import parse_event
-from server.events.schema import RunEvent, RunFinished
+from server.events.run_event import RunEvent
+from server.events.schema import RunFinished
 from server.federation.federation_folder import FederationFolder
 from server.flower.submission import flower_status
 from server.run.run_folder import RunFolder

@@ -12,6 +12,7 @@ from typing import Literal
 from server.events import schema
 from server.events.failure_advice import advice
 from server.events.history import RunHistory
+from server.events.run_event import RoundEvent, RunEvent
 
 FILE = "notices.jsonl"
 """In the run's folder: each notice and whether it could be sent."""
@@ -79,7 +80,7 @@ class Notices:
         self.history = RunHistory()
         self._awaited: set[str] = set()
 
-    def of(self, event: schema.RunEvent) -> Notice | None:
+    def of(self, event: RunEvent) -> Notice | None:
         """The notice that the event is worth, most often none."""
         self.history.accept(event)
         match event:
@@ -133,7 +134,7 @@ class Notices:
     def _notice(
         self,
         what: What,
-        event: schema.RunEvent | None,
+        event: RunEvent | None,
         *,
         to_do: str | None,
         site: str | None = None,
@@ -143,7 +144,7 @@ class Notices:
         current = self.history.current
         phase, index = (current.phase, current.index) if current else (None, None)
         match event:
-            case schema.RoundEvent() | schema.WaitingForSites(phase=str()):
+            case RoundEvent() | schema.WaitingForSites(phase=str()):
                 phase, index = event.phase, event.round
         time = datetime.now(UTC) if event is None else event.time
         return Notice(

@@ -12,7 +12,7 @@ import urllib.error
 from pathlib import Path
 from typing import Self
 
-from server.events.schema import RunEvent
+from server.events.run_event import RunEvent
 from server.notify.channel import channels_of
 from server.notify.notice import Notice, Notices, record_notice
 from server.run.notify_settings import Notify

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from common.code_digest import code_digest
 from common.errors import LesionFedError, RunFolderError
-from server.events.schema import RunEvent
+from server.events.run_event import RunEvent
 from server.report.render import write_report
 from server.run.data_record import read_record
 from server.run.run_folder import RunFolder

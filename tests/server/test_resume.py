@@ -19,7 +19,8 @@ import pytest
 from common.errors import CheckpointError, RunFolderError, RunStopped
 from common.recipe.recipe import load_recipe
 from server.events.history import read_run
-from server.events.schema import RoundStarted, RunEvent
+from server.events.run_event import RunEvent
+from server.events.schema import RoundStarted
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import RunFolder
 from server.simulate import lay_out, simulate

@@ -21,7 +21,7 @@ from common.wire.codec import answered_by, pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import SiteUpdate
 from server.evaluation.case_row import read_cases
-from server.events.schema import RunEvent
+from server.events.run_event import RunEvent
 from server.execute_run import execute_run
 from server.inline import InlineGrid
 from server.run.checkpoint import load_checkpoint

@@ -14,7 +14,7 @@ from common.phantom.cord_consortium import make_cord_consortium
 from common.recipe.recipe import Recipe, load_recipe
 from server.evaluation.predict import predict
 from server.events.history import read_run
-from server.events.schema import RunEvent
+from server.events.run_event import RunEvent
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import RunFolder
 from server.run.run_state import RunState

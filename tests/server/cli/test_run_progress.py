@@ -6,12 +6,12 @@ import pytest
 
 from server.cli.run_progress import RunProgress
 from server.events.history import RunHistory
+from server.events.run_event import RunEvent
 from server.events.schema import (
     CheckpointSaved,
     LesionMetricStep,
     LesionMetricTrained,
     RoundStarted,
-    RunEvent,
     RunResumed,
     SiteReplied,
 )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from server.evaluation.case_row import CaseRow
+from server.events.run_event import RunEvent
 from server.events.schema import (
     CheckpointSaved,
     Evaluated,
@@ -16,7 +17,6 @@ from server.events.schema import (
     RoundFinished,
     RoundSelected,
     RoundStarted,
-    RunEvent,
     RunFinished,
     RunResumed,
     RunStarted,

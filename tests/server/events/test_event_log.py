@@ -11,15 +11,14 @@ from common.learning.lesion_wise.metric_figures import MetricFigures
 from common.metrics.threshold_choice import ThresholdChoice
 from common.wire.messages import PartFacts, SiteStatistics
 from server.events.event_log import EventLog, read_events
+from server.events.run_event import RunEvent, UnknownEvent
 from server.events.schema import (
     LesionMetricTrained,
-    RunEvent,
     RunFinished,
     SiteDescribed,
     SitePart,
     SiteReplied,
     ThresholdChosen,
-    UnknownEvent,
 )
 
 
@@ -58,7 +57,7 @@ def test_a_number_that_is_not_finite_is_not_written(tmp_path: Path) -> None:
 )
 def test_an_event_has_every_field_of_what_it_is_made_from(made_from: Any, event: Any) -> None:
     """A field that an event does not know would be left out without a word."""
-    fields = set(made_from.__dataclass_fields__) - {"landmark_sums"}  # these stay out on purpose
+    fields = set(made_from.__dataclass_fields__) - {"landmark_sums", "digests"}  # out on purpose
     assert fields <= set(event.model_fields)
 
 

@@ -12,7 +12,7 @@ from server.events.failure_advice import ADVICE, UNKNOWN, advice
 
 ROOT = Path(__file__).parents[3]
 FILES = [path for room in ("client", "common", "server") for path in (ROOT / room).rglob("*.py")]
-NOT_SENT = {"Finding", "JobOutcome"}
+NOT_SENT = {"Finding", "FileNote", "JobOutcome"}
 """Classes whose code is for the site's own pages; each finding carries its own fix."""
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from server.cli.run_progress import RunProgress
 from server.events.history import RunHistory, read_history, read_run
-from server.events.schema import RunEvent
+from server.events.run_event import RunEvent
 from server.notify.notice import Notices
 from server.report.render import run_values
 from server.run.run_folder import RunFolder

@@ -10,7 +10,8 @@ import pytest
 from common.errors import FlowerError
 from common.recipe.recipe import load_recipe
 from server.events.event_log import EventLog
-from server.events.schema import RunEvent, RunFinished
+from server.events.run_event import RunEvent
+from server.events.schema import RunFinished
 from server.federation.federation_folder import FederationFolder
 from server.flower import watch as watch_module
 from server.flower.submission import lay_out_run

@@ -7,7 +7,7 @@ import pytest
 
 from server.events.event_log import parse_event
 from server.events.failure_advice import advice
-from server.events.schema import RunEvent
+from server.events.run_event import RunEvent
 from server.notify.notice import Notice, Notices
 
 TIME = "2026-03-02T08:00:00.000+00:00"

@@ -11,10 +11,10 @@ from typing import Any, cast
 import pytest
 
 from common.errors import ConfigError
+from server.events.run_event import RunEvent
 from server.events.schema import (
     CheckpointSaved,
     RoundStarted,
-    RunEvent,
     RunFinished,
     RunResumed,
     SiteStateChanged,

@@ -21,7 +21,8 @@ from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import ThresholdReply
 from server.events.event_log import EventLog
 from server.events.history import read_run
-from server.events.schema import RunEvent, ThresholdChosen, ThresholdKept
+from server.events.run_event import RunEvent
+from server.events.schema import ThresholdChosen, ThresholdKept
 from server.phases.threshold import ThresholdPhase
 from server.rounds.phase import Exchange
 from server.run.checkpoint import load_checkpoint, save_checkpoint

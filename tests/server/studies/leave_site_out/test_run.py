@@ -18,7 +18,8 @@ from common.imaging.volume import Volume, read_volume, write_volume
 from common.recipe.recipe import load_recipe
 from server.evaluation.case_row import read_cases
 from server.events.history import read_run
-from server.events.schema import RoundStarted, RunEvent
+from server.events.run_event import RunEvent
+from server.events.schema import RoundStarted
 from server.studies.leave_site_out.plan import LeaveSiteOutPlan, make_plan
 from server.studies.leave_site_out.results import write_results
 from server.studies.plan import PlannedRun

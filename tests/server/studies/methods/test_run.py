@@ -12,7 +12,8 @@ import pytest
 from common.errors import RunFolderError
 from common.recipe.recipe import Recipe, load_recipe
 from server.events.history import read_run
-from server.events.schema import RoundStarted, RunEvent
+from server.events.run_event import RunEvent
+from server.events.schema import RoundStarted
 from server.studies.methods.plan import MethodsPlan, make_plan
 from server.studies.methods.results import write_results
 from server.studies.plan import PlannedRun
