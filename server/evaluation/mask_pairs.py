@@ -50,6 +50,10 @@ class Pair:
     prediction: Path | None
     failed: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.prediction is None and self.failed is None:
+            object.__setattr__(self, "failed", "no prediction")
+
 
 @dataclass(frozen=True, slots=True)
 class Pairs:

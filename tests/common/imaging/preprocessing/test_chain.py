@@ -140,9 +140,14 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
 
 
 def test_a_modality_lies_on_the_reference_after_its_move(steps: Steps) -> None:
-    """The FLAIR is three times the T1w, 5 mm to the left and turned by its header."""
-    steps.move = turn(10) @ shift(5, -3, 2)
+    """The FLAIR is three times the T1w, 5 mm to the left and turned by its header.
+
+    Its first voxel lies at whole 1/128 mm, so that the chain has no place to round (ADR 0034).
+    """
     t1w = stripped_brain()
+    steps.move = turn(10) @ shift(5, -3, 2)
+    at = np.linalg.inv(steps.move) @ t1w.affine
+    steps.move = steps.move @ shift(*(at[:3, 3] - np.round(at[:3, 3] * 128) / 128))
     flair = moved_header(Volume(3 * t1w.data, t1w.affine), steps.move)
     prepared = prepared_session(
         case_of(flair, t1w, brain=mask_of(brain_voxels())),
