@@ -52,7 +52,7 @@ class Pair:
 
     def __post_init__(self) -> None:
         if self.prediction is None and self.failed is None:
-            object.__setattr__(self, "failed", "no prediction")
+            object.__setattr__(self, "failed", NO_PREDICTION)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,8 @@ ADVICE = {
     "bad-affine": f"An image does not say where it lies in space. {_SITE_CHECK}.",
     "unreadable": f"A file cannot be read as an image. {_SITE_CHECK}.",
     "truncated": f"A file is cut short. {_SITE_CHECK}; most often it must be copied again.",
-    "intensities": "Values of an image break a step of the recipe: ask the site to run `lesionfed-site "
-    "check --raw`, which names the image and what to do.",
+    "intensities": "Values of an image break a step of the recipe: ask the site to run "
+    "`lesionfed-site check --raw`, which names the image and what to do.",
     "preprocessing": "A step of preprocessing failed at the site: ask it to run `lesionfed-site "
     "prepare` and look at the case that it names.",
     "registration": "Two images could not be registered: ask the site to look at the "
