@@ -50,6 +50,10 @@ class Pair:
     prediction: Path | None
     failed: str | None = None
 
+    @property
+    def can_be_scored(self) -> bool:
+        return self.prediction is not None and self.failed is None
+
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
