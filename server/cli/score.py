@@ -171,7 +171,7 @@ def _score_all(
     for path in found.left_over:
         shown = printable(path)
         print(f"warning: {shown}: a prediction without a reference, not scored", file=sys.stderr)
-    n_to_score = sum(pair.failed is None for pair in found.pairs)
+    n_to_score = sum(pair.can_be_scored for pair in found.pairs)
     with Progress(
         TextColumn("scoring"),
         BarColumn(),

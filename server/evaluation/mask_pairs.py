@@ -50,9 +50,9 @@ class Pair:
     prediction: Path | None
     failed: str | None = None
 
-    def __post_init__(self) -> None:
-        if self.prediction is None and self.failed is None:
-            object.__setattr__(self, "failed", NO_PREDICTION)
+    @property
+    def can_be_scored(self) -> bool:
+        return self.prediction is not None and self.failed is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from common.metrics.lesion_table import LesionRow, lesion_rows
 from common.metrics.mask import lesion_mask
 from common.metrics.presets import LesionDefinition
 from server.evaluation.case_row import CaseRow
-from server.evaluation.mask_pairs import Pair
+from server.evaluation.mask_pairs import NO_PREDICTION, Pair
 from server.evaluation.site_summary import SiteSummary, summarize_site
 
 COLUMNS = ("case", "failed")
@@ -121,28 +121,28 @@ def score_pairs(
     """Every pair scored or failed, in the order given, whatever order they finish in.
 
     n_workers   processes; each holds two volumes and their distance maps in memory
-    on_scored   called after each pair that has not failed before
+    on_scored   called after each pair that can be scored
     """
     scored = {
-        number: ScoredPair(case=pair.case, failed=pair.failed)
-        for number, pair in enumerate(pairs)
-        if pair.failed is not None
+        index: ScoredPair(case=pair.case, failed=pair.failed or NO_PREDICTION)
+        for index, pair in enumerate(pairs)
+        if not pair.can_be_scored
     }
     with ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn")) as pool:
         futures = {
-            pool.submit(_scored_or_failed, pair, scoring): number
-            for number, pair in enumerate(pairs)
-            if pair.failed is None
+            pool.submit(_scored_or_failed, pair, scoring): index
+            for index, pair in enumerate(pairs)
+            if pair.can_be_scored
         }
         try:
             for future in as_completed(futures):
-                number = futures[future]
-                scored[number] = _result(future, pairs[number].case)
+                index = futures[future]
+                scored[index] = _result(future, pairs[index].case)
                 on_scored()
         except BaseException:  # the user stopped it: what has not begun never does
             pool.shutdown(cancel_futures=True)
             raise
-    return [scored[number] for number in range(len(pairs))]
+    return [scored[index] for index in range(len(pairs))]
 
 
 def summary(scored: Sequence[ScoredPair]) -> SiteSummary:
