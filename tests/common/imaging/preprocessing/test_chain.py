@@ -139,10 +139,17 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
 
 
 def test_a_modality_lies_on_the_reference_after_its_move(steps: Steps) -> None:
-    """The FLAIR is three times the T1w, 5 mm to the left and turned by its header."""
-    steps.move = turn(10) @ shift(5, -3, 2)
+    """The FLAIR is three times the T1w, elsewhere and turned by its header.
+
+    Its first voxel lies at whole steps of `settled_origins`: the move that stands in for the
+    registration's is then right for the image as the chain places it.
+    """
     t1w = stripped_brain()
-    flair = moved_header(Volume(3 * t1w.data, t1w.affine), steps.move)
+    affine = np.linalg.inv(turn(10)) @ t1w.affine
+    affine[:3, 3] = (-58.5, 53.25, 15.0)
+    steps.move = turn(10)
+    steps.move[:3, 3] = t1w.affine[:3, 3] - turn(10)[:3, :3] @ affine[:3, 3]
+    flair = Volume(3 * t1w.data, affine)
     prepared = prepared_session(
         case_of(flair, t1w, brain=mask_of(brain_voxels())),
         settings("register", "brain", "resample"),
