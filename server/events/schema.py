@@ -361,10 +361,7 @@ class Evaluated(RunEvent):
 
 
 class RoundSelected(RunEvent):
-    """The round whose parameters are the result, and what chose it.
-
-    score   mean Dice on the validation sites; None where there is none
-    """
+    """The round that is the result, and what chose it. score: mean Dice on the validation sites."""
 
     event: Literal["selected"] = "selected"
     round: int

@@ -188,7 +188,7 @@ def test_the_trained_grid_spans_the_sites_that_train_and_say_it(tmp_path: Path) 
     assert grid is not None
     assert (grid.lowest_mm, grid.highest_mm) == ((1.0, 0.9, 3.0), (1.1, 1.2, 3.0))
     assert (grid.stripped, grid.storage_order) == ("some", "RAS")
-    assert template_of(tmp_path / "none", "two-step", {"silent": one}).trained_grid is None
+    assert template_of(tmp_path, "two-step", {"silent": one}).trained_grid is None
 
 
 def test_a_site_cannot_have_stripped_more_cases_than_it_has(tmp_path: Path) -> None:
