@@ -12,6 +12,12 @@ from common.arrays import BoolArray
 from common.errors import SiteDataError
 from common.metrics.whole_numbers import WHOLE_TOLERANCE, nearly_whole
 
+OVERSHOOT = 0.25
+"""How far below 0 or above 1 a probability may lie that a spline has resampled. Chosen."""
+
+MOST_LABELS = 10
+"""More labels than these may as well be a probability map in whole numbers. Chosen."""
+
 
 def lesion_mask(
     values: NDArray[Any], *, name: str, threshold: float | None = None
@@ -26,7 +32,8 @@ def lesion_mask(
     returns    (i, j, k) with i fastest in memory, as NIfTI is read; and the notes
 
     A mask that is true everywhere marks nothing and counts as empty, as in the MSSEG tool.
-    SiteDataError: a value that is not a finite real number, or probabilities and no threshold.
+    SiteDataError: a value that is not a finite real number, probabilities and no threshold, or a
+    threshold for values that are none: percent, or a network's output before its sigmoid.
     """
     notes: list[str] = []
     values = np.asfortranarray(values)  # so that the flat views below cost nothing
@@ -38,11 +45,22 @@ def lesion_mask(
             listed = ", ".join(f"{label:g}" for label in labels[:5])
             more = ", ..." if len(labels) > 5 else ""
             notes.append(f"{name}: {len(labels)} labels ({listed}{more}) taken together as lesion")
+            if threshold is not None and len(labels) > MOST_LABELS:
+                notes.append(
+                    f"{name}: the threshold of {threshold:g} is not put on whole numbers; if this "
+                    "is a map in percent or of 0 to 255, score its values divided by 100 or 255"
+                )
     elif threshold is None:
         raise SiteDataError(
             f"{name}: want a mask of whole numbers, found values between {values.min():g} and "
             f"{values.max():g} with fractions. Give a threshold if it is a probability map, "
             "or resample the mask with nearest neighbour."
+        )
+    elif values.min() < -OVERSHOOT or values.max() > 1 + OVERSHOOT:
+        raise SiteDataError(
+            f"{name}: want probabilities from 0 to 1 for a threshold of {threshold:g}, found "
+            f"values between {values.min():g} and {values.max():g}. Divide a map in percent by 100, "
+            "and put a network's raw output through its sigmoid."
         )
     else:
         mask = values > threshold

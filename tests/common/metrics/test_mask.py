@@ -69,6 +69,45 @@ def test_a_probability_is_lesion_above_the_threshold_and_not_at_it() -> None:
     assert notes == ["prediction: a probability map; lesion is above 0.5"]
 
 
+@pytest.mark.parametrize(
+    ("least", "most"),
+    [
+        pytest.param(0.0, 96.5, id="percent"),
+        pytest.param(-7.5, 0.75, id="before the sigmoid"),
+        pytest.param(0.0, 254.5, id="0 to 255"),
+    ],
+)
+def test_a_threshold_for_values_that_are_no_probabilities_is_refused(
+    least: float, most: float
+) -> None:
+    with pytest.raises(
+        SiteDataError, match=f"found values between {least:g} and {most:g}\\. Divide"
+    ):
+        lesion_mask(values(least, 0.5, most), name="prediction", threshold=0.5)
+
+
+def test_a_probability_may_overshoot_as_a_spline_does() -> None:
+    mask, _ = lesion_mask(values(-0.07, 1.09, 0.4), name="prediction", threshold=0.5)
+    assert np.flatnonzero(mask.ravel(order="F")).tolist() == [1]
+
+
+def test_a_threshold_that_is_not_put_on_a_map_in_percent_is_a_note() -> None:
+    percent = values(*range(0, 55, 5), 99, dtype="u1")  # 0, 5 .. 50 and 99: eleven above 0
+    mask, notes = lesion_mask(percent, name="prediction", threshold=0.5)
+    assert np.count_nonzero(mask) == 11
+    assert "the threshold of 0.5 is not put on whole numbers" in notes[1]
+    assert len(lesion_mask(percent, name="prediction")[1]) == 1
+    assert len(lesion_mask(percent.clip(0, 10), name="prediction", threshold=0.5)[1]) == 1
+
+
+def test_values_that_all_round_to_0_are_no_mask_without_lesions() -> None:
+    with pytest.raises(SiteDataError, match="found values between 0 and 2e-05 with fractions"):
+        lesion_mask(values(2e-5, 1e-5), name="reference")
+    mask, notes = lesion_mask(values(2e-5, 1e-5), name="prediction", threshold=0.5)
+    assert not mask.any()
+    assert notes == ["prediction: a probability map; lesion is above 0.5"]
+
+
 def test_a_threshold_leaves_whole_numbers_alone() -> None:
     mask, _ = lesion_mask(values(1, 0, 1), name="reference", threshold=1.0)
     assert np.count_nonzero(mask) == 2
