@@ -59,8 +59,8 @@ def lesion_mask(
     elif values.min() < -OVERSHOOT or values.max() > 1 + OVERSHOOT:
         raise SiteDataError(
             f"{name}: want probabilities from 0 to 1 for a threshold of {threshold:g}, found "
-            f"values between {values.min():g} and {values.max():g}. Divide a map in percent by 100, "
-            "and put a network's raw output through its sigmoid."
+            f"values between {values.min():g} and {values.max():g}. Divide a map in percent by "
+            "100, and put a network's raw output through its sigmoid."
         )
     else:
         mask = values > threshold
