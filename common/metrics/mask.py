@@ -32,8 +32,7 @@ def lesion_mask(
     returns    (i, j, k) with i fastest in memory, as NIfTI is read; and the notes
 
     A mask that is true everywhere marks nothing and counts as empty, as in the MSSEG tool.
-    SiteDataError: a value that is not a finite real number, probabilities and no threshold, or a
-    threshold for values that are none: percent, or a network's output before its sigmoid.
+    SiteDataError: a value that is not a finite real number, or probabilities and no threshold.
     """
     notes: list[str] = []
     values = np.asfortranarray(values)  # so that the flat views below cost nothing
@@ -50,21 +49,25 @@ def lesion_mask(
                     f"{name}: the threshold of {threshold:g} is not put on whole numbers; if this "
                     "is a map in percent or of 0 to 255, score its values divided by 100 or 255"
                 )
+        if labels and labels[0] < 0:
+            notes.append(f"{name}: labels below 0, as low as {labels[0]:g}, taken as lesion too")
     elif threshold is None:
         raise SiteDataError(
             f"{name}: want a mask of whole numbers, found values between {values.min():g} and "
             f"{values.max():g} with fractions. Give a threshold if it is a probability map, "
             "or resample the mask with nearest neighbour."
         )
-    elif values.min() < -OVERSHOOT or values.max() > 1 + OVERSHOOT:
-        raise SiteDataError(
-            f"{name}: want probabilities from 0 to 1 for a threshold of {threshold:g}, found "
-            f"values between {values.min():g} and {values.max():g}. Divide a map in percent by "
-            "100, and put a network's raw output through its sigmoid."
-        )
     else:
         mask = values > threshold
         notes.append(f"{name}: a probability map; lesion is above {threshold:g}")
+        least, most = float(values.min()), float(values.max())
+        if least < -OVERSHOOT or most > 1 + OVERSHOOT:
+            notes.append(
+                f"{name}: values between {least:g} and {most:g} are no probabilities; if the map "
+                "is in percent or is a network's raw output, make it one of 0 to 1 and score that"
+            )
+    if mask.size and 2 * np.count_nonzero(mask) > mask.size and not mask.all():
+        notes.append(f"{name}: lesion in more than half of all voxels: is the mask inverted?")
     if mask.size and mask.all():
         notes.append(f"{name}: lesion in every voxel, which marks nothing; counted as empty")
         mask = np.zeros_like(mask)

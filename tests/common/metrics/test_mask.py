@@ -55,6 +55,20 @@ def test_several_labels_become_one_with_a_note() -> None:
     assert notes == ["reference: 3 labels (1, 2, 7) taken together as lesion"]
 
 
+def test_labels_below_0_are_lesion_with_a_note() -> None:
+    mask, notes = lesion_mask(values(-1, 0, 1, dtype="i1"), name="reference")
+    assert np.count_nonzero(mask) == 2
+    assert notes[-1] == "reference: labels below 0, as low as -1, taken as lesion too"
+    assert len(lesion_mask(values(-1, dtype="f4"), name="reference")[1]) == 1
+
+
+def test_lesion_in_more_than_half_of_the_voxels_is_a_note() -> None:
+    half = values(*[1] * 12)  # of 24
+    assert lesion_mask(half, name="reference")[1] == []
+    (note,) = lesion_mask(values(*[1] * 13), name="reference")[1]
+    assert note == "reference: lesion in more than half of all voxels: is the mask inverted?"
+
+
 def test_fractions_are_refused_without_a_threshold() -> None:
     with pytest.raises(
         SiteDataError,
@@ -77,18 +91,17 @@ def test_a_probability_is_lesion_above_the_threshold_and_not_at_it() -> None:
         pytest.param(0.0, 254.5, id="0 to 255"),
     ],
 )
-def test_a_threshold_for_values_that_are_no_probabilities_is_refused(
+def test_a_threshold_for_values_that_are_no_probabilities_is_a_note(
     least: float, most: float
 ) -> None:
-    with pytest.raises(
-        SiteDataError, match=f"found values between {least:g} and {most:g}\\. Divide"
-    ):
-        lesion_mask(values(least, 0.5, most), name="prediction", threshold=0.5)
+    _, notes = lesion_mask(values(least, 0.5, most), name="prediction", threshold=0.5)
+    assert f"values between {least:g} and {most:g} are no probabilities" in notes[1]
 
 
 def test_a_probability_may_overshoot_as_a_spline_does() -> None:
-    mask, _ = lesion_mask(values(-0.07, 1.09, 0.4), name="prediction", threshold=0.5)
+    mask, notes = lesion_mask(values(-0.07, 1.09, 0.4), name="prediction", threshold=0.5)
     assert np.flatnonzero(mask.ravel(order="F")).tolist() == [1]
+    assert len(notes) == 1
 
 
 def test_a_threshold_that_is_not_put_on_a_map_in_percent_is_a_note() -> None:
