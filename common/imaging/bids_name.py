@@ -25,8 +25,9 @@ _NUMBERED = frozenset({"chunk", "echo", "flip", "inv", "run", "split"})
 """Entities whose labels are numbers: run-1 is run-01."""
 
 _ENDING = re.compile(
-    r"\.(nii|img|hdr|head|brik)(\.(gz|bz2|xz|zst|z|zip))?$"
-    r"|\.(mgz|mgh(\.gz)?|nrrd|nhdr|mha|mhd|mnc(\.gz)?|gipl(\.gz)?|tsv)$",
+    r"\.(nii|img|hdr|head|brik)"
+    r"(\.(gz|bz2|xz|zst|z|zip|7z|rar|lz4|lzma|tar|tgz|tar\.gz|gz\.gz))?$"
+    r"|\.(mgz|mgh(\.gz)?|nrrd|nhdr|mha|mhd|mnc(\.gz)?|gipl(\.gz)?|npy|npz|tiff?|tsv)$",
     re.IGNORECASE,
 )
 """How the name of an image ends, in any format, and of a table."""
@@ -77,19 +78,30 @@ SCANNER_IMAGES = frozenset(
 _OTHER_KINDS = (
     *("brain", "head", "skull", "scalp", "face", "bone", "cord", "spinalcord", "vessel"),
     *("csf", "gm", "wm", "gray", "grey", "white", "tissue", "ventricle", "thalamus", "cortex"),
-    *("cortical", "ribbon", "aseg", "aparc", "background"),
+    *("cortical", "ribbon", "aseg", "aparc", "background", "foreground", "body", "fov"),
+    *("icv", "tiv", "intracranial", "hippocamp", "cerebell", "amygdal", "putamen", "caudate"),
+    *("pallid", "accumbens", "subcort", "deepgray", "deepgrey", "dgm", "nawm", "nagm", "eye"),
 )
 """How the words begin that a mask of something else than lesions bears."""
 
 
+_NOT_LESIONS = re.compile(r"(no|non|without|minus)lesion|lesions?(free|fill|inpaint|remov)")
+"""Words of what has lesions in its name and none in it: a T1w whose lesions were filled."""
+
+_WHOLE_WORDS = {"sc": "cord", "bet": "brain"}
+
+
 def _kind(word: str) -> str | None:
     plain = word.lower()
+    if _NOT_LESIONS.search(plain):
+        return "area without lesions"
     if plain.startswith("newlesion"):
         return "newlesion"
-    if "lesion" in plain or plain.startswith("wmh"):  # white-matter hyperintensities
+    # white-matter lesions and hyperintensities
+    if "lesion" in plain or plain.startswith(("wmh", "wml")) or "hyperintens" in plain:
         return "lesion"
-    if plain == "sc":
-        return "cord"
+    if plain in _WHOLE_WORDS:
+        return _WHOLE_WORDS[plain]
     return next((kind for kind in _OTHER_KINDS if plain.startswith(kind)), None)
 
 

@@ -69,6 +69,8 @@ def place_of(header: Any, shape: tuple[int, int, int]) -> tuple[FloatArray, tupl
             affine, used = _nowhere(shape, spacing), "pixdim"
             notes.append(_NO_PLACE)
         notes += _codes(sform_code, qform_code, used)
+        if (on_disk < 0).any():
+            notes.append(_signed(on_disk, used))
         if np.isfinite(affine).all() and np.linalg.det(affine[:3, :3]) != 0:  # else it is a fault
             if sform_code > 0 and qform_code > 0:
                 notes += _forms_agree(header, affine, spacing, mm, shape)
@@ -135,6 +137,17 @@ _NO_PLACE = FileNote(
     "unknown; the voxel axes are taken to run to the left, to the front and upwards",
     fix=_RECONVERT,
 )
+
+
+def _signed(on_disk: FloatArray, used: str) -> FileNote:
+    """A note: NIfTI has no sign on a spacing; Analyze had, to turn an axis, which a sform tells."""
+    text = f"pixdim has a spacing below 0 ({_lengths(on_disk, 4)} mm), taken without its sign"
+    return FileNote(
+        level="note" if used == "sform" else "warning",
+        code="two-spacings",
+        text=text if used == "sform" else f"{text}; some programs turn that axis round",
+        fix="Compare the sides with the scanner's pictures. " + _RECONVERT,
+    )
 
 
 def _codes(sform_code: int, qform_code: int, used: str) -> list[FileNote]:

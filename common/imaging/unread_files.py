@@ -22,7 +22,14 @@ _POINTERS = {
 
 _LONGEST_POINTER_BYTES = 32 << 10
 
-_UNPACKERS = {"bz2": "bunzip2", "xz": "unxz", "zst": "unzstd", "z": "uncompress", "zip": "unzip"}
+_UNPACKERS = {
+    **{"bz2": "bunzip2", "xz": "unxz", "zst": "unzstd", "z": "uncompress", "zip": "unzip"},
+    **{"7z": "7z x", "rar": "unrar x", "lz4": "unlz4", "lzma": "unlzma", "gz.gz": "gunzip"},
+    **{"tar": "tar xf", "tgz": "tar xf", "tar.gz": "tar xf"},
+}
+
+OF_OTHER_USE = frozenset({".npy", ".npz", ".tif", ".tiff"})
+"""Endings in small letters that an image may have, and much else that is none."""
 
 _PARTNERS = {".img": ".hdr", ".brik": ".head"}
 """The file with the voxels -> the one with the header, which stands for both."""
@@ -93,6 +100,8 @@ def _conversion(name: str, stem: str, ending: str) -> str:
         return f"Convert it: 3dAFNItoNIFTI -prefix {stem}.nii.gz {name}."
     if first == "mnc":
         return f"Convert it: mnc2nii {name} {stem}.nii."
+    if ending in OF_OTHER_USE:
+        return f"Save it as {stem}.nii.gz, with the place of the image that it was drawn on."
     return f"Save it as {stem}.nii.gz, with 3D Slicer or SimpleITK."
 
 

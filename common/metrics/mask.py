@@ -12,6 +12,12 @@ from common.arrays import BoolArray
 from common.errors import SiteDataError
 from common.metrics.whole_numbers import WHOLE_TOLERANCE, nearly_whole
 
+OVERSHOOT = 0.25
+"""How far below 0 or above 1 a probability may lie that a spline has resampled. Chosen."""
+
+MOST_LABELS = 10
+"""More labels than these may as well be a probability map in whole numbers. Chosen."""
+
 
 def lesion_mask(
     values: NDArray[Any], *, name: str, threshold: float | None = None
@@ -38,6 +44,13 @@ def lesion_mask(
             listed = ", ".join(f"{label:g}" for label in labels[:5])
             more = ", ..." if len(labels) > 5 else ""
             notes.append(f"{name}: {len(labels)} labels ({listed}{more}) taken together as lesion")
+            if threshold is not None and len(labels) > MOST_LABELS:
+                notes.append(
+                    f"{name}: the threshold of {threshold:g} is not put on whole numbers; if this "
+                    "is a map in percent or of 0 to 255, score its values divided by 100 or 255"
+                )
+        if labels and labels[0] < 0:
+            notes.append(f"{name}: labels below 0, as low as {labels[0]:g}, taken as lesion too")
     elif threshold is None:
         raise SiteDataError(
             f"{name}: want a mask of whole numbers, found values between {values.min():g} and "
@@ -47,6 +60,14 @@ def lesion_mask(
     else:
         mask = values > threshold
         notes.append(f"{name}: a probability map; lesion is above {threshold:g}")
+        least, most = float(values.min()), float(values.max())
+        if least < -OVERSHOOT or most > 1 + OVERSHOOT:
+            notes.append(
+                f"{name}: values between {least:g} and {most:g} are no probabilities; if the map "
+                "is in percent or is a network's raw output, make it one of 0 to 1 and score that"
+            )
+    if mask.size and 2 * np.count_nonzero(mask) > mask.size and not mask.all():
+        notes.append(f"{name}: lesion in more than half of all voxels: is the mask inverted?")
     if mask.size and mask.all():
         notes.append(f"{name}: lesion in every voxel, which marks nothing; counted as empty")
         mask = np.zeros_like(mask)

@@ -16,7 +16,12 @@ def nearly_whole(values: NDArray[Any], whole: NDArray[Any]) -> bool:
     """Whether no value is farther than WHOLE_TOLERANCE from its rounded one.
 
     values, whole   of one shape, finite; the values, and the values rounded
+
+    Where rounding leaves nothing but 0 of values that are not, they are no labels: a mask of 0 and
+    1 whose slope is 1/65535 would be empty.
     """
     if np.array_equal(values, whole):
         return True
+    if not whole.any():
+        return False
     return bool(np.abs(values - whole).max() <= WHOLE_TOLERANCE)

@@ -132,11 +132,11 @@ def _are_folders(reference: Path, prediction: Path) -> bool:
 
 
 def _score_one(reference: Path, prediction: Path, scoring: Scoring, *, as_json: bool) -> ScoredPair:
-    from server.evaluation.mask_pairs import Pair, contradiction, without_suffix
+    from server.evaluation.mask_pairs import Pair, contradictions, without_suffix
     from server.evaluation.score_folders import score_pair
 
-    if (entity := contradiction(reference, prediction)) is not None:
-        print(f"warning: the names of REF and PRED differ in {entity}-", file=sys.stderr)
+    for text in contradictions(reference, prediction):
+        print(f"warning: {text}", file=sys.stderr)
     case = printable(without_suffix(reference.name))
     pair = Pair(case=case, reference=reference, prediction=prediction)
     scored = score_pair(pair, scoring)

@@ -142,10 +142,18 @@ def find_pairs(references: Path, predictions: Path) -> Pairs:
     )
 
 
-def contradiction(reference: Path, prediction: Path) -> str | None:
-    """In which entity the names of two files differ, in a few words; None where in none."""
-    ours, theirs = read_name(reference.name), read_name(prediction.name)
-    return disagreeing(ours.entities, theirs.entities)
+def contradictions(reference: Path, prediction: Path) -> list[str]:
+    """What the names of two files say against scoring one by the other, a sentence each."""
+    masks = [_mask(path, path.parent) for path in (reference, prediction)]
+    found = [
+        f"{mask.shown} is, by its name, {mask.other_kind}" for mask in masks if mask.other_kind
+    ]
+    ours, theirs = (mask.name for mask in masks)
+    if (entity := disagreeing(ours.entities, theirs.entities)) is not None:
+        found.append(f"the names of REF and PRED differ in {entity}-")
+    if len({ours.kind, theirs.kind} - {None}) == 2 and not found:
+        found.append(f"by their names REF shows {ours.kind} and PRED {theirs.kind}")
+    return found
 
 
 def without_suffix(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -183,7 +184,14 @@ def score_files(
                 "and are left out",
             )
         found = nearest_onto(truth, found)
-    require_same_grid(truth, found, a_name=str(reference), b_name=str(prediction))
+    if os.path.samefile(reference, prediction):
+        notes += ("prediction: it is the file of the reference itself",)
+    try:
+        require_same_grid(truth, found, a_name=str(reference), b_name=str(prediction))
+    except GeometryError as error:  # what is odd about a header may well be the reason
+        raise GeometryError(
+            "\n".join([str(error), *(f"Note: {note}." for note in notes)])
+        ) from None
     scored = score_case(
         truth.data,
         found.data,

@@ -24,7 +24,13 @@ from common.imaging.bids_name import (
     read_name,
 )
 from common.imaging.intake.findings import Finding, on_folder
-from common.imaging.unread_files import Unread, is_image_name, stands_for, why_unread
+from common.imaging.unread_files import (
+    OF_OTHER_USE,
+    Unread,
+    is_image_name,
+    stands_for,
+    why_unread,
+)
 from common.imaging.volume import NIFTI_SUFFIXES
 
 CENTRELINE = "_desc-centreline.tsv"
@@ -197,7 +203,8 @@ def _is_subject(folder: str) -> bool:
 def _named(path: Path, root: Path) -> NamedFile | UnreadFile | None:
     """One image by its name, its place and its content; None for another program's own file.
 
-    Below `derivatives`, images of other formats without a BIDS name are such: FreeSurfer's .mgz.
+    Images of other formats without a BIDS name are such below `derivatives`: FreeSurfer's .mgz;
+    arrays and pictures without one are anywhere.
     """
     folders = path.relative_to(root).parts[:-1]
     name = read_name(path.name)
@@ -205,7 +212,8 @@ def _named(path: Path, root: Path) -> NamedFile | UnreadFile | None:
     derived = "derivatives" in folders
     subject = raw_label("sub", path.name) or labels.get("sub")
     session = raw_label("ses", path.name) or labels.get("ses")
-    if derived and name.ending not in (*NIFTI_SUFFIXES, ".tsv") and "sub" not in name.entities:
+    is_other = name.ending not in (*NIFTI_SUFFIXES, ".tsv") and "sub" not in name.entities
+    if is_other and (derived or name.ending.lower() in OF_OTHER_USE):
         return None
     shown = path.relative_to(root).as_posix()
     why = _why_refused(name, shown, folders) or (

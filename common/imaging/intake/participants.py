@@ -69,8 +69,8 @@ def read_participants(path: Path) -> tuple[dict[str, str | None], list[Finding]]
         return {}, []
     try:
         require_file(path)
-        text, encoding = _decoded(path.read_bytes())
-        rows, separator = _rows(text)
+        text, encoding = decoded(path.read_bytes())
+        rows, separator, column = _rows(text)
     except (OSError, ValueError, csv.Error) as error:
         why = error.strerror if isinstance(error, OSError) else error
         return {}, [
@@ -81,7 +81,7 @@ def read_participants(path: Path) -> tuple[dict[str, str | None], list[Finding]]
                 fix=_WANTED,
             )
         ]
-    findings = list(_form(encoding, separator))
+    findings = [*_form(encoding, separator), *_elsewhere(column)]
     said: dict[str, list[str]] = defaultdict(list)
     odd: list[str] = []
     for line, name, diagnosis in rows:
@@ -116,7 +116,7 @@ def without_images(subjects: Sequence[str]) -> Iterator[Finding]:
         )
 
 
-def _decoded(content: bytes) -> tuple[str, str]:
+def decoded(content: bytes) -> tuple[str, str]:
     """The text of a table, and the encoding it is in."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16"), "UTF-16"
@@ -129,21 +129,30 @@ def _decoded(content: bytes) -> tuple[str, str]:
         return content.decode("latin-1"), "latin-1"
 
 
-def _rows(text: str) -> tuple[list[tuple[int, str, str]], str]:
+def _rows(text: str) -> tuple[list[tuple[int, str, str]], str, str | None]:
     """Line number, subject and diagnosis of each line that is not empty, and what separates them.
 
-    ValueError without a column participant_id, or with two columns of one name.
+    Last, without a column diagnosis, the column that has words for healthy, as it is written.
+    ValueError without a column participant_id, with two columns of one name, with a quotation mark
+    that swallows the lines below, or with more cells in a line than there are columns.
     """
     header = text.lstrip("\r\n").partition("\n")[0]
     separator = max("\t;,", key=lambda sign: (header.count(sign), sign == "\t"))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     columns: list[str] = []
+    as_written: list[str] = []
+    elsewhere: str | None = None
     rows: list[tuple[int, str, str]] = []
+    begins = 1
     for cells in reader:
+        line, begins = begins, reader.line_num + 1
+        if any("\n" in cell or "\r" in cell for cell in cells):
+            raise ValueError(f"line {line} has a quotation mark that is not closed in it")
         cells = [cell.strip() for cell in cells]
         if not any(cells):
             continue
         if not columns:
+            as_written = cells
             columns = ["_".join(cell.lower().replace("-", " ").split()) for cell in cells]
             for name in ("participant_id", "diagnosis"):
                 if columns.count(name) > 1:
@@ -151,9 +160,26 @@ def _rows(text: str) -> tuple[list[tuple[int, str, str]], str]:
             if "participant_id" not in columns:
                 raise ValueError("no column participant_id")
             continue
+        if any(cells[len(columns) :]):
+            raise ValueError(f"line {line} has {len(cells)} cells, the header {len(columns)}")
         fields = dict(zip(columns, cells, strict=False))
-        rows.append((reader.line_num, fields["participant_id"], fields.get("diagnosis", "")))
-    return rows, separator
+        rows.append((line, fields["participant_id"], fields.get("diagnosis", "")))
+        if "diagnosis" not in columns and elsewhere is None:
+            words = zip(as_written, cells, strict=False)
+            elsewhere = next((name for name, word in words if is_control(word)), None)
+    return rows, separator, elsewhere
+
+
+def _elsewhere(column: str | None) -> Iterator[Finding]:
+    """A warning on words for healthy that stand in another column than the one that is read."""
+    if column is not None:
+        yield on_folder(
+            "warning",
+            "participants",
+            text="participants.tsv has no column diagnosis, so no subject counts as a control; "
+            f"there are words for healthy in the column {column!r}",
+            fix=f"Rename {column!r} to diagnosis if it says who is healthy.",
+        )
 
 
 def _form(encoding: str, separator: str) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ free text.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections import defaultdict
@@ -20,6 +21,7 @@ from common.imaging.bids_name import folder_labels, raw_label
 from common.imaging.intake.bids_names import files_below
 from common.imaging.intake.findings import Finding, first_of
 from common.imaging.intake.nifti_header import read_header
+from common.imaging.intake.participants import decoded
 from common.imaging.volume import NIFTI_SUFFIXES, VolumeFault
 
 Severity = Literal["warning", "note"]
@@ -179,9 +181,11 @@ def _in_leaf(key: str, text: str) -> Iterator[Trace]:
 def _in_table(path: Path) -> Iterator[Trace]:
     try:
         require_file(path)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for row in csv.DictReader(file, delimiter="\t"):
-                yield from _in_row(row)
+        text, encoding = decoded(path.read_bytes())
+        if encoding == "latin-1":  # any bytes are: what they say is not sure
+            raise ValueError("neither UTF-8 nor UTF-16")
+        for row in csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"):
+            yield from _in_row(row)
     except (OSError, ValueError, csv.Error):
         yield "note", "the whole table (cannot be read)"
 

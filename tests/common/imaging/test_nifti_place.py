@@ -181,6 +181,17 @@ def test_a_qfac_that_is_no_sign_is_told_and_its_sign_taken(tmp_path: Path) -> No
     np.testing.assert_allclose(np.diag(volume.affine), [1, 1.25, -3, 1])
 
 
+def test_a_spacing_below_0_is_told_and_its_sign_dropped(tmp_path: Path) -> None:
+    signed = (SPACING_MM[0], -SPACING_MM[1], SPACING_MM[2])
+    by_sform = read(tmp_path, sform=oblique_affine(), pixdim=signed)
+    np.testing.assert_allclose(by_sform.affine, oblique_affine(), atol=1e-5)
+    assert "1 x -1.25 x 3 mm" in only(by_sform).text
+    fields = {"quaternion": (0, 0, 0), "offset_mm": (1, 2, 3), "sform_code": 0, "qform_code": 1}
+    by_qform = read(tmp_path, **fields, pixdim=signed)
+    np.testing.assert_allclose(by_qform.affine[:3, :3], np.diag(SPACING_MM))
+    assert (only(by_sform).level, only(by_qform).level) == ("note", "warning")
+
+
 def test_skew_axes_are_told(tmp_path: Path) -> None:
     skew = np.diag([1.0, 1.25, 3, 1])
     skew[0, 1] = 0.75  # the second axis is sqrt(0.75^2 + 1.25^2) = 1.4577 mm long; cosine 0.5145

@@ -20,6 +20,9 @@ from common.imaging.unread_files import is_image_name, other_format, stands_for,
         ("s_T1w+orig.HEAD", "3dAFNItoNIFTI -prefix s_T1w+orig.nii.gz s_T1w+orig.HEAD"),
         ("s_T1w.mnc", "mnc2nii s_T1w.mnc s_T1w.nii"),
         ("s_T1w.nrrd", "3D Slicer or SimpleITK"),
+        ("s_T1w.nii.7z", "7z x s_T1w.nii.7z"),
+        ("s_T1w.nii.tar.gz", "tar xf s_T1w.nii.tar.gz"),
+        ("s_mask.npz", "Save it as s_mask.nii.gz, with the place of the image"),
     ],
 )
 def test_another_format_is_told_the_command_that_converts_it(name: str, fix: str) -> None:

@@ -290,6 +290,12 @@ def test_a_label_that_is_missed_by_more_is_a_fraction(tmp_path: Path) -> None:
         read_labels(path)
 
 
+def test_a_mask_that_would_round_to_nothing_but_0_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.nii", two_lesions().data * np.float64(1 / 65535))  # 1.5e-5
+    with pytest.raises(VolumeFault, match=r"between 0 and 1\.52\d*e-05, some of them fractions"):
+        read_labels(path)
+
+
 def test_negative_labels_in_a_file_of_whole_numbers_are_not_told_to_become_whole(
     tmp_path: Path,
 ) -> None:

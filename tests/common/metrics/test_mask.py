@@ -55,6 +55,20 @@ def test_several_labels_become_one_with_a_note() -> None:
     assert notes == ["reference: 3 labels (1, 2, 7) taken together as lesion"]
 
 
+def test_labels_below_0_are_lesion_with_a_note() -> None:
+    mask, notes = lesion_mask(values(-1, 0, 1, dtype="i1"), name="reference")
+    assert np.count_nonzero(mask) == 2
+    assert notes[-1] == "reference: labels below 0, as low as -1, taken as lesion too"
+    assert len(lesion_mask(values(-1, dtype="f4"), name="reference")[1]) == 1
+
+
+def test_lesion_in_more_than_half_of_the_voxels_is_a_note() -> None:
+    half = values(*[1] * 12)  # of 24
+    assert lesion_mask(half, name="reference")[1] == []
+    (note,) = lesion_mask(values(*[1] * 13), name="reference")[1]
+    assert note == "reference: lesion in more than half of all voxels: is the mask inverted?"
+
+
 def test_fractions_are_refused_without_a_threshold() -> None:
     with pytest.raises(
         SiteDataError,
@@ -66,6 +80,44 @@ def test_fractions_are_refused_without_a_threshold() -> None:
 def test_a_probability_is_lesion_above_the_threshold_and_not_at_it() -> None:
     mask, notes = lesion_mask(values(0.25, 0.5, 0.75), name="prediction", threshold=0.5)
     assert np.flatnonzero(mask.ravel(order="F")).tolist() == [2]
+    assert notes == ["prediction: a probability map; lesion is above 0.5"]
+
+
+@pytest.mark.parametrize(
+    ("least", "most"),
+    [
+        pytest.param(0.0, 96.5, id="percent"),
+        pytest.param(-7.5, 0.75, id="before the sigmoid"),
+        pytest.param(0.0, 254.5, id="0 to 255"),
+    ],
+)
+def test_a_threshold_for_values_that_are_no_probabilities_is_a_note(
+    least: float, most: float
+) -> None:
+    _, notes = lesion_mask(values(least, 0.5, most), name="prediction", threshold=0.5)
+    assert f"values between {least:g} and {most:g} are no probabilities" in notes[1]
+
+
+def test_a_probability_may_overshoot_as_a_spline_does() -> None:
+    mask, notes = lesion_mask(values(-0.07, 1.09, 0.4), name="prediction", threshold=0.5)
+    assert np.flatnonzero(mask.ravel(order="F")).tolist() == [1]
+    assert len(notes) == 1
+
+
+def test_a_threshold_that_is_not_put_on_a_map_in_percent_is_a_note() -> None:
+    percent = values(*range(0, 55, 5), 99, dtype="u1")  # 0, 5 .. 50 and 99: eleven above 0
+    mask, notes = lesion_mask(percent, name="prediction", threshold=0.5)
+    assert np.count_nonzero(mask) == 11
+    assert "the threshold of 0.5 is not put on whole numbers" in notes[1]
+    assert len(lesion_mask(percent, name="prediction")[1]) == 1
+    assert len(lesion_mask(percent.clip(0, 10), name="prediction", threshold=0.5)[1]) == 1
+
+
+def test_values_that_all_round_to_0_are_no_mask_without_lesions() -> None:
+    with pytest.raises(SiteDataError, match="found values between 0 and 2e-05 with fractions"):
+        lesion_mask(values(2e-5, 1e-5), name="reference")
+    mask, notes = lesion_mask(values(2e-5, 1e-5), name="prediction", threshold=0.5)
+    assert not mask.any()
     assert notes == ["prediction: a probability map; lesion is above 0.5"]
 
 

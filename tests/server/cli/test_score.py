@@ -299,3 +299,32 @@ def test_a_missing_argument_is_a_usage_error(run: Run, reference: Path) -> None:
 def test_the_command_is_imported_without_numpy() -> None:
     code = "import sys, server.cli.score; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_prediction_that_is_the_reference_itself_is_a_note(run: Run, reference: Path) -> None:
+    link = reference.with_name("link.nii.gz")
+    link.symlink_to(reference)
+    shown = run(reference, link, "--json")
+    assert json.loads(shown.stdout)["notes"] == [
+        "prediction: it is the file of the reference itself"
+    ]
+
+
+def test_what_two_names_say_against_it_is_a_warning(run: Run, tmp_path: Path) -> None:
+    brain = image(tmp_path / "sub-1_desc-brain_mask.nii.gz", reference_data())
+    other = image(tmp_path / "sub-2_desc-lesion_pred.nii.gz", prediction_data())
+    shown = run(brain, other, "--json")
+    assert "sub-1_desc-brain_mask.nii.gz is, by its name, a mask of the brain" in shown.stderr
+    assert "the names of REF and PRED differ in sub-" in shown.stderr
+    new = image(tmp_path / "sub-2_desc-newlesion_mask.nii.gz", reference_data())
+    assert "REF shows newlesion and PRED lesion" in run(new, other, "--json").stderr
+
+
+def test_two_grids_are_refused_with_what_is_odd_about_a_header(
+    run: Run, reference: Path, tmp_path: Path
+) -> None:
+    moved = image(tmp_path / "unplaced.nii", reference_data())
+    content = bytearray(moved.read_bytes())
+    content[252:256] = bytes(4)  # qform_code and sform_code
+    moved.write_bytes(content)
+    assert "Note: prediction: neither sform nor qform has a code" in run(reference, moved).stderr

@@ -298,3 +298,30 @@ def test_names_without_a_subject_are_paired_by_their_paths_alone(tmp_path: Path)
     references = folder(tmp_path / "r", "MS_001.nii.gz", "MS_002.nii.gz")
     predictions = folder(tmp_path / "p", "MS_001.nii.gz", "MS_003.nii.gz")
     assert reasons(references, predictions) == {"MS_001": None, "MS_002": "no prediction"}
+
+
+@pytest.mark.parametrize("ending", [".nii.7z", ".nii.tar.gz", ".npy", ".tif"])
+def test_a_reference_is_planned_whatever_it_is_stored_in(tmp_path: Path, ending: str) -> None:
+    references = folder(tmp_path / "ref", f"sub-1_desc-lesion_mask{ending}")
+    predictions = folder(tmp_path / "pred", "sub-1_pred.nii.gz")
+    (pair,) = find_pairs(references, predictions).pairs
+    assert pair.case == "sub-1_desc-lesion_mask"
+    assert f"{ending} is not read" in str(pair.failed)
+
+
+@pytest.mark.parametrize("desc", ["ICV", "bet", "cerebellum", "NAWM", "nonLesion"])
+def test_a_mask_of_anything_but_lesions_is_no_reference_of_them(tmp_path: Path, desc: str) -> None:
+    references = folder(tmp_path / "ref", f"sub-1_desc-{desc}_mask.nii.gz")
+    predictions = folder(tmp_path / "pred", "sub-1_desc-lesion_pred.nii.gz")
+    (pair,) = find_pairs(references, predictions).pairs
+    assert "never a reference of lesions" in str(pair.failed)
+
+
+def test_an_image_whose_lesions_were_filled_is_no_prediction(tmp_path: Path) -> None:
+    references = folder(tmp_path / "ref", "sub-1_desc-WML_mask.nii.gz")
+    predictions = folder(
+        tmp_path / "pred", "sub-1_desc-lesionFilled_T1w.nii.gz", "sub-1_desc-whiteLesions.nii.gz"
+    )
+    assert paired(references, predictions) == {
+        "sub-1_desc-WML_mask": "sub-1_desc-whiteLesions.nii.gz"
+    }

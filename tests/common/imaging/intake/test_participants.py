@@ -94,6 +94,11 @@ def test_tables_as_spreadsheets_write_them_are_read(
     [
         ("id\tdiagnosis\nsub-1\tHC\n", "no column participant_id"),
         ("participant_id\tdiagnosis\tDiagnosis\nsub-1\tHC\tMS\n", "two columns diagnosis"),
+        (
+            'participant_id\tnote\tdiagnosis\nsub-1\t"left\tHC\nsub-2\t"x\tMS\n',
+            "line 2 has a quotation mark that is not closed in it",
+        ),
+        ("participant_id\tdiagnosis\nsub-1\tMS\nsub-2\t\tHC\n", "line 3 has 3 cells, the header 2"),
     ],
 )
 def test_a_table_that_cannot_be_used_makes_nobody_a_control(
@@ -102,6 +107,16 @@ def test_a_table_that_cannot_be_used_makes_nobody_a_control(
     found, (finding,) = read(tmp_path, text)
     assert found == {}
     assert told in finding.text
+
+
+def test_words_for_healthy_in_another_column_are_a_finding(tmp_path: Path) -> None:
+    text = "participant_id\tage\tGroup\nsub-1\t30\tMS\nsub-2\t31\tHealthy control\n"
+    found, (finding,) = read(tmp_path, text)
+    assert found == {"sub-1": None, "sub-2": None}
+    assert (finding.level, finding.code) == ("warning", "participants")
+    assert "no column diagnosis" in finding.text
+    assert "Rename 'Group' to diagnosis" in finding.fix
+    assert read(tmp_path, "participant_id\tage\nsub-1\t30\n")[1] == []
 
 
 def test_a_line_without_a_label_is_named(tmp_path: Path) -> None:

@@ -143,6 +143,12 @@ def test_tables_are_searched_for_names_and_dates(tmp_path: Path) -> None:
     ]
 
 
+def test_a_table_in_utf_16_is_searched_as_well(tmp_path: Path) -> None:
+    table = tmp_path / "participants.tsv"
+    table.write_bytes("participant_id\tbirth\r\nsub-01\t1979\r\n".encode("utf-16"))
+    assert list(traces_in(table)) == [("warning", "column birth")]
+
+
 def test_the_file_names_of_a_scans_table_are_no_names(tmp_path: Path) -> None:
     table = tmp_path / "sub-01_scans.tsv"
     table.write_text("filename\tacq_time\nanat/sub-01_FLAIR.nii.gz\t1911-05-23T00:00:00\n")
