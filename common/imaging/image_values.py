@@ -65,6 +65,9 @@ OFFSET = 0.5
 """Part of the head's middle value from which on air is no air. Chosen: in 40 real images it has 0
 to 0.02 of it in seven corners."""
 
+FAR_BRIGHTER = 3.0
+"""Elsewhere so many times brighter than in its middle, an image shows air there; chosen."""
+
 OUTLIER = 100.0
 """A largest value above so many times the bright values of the brain is a damaged voxel."""
 
@@ -234,6 +237,15 @@ def _air(image: Volume, values: Float32Array) -> Iterator[ValueFault]:
             f"brighter than the head ({middle:g}): black and white are inverted",
             "Export the image again, without inverting it.",
         )
+    elif n_offset >= BRIGHT_CORNERS and _shows_elsewhere(image, high):
+        yield ValueFault(
+            "offset",
+            False,
+            f"the middle of the image ({middle:g}) is as dark as its corners "
+            f"({float(np.median(corners)):g}), and what is bright lies at its edge: the head is "
+            "hardly in view",
+            "Look at the image; use a series that covers the whole head.",
+        )
     elif n_offset >= BRIGHT_CORNERS:
         yield ValueFault(
             "offset",
@@ -243,6 +255,11 @@ def _air(image: Volume, values: Float32Array) -> Iterator[ValueFault]:
             "the header is wrong",
             "Use the magnitude image as the scanner gave it.",
         )
+
+
+def _shows_elsewhere(image: Volume, bright: float) -> bool:
+    """Whether a hundredth of the image is far brighter than the middle's bright values."""
+    return float(np.percentile(image.data[::3, ::3, ::3], 99)) > FAR_BRIGHTER * bright
 
 
 def _outliers(values: Float32Array) -> Iterator[ValueFault]:
