@@ -229,28 +229,29 @@ def _air(image: Volume, values: Float32Array) -> Iterator[ValueFault]:
     low, middle, high = (float(value) for value in np.percentile(values[::7], (1, 50, 99)))
     bright = middle + BRIGHTER * (high - low)
     n_offset = sum(corner > OFFSET * middle > 0 for corner in corners)
-    if sum(corner > bright for corner in corners) >= BRIGHT_CORNERS:
-        yield ValueFault(
-            "inverted",
-            True,
-            f"the corners of the image ({float(np.median(corners)):g}), where there is air, are "
-            f"brighter than the head ({middle:g}): black and white are inverted",
-            "Export the image again, without inverting it.",
-        )
-    elif n_offset >= BRIGHT_CORNERS and _shows_elsewhere(image, high):
+    air = float(np.median(corners))
+    if n_offset >= BRIGHT_CORNERS and _shows_elsewhere(image, max(high, air)):
         yield ValueFault(
             "offset",
             False,
             f"the middle of the image ({middle:g}) is as dark as its corners "
-            f"({float(np.median(corners)):g}), and what is bright lies at its edge: the head is "
+            f"({air:g}), and what is bright lies at its edge: the head is "
             "hardly in view",
             "Look at the image; use a series that covers the whole head.",
+        )
+    elif sum(corner > bright for corner in corners) >= BRIGHT_CORNERS:
+        yield ValueFault(
+            "inverted",
+            True,
+            f"the corners of the image ({air:g}), where there is air, are "
+            f"brighter than the head ({middle:g}): black and white are inverted",
+            "Export the image again, without inverting it.",
         )
     elif n_offset >= BRIGHT_CORNERS:
         yield ValueFault(
             "offset",
             False,
-            f"the corners of the image ({float(np.median(corners)):g}), where there is air, are "
+            f"the corners of the image ({air:g}), where there is air, are "
             f"nearly as bright as the head ({middle:g}): a constant was added, or the scaling of "
             "the header is wrong",
             "Use the magnitude image as the scanner gave it.",
@@ -258,7 +259,7 @@ def _air(image: Volume, values: Float32Array) -> Iterator[ValueFault]:
 
 
 def _shows_elsewhere(image: Volume, bright: float) -> bool:
-    """Whether a hundredth of the image is far brighter than the middle's bright values."""
+    """Whether a hundredth of the image is far brighter than its middle and its corners."""
     return float(np.percentile(image.data[::3, ::3, ::3], 99)) > FAR_BRIGHTER * bright
 
 
