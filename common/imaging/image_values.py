@@ -66,7 +66,8 @@ OFFSET = 0.5
 to 0.02 of it in seven corners."""
 
 FAR_BRIGHTER = 3.0
-"""Elsewhere so many times brighter than in its middle, an image shows air there; chosen."""
+"""Elsewhere so many times brighter than in its middle and its corners, an image shows air there;
+chosen."""
 
 OUTLIER = 100.0
 """A largest value above so many times the bright values of the brain is a damaged voxel."""
@@ -230,7 +231,8 @@ def _air(image: Volume, values: Float32Array) -> Iterator[ValueFault]:
     bright = middle + BRIGHTER * (high - low)
     n_offset = sum(corner > OFFSET * middle > 0 for corner in corners)
     air = float(np.median(corners))
-    if n_offset >= BRIGHT_CORNERS and _shows_elsewhere(image, max(high, air)):
+    air_in_middle = n_offset >= BRIGHT_CORNERS or middle <= air
+    if air_in_middle and _shows_elsewhere(image, max(middle, air)):
         yield ValueFault(
             "offset",
             False,
@@ -259,7 +261,7 @@ def _air(image: Volume, values: Float32Array) -> Iterator[ValueFault]:
 
 
 def _shows_elsewhere(image: Volume, bright: float) -> bool:
-    """Whether a hundredth of the image is far brighter than its middle and its corners."""
+    """Whether a hundredth of the image is far brighter than `bright`."""
     return float(np.percentile(image.data[::3, ::3, ::3], 99)) > FAR_BRIGHTER * bright
 
 
