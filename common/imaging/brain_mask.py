@@ -22,6 +22,10 @@ SMALLEST_BACKGROUND = 0.1
 EVERYWHERE = 0.98
 """Share of an image from which a mask with all its corners is no inverted brain; chosen."""
 
+MISFIT = 0.25
+"""A brain mask that leaves out so large a part of a stripped image's voxels, or has so large a part
+of its own where that image is zero, belongs to another image or is no brain's. Chosen."""
+
 CLOSING_MM = 2.0
 """Gaps up to twice this wide are closed, such as a sulcus whose fluid was exactly zero; chosen."""
 
@@ -73,6 +77,24 @@ def why_no_brain(mask: BoolArray) -> str | None:
         f"holds all eight corners of the image and {share:.0%} of its voxels: it seems to be "
         "inverted, 1 outside the brain and 0 inside"
     )
+
+
+def mask_misfit(image: Volume, mask: BoolArray) -> str | None:
+    """Why a mask is hardly the brain of a stripped image, as the end of a sentence; None where it
+    may be, and where the image shows more than a brain.
+
+    mask   (i, j, k), on the image's grid, with one voxel at least
+    """
+    if not looks_stripped(image):
+        return None
+    shown = image.data != 0
+    n_both = int(np.count_nonzero(shown & mask))
+    left_out = 1 - n_both / int(np.count_nonzero(shown))
+    if left_out > MISFIT:
+        return f"leaves out {left_out:.0%} of the voxels that the stripped image shows"
+    if (empty := 1 - n_both / int(np.count_nonzero(mask))) > MISFIT:
+        return f"lies to {empty:.0%} where the stripped image is 0"
+    return None
 
 
 def looks_stripped(image: Volume) -> bool:

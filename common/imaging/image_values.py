@@ -65,6 +65,10 @@ OFFSET = 0.5
 """Part of the head's middle value from which on air is no air. Chosen: in 40 real images it has 0
 to 0.02 of it in seven corners."""
 
+FAR_BRIGHTER = 3.0
+"""Elsewhere so many times brighter than in its middle and its corners, an image shows air there;
+chosen."""
+
 OUTLIER = 100.0
 """A largest value above so many times the bright values of the brain is a damaged voxel."""
 
@@ -226,11 +230,22 @@ def _air(image: Volume, values: Float32Array) -> Iterator[ValueFault]:
     low, middle, high = (float(value) for value in np.percentile(values[::7], (1, 50, 99)))
     bright = middle + BRIGHTER * (high - low)
     n_offset = sum(corner > OFFSET * middle > 0 for corner in corners)
-    if sum(corner > bright for corner in corners) >= BRIGHT_CORNERS:
+    air = float(np.median(corners))
+    air_in_middle = n_offset >= BRIGHT_CORNERS or middle <= air
+    if air_in_middle and _shows_elsewhere(image, max(middle, air)):
+        yield ValueFault(
+            "offset",
+            False,
+            f"the middle of the image ({middle:g}) is as dark as its corners "
+            f"({air:g}), and what is bright lies at its edge: the head is "
+            "hardly in view",
+            "Look at the image; use a series that covers the whole head.",
+        )
+    elif sum(corner > bright for corner in corners) >= BRIGHT_CORNERS:
         yield ValueFault(
             "inverted",
             True,
-            f"the corners of the image ({float(np.median(corners)):g}), where there is air, are "
+            f"the corners of the image ({air:g}), where there is air, are "
             f"brighter than the head ({middle:g}): black and white are inverted",
             "Export the image again, without inverting it.",
         )
@@ -238,11 +253,16 @@ def _air(image: Volume, values: Float32Array) -> Iterator[ValueFault]:
         yield ValueFault(
             "offset",
             False,
-            f"the corners of the image ({float(np.median(corners)):g}), where there is air, are "
+            f"the corners of the image ({air:g}), where there is air, are "
             f"nearly as bright as the head ({middle:g}): a constant was added, or the scaling of "
             "the header is wrong",
             "Use the magnitude image as the scanner gave it.",
         )
+
+
+def _shows_elsewhere(image: Volume, bright: float) -> bool:
+    """Whether a hundredth of the image is far brighter than `bright`."""
+    return float(np.percentile(image.data[::3, ::3, ::3], 99)) > FAR_BRIGHTER * bright
 
 
 def _outliers(values: Float32Array) -> Iterator[ValueFault]:

@@ -22,6 +22,7 @@ from common.imaging.dataset.prepared import (
 from common.imaging.grid import Grid
 from common.imaging.orientation import turned_back, upright
 from common.imaging.preprocessing.back_to_scanner import back_to_scanner
+from common.imaging.preprocessing.case_doubts import prepared_doubts
 from common.imaging.preprocessing.chain import PreparedVolumes, prepare_sessions
 from common.imaging.preprocessing.working_case import WorkingCase, WorkingImage
 from common.imaging.volume import (
@@ -128,7 +129,11 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
     return Prediction(
         mask=turned_back(case.on_file_grid(found), file),
         probability=turned_back(case.on_file_grid(probability), file),
-        notes=(*_of_files(volumes, own_mask), *notes),
+        notes=(
+            *_of_files(volumes, own_mask),
+            *_of_images(volumes, brain, recipe=model.recipe),
+            *notes,
+        ),
     )
 
 
@@ -248,6 +253,18 @@ def _of_files(volumes: Mapping[str, Volume], brain_mask: Volume | None) -> tuple
     """What is odd about the files, which the mask's place and volume depend on."""
     files = dict(volumes) | ({} if brain_mask is None else {"brain mask": brain_mask})
     return tuple(text for _, text in noted(files))
+
+
+def _of_images(volumes: Mapping[str, Volume], brain: Volume, *, recipe: Recipe) -> tuple[str, ...]:
+    """What is odd about the values of prepared images, of two dates with the date."""
+    notes = []
+    for number in range(recipe.task.dates):
+        date = f" of date {number + 1}" if recipe.task.dates > 1 else ""
+        images = _date(volumes, recipe.task, number)
+        of_head = "cord" not in recipe.preprocessing.steps
+        found = prepared_doubts(images, brain, of_head=of_head)
+        notes += [note.replace(":", f"{date}:", 1) for note in found]
+    return tuple(notes)
 
 
 def _read(model: Model, images: Mapping[str, Path]) -> dict[str, Volume]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from common.arrays import BoolArray
-from common.imaging.brain_mask import MASK_FIX, looks_stripped, why_no_brain
+from common.imaging.brain_mask import MASK_FIX, looks_stripped, mask_misfit, why_no_brain
 from common.imaging.image_values import ValueFault, value_faults
 from common.imaging.intake.findings import Finding, Level
 from common.imaging.intake.nifti_header import read_header
@@ -86,7 +86,8 @@ def values_can_be_trained_on(case: OpenCase) -> Iterator[Finding]:
 
 
 def brain_mask_marks_a_brain(case: OpenCase) -> Iterator[Finding]:
-    """Blocking for a brain mask that is inverted, or marks everything.
+    """Blocking for a brain mask that is inverted, or marks everything; a warning for one that
+    hardly fits a stripped image.
 
     Not asked of a case with a spinal cord's mask or centreline.
     """
@@ -94,6 +95,12 @@ def brain_mask_marks_a_brain(case: OpenCase) -> Iterator[Finding]:
         return
     if (fault := why_no_brain(case.brain.data > 0)) is not None:
         yield case.finding("blocking", "brain-mask", text=f"the brain mask {fault}", fix=MASK_FIX)
+        return
+    for modality, image in case.images.items():
+        brain = _brain_on(case, image)
+        if brain is not None and (fault := mask_misfit(image, brain)) is not None:
+            text = f"{modality}: the brain mask {fault}"
+            yield case.finding("warning", "brain-mask", text=text, fix=MASK_FIX)
 
 
 def tissues_are_in_order(case: OpenCase) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from common.errors import SiteDataError
-from common.imaging.brain_mask import LARGEST_BRAIN_ML, MASK_FIX, why_no_brain
+from common.imaging.brain_mask import LARGEST_BRAIN_ML, MASK_FIX, mask_misfit, why_no_brain
 from common.imaging.image_values import value_faults
 from common.imaging.preprocessing.working_case import WorkingCase
 from common.imaging.tissue_order import order_doubts, tissue_contrast
@@ -31,6 +31,8 @@ def first_doubts(case: WorkingCase, *, of_head: bool) -> list[str]:
     for name, image in case.images.items():
         here = brain if brain is not None and same_grid(brain, image.volume) else None
         notes += value_doubts(name, image.volume, here, of_head=of_head)
+        if here is not None and of_head and here.data.any():
+            notes += misfit_doubts(name, image.volume, here)
     return notes
 
 
@@ -58,6 +60,32 @@ def mask_doubts(brain: Volume) -> list[str]:
     if volume_ml > LARGEST_BRAIN_ML:
         return [f"the brain mask holds {volume_ml:.0f} mL, more than a brain: is it the head's?"]
     return []
+
+
+def misfit_doubts(name: str, image: Volume, brain: Volume) -> list[str]:
+    """A note where a brain mask hardly belongs to the stripped image on its grid."""
+    fault = mask_misfit(image, brain.data)
+    return [] if fault is None else [f"{name}: the brain mask {fault}: does it belong to it?"]
+
+
+def prepared_doubts(images: Mapping[str, Volume], brain: Volume, *, of_head: bool) -> list[str]:
+    """What is odd about images that were prepared elsewhere, as notes; nothing is refused for it.
+
+    brain     bool, on their grid
+    of_head   False for a spinal cord
+    Values that were z-scored are none of it: a recipe may want them, and the step says when not.
+    """
+    notes = [
+        f"{name}: {fault.text}"
+        for name, image in images.items()
+        for fault in value_faults(image, brain.data, of_head=of_head)
+        if fault.code != "negative"
+    ]
+    if of_head:
+        for name, image in images.items():
+            notes += misfit_doubts(name, image, brain)
+        notes += tissue_doubts(images, brain, None)
+    return list(dict.fromkeys(notes))
 
 
 def shading_doubts(name: str, before: Volume, after: Volume, brain: Volume) -> list[str]:

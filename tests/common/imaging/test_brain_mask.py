@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from common.errors import GeometryError, SiteDataError
-from common.imaging.brain_mask import brain_mask_of, looks_stripped, why_no_brain
+from common.imaging.brain_mask import brain_mask_of, looks_stripped, mask_misfit, why_no_brain
 from common.imaging.volume import Volume, read_mask, read_volume
 from tests.volumes import SHAPE, brain_voxels, head_in_noise, oblique_affine, stripped_brain
 
@@ -162,3 +162,19 @@ def test_the_mask_made_of_a_real_brain_is_nearly_the_sites_own() -> None:
     own = read_mask(folder / "sub-LJ3T019_desc-brain_mask.nii.gz").data
     made = brain_mask_of([image]).data
     assert 2 * np.count_nonzero(own & made) / (own.sum() + made.sum()) > 0.995
+
+
+def test_a_mask_that_leaves_out_a_half_or_is_half_empty_hardly_belongs_to_a_stripped_image() -> (
+    None
+):
+    image = cube(4)  # i, j and k from 5 to 14
+    half, twice, narrower = (np.zeros((20, 20, 20), np.bool_) for _ in range(3))
+    half[5:10, 5:15, 5:15] = True
+    twice[0:20, 5:15, 5:15] = True
+    narrower[5:13, 5:15, 5:15] = True
+    assert mask_misfit(image, half) == "leaves out 50% of the voxels that the stripped image shows"
+    assert mask_misfit(image, twice) == "lies to 50% where the stripped image is 0"
+    assert mask_misfit(image, narrower) is None  # 20 % are left out
+    assert mask_misfit(image, image.data > 0) is None
+    head = head_in_noise()
+    assert mask_misfit(head, np.pad([[[True]]], [(0, n - 1) for n in SHAPE])) is None

@@ -97,6 +97,17 @@ def test_a_constant_that_was_added_is_a_warning() -> None:
     assert faults(image.data + 20, image) == []
 
 
+def test_a_head_at_the_edge_of_the_image_is_no_constant_that_was_added() -> None:
+    data = np.full((40, 40, 40), 4.0)
+    data[10:30, 10:30, :8] = 300.0  # the vertex, and air above it
+    for noise in (np.indices(data.shape).sum(axis=0) % 2, -4.0):  # air of 4 and 5, and of 0
+        shown = data + noise
+        shown[-1, -1, -1] = 9.0  # no image that was stripped
+        fault = only(shown, head())
+        assert (fault.code, fault.certain) == ("offset", False)
+        assert "the head is hardly in view" in fault.text
+
+
 def test_a_single_slice_is_certain_along_any_axis() -> None:
     image = brain_of("T1w")
     for axis in range(3):

@@ -17,7 +17,7 @@ from common.imaging.intake.intensity_checks import (
 from common.imaging.volume import Volume
 from tests.opened import only, opened
 from tests.tissue_brains import brain_of
-from tests.volumes import SHAPE, brain_mask, oblique_affine, put, stripped_brain
+from tests.volumes import SHAPE, brain_mask, oblique_affine, put, stripped_brain, two_lesions
 
 
 def with_n_brightest(n: int) -> Volume:
@@ -84,6 +84,15 @@ def test_an_inverted_brain_mask_and_one_that_is_everywhere_are_blocking() -> Non
         assert (finding.level, finding.code) == ("blocking", "brain-mask")
         assert text in finding.text
     assert not list(brain_mask_marks_a_brain(opened(FLAIR=stripped_brain(), brain=brain_mask())))
+
+
+def test_a_brain_mask_of_the_lesions_alone_is_a_warning() -> None:
+    finding = only(
+        list(brain_mask_marks_a_brain(opened(T1w=stripped_brain(), brain=two_lesions())))
+    )
+    assert (finding.level, finding.code) == ("warning", "brain-mask")
+    n_brain = np.count_nonzero(brain_mask().data)  # of which the mask has 8 voxels
+    assert f"T1w: the brain mask leaves out {1 - 8 / n_brain:.0%} of" in finding.text
 
 
 def test_exchanged_modalities_are_a_warning_that_names_both() -> None:
