@@ -92,9 +92,9 @@ def simulate(
             "--held-out": named_folders(held_out or [], option="--held-out"),
         }
         folder = RunFolder(out)
-        folder.require_new()
         reads = read_by({"--site": sites, **others})
         require_output_folder("--out", out, reads=reads)
+        folder.require_new()
         lay_out(
             folder,
             load_recipe(recipe, scale=scale, variant=variant, overrides=overrides),

@@ -16,8 +16,9 @@ def scored_grid_in_words(summaries: Iterable[SiteSummary]) -> str:
         return ""
     if n_scanner == 0:
         return (
-            "Scored on the grid of the prepared images: no reference on the scanner's own grid was "
-            "found. Lesions that the resampling lost are in no count."
+            "Scored on the grid of the prepared images: no reference on the scanner's own grid, "
+            "with the record that lesionfed-site prepare writes beside it, was found. Lesions "
+            "that the resampling lost are in no count."
         )
     n_lost = sum(site.n_lost_lesions or 0 for site in sites)
     lost = (

@@ -55,4 +55,7 @@ def _shared(one: str, other: str, what: str) -> str:
     )
     if what == "image":
         return text
-    return f"{text} If each hospital numbers its own subjects, give --labels-are-local."
+    return (
+        f"{text} If each hospital numbers its own subjects, begin a new run with "
+        "--labels-are-local."
+    )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from common.errors import RunFolderError
+from common.errors import ConfigError, RunFolderError
 from common.files import write_whole
 from common.imaging.dataset.prepared_site import listing
 from common.imaging.intake.bids import CaseFiles, list_cases
@@ -104,15 +104,17 @@ def write_record(path: Path, record: DataRecord) -> None:
 def read_record(path: Path) -> DataRecord | None:
     """The record; None where there is none. RunFolderError where it cannot be read."""
     try:
-        table = json.loads(path.read_bytes())
+        return DataRecord.from_table(json.loads(path.read_bytes()), where=str(path))
     except FileNotFoundError:
         return None
+    except ConfigError:
+        why = "it is not such a record, or one of another version"
     except (OSError, ValueError) as error:
-        raise RunFolderError(
-            f"{path}: cannot be read: {error}. Without it nobody can tell whether a subject was "
-            "trained on: put it back, or begin a new run."
-        ) from None
-    return DataRecord.from_table(table, where=str(path))
+        why = str(error)
+    raise RunFolderError(
+        f"{path}: want the subjects and images of the run, but it cannot be read: {why}. Without "
+        "it nobody can tell whether a subject was trained on: put it back, or begin a new run."
+    )
 
 
 def files_digest(data: Path) -> str:

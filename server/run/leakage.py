@@ -165,7 +165,8 @@ def _require_other_subjects(
             f"{one} and {other} both have {first_of(both)}. If that is one person with images in "
             f"both: {WHY}; leave the subject in one of the folders. If each hospital numbers its "
             "own subjects and these are two people, give --labels-are-local, which the run and its "
-            "report keep; or give the subjects labels that differ."
+            "report keep (a run that has begun cannot take it: begin a new one); or give the "
+            "subjects labels that differ."
         )
 
 

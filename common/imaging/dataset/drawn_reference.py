@@ -28,6 +28,9 @@ SCANNER = "space-scanner_"
 RECORD = "LesionFed"
 """The key in a sidecar under which everything stands that BIDS has no name for."""
 
+_ENDINGS = (".nii.gz", ".nii")
+"""`prepare` writes the first; the second is a file that was unpacked since: changed, not absent."""
+
 NOT_RIGID = 1e-3
 """How far the product of a move's rotation with its transpose may be from the identity."""
 
@@ -48,18 +51,25 @@ def drawn_reference_file(prepared: Path) -> Path | None:
     """The file of the reference on the scanner's own grid; None where `prepare` wrote none.
 
     prepared   the reference on the prepared grid
-    A file of that name without our record in its sidecar is somebody else's: None.
+    A file of that name is somebody else's where neither its sidecar nor that of the prepared one
+    holds our record: None. A record that is lost or damaged does not move the verdict elsewhere.
     """
     stem, desc, rest = prepared.name.rpartition("desc-")
-    path = prepared.with_name(f"{stem}{SCANNER}{desc}{rest}")
-    sidecar = _sidecar(path)
-    if not (os.path.lexists(path) and sidecar.is_file()):
-        return None
+    name = _without_ending(f"{stem}{SCANNER}{desc}{rest}")
+    files = (prepared.with_name(f"{name}{ending}") for ending in _ENDINGS)
+    path = next((file for file in files if os.path.lexists(file)), None)
+    return path if path is not None and (_is_ours(path) or _is_ours(prepared)) else None
+
+
+def _is_ours(image: Path) -> bool:
+    """Whether the sidecar of the image holds our record, or cannot be read to tell."""
     try:
-        record = json.loads(sidecar.read_text(encoding="utf-8"))
+        record = json.loads(_sidecar(image).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
     except (OSError, ValueError):
-        return path  # not None: the case is not scored elsewhere because a file is damaged
-    return path if isinstance(record, dict) and RECORD in record else None
+        return True
+    return isinstance(record, dict) and RECORD in record
 
 
 def read_drawn_reference(path: Path, prepared: Path) -> DrawnReference:
@@ -114,4 +124,8 @@ def _unusable(what: str) -> SiteDataError:
 
 
 def _sidecar(image: Path) -> Path:
-    return image.with_name(image.name.removesuffix(".nii.gz") + ".json")
+    return image.with_name(_without_ending(image.name) + ".json")
+
+
+def _without_ending(name: str) -> str:
+    return name.removesuffix(".gz").removesuffix(".nii")

@@ -26,7 +26,8 @@ class ImageDigests:
 def image_digests(case: CaseFiles) -> Iterator[ImageDigests]:
     """The case's images and masks, each read once.
 
-    A file that cannot be read is left out: its case can neither train nor be judged.
+    Left out: a file that cannot be read, whose case can neither train nor be judged; an empty mask,
+    and an image of one value, which is nobody's: many exports write it where an image failed.
     """
     masks = {**case.rater_masks}
     if case.lesion_mask is not None:
@@ -36,7 +37,8 @@ def image_digests(case: CaseFiles) -> Iterator[ImageDigests]:
             volume = read_mask(path) if what in masks else read_volume(path)
         except VolumeFault:
             continue
-        if what not in masks or volume.data.any():
+        of_somebody = volume.data.any() if what in masks else volume.data.min() != volume.data.max()
+        if of_somebody:
             yield ImageDigests(what, tuple(digest.hex() for digest in voxel_digests(volume)))
 
 

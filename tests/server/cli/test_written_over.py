@@ -133,3 +133,11 @@ def test_a_sweep_is_not_written_over(files: Path, capsys: pytest.CaptureFixture[
     arguments = ["threshold", "model.safetensors", "--on", "turin=site", "--out", "sweep"]
     assert main(arguments) == 2
     assert "thresholds.csv: there is a file of this name" in capsys.readouterr().err
+
+
+def test_a_run_is_not_begun_in_a_file(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (files / "site").mkdir()
+    arguments = ["simulate", "--site", "lyon=site", "--out", "old.csv"]
+    assert main(arguments) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "--out old.csv: want a folder, this is a file. Choose another name." in error

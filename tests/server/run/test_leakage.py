@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from nibabel import orientations
 
-from common.errors import ConfigError
+from common.errors import ConfigError, RunFolderError
 from common.imaging.volume import Volume, read_volume
 from common.recipe.recipe import load_recipe
 from server.run.data_record import (
@@ -180,6 +180,17 @@ def test_one_mask_at_two_places_is_refused_and_an_empty_one_is_not(lyon: Path, p
         examined(train(lyon), unseen(porto))
 
 
+def test_an_image_of_one_value_is_nobodys_and_its_twin_elsewhere_is_not_refused(
+    lyon: Path, porto: Path
+) -> None:
+    for root, subject in ((lyon, "sub-L1"), (porto, "sub-P2")):
+        failed = Volume(np.full(SHAPE, -3, np.int16), oblique_affine())
+        put(failed, image_path(root, subject, "T1w"))
+    record = examined(train(lyon), unseen(porto))
+    shown = [image.shown for image in record.places[0].images if image.subject == "sub-L1"]
+    assert shown == ["sub-L1 FLAIR", "sub-L1 lesion mask"]
+
+
 def test_one_voxel_apart_is_another_image(lyon: Path, porto: Path) -> None:
     image = read_volume(image_path(lyon, "sub-L1", "FLAIR"))
     image.data[5, 6, 4] += 0.5
@@ -226,10 +237,18 @@ def test_a_record_comes_back_and_only_changed_places_are_read_again(
     assert all(path.is_relative_to(porto) for path in read)
 
 
+@pytest.mark.parametrize("content", ["{}", "[1]", '{"places": 3}', "no JSON"])
+def test_a_damaged_record_is_not_to_be_mended_by_hand(tmp_path: Path, content: str) -> None:
+    (tmp_path / "record.json").write_text(content)
+    with pytest.raises(RunFolderError, match=r"record\.json: .* put it back, or begin a new run"):
+        read_record(tmp_path / "record.json")
+
+
 def test_a_subject_that_comes_to_the_other_side_later_is_refused(lyon: Path, porto: Path) -> None:
     record = examined(train(lyon), unseen(porto))
     site(porto, {"sub-L1": 5})
-    with pytest.raises(ConfigError, match="both have sub-L1"):
+    told = r"both have sub-L1.* \(a run that has begun cannot take it: begin a new one\)"
+    with pytest.raises(ConfigError, match=told):
         examined_again(record, recipe=RECIPE)
 
 

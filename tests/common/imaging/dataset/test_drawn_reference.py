@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -44,6 +45,39 @@ def test_a_damaged_sidecar_does_not_move_the_verdict_to_another_grid(tmp_path: P
     with pytest.raises(SiteDataError, match=r"json: want the move .* prepare again") as raised:
         read_drawn_reference(drawn, prepared)
     assert raised.value.code == "scanner-reference"
+
+
+@pytest.mark.parametrize("left", [None, '["no", "record"]', "{}"])
+def test_a_lost_record_does_not_move_the_verdict_of_a_folder_that_we_prepared(
+    tmp_path: Path, left: str | None
+) -> None:
+    """Copied without the one sidecar, as `cp *.nii.gz` beside another's tables does."""
+    drawn, prepared = write_drawn(tmp_path)
+    sidecar(prepared).write_text('{"LesionFed": {"Key": "k"}}', encoding="utf-8")
+    if left is None:
+        sidecar(drawn).unlink()
+    else:
+        sidecar(drawn).write_text(left, encoding="utf-8")
+    assert drawn_reference_file(prepared) == drawn
+    with pytest.raises(SiteDataError, match=r"json: want the move .* remove the file with space"):
+        read_drawn_reference(drawn, prepared)
+    drawn.unlink()  # as the message says
+    assert drawn_reference_file(prepared) is None
+
+
+@pytest.mark.parametrize("unpacked", ["drawn", "prepared", "both"])
+def test_a_reference_that_was_unpacked_is_refused_and_not_overlooked(
+    tmp_path: Path, unpacked: str
+) -> None:
+    files = dict(zip(("drawn", "prepared"), write_drawn(tmp_path), strict=True))
+    for name in ("drawn", "prepared") if unpacked == "both" else (unpacked,):
+        packed = files[name]
+        files[name] = packed.with_suffix("")
+        files[name].write_bytes(gzip.decompress(packed.read_bytes()))
+        packed.unlink()
+    assert drawn_reference_file(files["prepared"]) == files["drawn"]
+    with pytest.raises(SiteDataError, match="want the file as it was prepared"):
+        read_drawn_reference(files["drawn"], files["prepared"])
 
 
 @pytest.mark.parametrize("changed", ["drawn", "prepared"])
