@@ -98,7 +98,7 @@ def test_a_header_that_contradicts_itself_is_told_of_its_case_and_a_bad_file_cos
         result = json.loads(run(*fast(root, out, "--json")).stdout)
         left_out, prepared = result["cases"]
         assert (left_out["name"], left_out["result"]) == ("sub-01", "quarantined")
-        assert "desc-cord_mask.nii.gz: cannot be read: No such file" in left_out["notes"][0]
+        assert "desc-cord_mask.nii.gz: a link without content" in left_out["notes"][0]
         assert prepared["name"] == "sub-02"
         assert prepared["notes"][0].startswith("FLAIR, T1w: the header contradicts itself")
     assert prepared["result"] == "cached"

@@ -67,7 +67,8 @@ def test_a_prediction_lies_on_the_images_grid_and_matches_the_evaluation(
     assert found.data.shape == flair.data.shape
     np.testing.assert_array_equal(found.data > 0, likely.data > 0.5)
     printed = json.loads(capsys.readouterr().out)
-    assert printed["notes"] == []
+    [note] = printed["notes"]  # the toys' grid is skew
+    assert note.startswith("FLAIR, T1w: two of the axes are not at right angles (cosine 0.0163)")
     volume_ml = (found.data > 0).sum() * found.voxel_volume_mm3 / 1000
     assert printed["lesion_volume_ml"] == pytest.approx(volume_ml)
     table = (run / "evaluation" / "cases.csv").read_text("utf-8")
@@ -98,7 +99,8 @@ def test_another_grid_than_the_trained_one_is_said_with_what_to_do(
     out = ["--out", str(tmp_path / "mask.nii.gz")]
     assert main(["predict", model, *images(site), *out, "--json"]) == 0
     captured = capsys.readouterr()
-    [note] = json.loads(captured.out)["notes"]
+    skew, note = json.loads(captured.out)["notes"]
+    assert "not at right angles" in skew
     assert note.startswith(where)
     assert "on 1.22 x 1.22 x 1.50 mm" in note
     assert "Give the scanner's own images with --raw, or prepare them" in note
@@ -107,7 +109,7 @@ def test_another_grid_than_the_trained_one_is_said_with_what_to_do(
     assert main(["evaluate", model, "--held-out", f"porto={site}", *into]) == 0
     captured = capsys.readouterr()
     [note] = json.loads(captured.out)["notes"]
-    assert note.startswith(f"porto, 1 of 1 cases (first: sub-01): {where}")
+    assert note.startswith(f"porto, 1 of 1 cases (first: sub-porto01): {where}")
     assert "Prepare the site with lesionfed-site prepare" in note
     assert f"note: {note}" in captured.err
     definition = json.loads((tmp_path / "evaluation" / "definition.json").read_text("utf-8"))
@@ -161,13 +163,13 @@ def test_a_model_file_that_was_cut_off_is_refused(run: Path, tmp_path: Path) -> 
 def test_a_header_that_contradicts_itself_is_a_note_beside_the_volume(
     run: Path, hospitals: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    anat = hospitals["porto"] / "sub-01" / "anat"
-    content = bytearray(gzip.decompress((anat / "sub-01_FLAIR.nii.gz").read_bytes()))
+    anat = hospitals["porto"] / "sub-porto01" / "anat"
+    content = bytearray(gzip.decompress((anat / "sub-porto01_FLAIR.nii.gz").read_bytes()))
     di, dj, dk = struct.unpack_from("<3f", content, 80)
     struct.pack_into("<3f", content, 80, di, dj, 2 * dk)
     flair = tmp_path / "FLAIR.nii.gz"
     flair.write_bytes(gzip.compress(content))
-    given = ["--image", f"FLAIR={flair}", "--image", f"T1w={anat / 'sub-01_T1w.nii.gz'}"]
+    given = ["--image", f"FLAIR={flair}", "--image", f"T1w={anat / 'sub-porto01_T1w.nii.gz'}"]
     out = str(tmp_path / "mask.nii.gz")
     model = str(run / "model.safetensors")
     assert main(["predict", model, *given, "--out", out, "--json"]) == 0

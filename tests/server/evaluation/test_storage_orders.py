@@ -201,7 +201,10 @@ def require_one_row(
         for row in csv.DictReader((out / table).read_text(encoding="utf-8").splitlines()):
             case = row.get("case") or row["subject"]
             figures = [v for key, v in row.items() if key not in ("site", "case", "subject")]
-            numbers = [{"reference": 0.0, "prediction": 1.0, "": -1.0}.get(v, v) for v in figures]
+            numbers = [
+                {"reference": 0.0, "prediction": 1.0, "prepared": 2.0, "": -1.0}.get(v, v)
+                for v in figures
+            ]
             by_case.setdefault(case, []).append([float(number) for number in numbers])
         first, *others = by_case.values()
         assert first
