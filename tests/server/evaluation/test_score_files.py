@@ -48,7 +48,8 @@ def test_a_prediction_on_another_grid_is_refused_unless_it_may_be_resampled(
 
 def test_on_one_grid_nothing_is_resampled(tmp_path: Path) -> None:
     reference = written(tmp_path / "reference.nii.gz", a_line(), oblique_affine(SPACING_MM))
-    scored = score_files(reference, reference, definition=MSSEG2016, resample=True)
+    prediction = written(tmp_path / "prediction.nii.gz", a_line(), oblique_affine(SPACING_MM))
+    scored = score_files(reference, prediction, definition=MSSEG2016, resample=True)
     assert scored.notes == ()
 
 
