@@ -19,8 +19,10 @@ def voxel_digests(volume: Volume) -> tuple[bytes, ...]:
     on disk, the compression and the name do not count. In RAS order the order of storage does not
     count; as stored, what the header says of the place does not.
     """
-    stored, turned = _digest(volume), _digest(upright(volume))
-    return (turned,) if stored == turned else (turned, stored)
+    turned = upright(volume)
+    if turned is volume:
+        return (_digest(volume),)
+    return tuple(dict.fromkeys((_digest(turned), _digest(volume))))
 
 
 def _digest(volume: Volume) -> bytes:

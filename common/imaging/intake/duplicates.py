@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from common.imaging.intake.findings import Finding, case_name, first_of
 from common.imaging.intake.usable_case import OpenCase
-from common.imaging.volume import Volume
+from common.imaging.voxel_digest import voxel_digests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +17,7 @@ class Digest:
 
     subject, session   as in `Finding`
     what               the modality, or "lesion mask"
-    digest             of shape and values; the affine and the type on disk do not count
+    digest             as `voxel_digests`, in RAS order
     """
 
     subject: str
@@ -37,13 +34,13 @@ def case_digests(case: OpenCase) -> Iterator[Digest]:
     """One digest for each image of the case, and one for a lesion mask that is not empty."""
     volumes = dict(case.images)
     if case.lesions is not None and case.lesions.data.any():
-        volumes["lesion mask"] = Volume(case.lesions.data.astype(np.float32), case.lesions.affine)
+        volumes["lesion mask"] = case.lesions
     for what, volume in volumes.items():
         yield Digest(
             subject=case.files.subject,
             session=case.files.session,
             what=what,
-            digest=_digest(volume),
+            digest=voxel_digests(volume)[0],
         )
 
 
@@ -64,9 +61,3 @@ def same_voxels(digests: Sequence[Digest]) -> Iterator[Finding]:
                 fix="Find out which one is right and replace the other: one scan under two names "
                 "counts twice, and may be trained on and scored.",
             )
-
-
-def _digest(volume: Volume) -> bytes:
-    digest = hashlib.blake2b(str(volume.data.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(volume.data).data)
-    return digest.digest()
