@@ -16,7 +16,7 @@ from common.arrays import FloatArray
 from common.errors import SiteDataError
 from common.imaging.dataset.prepared import CaseImages, read_case
 from common.imaging.intake.bids import list_cases
-from common.imaging.intake.image_digests import image_digests, salted
+from common.imaging.intake.image_digests import image_digests, salted, salted_labels
 from common.imaging.intake.intake import examine
 from common.imaging.intake.usable_case import UsableCase
 from common.imaging.standardization.standardization import Method
@@ -92,7 +92,8 @@ def _digests(task: Task, site: Site, question: DigestQuestion | None) -> SaltedD
     subjects = {case.subject for case in cases} if question.labels else set()
     images = {d for case in cases for image in image_digests(case) for d in image.digests}
     return SaltedDigests(
-        labels=salted(subjects, salt=question.salt), images=salted(images, salt=question.salt)
+        labels=salted_labels(subjects, salt=question.salt),
+        images=salted(images, salt=question.salt),
     )
 
 

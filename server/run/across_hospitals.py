@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 
 from common.errors import ConfigError
-from common.imaging.intake.image_digests import salted
+from common.imaging.intake.image_digests import salted, salted_labels
 from common.wire.messages import DigestQuestion, SaltedDigests
 from server.run.data_record import DataRecord
 from server.run.leakage import WHY
@@ -39,7 +39,7 @@ class AcrossHospitals:
         salt = self.question.salt
         return {
             f"{place.place}": SaltedDigests(
-                labels=salted(place.subjects, salt=salt) if self.question.labels else (),
+                labels=salted_labels(place.subjects, salt=salt) if self.question.labels else (),
                 images=salted(
                     {digest for image in place.images for digest in image.digests}, salt=salt
                 ),

@@ -160,7 +160,8 @@ def _overlap(one: Path, other: Path) -> bool:
 def _require_other_subjects(
     one: DataPlace, ours: set[str], other: DataPlace, theirs: set[str]
 ) -> None:
-    if both := sorted(ours & theirs):
+    known = {label.casefold() for label in theirs}  # sub-P01 and sub-p01 are one name in BIDS
+    if both := sorted(label for label in ours if label.casefold() in known):
         raise ConfigError(
             f"{one} and {other} both have {first_of(both)}. If that is one person with images in "
             f"both: {WHY}; leave the subject in one of the folders. If each hospital numbers its "

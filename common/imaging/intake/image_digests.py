@@ -42,6 +42,11 @@ def image_digests(case: CaseFiles) -> Iterator[ImageDigests]:
             yield ImageDigests(what, tuple(digest.hex() for digest in voxel_digests(volume)))
 
 
+def salted_labels(subjects: Iterable[str], *, salt: str) -> tuple[str, ...]:
+    """`salted`, of labels: small and capital letters are one, as in BIDS."""
+    return salted({subject.casefold() for subject in subjects}, salt=salt)
+
+
 def salted(values: Iterable[str], *, salt: str) -> tuple[str, ...]:
     """The SHA-256 of each value behind the salt, sorted: their order says nothing.
 

@@ -66,6 +66,9 @@ def test_one_label_at_two_hospitals_is_told_and_not_asked_for_where_labels_are_l
     ghent = hospital(tmp_path, "ghent", seed=2, label="X")
     with pytest.raises(ConfigError, match=r"ghent and lyon have one subject label in common"):
         compared(NOTHING_HERE, lyon, ghent)
+    small = hospital(tmp_path, "turin", seed=3, label="x")
+    with pytest.raises(ConfigError, match=r"lyon and turin have one subject label in common"):
+        compared(NOTHING_HERE, lyon, small)
     local = NOTHING_HERE.model_copy(update={"labels_are_local": True})
     compared(local, lyon, ghent)
     given = answer(lyon, AcrossHospitals(local).question).digests

@@ -204,6 +204,13 @@ def test_a_file_that_cannot_be_read_ends_nothing(lyon: Path, porto: Path) -> Non
     assert "sub-L1 FLAIR" not in [image.shown for image in record.places[0].images]
 
 
+def test_labels_that_differ_in_capital_letters_alone_are_one(lyon: Path, tmp_path: Path) -> None:
+    porto = site(tmp_path / "data" / "porto", {"sub-l1": 3})
+    with pytest.raises(ConfigError, match=r"both have sub-L1\. If"):
+        examined(train(lyon), unseen(porto))
+    examined(train(lyon), unseen(porto), local=True)
+
+
 def test_one_image_under_two_subjects_of_a_site_that_splits_them_is_refused(
     lyon: Path,
 ) -> None:
