@@ -132,12 +132,13 @@ def _are_folders(reference: Path, prediction: Path) -> bool:
 
 
 def _score_one(reference: Path, prediction: Path, scoring: Scoring, *, as_json: bool) -> ScoredPair:
-    from server.evaluation.mask_pairs import Pair, contradictions, without_suffix
+    from common.imaging.bids_name import split_ending
+    from server.evaluation.mask_pairs import Pair, contradictions
     from server.evaluation.score_folders import score_pair
 
     for text in contradictions(reference, prediction):
         print(f"warning: {text}", file=sys.stderr)
-    case = printable(without_suffix(reference.name))
+    case = printable(split_ending(reference.name)[0])
     pair = Pair(case=case, reference=reference, prediction=prediction)
     scored = score_pair(pair, scoring)
     assert scored.score is not None, "a single pair is scored or raises"

@@ -27,7 +27,6 @@ from common.imaging.bids_name import (
 from common.imaging.intake.bids import ON_THE_SCANNER
 from common.imaging.intake.findings import first_of
 from common.imaging.unread_files import is_image_name, stands_for, why_unread
-from common.imaging.volume import NIFTI_SUFFIXES
 
 NO_PREDICTION = "no prediction"
 
@@ -154,11 +153,6 @@ def contradictions(reference: Path, prediction: Path) -> list[str]:
     if len({ours.kind, theirs.kind} - {None}) == 2 and not found:
         found.append(f"by their names REF shows {ours.kind} and PRED {theirs.kind}")
     return found
-
-
-def without_suffix(name: str) -> str:
-    """A file name or path without .nii or .nii.gz; one without either is left as it is."""
-    return next((name.removesuffix(end) for end in NIFTI_SUFFIXES if name.endswith(end)), name)
 
 
 def _pair(mask: _Mask, prediction: _Mask | None, failed: str | None, *, alone: bool) -> Pair:

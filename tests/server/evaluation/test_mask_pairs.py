@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import SiteDataError
-from server.evaluation.mask_pairs import find_pairs, without_suffix
+from server.evaluation.mask_pairs import find_pairs
 
 
 def folder(root: Path, *names: str) -> Path:
@@ -151,13 +151,6 @@ def test_a_folder_without_nifti_is_refused(tmp_path: Path) -> None:
 def test_hidden_files_are_no_scans(tmp_path: Path) -> None:
     references = folder(tmp_path / "ref", "a.nii.gz", "._a.nii.gz", ".trash/b.nii.gz")
     assert list(paired(references, folder(tmp_path / "pred", "a.nii.gz"))) == ["a"]
-
-
-@pytest.mark.parametrize(
-    ("name", "bare"), [("x.nii.gz", "x"), ("x.nii", "x"), ("x.mgz", "x.mgz"), ("v1.2.nii", "v1.2")]
-)
-def test_only_nifti_suffixes_are_dropped(name: str, bare: str) -> None:
-    assert without_suffix(name) == bare
 
 
 def reasons(references: Path, predictions: Path) -> dict[str, str | None]:
