@@ -102,12 +102,14 @@ def overrides_of(
 def refuse_settings_beside_resume(allowed: Set[str] = KEPT_BY_RESUME) -> None:
     """Nothing, or ConfigError where an option was given that what is resumed would not take."""
     context = click.get_current_context()
-    given = {
-        name
-        for name in context.params
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-    if refused := sorted(given - allowed):
+    refused = sorted(
+        option.opts[0]
+        for option in context.command.params
+        if option.name is not None
+        and option.name not in allowed
+        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    )
+    if refused:
         raise ConfigError(
             f"--resume continues with the settings it began with; leave out {', '.join(refused)}"
         )

@@ -81,7 +81,7 @@ def test_a_study_shows_its_progress_and_its_result_and_continues_from_what_is_th
     [
         pytest.param([], 2, "want at least 3 sites, got 0", id="no site"),
         pytest.param(
-            ["--resume", ".", "--rounds", "3"], 2, "leave out rounds", id="settings beside resume"
+            ["--resume", ".", "--rounds", "3"], 2, "leave out --rounds", id="settings beside resume"
         ),
         pytest.param(["--resume", "nowhere"], 1, "is no leave-site-out study", id="no study"),
     ],

@@ -144,7 +144,7 @@ def test_settings_beside_resume_are_refused_rather_than_ignored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["simulate", "--resume", str(tmp_path), "--rounds", "50"]) == 2
-    assert "leave out rounds" in capsys.readouterr().err
+    assert "leave out --rounds" in capsys.readouterr().err
 
 
 def test_one_site_alone_trains_with_the_recipes_own_rounds(
@@ -213,8 +213,7 @@ def test_what_a_run_was_laid_out_with_is_refused_beside_resume(
     option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["simulate", "--resume", str(tmp_path), option, value]) == 2
-    name = option.removeprefix("--").replace("-", "_")
-    assert f"leave out {name}" in capsys.readouterr().err
+    assert f"leave out {option}" in capsys.readouterr().err
 
 
 def events_of(run: Path) -> list[dict[str, Any]]:

@@ -98,7 +98,7 @@ def test_all_methods_of_a_recipe_are_compared_and_what_is_finished_is_kept(
     [
         pytest.param([], 2, "want --held-out NAME=PATH", id="no unseen site"),
         pytest.param(["--seeds", "0,x"], 2, "want whole numbers", id="no number"),
-        pytest.param(["--resume", ".", "--seeds", "3"], 2, "leave out seeds", id="beside resume"),
+        pytest.param(["--resume", ".", "--seeds", "3"], 2, "leave out --seeds", id="beside resume"),
         pytest.param(["--resume", "nowhere"], 1, "is no study of methods", id="no study"),
         pytest.param(["--variant", "nothing"], 2, "nothing", id="no such variant"),
     ],
