@@ -128,12 +128,15 @@ def _show(
     from rich.console import Console
 
     from server.evaluation.scored_grid import scored_grid_in_words
+    from server.events.failure_advice import ADVICE, advice
 
     console = Console()
     console.print(_case_table(rows))
     console.print(_site_table(summaries))
     if where := scored_grid_in_words(summaries):
         print(where)
+    for code in dict.fromkeys(row.failed for row in rows if row.failed in ADVICE):
+        print(f"{code}: {advice(code)}")
     if worst is not None:
         print(_worst_site_line(worst))
     if unranked := [s.site for s in summaries if s.metric("dice").mean is None]:

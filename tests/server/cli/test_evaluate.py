@@ -84,6 +84,16 @@ def words(text: str) -> str:
     return " ".join(text.replace("│", " ").split())
 
 
+def test_a_case_that_failed_with_a_code_is_followed_by_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = [CaseRow(site="graz", subject=f"sub-0{n}", failed="scanner-reference") for n in (1, 2)]
+    monkeypatch.setitem(ROWS, "graz", failed)
+    assert called(tmp_path, "graz") == 1
+    text = words(capsys.readouterr().out)
+    assert text.count("does not fit the prepared one. The site runs `lesionfed-site prepare`") == 1
+
+
 def test_each_site_is_summed_up_below_its_cases(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
