@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,9 @@ from common.errors import SiteDataError
 from common.learning.lesion_wise.lesion_wise_loss import lesion_wise_loss, true_lesion_f1_mean
 from common.learning.lesion_wise.metric_network import MetricNetwork
 from common.learning.losses.registry import segmentation_loss
-from common.learning.losses.site_loss import head_spread, site_loss
+from common.learning.losses.site_loss import head_spread
 from common.learning.sampling.registry import Sampler
+from common.learning.site_term import SiteTerm
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 
@@ -63,8 +64,7 @@ def train_locally(
     sampler: Sampler,
     *,
     recipe: Recipe,
-    site_index: int,
-    n_sites: int,
+    sites: Sequence[int],
     round_index: int,
     seed: int,
     metric_network: MetricNetwork | None = None,
@@ -75,7 +75,8 @@ def train_locally(
     network          images -> (logits, bottleneck)
     head             bottleneck -> site logits; None switches the site loss off
     sampler          of the site's training cases
-    site_index       this site's place in the head, in [0, n_sites)
+    sites            of each of the sampler's cases, its site's place in the head; all the same but
+                     where data of several sites lie together
     round_index      from 1; the learning rate decays with it
     seed             of this site and round: patches, random labels and dropout are drawn from it
     metric_network   frozen, of `loss.lesion_wise`; None without that loss, and in the rounds before
@@ -86,7 +87,8 @@ def train_locally(
     (`compute.threads`, set by the caller) gives the same parameters.
     SiteDataError where the loss is not finite.
     """
-    site_term = _site_term(head, recipe, site_index=site_index, n_sites=n_sites, seed=seed)
+    site_term = None if head is None else SiteTerm(head, recipe.loss.site, seed=seed)
+    site_of_case = torch.tensor(sites, device=recipe.compute.device)
     modules = nn.ModuleList([network] if head is None else [network, head])
     modules.to(recipe.compute.device).train()
     learning_rate = recipe.optimizer.learning_rate_in(round_index)
@@ -98,12 +100,12 @@ def train_locally(
     with torch.random.fork_rng(devices=_accelerators(recipe)):
         torch.manual_seed(derived_seed(seed, "dropout"))
         for step in range(1, recipe.optimizer.steps + 1):
-            images, truth = _batch(sampler, recipe, random)
+            images, truth, cases = _batch(sampler, recipe, random)
             logits, bottleneck = network(images)
             loss = segmentation_loss(recipe.loss.segmentation, logits, truth)
             segmentation_losses.append(loss.item())
             if site_term is not None:
-                regularization = site_term(bottleneck)
+                regularization = site_term.loss(bottleneck, site_of_case[cases])
                 loss = loss + recipe.loss.site.weight * regularization
                 site_losses.append(regularization.item())
             if metric_network is not None and recipe.loss.lesion_wise is not None:
@@ -133,28 +135,15 @@ def _mean(values: list[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _site_term(
-    head: nn.Module | None, recipe: Recipe, *, site_index: int, n_sites: int, seed: int
-) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """Bottleneck -> site loss, or None without a head."""
-    if head is None:
-        return None
-    name = recipe.loss.site.name
-    assert name != "none", "a head comes with a site loss"
-    assert 0 <= site_index < n_sites, "the federation numbers its sites from 0"
-    generator = torch.Generator().manual_seed(derived_seed(seed, "site-labels"))
-    return lambda bottleneck: site_loss(
-        head(bottleneck), name=name, site_index=site_index, generator=generator
-    )
-
-
 def _batch(
     sampler: Sampler, recipe: Recipe, random: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (B, C, i, j, k) and references (B, R, ...) on the recipe's device."""
-    images, references = sampler.draw_batch(recipe.sampling.batch_size, random)
-    device = recipe.compute.device
-    return torch.from_numpy(images).to(device), torch.from_numpy(references).to(device)
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Images (B, C, i, j, k), references (B, R, ...) and cases (B,) on the recipe's device."""
+    images, references, cases = (
+        torch.from_numpy(array).to(recipe.compute.device)
+        for array in sampler.draw_batch(recipe.sampling.batch_size, random)
+    )
+    return images, references, cases
 
 
 def _finite(loss: float, step: int, recipe: Recipe) -> float:
@@ -181,7 +170,7 @@ def _spread(
     found = []
     with torch.inference_mode():
         for _ in range(math.ceil(N_SPREAD_PATCHES / recipe.sampling.batch_size)):
-            images, _references = _batch(sampler, recipe, random)
+            images, _references, _cases = _batch(sampler, recipe, random)
             found.append(torch.softmax(head(network(images)[1]), dim=1))
     return head_spread(torch.cat(found))
 

@@ -17,23 +17,23 @@ SiteLossName = Literal["pearson", "uniform", "random"]
 
 
 def site_loss(
-    logits: torch.Tensor, *, name: SiteLossName, site_index: int, generator: torch.Generator
+    logits: torch.Tensor, *, name: SiteLossName, sites: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    """The named loss for a batch from one site, a scalar, before its weight lambda.
+    """The named loss of a batch, a scalar, before its weight lambda.
 
     logits       (B, n_sites), before the softmax; at least two sites
-    site_index   the batch's true site, in [0, n_sites)
+    sites        (B,), int64: each sample's true site, in [0, n_sites); in a federation all are one
     generator    draws the labels of `random`, on the CPU; the others leave it alone
     Source       Aslani et al. 2020.
     """
     if name == "pearson":
-        return pearson(logits, site_index)
+        return pearson(logits, sites)
     if name == "uniform":
         return uniform(logits)
     return random(logits, generator)
 
 
-def pearson(logits: torch.Tensor, site_index: int) -> torch.Tensor:
+def pearson(logits: torch.Tensor, sites: torch.Tensor) -> torch.Tensor:
     """Correlation over the sites of probabilities and one-hot truth, mean over the batch.
 
     In [-1, 1]; -1 is the aim: the true site is the least likely, the others alike.
@@ -43,8 +43,7 @@ def pearson(logits: torch.Tensor, site_index: int) -> torch.Tensor:
     Two numbers correlate with 1 or -1 whatever they are: with two sites there is no gradient.
     """
     probability = torch.softmax(logits, dim=1)
-    truth = torch.zeros_like(probability)
-    truth[:, site_index] = 1
+    truth = torch.nn.functional.one_hot(sites, probability.shape[1]).to(probability)
     found = probability - probability.mean(dim=1, keepdim=True)
     wanted = truth - truth.mean(dim=1, keepdim=True)
     lengths = (found.square().sum(dim=1) + EPSILON) * wanted.square().sum(dim=1)

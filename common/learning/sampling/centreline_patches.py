@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from common.arrays import BoolArray, Float32Array, IndexArray
+from common.arrays import BoolArray, IndexArray
 from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
 from common.learning.sampling.cutting import Shape, cut, cut_each
 from common.learning.sampling.labelled_case import LabelledCase
-from common.learning.sampling.patches import PatchSampler
+from common.learning.sampling.patches import Patch, PatchSampler
 from common.recipe.sampling import Augmentation
 
 JITTER = 8
@@ -41,15 +41,15 @@ class CentrelinePatches(PatchSampler):
     ) -> None:
         super().__init__(patch_shape=patch_shape, lesion_share=lesion_share, augment=augment)
         labelled = [
-            (case, case.lesions, centreline_points(case.brain))
-            for case in cases
+            (number, case, case.lesions, centreline_points(case.brain))
+            for number, case in enumerate(cases)
             if case.lesions is not None
         ]
         found = [
-            (case, lesions, points, self._near_lesion(lesions, points))
-            for case, lesions, points in labelled
+            (number, case, lesions, points, self._near_lesion(lesions, points))
+            for number, case, lesions, points in labelled
         ]
-        if not any(near.size for _, _, _, near in found):
+        if not any(near.size for *_, near in found):
             raise SiteDataError(
                 f"no lesion voxel within a patch of {patch_shape} voxels of the centreline in the "
                 f"references of {len(cases)} cases, want at least one: this site may join the "
@@ -58,20 +58,21 @@ class CentrelinePatches(PatchSampler):
                 code="no-lesions",
             )
         self._cases = [
-            (case.image, lesions, case.references(n_outputs), points, near)
-            for case, lesions, points, near in found
+            (number, case.image, lesions, case.references(n_outputs), points, near)
+            for number, case, lesions, points, near in found
             if near.size or lesion_share < 1
         ]
 
-    def draw(self, random: np.random.Generator) -> tuple[Float32Array, BoolArray]:
-        """One patch: image (C, *patch_shape) and references (R, *patch_shape), copied.
+    def draw(self, random: np.random.Generator) -> Patch:
+        """One patch, copied.
 
         The case is drawn first, every case alike; then one of the points whose patch holds a
         lesion, or any point; then the patch is moved a little, unless it would lose its
         lesion. A patch stays inside the volume; along an axis where the volume is smaller than the
         patch, it holds all of it, and zeros around it.
         """
-        image, lesions, references, points, near = self._cases[random.integers(len(self._cases))]
+        drawn = self._cases[random.integers(len(self._cases))]
+        number, image, lesions, references, points, near = drawn
         anywhere = self._lies_anywhere(has_lesion=bool(near.size), random=random)
         point = points[random.integers(len(points))] if anywhere else points[random.choice(near)]
         reach = np.array(self._patch_shape) // JITTER
@@ -79,7 +80,7 @@ class CentrelinePatches(PatchSampler):
         if not anywhere and not cut(lesions[None], start, self._patch_shape).any():
             start = self._start(point, lesions.shape)
         patch = cut(image, start, self._patch_shape), cut_each(references, start, self._patch_shape)
-        return augmented(*patch, self._augment, random)
+        return Patch(*augmented(*patch, self._augment, random), number)
 
     def _near_lesion(self, lesions: BoolArray, points: IndexArray) -> IndexArray:
         """The points, by their index, whose patch without jitter holds a lesion voxel."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from common.arrays import BoolArray, Float32Array
+from common.arrays import Float32Array, IndexArray
 from common.errors import SiteDataError
 from common.learning.networks.cascade import PATCH_SIDE
+from common.learning.sampling.batch import Batch
 from common.learning.sampling.cutting import cut
 from common.learning.sampling.labelled_case import FlatVoxels, LabelledCase
 
@@ -29,8 +30,8 @@ class LesionVoxels:
         self, cases: Sequence[LabelledCase], *, negatives: Sequence[FlatVoxels], half_turn: bool
     ) -> None:
         found = [
-            (case.image, np.flatnonzero(case.lesions), without)
-            for case, without in zip(cases, negatives, strict=True)
+            (number, case.image, np.flatnonzero(case.lesions), without)
+            for number, (case, without) in enumerate(zip(cases, negatives, strict=True))
             if case.lesions is not None and case.lesions.any()
         ]
         if not found:
@@ -40,11 +41,12 @@ class LesionVoxels:
                 "site for the statistics only.",
                 code="no-lesions",
             )
-        self._positives = [(image, lesion) for image, lesion, _ in found]
-        self._negatives = [(image, without) for image, _, without in found]
-        n_lesion = np.array([lesion.size for _, lesion, _ in found], np.float64)
+        self._numbers = np.array([number for number, *_ in found])
+        self._positives = [(image, lesion) for _, image, lesion, _ in found]
+        self._negatives = [(image, without) for _, image, _, without in found]
+        n_lesion = np.array([lesion.size for _, _, lesion, _ in found], np.float64)
         self._share = n_lesion / n_lesion.sum()
-        n_with_negatives = n_lesion * [without.size > 0 for _, _, without in found]
+        n_with_negatives = n_lesion * [without.size > 0 for *_, without in found]
         if not n_with_negatives.any():
             raise SiteDataError(
                 f"no voxel without lesion to learn from in {len(found)} cases with lesions, want "
@@ -55,24 +57,21 @@ class LesionVoxels:
         self._share_of_negatives = n_with_negatives / n_with_negatives.sum()
         self._half_turn = half_turn
 
-    def draw_batch(
-        self, n_patches: int, random: np.random.Generator
-    ) -> tuple[Float32Array, BoolArray]:
-        """Images (B, C, 11, 11, 11) and whether the centre is a lesion (B, 1).
+    def draw_batch(self, n_patches: int, random: np.random.Generator) -> Batch:
+        """Images (B, C, 11, 11, 11), and whether the centre is a lesion (B, 1).
 
         Of an odd number, one more is a lesion. A patch that reaches beyond the volume holds zeros
         there.
         """
         n_positive = (n_patches + 1) // 2
-        images = np.stack(
-            [
-                *_drawn(self._positives, self._share, n_positive, random),
-                *_drawn(self._negatives, self._share_of_negatives, n_patches - n_positive, random),
-            ]
-        )
+        n_negative = n_patches - n_positive
+        positives, of_lesion = _drawn(self._positives, self._share, n_positive, random)
+        negatives, other = _drawn(self._negatives, self._share_of_negatives, n_negative, random)
+        images = np.stack([*positives, *negatives])
         if self._half_turn:
             _turn_half(images, random)
-        return images, (np.arange(n_patches) < n_positive)[:, None]
+        centre_is_lesion = (np.arange(n_patches) < n_positive)[:, None]
+        return Batch(images, centre_is_lesion, self._numbers[np.concatenate([of_lesion, other])])
 
 
 def _drawn(
@@ -80,15 +79,19 @@ def _drawn(
     share: Float32Array,
     n: int,
     random: np.random.Generator,
-) -> list[Float32Array]:
-    """Patches (C, 11, 11, 11) about drawn voxels: the case by its share, then any of its voxels."""
+) -> tuple[list[Float32Array], IndexArray]:
+    """Patches (C, 11, 11, 11) about drawn voxels: the case by its share, then any of its voxels.
+
+    And the place of each one's case in `voxels`.
+    """
     patches = []
-    for index in random.choice(len(voxels), size=n, p=share):
+    drawn = random.choice(len(voxels), size=n, p=share)
+    for index in drawn:
         image, flat = voxels[index]
         centre = np.unravel_index(flat[random.integers(flat.size)], image.shape[1:])
         start = [int(c) - PATCH_SIDE // 2 for c in centre]
         patches.append(cut(image, start, (PATCH_SIDE,) * 3))
-    return patches
+    return patches, drawn
 
 
 def _turn_half(images: Float32Array, random: np.random.Generator) -> None:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from common.arrays import BoolArray, Float32Array
 from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
+from common.learning.sampling.batch import Batch
 from common.learning.sampling.cutting import Shape, cut, cut_each
 from common.learning.sampling.labelled_case import LabelledCase
 from common.recipe.sampling import Augmentation
+
+
+class Patch(NamedTuple):
+    """Image (C, *patch_shape), references (R, *patch_shape), and the case's place in the list."""
+
+    image: Float32Array
+    references: BoolArray
+    case: int
 
 
 class PatchSampler(ABC):
@@ -32,15 +42,14 @@ class PatchSampler(ABC):
         self._augment = augment
 
     @abstractmethod
-    def draw(self, random: np.random.Generator) -> tuple[Float32Array, BoolArray]:
-        """One patch: image (C, *patch_shape) and references (R, *patch_shape), copied."""
+    def draw(self, random: np.random.Generator) -> Patch:
+        """One patch, copied."""
 
-    def draw_batch(
-        self, n_patches: int, random: np.random.Generator
-    ) -> tuple[Float32Array, BoolArray]:
-        """Images (B, C, *patch_shape) and references (B, R, *patch_shape)."""
-        images, references = zip(*(self.draw(random) for _ in range(n_patches)), strict=True)
-        return np.stack(images), np.stack(references)
+    def draw_batch(self, n_patches: int, random: np.random.Generator) -> Batch:
+        """So many patches, one after the other."""
+        patches = [self.draw(random) for _ in range(n_patches)]
+        images, references, cases = zip(*patches, strict=True)
+        return Batch(np.stack(images), np.stack(references), np.array(cases))
 
     def _lies_anywhere(self, *, has_lesion: bool, random: np.random.Generator) -> bool:
         """Whether the next patch of a case need not hold a lesion voxel."""
@@ -69,11 +78,11 @@ class Patches(PatchSampler):
     ) -> None:
         super().__init__(patch_shape=patch_shape, lesion_share=lesion_share, augment=augment)
         labelled = [
-            (case, np.flatnonzero(np.asarray(case.lesions)))
-            for case in cases
+            (number, case, np.flatnonzero(np.asarray(case.lesions)))
+            for number, case in enumerate(cases)
             if case.lesions is not None
         ]
-        if not any(voxels.size for _, voxels in labelled):
+        if not any(voxels.size for *_, voxels in labelled):
             raise SiteDataError(
                 f"no lesion voxel in the reference of {len(cases)} cases, want at least one: this "
                 "site may join the statistics, but cannot train. Add lesion masks, enrol the "
@@ -82,13 +91,13 @@ class Patches(PatchSampler):
                 code="no-lesions",
             )
         self._cases = [
-            (case.image, case.brain, case.references(n_outputs), voxels)
-            for case, voxels in labelled
+            (number, case.image, case.brain, case.references(n_outputs), voxels)
+            for number, case, voxels in labelled
             if voxels.size or lesion_share < 1
         ]
 
-    def draw(self, random: np.random.Generator) -> tuple[Float32Array, BoolArray]:
-        """One patch: image (C, *patch_shape) and references (R, *patch_shape), copied.
+    def draw(self, random: np.random.Generator) -> Patch:
+        """One patch, copied.
 
         The case is drawn first, every case alike; then one of its lesion voxels, or a voxel of its
         brain; then the patch's place among all that hold this voxel and do not reach beyond the
@@ -97,7 +106,8 @@ class Patches(PatchSampler):
         Source   Aslani et al. 2020: patches with at least one lesion voxel; Fenneteau et al. 2021:
                  four in five, the others all over the brain. The order is chosen.
         """
-        image, brain, references, lesion_voxels = self._cases[random.integers(len(self._cases))]
+        drawn = self._cases[random.integers(len(self._cases))]
+        number, image, brain, references, lesion_voxels = drawn
         if self._lies_anywhere(has_lesion=bool(lesion_voxels.size), random=random):
             voxel = _voxel_in(brain, random)
         else:
@@ -107,7 +117,7 @@ class Patches(PatchSampler):
             for v, p, n in zip(voxel, self._patch_shape, brain.shape, strict=True)
         ]
         patch = cut(image, start, self._patch_shape), cut_each(references, start, self._patch_shape)
-        return augmented(*patch, self._augment, random)
+        return Patch(*augmented(*patch, self._augment, random), number)
 
 
 def _voxel_in(brain: BoolArray, random: np.random.Generator) -> tuple[np.intp, ...]:

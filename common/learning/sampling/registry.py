@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from common.arrays import BoolArray, Float32Array
+from common.learning.sampling.batch import Batch
 from common.learning.sampling.centreline_patches import CentrelinePatches
 from common.learning.sampling.labelled_case import FlatVoxels, LabelledCase
 from common.learning.sampling.lesion_voxels import LesionVoxels
@@ -18,10 +18,8 @@ from common.recipe.recipe import Recipe
 class Sampler(Protocol):
     """Draws what one training step sees."""
 
-    def draw_batch(
-        self, n_patches: int, random: np.random.Generator
-    ) -> tuple[Float32Array, BoolArray]:
-        """Images (B, C, *patch_shape) and the reference of each output, (B, R, ...)."""
+    def draw_batch(self, n_patches: int, random: np.random.Generator) -> Batch:
+        """So many patches."""
         ...
 
 

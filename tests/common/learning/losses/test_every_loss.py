@@ -36,12 +36,16 @@ def drawn(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def pearson_of_site_1(logits: torch.Tensor) -> torch.Tensor:
+    return pearson(logits, torch.ones(len(logits), dtype=torch.int64))
+
+
 def random_site(logits: torch.Tensor) -> torch.Tensor:
     return random(logits, drawn(3))  # the same sites at every call
 
 
 SITE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "pearson": partial(pearson, site_index=1),
+    "pearson": pearson_of_site_1,
     "uniform": uniform,
     "random": random_site,
 }

@@ -27,20 +27,22 @@ def log_of(probabilities: list[list[float]]) -> torch.Tensor:
 def test_pearson_is_the_correlation_over_sites(
     probabilities: list[float], site_index: int, expected: float
 ) -> None:
-    found = pearson(log_of([probabilities]), site_index)
+    found = pearson(log_of([probabilities]), torch.tensor([site_index]))
     assert found.item() == pytest.approx(expected, abs=1e-3)
 
 
 def test_pearson_is_a_mean_over_the_batch() -> None:
     # 1 and -1/2: in the second p - 1/3 = (-1, 2, -1) / 3 against t - 1/3 = (2, -1, -1) / 3
     # products (-2 - 2 + 1) / 9 = -1/3, lengths² 6 / 9 each: -1/2
-    found = pearson(log_of([[0.99998, 1e-5, 1e-5], [1e-5, 0.99998, 1e-5]]), 0)
+    found = pearson(
+        log_of([[0.99998, 1e-5, 1e-5], [1e-5, 0.99998, 1e-5]]), torch.zeros(2, dtype=torch.int64)
+    )
     assert found.item() == pytest.approx((1 - 0.5) / 2, abs=1e-3)
 
 
 def test_pearson_of_a_uniform_answer_is_0_with_a_finite_gradient() -> None:
     logits = torch.zeros(2, 4, requires_grad=True)
-    loss = pearson(logits, 2)
+    loss = pearson(logits, torch.full((len(logits),), 2))
     loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
     assert loss.item() == 0
     assert logits.grad is not None
@@ -50,7 +52,7 @@ def test_pearson_of_a_uniform_answer_is_0_with_a_finite_gradient() -> None:
 
 def test_pearson_over_two_sites_has_next_to_no_gradient() -> None:
     logits = torch.tensor([[0.3, -0.4]], dtype=torch.float64, requires_grad=True)
-    loss = pearson(logits, 0)
+    loss = pearson(logits, torch.zeros(len(logits), dtype=torch.int64))
     loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
     assert loss.item() == pytest.approx(1, abs=1e-4)
     assert logits.grad is not None
@@ -99,14 +101,14 @@ def test_the_name_chooses_the_loss() -> None:
     logits = log_of([[0.5, 0.25, 0.25]])
     generator = torch.Generator().manual_seed(2)
     found = {
-        name: site_loss(logits, name=name, site_index=0, generator=generator).item()
+        name: site_loss(logits, name=name, sites=torch.tensor([0]), generator=generator).item()
         for name in ("pearson", "uniform")
     }
     assert found["pearson"] == pytest.approx(1, abs=1e-4)  # p - 1/3 is parallel to t - 1/3
     assert found["uniform"] == pytest.approx(5 / 3 * math.log(2))
     again = torch.Generator().manual_seed(4)
     expected = random(logits, torch.Generator().manual_seed(4))
-    assert site_loss(logits, name="random", site_index=0, generator=again) == expected
+    assert site_loss(logits, name="random", sites=torch.tensor([0]), generator=again) == expected
 
 
 def test_head_spread_is_0_for_a_constant_head_and_grows_with_its_input() -> None:

@@ -62,7 +62,7 @@ def test_a_patch_is_a_piece_of_the_volume_near_the_centreline(
     i: int, k: int, seed: int, share: float
 ) -> None:
     case = cord((3 + k // 10, 4, k))
-    images, truth = sampler(case, lesion_share=share).draw_batch(3, np.random.default_rng(seed))
+    images, truth, _ = sampler(case, lesion_share=share).draw_batch(3, np.random.default_rng(seed))
     assert images.shape == truth.shape == (3, 1, 5, 5, 8)
     points = centreline_points(case.brain)
     for image, lesions in zip(images[:, 0], truth[:, 0], strict=True):
@@ -82,19 +82,21 @@ def test_a_patch_is_a_piece_of_the_volume_near_the_centreline(
 def test_the_share_with_lesion_is_as_asked_for() -> None:
     """A lesion in slice 15: 8 of 30 points' patches hold it, so 0.4 + 0.6 * about 8/30 = 0.56."""
     drawn = sampler(cord((4, 4, 15)), lesion_share=0.4)
-    _, truth = drawn.draw_batch(600, np.random.default_rng(0))
+    _, truth, _ = drawn.draw_batch(600, np.random.default_rng(0))
     assert np.mean(truth.any(axis=(1, 2, 3, 4))) == pytest.approx(0.56, abs=0.06)
 
 
 def test_lesion_free_cases_train_only_where_the_share_is_below_one() -> None:
     ill, well = cord((4, 4, 15)), cord(offset=100_000.0)
     for share, n_cases in ((1.0, 1), (0.9, 2)):
-        images, _ = sampler(ill, well, lesion_share=share).draw_batch(50, np.random.default_rng(1))
+        images, _, _ = sampler(ill, well, lesion_share=share).draw_batch(
+            50, np.random.default_rng(1)
+        )
         assert len({image.max() >= 100_000 for image in images}) == n_cases
 
 
 def test_every_slice_is_seen() -> None:
-    images, _ = sampler(cord((4, 4, 15)), lesion_share=0.01).draw_batch(
+    images, _, _ = sampler(cord((4, 4, 15)), lesion_share=0.01).draw_batch(
         300, np.random.default_rng(2)
     )
     slices = {int(number - 1) % SHAPE[2] for number in images.ravel()}
@@ -103,14 +105,14 @@ def test_every_slice_is_seen() -> None:
 
 def test_along_a_smaller_volume_there_are_zeros_around() -> None:
     drawn = CentrelinePatches([cord((4, 4, 15))], patch_shape=(5, 12, 8))
-    images, _ = drawn.draw_batch(1, np.random.default_rng(0))
+    images, _, _ = drawn.draw_batch(1, np.random.default_rng(0))
     filled = np.flatnonzero(images[0, 0].any(axis=(0, 2)))
     # 8 of 12 voxels along j; the point lies at j = 4, so 4 - 6 = -2 is the first
     assert filled.tolist() == list(range(2, 10))
 
 
 def test_each_output_gets_its_reference() -> None:
-    _, truth = sampler(cord((4, 4, 15)), n_outputs=3).draw_batch(4, np.random.default_rng(0))
+    _, truth, _ = sampler(cord((4, 4, 15)), n_outputs=3).draw_batch(4, np.random.default_rng(0))
     assert truth.any(axis=(2, 3, 4)).tolist() == [[False, False, True]] * 4
 
 
@@ -118,14 +120,14 @@ def test_augmentation_moves_image_and_lesion_alike() -> None:
     drawn = CentrelinePatches(
         [cord((4, 4, 15))], patch_shape=(5, 5, 8), augment=("mirror", "quarter-turns")
     )
-    images, truth = drawn.draw_batch(20, np.random.default_rng(0))
+    images, truth, _ = drawn.draw_batch(20, np.random.default_rng(0))
     # the number of voxel (4, 4, 15), counted from 1
     np.testing.assert_array_equal(images[truth], 4 * 240 + 4 * 30 + 15 + 1)
 
 
 def test_cases_without_a_reference_do_not_train() -> None:
     unlabelled = cord(labelled=False, offset=100_000.0)
-    images, _ = sampler(cord((4, 4, 15)), unlabelled, lesion_share=0.5).draw_batch(
+    images, _, _ = sampler(cord((4, 4, 15)), unlabelled, lesion_share=0.5).draw_batch(
         30, np.random.default_rng(0)
     )
     assert images.max() < 100_000

@@ -29,7 +29,7 @@ def flat(*voxels: int) -> IndexArray:
 def test_the_first_half_is_centred_on_lesions_and_the_second_on_negatives() -> None:
     # voxel (2, 3, 4) of (5, 6, 7) has number 1 + 2 * 42 + 3 * 7 + 4 = 110; flat 5 has number 6
     voxels = LesionVoxels([case((5, 6, 7), (2, 3, 4))], negatives=[flat(5)], half_turn=False)
-    images, truth = voxels.draw_batch(6, np.random.default_rng(0))
+    images, truth, _ = voxels.draw_batch(6, np.random.default_rng(0))
     assert images.shape == (6, 2, 11, 11, 11)
     assert images.dtype == np.float32
     assert truth.tolist() == [[True]] * 3 + [[False]] * 3
@@ -40,7 +40,7 @@ def test_the_first_half_is_centred_on_lesions_and_the_second_on_negatives() -> N
 def test_a_patch_holds_the_neighbours_in_place_and_zeros_beyond_the_volume() -> None:
     volume = case((5, 6, 7), (2, 3, 4))
     voxels = LesionVoxels([volume], negatives=[flat(5)], half_turn=False)
-    images, _ = voxels.draw_batch(2, np.random.default_rng(0))
+    images, _, _ = voxels.draw_batch(2, np.random.default_rng(0))
     expected = np.zeros((2, 11, 11, 11))
     # centre 5 is (2, 3, 4): the volume begins at (3, 2, 1) of the patch, and fits
     expected[:, 3:8, 2:8, 1:8] = volume.image
@@ -49,7 +49,7 @@ def test_a_patch_holds_the_neighbours_in_place_and_zeros_beyond_the_volume() -> 
 
 def test_of_an_odd_number_one_more_is_a_lesion() -> None:
     voxels = LesionVoxels([case((3, 3, 3), (1, 1, 1))], negatives=[flat(0)], half_turn=False)
-    _, truth = voxels.draw_batch(5, np.random.default_rng(0))
+    _, truth, _ = voxels.draw_batch(5, np.random.default_rng(0))
     assert truth.sum() == 3
 
 
@@ -60,7 +60,7 @@ def test_a_case_counts_by_its_lesion_voxels_in_both_halves() -> None:
         case((1, 1, 6), offset=201),
     ]
     voxels = LesionVoxels(cases, negatives=[flat(1, 3), flat(0), flat(2)], half_turn=False)
-    images, truth = voxels.draw_batch(2400, np.random.default_rng(1))
+    images, truth, _ = voxels.draw_batch(2400, np.random.default_rng(1))
     centres = images[:, 0, 5, 5, 5].astype(int)
     positive, negative = Counter(centres[truth[:, 0]]), Counter(centres[~truth[:, 0]])
     # lesion voxels 1, 3, 6 and 105 at 1200 / 4 = 300 each; standard deviation 15, within 5 of them
@@ -75,7 +75,7 @@ def test_a_case_counts_by_its_lesion_voxels_in_both_halves() -> None:
 def test_half_turns_change_half_of_the_batch_in_plane_alone() -> None:
     volume = case((11, 11, 11), (5, 5, 5))
     voxels = LesionVoxels([volume], negatives=[flat(5 * 121 + 5 * 11 + 5)], half_turn=True)
-    images, _ = voxels.draw_batch(200, np.random.default_rng(2))
+    images, _, _ = voxels.draw_batch(200, np.random.default_rng(2))
     whole = volume.image
     forms = {
         "as it is": whole,
@@ -95,7 +95,7 @@ def test_half_turns_change_half_of_the_batch_in_plane_alone() -> None:
 def test_lesions_and_negatives_are_turned_alike() -> None:
     volume = case((11, 11, 11), (5, 5, 5))
     voxels = LesionVoxels([volume], negatives=[flat(5 * 121 + 5 * 11 + 5)], half_turn=True)
-    images, truth = voxels.draw_batch(400, np.random.default_rng(3))
+    images, truth, _ = voxels.draw_batch(400, np.random.default_rng(3))
     turned = np.any(images != volume.image, axis=(1, 2, 3, 4))
     # 200 of 400 are turned, 100 of them lesions; hypergeometric standard deviation 5
     assert abs(turned[truth[:, 0]].sum() - 100) < 30
@@ -105,8 +105,8 @@ def test_the_same_random_numbers_give_the_same_batch_and_leave_the_case_as_it_wa
     volume = case((6, 7, 8), (1, 2, 3), (4, 5, 6))
     before = volume.image.copy()
     voxels = LesionVoxels([volume], negatives=[flat(0, 9, 44)], half_turn=True)
-    first, _ = voxels.draw_batch(9, np.random.default_rng(4))
-    again, _ = voxels.draw_batch(9, np.random.default_rng(4))
+    first, _, _ = voxels.draw_batch(9, np.random.default_rng(4))
+    again, _, _ = voxels.draw_batch(9, np.random.default_rng(4))
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(volume.image, before)
 
@@ -114,7 +114,7 @@ def test_the_same_random_numbers_give_the_same_batch_and_leave_the_case_as_it_wa
 def test_a_case_without_negatives_still_gives_its_lesions() -> None:
     cases = [case((1, 1, 4), (0, 0, 0)), case((1, 1, 4), (0, 0, 1), offset=101)]
     voxels = LesionVoxels(cases, negatives=[flat(), flat(3)], half_turn=False)
-    images, truth = voxels.draw_batch(40, np.random.default_rng(5))
+    images, truth, _ = voxels.draw_batch(40, np.random.default_rng(5))
     centres = images[:, 0, 5, 5, 5]
     assert set(centres[truth[:, 0]]) == {1, 102}
     assert set(centres[~truth[:, 0]]) == {104}

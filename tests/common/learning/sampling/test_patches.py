@@ -54,7 +54,7 @@ def test_a_patch_is_a_piece_of_the_volume_with_a_lesion_and_zeros_around(
     first, second, third = (data.draw(st.integers(0, n - 1)) for n in shape)
     case = case_with_lesions_at(shape, (first, second, third))
     patches = Patches([case], patch_shape=patch_shape)
-    image, references = patches.draw(np.random.default_rng(seed))
+    image, references, _ = patches.draw(np.random.default_rng(seed))
     assert image.shape == (2, *patch_shape)
     assert references.shape == (1, *patch_shape)
     lesions = references[0]
@@ -77,7 +77,7 @@ def test_every_place_that_holds_the_lesion_inside_the_volume_is_as_likely() -> N
     random = np.random.default_rng(1)
     places: Counter[tuple[int, ...]] = Counter()
     for _ in range(1200):
-        image, (lesions,) = patches.draw(random)
+        image, (lesions,), _ = patches.draw(random)
         start_j = int(np.argwhere(image[0])[0][1])
         places[int(np.argwhere(lesions)[0][0]), start_j] += 1
     assert set(places) == {(i, j) for i in (0, 1) for j in (0, 1, 2)}
@@ -133,7 +133,7 @@ def test_below_1_a_case_without_a_lesion_is_drawn_as_often_as_the_others() -> No
 def test_every_patch_of_a_recipe_with_share_1_holds_a_lesion() -> None:
     case = case_with_lesions_at((9, 8, 7), (4, 2, 1))
     patches = Patches([case], patch_shape=(3, 2, 2), lesion_share=1.0)
-    _, lesions = patches.draw_batch(50, np.random.default_rng(8))
+    _, lesions, _ = patches.draw_batch(50, np.random.default_rng(8))
     assert lesions.any(axis=(1, 2, 3, 4)).all()
 
 
@@ -142,7 +142,7 @@ def test_the_references_come_in_their_order_cut_at_the_image_s_place() -> None:
     patches = Patches([case], patch_shape=(2, 2, 2), n_outputs=3)
     random = np.random.default_rng(9)
     for _ in range(20):
-        image, references = patches.draw(random)
+        image, references, _ = patches.draw(random)
         assert references.shape == (3, 2, 2, 2)
         # numbers of the lesions: 1 + 1 * 6 + 1 * 2 + 1 = 10, and 1 + 3 * 6 = 19
         consensus = np.isin(image[0], (10, 19))
@@ -158,9 +158,9 @@ def test_mirror_left_right_flips_image_and_lesions_together_half_of_the_time() -
     )
     random = np.random.default_rng(3)
     drawn = [patches.draw(random) for _ in range(400)]
-    flipped = [bool(lesions[0, 1, 0, 0]) for _, lesions in drawn]
+    flipped = [bool(lesions[0, 1, 0, 0]) for _, lesions, _ in drawn]
     # the image's voxels are 1, 2 with the lesion at 1, or 2, 1 with the lesion at 1
-    assert [list(image[0, :, 0, 0]) for image, _ in drawn] == [
+    assert [list(image[0, :, 0, 0]) for image, _, _ in drawn] == [
         [2, 1] if flip else [1, 2] for flip in flipped
     ]
     assert 150 < sum(flipped) < 250  # 200, standard deviation 10
@@ -178,8 +178,8 @@ def test_the_augmentations_named_are_applied_to_the_patch_in_their_order(
     plain = Patches([case], patch_shape=(4, 4, 6), n_outputs=2)
     for seed in range(5):
         random = np.random.default_rng(seed)
-        by_hand = augmented(*plain.draw(random), names, random)
-        image, references = patches.draw(np.random.default_rng(seed))
+        by_hand = augmented(*plain.draw(random)[:2], names, random)
+        image, references, _ = patches.draw(np.random.default_rng(seed))
         np.testing.assert_array_equal(image, by_hand[0])
         np.testing.assert_array_equal(references, by_hand[1])
 
@@ -187,8 +187,8 @@ def test_the_augmentations_named_are_applied_to_the_patch_in_their_order(
 def test_a_batch_stacks_patches_and_repeats_with_its_seed() -> None:
     case = case_with_lesions_at((9, 7, 5), (4, 2, 1), (0, 6, 4))
     patches = Patches([case], patch_shape=(4, 3, 2), n_outputs=2, augment=("mirror",))
-    images, lesions = patches.draw_batch(3, np.random.default_rng(4))
-    again, _ = patches.draw_batch(3, np.random.default_rng(4))
+    images, lesions, _ = patches.draw_batch(3, np.random.default_rng(4))
+    again, _, _ = patches.draw_batch(3, np.random.default_rng(4))
     assert images.shape == (3, 2, 4, 3, 2)
     assert lesions.shape == (3, 2, 4, 3, 2)
     assert images.dtype == np.float32
@@ -208,7 +208,7 @@ def test_memory_mapped_cases_are_sliced_and_a_changed_patch_leaves_them_as_they_
         case.brain,
         np.load(tmp_path / "lesions.npy", mmap_mode="r", allow_pickle=False),
     )
-    patch, lesions = Patches([mapped], patch_shape=(6, 5, 4)).draw(np.random.default_rng(5))
+    patch, lesions, _ = Patches([mapped], patch_shape=(6, 5, 4)).draw(np.random.default_rng(5))
     assert not isinstance(patch, np.memmap)
     np.testing.assert_array_equal(patch, case.image)
     patch[:] = 0

@@ -52,7 +52,7 @@ def test_the_recipe_s_sampler_draws_patches_of_its_shape_and_one_reference_an_ou
     negatives = [np.array([5, 6], np.intp)]
     sampler = build_sampler([case((9, 5, 8))], settings, negatives=negatives)
     assert isinstance(sampler, kind)
-    images, truth = sampler.draw_batch(4, np.random.default_rng(0))
+    images, truth, _ = sampler.draw_batch(4, np.random.default_rng(0))
     assert images.shape == (4, 2, *image_shape)
     assert images.dtype == np.float32
     assert truth.shape == (4, *truth_shape)
@@ -62,7 +62,7 @@ def test_the_recipe_s_sampler_draws_patches_of_its_shape_and_one_reference_an_ou
 def without_lesion(settings: Recipe) -> float:
     """Share of drawn patches without a lesion, of one case with a lesion and one without."""
     sampler = build_sampler([case((9, 5, 8)), case()], settings)
-    _, truth = sampler.draw_batch(60, np.random.default_rng(1))
+    _, truth, _ = sampler.draw_batch(60, np.random.default_rng(1))
     return float(np.mean(~truth.any(axis=(1, 2, 3, 4))))
 
 
@@ -82,7 +82,7 @@ def test_the_augmentation_is_the_recipe_s(name: str) -> None:
         sampler = build_sampler(
             [case((9, 5, 8))], recipe("fenneteau2021", *overrides, f"sampling.augment={augment}")
         )
-        images, _ = sampler.draw_batch(20, np.random.default_rng(2))
+        images, _, _ = sampler.draw_batch(20, np.random.default_rng(2))
         # numbers rise along i, unless the patch is mirrored; 0 lies beyond the volume
         firsts[augment] = {bool(image[0, 3, 5, 4] < image[0, 4, 5, 4]) for image in images}
     assert list(firsts.values()) == [{True}, {True, False}]
@@ -92,7 +92,7 @@ def test_the_augmentation_is_the_recipe_s(name: str) -> None:
 def test_the_half_turn_of_voxels_is_the_recipe_s(augment: list[str]) -> None:
     settings = recipe("galassi2019", f"sampling.augment={augment}")
     sampler = build_sampler([case((9, 5, 8))], settings, negatives=[np.array([1234], np.intp)])
-    images, _ = sampler.draw_batch(8, np.random.default_rng(3))
+    images, _, _ = sampler.draw_batch(8, np.random.default_rng(3))
     # upright, the number before the centre along k is one less: a turn in (i, j) leaves that, and
     # changes the order along i or j
     rises = [image[0, 4, 4, 5] < image[0, 4, 6, 5] < image[0, 6, 6, 5] for image in images]
@@ -113,3 +113,29 @@ def test_a_site_without_a_lesion_cannot_train_with_any_sampler(
     negatives: Any = [np.array([5], np.intp)]
     with pytest.raises(SiteDataError, match=words):
         build_sampler([case()], settings, negatives=negatives)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(
+            recipe("fenneteau2021", *SIAMESE, f"sampling.name={name}", "preprocessing.steps=[]"),
+            id=name,
+        )
+        for name in ("patches", "centreline")
+    ]
+    + [pytest.param(recipe("galassi2019"), id="voxels")],
+)
+def test_a_batch_says_which_case_each_patch_is_from(settings: Recipe) -> None:
+    """Case 0 has no reference and is never drawn; cases 1 and 2 have values of -1 and -2."""
+    shape = (20, 12, 18)
+    lesions = np.ones(shape, bool)
+    cases = [
+        BrainCase(np.full((2, *shape), -number, np.float32), np.ones(shape, bool), reference)
+        for number, reference in enumerate((None, lesions, lesions))
+    ]
+    negatives: Any = [np.array([2000], np.intp)] * 3
+    sampler = build_sampler(cases, settings, negatives=negatives)
+    images, _, drawn = sampler.draw_batch(30, np.random.default_rng(5))
+    assert set(drawn.tolist()) == {1, 2}
+    assert drawn.tolist() == [-int(image.min()) for image in images]
