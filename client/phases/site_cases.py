@@ -14,6 +14,7 @@ from common.imaging.dataset.split import Shares, Split, split_cases
 from common.imaging.standardization.template import Template
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
+from common.wire.messages import Assignment
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,11 @@ def shareable(cases: Sequence[PreparedCase], site: Site) -> Sequence[PreparedCas
     if cases:
         log.info("no figure of %d cases leaves: lesions in %d subjects", len(cases), n_subjects)
     return []
+
+
+def sites_of(cases: Sequence[PreparedCase], assignment: Assignment) -> list[int]:
+    """The index of the site that each case is from."""
+    return [assignment.site_index] * len(cases)
 
 
 def labelled_cases(site: Site, recipe: Recipe, template: Template) -> list[PreparedCase]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from client.phases.lesion_metric import stored_lesion_metric
 from client.phases.mining import stored_hard_negatives
-from client.phases.site_cases import own_cases, shareable
+from client.phases.site_cases import own_cases, shareable, sites_of
 from client.site.settings import Site
 from common.arrays import IndexArray
 from common.errors import ConfigError, SiteDataError, WireError
@@ -66,7 +66,7 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         head,
         build_sampler(cases.training, recipe, negatives=negatives),
         recipe=_with_steps(recipe, request.steps),
-        sites=[assignment.site_index] * len(cases.training),
+        sites=sites_of(cases.training, assignment),
         round_index=assignment.round_index,
         seed=derived_seed(recipe.seed, assignment.phase, assignment.site, assignment.round_index),
         metric_network=_metric_network(request, recipe, site),

@@ -40,7 +40,13 @@ class SiteHead(nn.Module):
 
         bottleneck   (B, F, ...)
         """
-        logits: torch.Tensor = self.layers(
-            bottleneck.flatten(2).mean(dim=2) if bottleneck.ndim > 2 else bottleneck
-        )
+        logits: torch.Tensor = self.layers(latent_vector(bottleneck))
         return logits
+
+
+def latent_vector(bottleneck: torch.Tensor) -> torch.Tensor:
+    """The bottleneck's mean over space, (B, F); itself where it has no space.
+
+    bottleneck   (B, F, ...)
+    """
+    return bottleneck.flatten(2).mean(dim=2) if bottleneck.ndim > 2 else bottleneck

@@ -112,12 +112,32 @@ class Patches(PatchSampler):
             voxel = _voxel_in(brain, random)
         else:
             voxel = np.unravel_index(random.choice(lesion_voxels), brain.shape)
-        start = [
-            _draw_start(int(v), n_patch=p, n_volume=n, random=random)
-            for v, p, n in zip(voxel, self._patch_shape, brain.shape, strict=True)
-        ]
+        start = _start_about(voxel, brain, self._patch_shape, random)
         patch = cut(image, start, self._patch_shape), cut_each(references, start, self._patch_shape)
         return Patch(*augmented(*patch, self._augment, random), number)
+
+
+def brain_patch(
+    image: Float32Array, brain: BoolArray, patch_shape: Shape, random: np.random.Generator
+) -> Float32Array:
+    """A patch (C, *patch_shape) that holds a voxel of the brain, each as likely, copied.
+
+    image   (C, i, j, k)
+    brain   (i, j, k), with at least one voxel
+    """
+    return cut(
+        image, _start_about(_voxel_in(brain, random), brain, patch_shape, random), patch_shape
+    )
+
+
+def _start_about(
+    voxel: tuple[np.intp, ...], brain: BoolArray, patch_shape: Shape, random: np.random.Generator
+) -> list[int]:
+    """Where a patch begins that holds the voxel, every place as likely."""
+    return [
+        _draw_start(int(v), n_patch=p, n_volume=n, random=random)
+        for v, p, n in zip(voxel, patch_shape, brain.shape, strict=True)
+    ]
 
 
 def _voxel_in(brain: BoolArray, random: np.random.Generator) -> tuple[np.intp, ...]:
