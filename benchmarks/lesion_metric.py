@@ -154,7 +154,7 @@ def half_trained_answers(
         masks = ours[random.integers(len(ours), size=2)]
         images = np.stack([image_of(mask, random) for mask in masks])[:, None]
         logits, _ = network(torch.from_numpy(images))
-        loss = soft_dice_loss(logits, torch.from_numpy(masks[:, None]))
+        loss = soft_dice_loss(logits, torch.from_numpy(masks[:, None]), over="patch", epsilon=1e-5)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         optimizer.step()

@@ -65,7 +65,7 @@ def own_cases(site: Site, recipe: Recipe, template: Template) -> Split:
             "site for the statistics only.",
             code="no-lesions",
         )
-    with_lesion_free = recipe.sampling.lesion_share < 1
+    with_lesion_free = recipe.sampling.takes_lesion_free_cases
     settings = recipe.federation
     return split_cases(
         [

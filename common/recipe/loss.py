@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.settings import Settings
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Over = Literal["patch", "batch"]
+"""What the sums of a loss go over: each patch by itself, or all patches of a batch together."""
+Voxels = Annotated[float, Field(gt=0)]
+BatchDiceForm = Literal["corrected", "literal"]
+
+EPSILON = 30.0
+"""Voxels a patch. Lesion-free patches teach with it; the measurements are in docs/adr/0042."""
+PRINTED_EPSILON = 1e-5
+"""Of the batch Dice of Fenneteau 2021, and of no use to a patch without a lesion."""
 
 
 class Dice(Settings):
-    """Soft Dice of each patch, squared denominator (Aslani 2020)."""
+    """Soft Dice, squared denominator (Aslani 2020)."""
 
     name: Literal["dice"]
+    over: Over = "batch"
+    """patch: every patch has a Dice of its own; batch: the batch has one."""
+    epsilon: Voxels = EPSILON
+    """Voxels a patch, added above and below. A lesion-free patch has next to no gradient where the
+    epsilon is far below its sum of squared probabilities."""
 
 
 class GeneralizedDice(Settings):
@@ -36,6 +50,10 @@ class Tversky(Settings):
     name: Literal["tversky"]
     false_negatives: Share = 0.7
     """Weight of what is missed; false positives get the rest."""
+    over: Over = "batch"
+    """As in `dice`."""
+    epsilon: Voxels = EPSILON
+    """As in `dice`."""
 
 
 class FocalTversky(Settings):
@@ -44,15 +62,30 @@ class FocalTversky(Settings):
     name: Literal["focal-tversky"]
     false_negatives: Share = 0.7
     gamma: Annotated[float, Field(ge=1, le=3)] = 4 / 3
+    over: Over = "batch"
+    """As in `dice`."""
+    epsilon: Voxels = EPSILON
+    """As in `dice`, of the index before the power."""
 
 
 class BatchDice(Settings):
     """Dice over outputs, batch and space together (Fenneteau 2021)."""
 
     name: Literal["batch-dice"]
-    form: Literal["corrected", "literal"] = "corrected"
+    form: BatchDiceForm = "corrected"
     """literal: as printed, where an empty patch that is left empty gives -2 and a perfect match
     -1; corrected: both give -1."""
+    epsilon: Voxels = EPSILON
+    """corrected: voxels a patch and output; literal: the printed 1e-5, over the whole batch."""
+
+    @model_validator(mode="after")
+    def _literal_has_the_printed_epsilon(self) -> Self:
+        if self.form == "literal" and self.epsilon != PRINTED_EPSILON:
+            raise ValueError(
+                f"form 'literal' is the printed one, with epsilon {PRINTED_EPSILON:g}, got "
+                f"{self.epsilon:g}. Set epsilon to {PRINTED_EPSILON:g}, or form to 'corrected'"
+            )
+        return self
 
 
 SegmentationLoss = Annotated[

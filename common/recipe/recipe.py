@@ -233,11 +233,18 @@ def _cascade(recipe: Recipe) -> Iterator[str]:
 def _loss(recipe: Recipe) -> Iterator[str]:
     loss = recipe.loss
     if recipe.network.answers == "centre":
-        if loss.segmentation.name in ("dice", "tversky", "focal-tversky"):
+        segmentation = loss.segmentation
+        if getattr(segmentation, "over", "batch") == "patch":
             yield (
-                f"loss.segmentation {loss.segmentation.name!r} compares the voxels of a patch, and "
-                f"network {recipe.network.name!r} answers for one voxel of it; choose "
-                "generalized-dice, batch-dice or bce, which take the batch together"
+                f"loss.segmentation {segmentation.name!r} with over = 'patch' compares the voxels "
+                f"of a patch, and network {recipe.network.name!r} answers for one voxel of it; "
+                "set over to 'batch', or choose generalized-dice or bce"
+            )
+        if (epsilon := getattr(segmentation, "epsilon", 0.0)) > 1:
+            yield (
+                f"loss.segmentation.epsilon is in voxels a patch, and network "
+                f"{recipe.network.name!r} answers for one voxel of it; want at most 1, got "
+                f"{epsilon:g}"
             )
         if loss.lesion_wise is not None:
             yield (
@@ -271,10 +278,10 @@ def _sampling(recipe: Recipe) -> Iterator[str]:
             f"sampling.name {sampling.name!r} does not go with network {recipe.network.name!r}: "
             "'voxels' and 'cascade' belong together"
         )
-    if sampling.name == "voxels" and sampling.lesion_share != 1:
+    if sampling.name == "voxels" and sampling.lesion_share == 1:
         yield (
-            f"sampling.lesion_share is for patches; 'voxels' takes one half, got "
-            f"{sampling.lesion_share:g}. Leave it out"
+            "sampling.lesion_share must be below 1 with sampling.name 'voxels': the other patches "
+            "are around voxels without lesion. Set it, such as to 0.5 for as many of both"
         )
     allowed = (
         {"half-turn"}

@@ -18,14 +18,20 @@ class Sampling(Settings):
 
     name: Literal["patches", "centreline", "voxels"] = "patches"
     """patches: anywhere in the brain; centreline: along the spinal cord; voxels: around lesion
-    voxels and as many others, for networks that predict one voxel of a patch."""
+    voxels and others, for networks that predict one voxel of a patch."""
     patch_shape: Shape
     """Voxels along (i, j, k)."""
     batch_size: Positive
     lesion_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the patches that hold a lesion voxel. Below 1 the others lie anywhere, and cases
-    without a lesion train too. Not for `voxels`, where it is one half."""
+    """Share of the patches that hold a lesion voxel, with `voxels` of those that have one in the
+    middle, which must be below 1. Else, below 1 the others lie anywhere, and cases without a lesion
+    train too."""
     augment: tuple[Augmentation, ...] = ()
     """In this order. mirror-left-right: the first axis, with probability one half; mirror: each
     axis; quarter-turns: by a multiple of 90 degrees; half-turn: half of each batch by 180 degrees
     in plane, flipped, or both; image-quality: blurred, sharpened, or averaged over slices."""
+
+    @property
+    def takes_lesion_free_cases(self) -> bool:
+        """Whether a case without a lesion trains."""
+        return self.name != "voxels" and self.lesion_share < 1

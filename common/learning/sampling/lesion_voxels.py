@@ -1,7 +1,8 @@
-"""Patches about lesion voxels, and as many about voxels without lesion."""
+"""Patches about lesion voxels, and others about voxels without lesion."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,19 +16,26 @@ from common.learning.sampling.labelled_case import FlatVoxels, LabelledCase
 
 
 class LesionVoxels:
-    """Draws batches whose first half is centred on lesion voxels, the second on negative ones.
+    """Draws batches that begin with patches about lesion voxels and end with negative ones.
 
-    negatives   flat positions of voxels without lesion, one array a case
-    half_turn   half of each batch is turned by 180 degrees in plane, flipped, or both
+    negatives      flat positions of voxels without lesion, one array a case
+    lesion_share   how much of a batch is about lesion voxels, below 1
+    half_turn      half of each batch is turned by 180 degrees in plane, flipped, or both
 
-    Source   Valverde et al. 2017: every lesion voxel, and as many negatives of the same subject.
-    Chosen   there is no fixed list: each half is drawn again, with replacement, and every
+    Source   Valverde et al. 2017: every lesion voxel, and as many negatives of the same subject,
+             which is a share of one half.
+    Chosen   there is no fixed list: both parts are drawn again, with replacement, and every
              lesion voxel of the site has the same chance. So a case counts by its lesion voxels in
-             both halves, and one without lesion is left out.
+             both parts, and one without lesion is left out.
     """
 
     def __init__(
-        self, cases: Sequence[LabelledCase], *, negatives: Sequence[FlatVoxels], half_turn: bool
+        self,
+        cases: Sequence[LabelledCase],
+        *,
+        negatives: Sequence[FlatVoxels],
+        lesion_share: float,
+        half_turn: bool,
     ) -> None:
         found = [
             (number, case.image, np.flatnonzero(case.lesions), without)
@@ -55,15 +63,17 @@ class LesionVoxels:
                 code="no-negatives",
             )
         self._share_of_negatives = n_with_negatives / n_with_negatives.sum()
+        self._lesion_share = lesion_share
         self._half_turn = half_turn
 
     def draw_batch(self, n_patches: int, random: np.random.Generator) -> Batch:
         """Images (B, C, 11, 11, 11), and whether the centre is a lesion (B, 1).
 
-        Of an odd number, one more is a lesion. A patch that reaches beyond the volume holds zeros
-        there.
+        The share is rounded to whole patches, a half up; of two patches or more, one at least is of
+        each kind. A patch that reaches beyond the volume holds zeros there.
         """
-        n_positive = (n_patches + 1) // 2
+        n_rounded = math.floor(n_patches * self._lesion_share + 0.5)
+        n_positive = min(max(1, n_rounded), max(1, n_patches - 1))
         n_negative = n_patches - n_positive
         positives, of_lesion = _drawn(self._positives, self._share, n_positive, random)
         negatives, other = _drawn(self._negatives, self._share_of_negatives, n_negative, random)

@@ -48,7 +48,10 @@ def _voxels(
     cases: Sequence[LabelledCase], recipe: Recipe, negatives: Sequence[FlatVoxels]
 ) -> Sampler:
     return LesionVoxels(
-        cases, negatives=negatives, half_turn="half-turn" in recipe.sampling.augment
+        cases,
+        negatives=negatives,
+        lesion_share=recipe.sampling.lesion_share,
+        half_turn="half-turn" in recipe.sampling.augment,
     )
 
 

@@ -96,6 +96,7 @@ def cascade_recipe() -> Recipe:
             "name": "voxels",
             "patch_shape": [11, 11, 11],
             "batch_size": 4,
+            "lesion_share": 0.5,
             "augment": ["half-turn"],
         },
         "optimizer": {"name": "adadelta", "learning_rate": 1.0, "steps": 2},

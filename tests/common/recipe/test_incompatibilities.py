@@ -42,11 +42,20 @@ NO_STEPS = "preprocessing.steps=[]"
         *[
             pytest.param(
                 "galassi2019",
-                [f"loss.segmentation={{name = '{name}'}}"],
-                f"loss.segmentation '{name}' compares the voxels of a patch, .* choose generalized",
+                [f"loss.segmentation={{name = '{name}', over = 'patch', epsilon = 0.1}}"],
+                f"'{name}' with over = 'patch' compares the voxels of a patch, .* set over to",
                 id=f"{name} of one voxel",
             )
             for name in ("dice", "tversky", "focal-tversky")
+        ],
+        *[
+            pytest.param(
+                "galassi2019",
+                [f"loss.segmentation={{name = '{name}', epsilon = 1.5}}"],
+                r"epsilon is in voxels a patch, .* answers for one voxel of it; .* 1, got 1\.5",
+                id=f"an epsilon of more than the patch for {name}",
+            )
+            for name in ("dice", "tversky", "focal-tversky", "batch-dice")
         ],
         pytest.param(
             "galassi2019",
@@ -98,9 +107,9 @@ NO_STEPS = "preprocessing.steps=[]"
         ),
         pytest.param(
             "galassi2019",
-            ["sampling.lesion_share=0.5"],
-            "lesion_share is for patches; 'voxels' takes one half, got 0.5. Leave it out",
-            id="another share of voxels",
+            ["sampling.lesion_share=1"],
+            "lesion_share must be below 1 with sampling.name 'voxels': .* 0.5 for as many of both",
+            id="lesion voxels without others",
         ),
         pytest.param(
             "galassi2019",
@@ -186,7 +195,19 @@ def test_what_cannot_work_is_refused_with_the_reason(
         ),
         *[
             pytest.param("galassi2019", [f"loss.segmentation={{name = '{name}'}}"], id=name)
-            for name in ("generalized-dice", "bce", "batch-dice")
+            for name in ("generalized-dice", "bce")
+        ],
+        *[
+            pytest.param(
+                "galassi2019",
+                [f"loss.segmentation={{name = '{name}', epsilon = 1}}"],
+                id=f"{name} over the batch, at most a voxel a patch",
+            )
+            for name in ("dice", "tversky", "focal-tversky", "batch-dice")
+        ],
+        *[
+            pytest.param("galassi2019", [f"sampling.lesion_share={share}"], id=f"{share} lesions")
+            for share in (0.01, 0.5, 0.99)
         ],
         pytest.param(
             "fenneteau2021",

@@ -111,8 +111,8 @@ def test_no_choice_of_a_papers_method_hides_in_a_default(name: str) -> None:
         dotted_values(json.loads(recipe.canonical_json())).keys() - read_provenance(text).keys()
     )
     unmarked -= NOT_OF_THE_METHOD | NONE_HERE
-    if recipe.network.name == "cascade":  # asked voxel by voxel; half of the voxels are lesion
-        unmarked -= {"inference.overlap", "inference.blend", "sampling.lesion_share"}
+    if recipe.network.name == "cascade":  # asked voxel by voxel
+        unmarked -= {"inference.overlap", "inference.blend"}
     if recipe.standardization.method != "two-step":
         unmarked.discard("standardization.map")
     if recipe.standardization.method == "z-score":

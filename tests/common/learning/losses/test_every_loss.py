@@ -19,13 +19,20 @@ from common.learning.losses.tversky import tversky_loss
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 SEGMENTATION: dict[str, Loss] = {
-    "soft-dice": soft_dice_loss,
+    "soft-dice": partial(soft_dice_loss, over="patch", epsilon=1e-5),
+    "soft-dice-over-batch": partial(soft_dice_loss, over="batch", epsilon=30.0),
     "generalized-dice": generalized_dice_loss,
     "binary-cross-entropy": binary_cross_entropy_loss,
-    "tversky": partial(tversky_loss, false_negatives=0.7),
-    "focal-tversky": partial(focal_tversky_loss, false_negatives=0.7, gamma=4 / 3),
-    "batch-dice-corrected": partial(batch_dice_loss, form="corrected"),
-    "batch-dice-literal": partial(batch_dice_loss, form="literal"),
+    "tversky": partial(tversky_loss, false_negatives=0.7, over="patch", epsilon=1e-5),
+    "tversky-over-batch": partial(tversky_loss, false_negatives=0.7, over="batch", epsilon=30.0),
+    "focal-tversky": partial(
+        focal_tversky_loss, false_negatives=0.7, gamma=4 / 3, over="patch", epsilon=1e-5
+    ),
+    "focal-tversky-over-batch": partial(
+        focal_tversky_loss, false_negatives=0.7, gamma=4 / 3, over="batch", epsilon=30.0
+    ),
+    "batch-dice-corrected": partial(batch_dice_loss, form="corrected", epsilon=30.0),
+    "batch-dice-literal": partial(batch_dice_loss, form="literal", epsilon=1e-5),
 }
 every_segmentation_loss = pytest.mark.parametrize(
     "loss", [pytest.param(loss, id=name) for name, loss in SEGMENTATION.items()]

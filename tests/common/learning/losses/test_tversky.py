@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from monai.losses.tversky import TverskyLoss
 
 from common.learning.losses.tversky import tversky_loss
+
+tversky_of_each_patch = partial(tversky_loss, over="patch", epsilon=1e-5)
 
 
 def patches(values: list[list[float]]) -> torch.Tensor:
@@ -13,7 +17,7 @@ def patches(values: list[list[float]]) -> torch.Tensor:
 
 
 def test_one_patch_worked_by_hand() -> None:
-    loss = tversky_loss(
+    loss = tversky_of_each_patch(
         torch.logit(patches([[0.5, 0.2, 0.9, 0.3]])),
         patches([[1, 0, 1, 0]]),
         false_negatives=0.7,
@@ -25,15 +29,15 @@ def test_one_patch_worked_by_hand() -> None:
 
 def test_what_is_missed_costs_more_than_what_is_wrongly_found() -> None:
     truth = patches([[1, 1, 0, 0]])
-    missed = tversky_loss(patches([[40, -40, -40, -40]]), truth, false_negatives=0.7)
-    wrong = tversky_loss(patches([[40, 40, 40, -40]]), truth, false_negatives=0.7)
+    missed = tversky_of_each_patch(patches([[40, -40, -40, -40]]), truth, false_negatives=0.7)
+    wrong = tversky_of_each_patch(patches([[40, 40, 40, -40]]), truth, false_negatives=0.7)
     # one voxel found, one missed: 0.7 / 1.7; two found, one wrong: 0.3 / 2.3
     assert missed.item() == pytest.approx(0.7 / 1.7, abs=1e-5)
     assert wrong.item() == pytest.approx(0.3 / 2.3, abs=1e-5)
 
 
 def test_each_sample_counts_the_same_whatever_its_lesions() -> None:
-    loss = tversky_loss(
+    loss = tversky_of_each_patch(
         torch.logit(patches([[0.5, 0.5, 0.5, 0.5], [0.1, 0.1, 0.1, 0.8]])),
         patches([[1, 1, 1, 1], [0, 0, 0, 1]]),
         false_negatives=0.7,
@@ -42,15 +46,27 @@ def test_each_sample_counts_the_same_whatever_its_lesions() -> None:
     assert loss.item() == pytest.approx((1.4 / 3.4 + 0.23 / 1.03) / 2, abs=1e-5)
 
 
+def test_over_the_batch_the_samples_have_one_index() -> None:
+    loss = tversky_loss(
+        torch.logit(patches([[0.5, 0.5, 0.5, 0.5], [0.1, 0.1, 0.1, 0.8]])),
+        patches([[1, 1, 1, 1], [0, 0, 0, 1]]),
+        false_negatives=0.7,
+        over="batch",
+        epsilon=0.5,
+    )
+    # found 2.8; missed 2.2, wrong 0.3: errors 1.54 + 0.09 = 1.63; epsilon 0.5 a patch
+    assert loss.item() == pytest.approx(1.63 / (2.8 + 1.63 + 1))
+
+
 @pytest.mark.parametrize("false_negatives", [0.7, 0.2])
 def test_agrees_with_monai_whose_beta_weighs_false_negatives(false_negatives: float) -> None:
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(3, 2, 4, 5, 6, generator=generator)
     truth = torch.rand(3, 2, 4, 5, 6, generator=generator) > 0.8
     monai = TverskyLoss(sigmoid=True, alpha=1 - false_negatives, beta=false_negatives)
-    assert tversky_loss(logits, truth, false_negatives=false_negatives).item() == pytest.approx(
-        monai(logits, truth.float()).item(), abs=1e-6
-    )
+    assert tversky_of_each_patch(
+        logits, truth, false_negatives=false_negatives
+    ).item() == pytest.approx(monai(logits, truth.float()).item(), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -63,5 +79,7 @@ def test_agrees_with_monai_whose_beta_weighs_false_negatives(false_negatives: fl
     ],
 )
 def test_extremes(logit: float, truth: float, expected: float) -> None:
-    loss = tversky_loss(patches([[logit] * 9]), patches([[truth] * 9]), false_negatives=0.7)
+    loss = tversky_of_each_patch(
+        patches([[logit] * 9]), patches([[truth] * 9]), false_negatives=0.7
+    )
     assert loss.item() == pytest.approx(expected, abs=1e-4)

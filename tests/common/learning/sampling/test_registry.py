@@ -74,6 +74,15 @@ def test_the_share_with_a_lesion_is_the_recipe_s(name: str) -> None:
     assert without_lesion(recipe("fenneteau2021", *overrides, "sampling.lesion_share=0.5")) > 0.25
 
 
+def test_the_share_of_lesion_voxels_is_the_recipe_s() -> None:
+    negatives = [np.array([5, 6], np.intp)]
+    for share, n_lesion in ((0.25, 2), (0.5, 4)):
+        settings = recipe("galassi2019", f"sampling.lesion_share={share}")
+        sampler = build_sampler([case((9, 5, 8))], settings, negatives=negatives)
+        _, truth, _ = sampler.draw_batch(8, np.random.default_rng(0))
+        assert truth.sum() == n_lesion
+
+
 @pytest.mark.parametrize("name", ["patches", "centreline"])
 def test_the_augmentation_is_the_recipe_s(name: str) -> None:
     overrides = (*SIAMESE, f"sampling.name={name}", "preprocessing.steps=[]")
