@@ -17,9 +17,11 @@ from common.learning.model import new_network, set_stage
 from common.learning.networks.parameters import parameters_of
 from common.learning.networks.registry import build_network
 from common.learning.networks.site_head import SiteHead, build_site_head
+from common.learning.sampling.batch import Batch
 from common.learning.sampling.registry import Sampler, build_sampler
 from common.learning.training import TrainingOutcome, train_locally
-from common.recipe.recipe import Recipe, recipe_from_table
+from common.recipe.loss import SegmentationLoss, Tversky
+from common.recipe.recipe import Recipe, load_recipe, recipe_from_table, variants_of
 from tests.patch_networks import BrainCase
 
 N_SITES = 3
@@ -319,6 +321,42 @@ def test_without_the_lesion_metric_its_figures_are_undefined() -> None:
     outcome = train(recipe(), network, None)
     assert outcome.estimated_lesion_f1 is None
     assert outcome.true_lesion_f1 is None
+
+
+class LesionFreePatches:
+    """Draws the same patch without a lesion again and again."""
+
+    def draw_batch(self, n_patches: int, random: np.random.Generator) -> Batch:
+        image = np.random.default_rng(8).standard_normal((1, 1, 32, 32, 32)).astype(np.float32)
+        empty = np.zeros((n_patches, 1, 32, 32, 32), bool)
+        return Batch(np.repeat(image, n_patches, 0), empty, np.zeros(n_patches, np.intp))
+
+
+@pytest.mark.parametrize(
+    ("settings", "teaches"),
+    [
+        *[
+            pytest.param(
+                load_recipe("hussein2023", variant=variant).loss.segmentation, True, id=variant
+            )
+            for variant in variants_of("hussein2023")
+        ],
+        pytest.param(Tversky(name="tversky", over="patch", epsilon=1e-5), False, id="1e-5"),
+    ],
+)
+def test_lesion_free_patches_alone_teach_hussein_s_losses_to_leave_them_empty(
+    settings: SegmentationLoss, teaches: bool
+) -> None:
+    table = recipe(steps=10, site="none").model_dump()
+    table["loss"]["segmentation"] = settings.model_dump()
+    changed = Recipe.from_table(table, where="test")
+    network, _ = fresh(changed)
+    train(changed, network, None, sampler=LesionFreePatches())
+    images = LesionFreePatches().draw_batch(1, np.random.default_rng(0)).images
+    with torch.inference_mode():
+        mean = torch.sigmoid(network.eval()(torch.from_numpy(images))[0]).mean().item()
+    # the untrained network begins at about one half
+    assert mean < 0.4 if teaches else mean > 0.45
 
 
 def dark_voxels() -> list[IndexArray]:
