@@ -38,7 +38,7 @@ LIMIT = 0.05
 MIN_LINES = 8
 """Fewer lines in a stretch say nothing about growth."""
 TINY = (
-    "network.widths=[2, 2, 2, 2, 2]",
+    "network.widths=[2, 2, 2, 2]",
     "network.first_stride=1",
     "sampling.patch_shape=[32, 16, 16]",
     "sampling.batch_size=1",

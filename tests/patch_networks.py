@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from common.arrays import BoolArray, Float32Array
 from common.learning.networks.cascade import PatchCNN
 from common.learning.networks.initialization import draw_gaussian
+from common.recipe.network import CascadeSettings
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,12 @@ def sees_bright_voxels(*, n_channels: int, logit: float, bias: float) -> PatchCN
     Pooling 11 to 5 to 2 takes them over indices 0 to 3 and 4 to 7 of the patch along each axis. The
     centre is index 5: 5 to 2 voxels before it, and 1 before to 2 after it. Negative values count 0.
     """
-    network = PatchCNN(n_channels=n_channels, dropout=0.5).eval()
+    network = PatchCNN(CascadeSettings(name="cascade"), n_channels=n_channels).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
         for norm in (network.norm_1, network.norm_2):
+            assert isinstance(norm, nn.BatchNorm3d)
             norm.weight.fill_(1)
             assert norm.running_var is not None
             norm.running_var.fill_(1 - norm.eps)  # so that the norm changes nothing
@@ -54,11 +57,12 @@ def drawn_network(*, n_channels: int, seed: int) -> PatchCNN:
     On noise of standard deviation 1 its logits have mean 0 and standard deviation 2, so that
     probabilities are anything from 0 to 1.
     """
-    network = PatchCNN(n_channels=n_channels, dropout=0.5)
+    network = PatchCNN(CascadeSettings(name="cascade"), n_channels=n_channels)
     draw_gaussian(network, seed=seed)
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for norm in (network.norm_1, network.norm_2):
+            assert isinstance(norm, nn.BatchNorm3d)
             assert norm.running_mean is not None
             assert norm.running_var is not None
             norm.weight.normal_(generator=generator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -53,11 +54,13 @@ def probabilities_at(
     convolution is done over the volume in 8 variants, with and without the kernel's taps at -1
     along each axis, pooled at every voxel, and each patch picks its 5 x 5 x 5 windows from there.
     Of the second convolution the pooling 5 to 2 reads indices 0 to 3 alone: 4 x 4 x 4 outputs.
-    Decision 0023.
+    Decision 0023. A group norm depends on the whole patch, so there nothing is shared.
     """
     assert image.ndim == 4, "channels first"
     assert voxels.ndim == 2, "one row a voxel"
     assert voxels.shape[1] == 3, "i, j, k"
+    if not isinstance(network.norm_1, nn.BatchNorm3d):
+        return _patch_by_patch(network, image, voxels, device=device)
     layers = _folded(network, device)
     probability = np.empty(len(voxels), np.float32)
     # TF32 would round to ten bits
@@ -69,6 +72,23 @@ def probabilities_at(
         memory = torch.empty(MOST_ROWS, layers.n_first, device=device)
         for members in _blocks(voxels):
             probability[members] = _in_block(voxels[members], padded, layers, memory).cpu().numpy()
+    return probability
+
+
+def _patch_by_patch(
+    network: PatchCNN, image: Float32Array, voxels: IndexArray, *, device: str
+) -> Float32Array:
+    """Each voxel's probability, (n,), from a patch of its own."""
+    alone = copy.deepcopy(network).to(device).eval()
+    padded = np.pad(np.asarray(image, np.float32), [(0, 0), *[(HALF, HALF)] * 3])
+    patches = np.lib.stride_tricks.sliding_window_view(padded, (PATCH_SIDE,) * 3, axis=(1, 2, 3))
+    probability = np.empty(len(voxels), np.float32)
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        for begin in range(0, len(voxels), CANDIDATES_AT_ONCE):
+            i, j, k = voxels[begin : begin + CANDIDATES_AT_ONCE].T
+            batch = np.ascontiguousarray(patches[:, i, j, k].swapaxes(0, 1))
+            logits, _ = alone(torch.from_numpy(batch).to(device))
+            probability[begin : begin + len(i)] = torch.sigmoid(logits[:, 0]).cpu().numpy()
     return probability
 
 
@@ -131,8 +151,9 @@ def _folded(network: PatchCNN, device: str) -> _Layers:
     )
 
 
-def _without_norm(conv: nn.Conv3d, norm: nn.BatchNorm3d) -> tuple[torch.Tensor, torch.Tensor]:
+def _without_norm(conv: nn.Conv3d, norm: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     """Kernel and bias, float64, of a convolution that does what both did in evaluation."""
+    assert isinstance(norm, nn.BatchNorm3d), "other norms depend on the patch"
     assert norm.running_var is not None, "PatchCNN's norms keep their statistics"
     assert norm.running_mean is not None, "PatchCNN's norms keep their statistics"
     scale = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)

@@ -13,7 +13,8 @@ from common.errors import ConfigError
 from common.recipe.federation import Federation, Optimizer
 from common.recipe.inference import Compute, Evaluation, Inference
 from common.recipe.loss import Loss
-from common.recipe.network import CascadeSettings, Network, SiameseMPUNetSettings, UNetSettings
+from common.recipe.network import CascadeSettings, Network, SiameseMPUNetSettings
+from common.recipe.norm_size import LEAST_VALUES
 from common.recipe.preprocessing import Preprocessing
 from common.recipe.sampling import Sampling
 from common.recipe.standardization import Standardization
@@ -181,7 +182,7 @@ def _scaling(scales: Any, scale: Scale, where: str) -> Table:
 
 def incompatibilities(recipe: Recipe) -> Iterator[str]:
     """A sentence for each combination of settings that cannot work, with what to change."""
-    for rule in (_network, _cascade, _loss, _rounds, _sampling, _dates, _sharing, _region):
+    for rule in (_network, _norms, _cascade, _loss, _rounds, _sampling, _dates, _sharing, _region):
         yield from rule(recipe)
 
 
@@ -200,11 +201,16 @@ def _network(recipe: Recipe) -> Iterator[str]:
             f"sampling.patch_shape must be multiples of {multiple} (each halving needs an even "
             f"number) with network {network.name!r}, got {shape}"
         )
-    one_voxel = isinstance(network, UNetSettings) and all(n == multiple for n in shape)
-    if one_voxel and isinstance(network, UNetSettings) and network.norm == "instance":
+
+
+def _norms(recipe: Recipe) -> Iterator[str]:
+    shape, batch_size = recipe.sampling.patch_shape, recipe.sampling.batch_size
+    norm = recipe.network.smallest_norm(shape, batch_size=batch_size)
+    if norm.n_values < LEAST_VALUES:
         yield (
-            f"sampling.patch_shape {shape} leaves one voxel at the bottleneck, and instance norm "
-            "over one voxel is constant; enlarge it, or set network.norm to group"
+            f"sampling.patch_shape {shape} leaves the {norm.norm} norm at {norm.where} of network "
+            f"{recipe.network.name!r} {norm}, and it needs at least {LEAST_VALUES}: mean and "
+            f"variance of fewer are mostly chance. Enlarge it, or {norm.change}"
         )
 
 

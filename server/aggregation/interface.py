@@ -11,13 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import UpdateRejected
+from common.learning.networks.parameters import running_statistics
 from common.wire.messages import Arrays
+
+FARTHEST = 1e18
+"""How far a running mean may move: its square must be a float32."""
 
 
 class Aggregate(ABC):
     """Takes the sites' updates, one at a time, and gives the consortium's.
 
-    like   name -> array; every update must have these names, shapes and dtypes, all values finite
+    like   the parameters that sites start from, name -> array; every update must have these names,
+           shapes and dtypes, all values finite. A running variance must not come below 0, nor a
+           running mean move farther than FARTHEST: no site that measured them sends that, and the
+           network would answer NaN everywhere. A late update, made from older parameters, is held
+           to the same.
 
     To add a rule: a file here with a subclass, a line in `registry.py`, and its name in
     `federation.aggregation` of the recipe.
@@ -25,6 +33,8 @@ class Aggregate(ABC):
 
     def __init__(self, like: Mapping[str, npt.NDArray[np.generic]]) -> None:
         self._like = {name: (array.shape, array.dtype) for name, array in like.items()}
+        self._variance_of = running_statistics(like)
+        self._variances = {name: like[name] for name in self._variance_of.values()}
 
     def accumulate(self, site: str, update: Arrays, weight: float) -> None:
         """Adds one site's update; UpdateRejected names the site, and leaves all as it was."""
@@ -66,4 +76,15 @@ class Aggregate(ABC):
                 raise UpdateRejected(
                     f"site {site}: {name} has {n_odd} values that are NaN or infinite; "
                     "its update is left out of this round"
+                )
+        for mean, variance in self._variance_of.items():
+            if (self._variances[variance] + update[variance] < 0).any():
+                raise UpdateRejected(
+                    f"site {site}: {variance} would be below 0, want a variance of 0 or more; its "
+                    "update is left out of this round"
+                )
+            if (np.abs(update[mean]) > FARTHEST).any():
+                raise UpdateRejected(
+                    f"site {site}: {mean} moves by more than {FARTHEST:g}; its update is left out "
+                    "of this round"
                 )

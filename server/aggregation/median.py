@@ -17,6 +17,8 @@ class Median(Aggregate):
 
     Source   Yin et al. 2018, arXiv:1803.01498. Every site counts alike, whatever its
              weight above 0; one with a weight of 0 is refused, as in the weighted mean.
+    Chosen   batch norm's running statistics are medians too, without the variance between sites
+             that the weighted mean adds: a square, which a single site could dominate.
     """
 
     def __init__(self, like: Mapping[str, npt.NDArray[np.generic]]) -> None:

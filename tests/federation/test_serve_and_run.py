@@ -25,7 +25,7 @@ pytestmark = pytest.mark.federation
 
 SITES = ("site-a", "site-b")
 TOY = (
-    "network.widths=[4, 4, 8, 8, 8]",
+    "network.widths=[4, 4, 8, 8]",
     "network.first_stride=1",
     "sampling.patch_shape=[32, 32, 32]",
     "optimizer.steps=3",

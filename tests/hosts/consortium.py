@@ -49,7 +49,7 @@ MOST_RESUMES = 6
 """More than any test calls for: a run that fails so often will not complete."""
 
 TOY = (
-    "network.widths=[4, 4, 8, 8, 8]",
+    "network.widths=[4, 4, 8, 8]",
     "network.first_stride=1",
     "sampling.patch_shape=[32, 32, 32]",
     "optimizer.steps=3",

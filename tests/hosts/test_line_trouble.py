@@ -24,7 +24,7 @@ pytestmark = [
 
 RUN_S = 900.0
 CUT_S = 90.0
-TWO_MEGABYTES = "network.widths=[12, 24, 36, 48, 60]"
+TWO_MEGABYTES = "network.widths=[20, 36, 52, 64]"
 """About as many parameters as make messages of 2 MB."""
 SLOW = "optimizer.steps=60"
 """A training of some seconds, so that it is under way when it is stopped."""

@@ -31,7 +31,7 @@ from tests.drawn import draw_on_thick_slices
 from tests.toy_sites import write_site
 
 TINY = (
-    "network.widths=[4, 4, 8, 8, 8]",
+    "network.widths=[4, 4, 8, 8]",
     "network.first_stride=1",
     "sampling.patch_shape=[32, 32, 32]",
     "optimizer.steps=2",

@@ -28,7 +28,7 @@ TINY = (
     "federation.wait_for_sites_s=0.2",
     "compute.threads=1",
 )
-TINY_UNET = ("network.widths=[4, 4, 8, 8, 8]", "network.first_stride=1")
+TINY_UNET = ("network.widths=[4, 4, 8, 8]", "network.first_stride=1")
 NAMES = ("lyon", "ghent", "porto")
 
 

@@ -10,7 +10,9 @@ from torch import nn
 
 from common.errors import ConfigError
 from common.learning.networks.initialization import draw_gaussian
-from common.recipe.network import CascadeSettings
+from common.learning.networks.norm import build_norm
+from common.recipe.network import CASCADE_WIDTHS, CascadeSettings
+from common.recipe.norm_size import n_groups
 
 PATCH_SIDE = 11
 """Voxels of a patch along each axis; the centre is index 5."""
@@ -36,7 +38,7 @@ def build_cascade(
             "Set task.raters to 0, or choose another network."
         )
     with torch.random.fork_rng(devices=[]):  # constructors draw starting values of their own
-        cascade = Cascade(n_channels=n_channels, dropout=settings.dropout)
+        cascade = Cascade(settings, n_channels=n_channels)
     draw_gaussian(cascade, seed=seed)
     return cascade
 
@@ -47,18 +49,21 @@ class PatchCNN(nn.Module):
     Source   Valverde et al. 2017, NeuroImage 155: 11 voxels a side; 32 and 64 kernels of 3 x 3 x 3
              with "same" padding and no bias, each with batch norm, rectifier and max pooling by 2;
              dropout; 256 dense features; two classes. 189,058 parameters at two channels.
+    Chosen   group norm is there to compare with: it needs no statistics of an unseen site.
     """
 
     n_bottleneck = N_BOTTLENECK
 
-    def __init__(self, *, n_channels: int, dropout: float) -> None:
+    def __init__(self, settings: CascadeSettings, *, n_channels: int) -> None:
         super().__init__()
-        self.conv_1 = nn.Conv3d(n_channels, 32, 3, padding=1, bias=False)
-        self.norm_1 = nn.BatchNorm3d(32)
-        self.conv_2 = nn.Conv3d(32, 64, 3, padding=1, bias=False)
-        self.norm_2 = nn.BatchNorm3d(64)
-        self.dropout = nn.Dropout(dropout)
-        self.dense_1 = nn.Linear(64 * 2**3, N_BOTTLENECK)  # 11 halved twice, rounded down, is 2
+        first, second = CASCADE_WIDTHS
+        self.conv_1 = nn.Conv3d(n_channels, first, 3, padding=1, bias=False)
+        self.norm_1 = build_norm(settings.norm, first, n_groups=n_groups(first))
+        self.conv_2 = nn.Conv3d(first, second, 3, padding=1, bias=False)
+        self.norm_2 = build_norm(settings.norm, second, n_groups=n_groups(second))
+        self.dropout = nn.Dropout(settings.dropout)
+        # 11 halved twice, rounded down, is 2
+        self.dense_1 = nn.Linear(second * 2**3, N_BOTTLENECK)
         self.dense_2 = nn.Linear(N_BOTTLENECK, 2)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,10 +90,10 @@ class Cascade(nn.Module):
 
     n_bottleneck = N_BOTTLENECK
 
-    def __init__(self, *, n_channels: int, dropout: float) -> None:
+    def __init__(self, settings: CascadeSettings, *, n_channels: int) -> None:
         super().__init__()
-        self.first = PatchCNN(n_channels=n_channels, dropout=dropout)
-        self.second = PatchCNN(n_channels=n_channels, dropout=dropout)
+        self.first = PatchCNN(settings, n_channels=n_channels)
+        self.second = PatchCNN(settings, n_channels=n_channels)
         self.stage: Stage = "first"
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

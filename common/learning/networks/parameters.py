@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ from torch import nn
 
 from common.errors import ModelFileError
 
+MEAN, VARIANCE = ".running_mean", ".running_var"
+"""How torch's batch norms end the names of the statistics that they use once trained."""
+
 
 def parameters_of(module: nn.Module) -> dict[str, npt.NDArray[Any]]:
     """Name -> C-ordered copy of everything the module keeps, in the module's order, dtypes kept."""
@@ -19,6 +22,21 @@ def parameters_of(module: nn.Module) -> dict[str, npt.NDArray[Any]]:
         name: np.array(tensor.detach().cpu().numpy(), order="C")
         for name, tensor in module.state_dict().items()
     }
+
+
+def running_statistics(names: Iterable[str]) -> dict[str, str]:
+    """Name of a batch norm's running mean -> name of its running variance, sorted by name.
+
+    names   of a module's parameters as `parameters_of` gives them, with a prefix or without
+
+    They are not learned but measured: whoever aggregates parameters of several sites treats them
+    apart. The names are torch's, for every layer whose base is its batch norm.
+    """
+    known = set(names)
+    pairs = {
+        name: name.removesuffix(MEAN) + VARIANCE for name in sorted(known) if name.endswith(MEAN)
+    }
+    return {mean: variance for mean, variance in pairs.items() if variance in known}
 
 
 def load_parameters(module: nn.Module, parameters: Mapping[str, npt.NDArray[Any]]) -> None:

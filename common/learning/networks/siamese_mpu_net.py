@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from common.errors import ConfigError
 from common.learning.networks.initialization import draw_gaussian
+from common.learning.networks.norm import build_norm
 from common.recipe.network import SiameseMPUNetSettings
 
 N_LEVELS = 4
@@ -55,7 +56,9 @@ class SiameseMPUNet(nn.Module):
              for each of the three decoders; refinement 5, 5, 5, 4. A rectifier follows each norm
              but the answers'. Dropout, voxel by voxel, ends each encoder stage and node and
              begins the refinement. Max pooling. The dates stand beside each other in the batch, so
-             batch norm sees them together.
+             batch norm sees them together. Group norm, to compare with: all features of a layer are
+             one group, and the answers, of one feature each, have no norm, which would make a patch
+             with and one without a lesion alike.
     """
 
     def __init__(self, settings: SiameseMPUNetSettings, *, n_channels: int, n_outputs: int) -> None:
@@ -70,24 +73,26 @@ class SiameseMPUNet(nn.Module):
         self.n_bottleneck = 2 * n
         self._checkpointing = settings.checkpointing
         self.encoder = nn.ModuleList(
-            Block(n_channels // 2 if level == 0 else n, n, dropout=settings.dropout)
-            for level in range(N_LEVELS)
+            Block(n_channels // 2 if level == 0 else n, n, settings) for level in range(N_LEVELS)
         )
         # decoders[j][level]: the first column has no neighbour on the left but the encoder
         self.decoders = nn.ModuleList(
             nn.ModuleList(
-                Node(2 * n if column == 0 else 3 * n, n, dropout=settings.dropout)
+                Node(2 * n if column == 0 else 3 * n, n, settings)
                 for _ in range(N_LEVELS - 1 - column)
             )
             for column in range(N_LEVELS - 1)
         )
         self.answers = nn.ModuleList(
-            nn.Sequential(nn.Conv3d(n, 1, 1), nn.BatchNorm3d(1)) for _ in self.decoders
+            nn.Sequential(nn.Conv3d(n, 1, 1), _answer_norm(settings)) for _ in self.decoders
         )
         widths = (2 * len(self.answers), *REFINEMENT)
         self.refinement = nn.Sequential(
             nn.Dropout(settings.dropout),
-            *(MPUNetUnit(n_in, n_out) for n_in, n_out in zip(widths, REFINEMENT, strict=False)),
+            *(
+                MPUNetUnit(n_in, n_out, settings)
+                for n_in, n_out in zip(widths, REFINEMENT, strict=False)
+            ),
         )
         self.last = nn.Conv3d(REFINEMENT[-1], n_outputs, 1)
         # measured on one CPU core: channels last halves the time of a step
@@ -149,13 +154,13 @@ class SiameseMPUNet(nn.Module):
 
 
 class MPUNetUnit(nn.Sequential):
-    """Convolution, batch norm, rectifier."""
+    """Convolution, norm, rectifier."""
 
-    def __init__(self, n_in: int, n_out: int) -> None:
+    def __init__(self, n_in: int, n_out: int, settings: SiameseMPUNetSettings) -> None:
         super().__init__(
             # its bias is idle before the norm, and counted in the paper's total
             nn.Conv3d(n_in, n_out, 3, padding=1),
-            nn.BatchNorm3d(n_out),
+            build_norm(settings.norm, n_out, n_groups=1),
             nn.ReLU(inplace=True),
         )
 
@@ -163,16 +168,20 @@ class MPUNetUnit(nn.Sequential):
 class Block(nn.Sequential):
     """Two units, then dropout."""
 
-    def __init__(self, n_in: int, n_out: int, *, dropout: float) -> None:
-        super().__init__(MPUNetUnit(n_in, n_out), MPUNetUnit(n_out, n_out), nn.Dropout(dropout))
+    def __init__(self, n_in: int, n_out: int, settings: SiameseMPUNetSettings) -> None:
+        super().__init__(
+            MPUNetUnit(n_in, n_out, settings),
+            MPUNetUnit(n_out, n_out, settings),
+            nn.Dropout(settings.dropout),
+        )
 
 
 class Node(nn.Module):
     """A block that reads features of its own level and, enlarged, of the level below."""
 
-    def __init__(self, n_in: int, n_out: int, *, dropout: float) -> None:
+    def __init__(self, n_in: int, n_out: int, settings: SiameseMPUNetSettings) -> None:
         super().__init__()
-        self.block = Block(n_in, n_out, dropout=dropout)
+        self.block = Block(n_in, n_out, settings)
 
     def forward(self, *features: torch.Tensor) -> torch.Tensor:
         """Features (B, F, i, j, k); the last of those given has half as many voxels a side."""
@@ -180,6 +189,10 @@ class Node(nn.Module):
         enlarged = nn.functional.interpolate(below, scale_factor=2, mode="nearest")
         joined: torch.Tensor = self.block(torch.cat([*beside, enlarged], dim=1))
         return joined
+
+
+def _answer_norm(settings: SiameseMPUNetSettings) -> nn.Module:
+    return nn.BatchNorm3d(1) if settings.norm == "batch" else nn.Identity()
 
 
 def _first_and_again(

@@ -1,4 +1,4 @@
-"""3D U-Net of four stages down and four up that also returns its bottleneck."""
+"""3D U-Net of three or four stages down and as many up that also returns its bottleneck."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import nn
 
 from common.errors import ConfigError
 from common.learning.networks.initialization import draw_gaussian
+from common.learning.networks.norm import build_norm
 from common.recipe.network import UNetSettings
+from common.recipe.norm_size import n_groups
 
 NEGATIVE_SLOPE = 0.1
 
@@ -30,7 +32,7 @@ def build_unet(settings: UNetSettings, *, n_channels: int, n_outputs: int, seed:
 class UNet(nn.Module):
     """Logits and bottleneck of a batch of patches.
 
-    Source   Çiçek et al. 2016, arXiv:1606.06650, with the four stages of Aslani 2020.
+    Source   Çiçek et al. 2016, arXiv:1606.06650; with four stages, as in Aslani 2020, or three.
     Chosen   leaky rectifiers, a norm after each convolution, max pooling down and transposed
              convolutions up. The finest stage has one convolution on each side, the others two:
              it holds 8 times the voxels of the next, and a second one there costs most.
@@ -68,7 +70,7 @@ class UNet(nn.Module):
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits of lesion (B, R, i, j, k), one an output, and the bottleneck (B, F, ...).
 
-        images   (B, C, i, j, k), each of i, j, k a multiple of 16 times `first_stride`
+        images   (B, C, i, j, k), each of i, j, k a multiple of the settings' `patch_multiple`
 
         Two classes an output, background first: their softmax is the sigmoid of the difference.
         """
@@ -96,13 +98,13 @@ class UNet(nn.Module):
             bias[1::2] = math.log(probability / (1 - probability))
 
     def _check(self, shape: Sequence[int]) -> None:
-        multiple = 16 * self._settings.first_stride
+        multiple = self._settings.patch_multiple
         voxels = tuple(shape[2:])
         if len(voxels) != 3 or any(n == 0 or n % multiple for n in voxels):
             raise ConfigError(
-                f"patches of shape {voxels}: want three multiples of {multiple} (four halvings "
-                f"after a first stride of {self._settings.first_stride}). Change "
-                "sampling.patch_shape."
+                f"patches of shape {voxels}: want three multiples of {multiple} "
+                f"({len(self._settings.widths) - 1} halvings after a first stride of "
+                f"{self._settings.first_stride}). Change sampling.patch_shape."
             )
 
 
@@ -122,7 +124,7 @@ class UNetUnit(nn.Sequential):
         super().__init__(
             # no bias: the norm brings its own
             nn.Conv3d(n_in, n_out, kernel_size, stride=stride, padding=padding, bias=False),
-            _norm(settings, n_out),
+            build_norm(settings.norm, n_out, n_groups=n_groups(n_out)),
             nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True),
         )
         if settings.dropout > 0:
@@ -146,11 +148,3 @@ class Up(nn.Module):
         """Features at the skip's resolution, (B, n_here, ...)."""
         joined: torch.Tensor = self.convolutions(torch.cat([skip, self.enlarge(below)], dim=1))
         return joined
-
-
-def _norm(settings: UNetSettings, n_features: int) -> nn.Module:
-    if settings.norm == "batch":
-        return nn.BatchNorm3d(n_features)
-    # one group a feature is instance norm, and quicker on a CPU than torch's InstanceNorm3d
-    n_groups = n_features if settings.norm == "instance" else math.gcd(4, n_features)
-    return nn.GroupNorm(n_groups, n_features)

@@ -37,7 +37,7 @@ def site(tmp_path: Path) -> Site:
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
     overrides = ["loss.lesion_wise.widths=[4, 4]", "sampling.patch_shape=[16, 32, 16]"]
-    return load_recipe("kamraoui2021", overrides=[*overrides, "network.first_stride=1"])
+    return load_recipe("kamraoui2021", overrides=[*overrides, "network.norm=group"])
 
 
 def drawn(recipe: Recipe, seed: int) -> Arrays:

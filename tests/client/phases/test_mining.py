@@ -166,6 +166,6 @@ def test_the_file_is_of_one_network_and_its_settings(
 
 
 def test_another_network_has_no_mistakes_to_look_for(site: Site) -> None:
-    recipe = load_recipe("default", overrides=["network.widths=[4, 4, 8, 8, 8]"])
+    recipe = load_recipe("default", overrides=["network.widths=[4, 4, 8, 8]"])
     with pytest.raises(ConfigError, match="network 'unet' has no first and second stage"):
         stored_hard_negatives(new_network(recipe), [], recipe, site)

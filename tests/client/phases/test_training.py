@@ -53,7 +53,7 @@ def cascade_recipe() -> Recipe:
 
 
 def unet_recipe(*overrides: str) -> Recipe:
-    sizes = ["network.widths=[4, 4, 8, 8, 8]", "network.first_stride=1"]
+    sizes = ["network.widths=[4, 4, 8, 8]", "network.first_stride=1"]
     patches = ["sampling.patch_shape=[32, 32, 16]", "sampling.batch_size=2"]
     return load_recipe("default", overrides=[*TINY, *sizes, *patches, *overrides])
 

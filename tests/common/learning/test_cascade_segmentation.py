@@ -24,7 +24,7 @@ def flair_and_t1w() -> tuple[Float32Array, BoolArray]:
 
 
 def cascade_of(first: PatchCNN, second: PatchCNN) -> Cascade:
-    cascade = Cascade(n_channels=2, dropout=0.5)
+    cascade = Cascade(CascadeSettings(name="cascade"), n_channels=2)
     cascade.first, cascade.second = first, second
     return cascade
 
@@ -78,7 +78,7 @@ def test_a_brain_without_candidates_has_no_lesion(stage: str) -> None:
 def test_the_result_does_not_depend_on_the_stage_or_mode_of_training() -> None:
     image, brain = flair_and_t1w()
     torch.manual_seed(0)
-    cascade = Cascade(n_channels=2, dropout=0.5).eval()
+    cascade = Cascade(CascadeSettings(name="cascade"), n_channels=2).eval()
     before = cascade_probability(cascade, image, brain, SETTINGS, stage="first")
     cascade.stage = "second"
     cascade.train()

@@ -63,6 +63,7 @@ def test_the_counts_are_the_recipe_s_on_the_whole_grid(
         overrides=[
             "task.modalities=['FLAIR']",
             "sampling.patch_shape=[16, 16, 32]",
+            "network.norm=group",
             f"inference.min_lesion_voxels={min_voxels}",
         ],
     )
@@ -77,7 +78,11 @@ def test_the_counts_are_the_recipe_s_on_the_whole_grid(
 def test_without_a_choice_the_thresholds_are_the_grid_s() -> None:
     recipe = load_recipe(
         "aslani2020",
-        overrides=["task.modalities=['FLAIR']", "sampling.patch_shape=[16, 16, 32]"],
+        overrides=[
+            "task.modalities=['FLAIR']",
+            "sampling.patch_shape=[16, 16, 32]",
+            "network.norm=group",
+        ],
     )
     found = sweep_case(FirstChannel(), case(), recipe)
     assert tuple(counts.threshold for counts in found) == THRESHOLDS

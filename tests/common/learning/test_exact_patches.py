@@ -8,7 +8,8 @@ import torch
 
 from common.arrays import Float32Array, FloatArray, IndexArray
 from common.learning.exact_patches import BLOCK_SIDE, probabilities_at
-from common.learning.networks.cascade import PatchCNN
+from common.learning.networks.cascade import PatchCNN, build_cascade
+from common.recipe.network import CascadeSettings
 from tests.patch_networks import drawn_network, sees_bright_voxels
 
 Shape = tuple[int, int, int]
@@ -49,6 +50,18 @@ def test_it_gives_what_each_patch_gives_by_itself(n_channels: int, shape: Shape,
     found = probabilities_at(network, image, voxels)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_with_group_norm_too_it_gives_what_each_patch_gives_by_itself() -> None:
+    settings = CascadeSettings(name="cascade", norm="group")
+    network = build_cascade(settings, n_channels=2, n_outputs=1, seed=3).first
+    image = drawn_image(2, (9, 13, 16))
+    voxels = np.random.default_rng(4).integers((9, 13, 16), size=(300, 3))
+    expected = patch_by_patch(network, image, voxels)
+    assert expected.std() > 0.05, "else the network has nothing to get wrong"
+    assert network.training
+    np.testing.assert_allclose(probabilities_at(network, image, voxels), expected, atol=1e-5)
+    assert network.training, "it is left as it is"
 
 
 def test_what_lies_beyond_a_patch_does_not_matter() -> None:

@@ -28,7 +28,7 @@ UNIFORM = ('loss.site={name = "uniform", weight = 0.3}',)
 
 def tiny(source: str, *overrides: str) -> Recipe:
     sizes = {
-        "default": ["network.widths=[2, 2, 3, 3, 4]"],
+        "default": ["network.widths=[2, 2, 3, 4]"],
         "galassi2019": [],
         "fenneteau2021": ["network.features=2", "sampling.patch_shape=[8, 16, 8]"],
     }

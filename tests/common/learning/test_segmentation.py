@@ -10,6 +10,7 @@ from common.errors import ModelFileError
 from common.imaging.dataset.prepared import PreparedCase
 from common.learning.networks.cascade import Cascade
 from common.learning.segmentation import found_lesions, lesion_probability, segment
+from common.recipe.network import CascadeSettings
 from common.recipe.recipe import Recipe, load_recipe
 from tests.patch_networks import sees_bright_voxels
 
@@ -51,7 +52,12 @@ class PatchMean(nn.Module):
 def flair(*overrides: str) -> Recipe:
     return load_recipe(
         "aslani2020",
-        overrides=["task.modalities=['FLAIR']", "sampling.patch_shape=[16, 16, 32]", *overrides],
+        overrides=[
+            "task.modalities=['FLAIR']",
+            "sampling.patch_shape=[16, 16, 32]",
+            "network.norm=group",
+            *overrides,
+        ],
     )
 
 
@@ -106,7 +112,7 @@ def bright_and_brighter() -> PreparedCase:
 def test_a_cascade_answers_with_the_stage_it_is_set_to(
     stage: str, expected: tuple[float, float]
 ) -> None:
-    cascade = Cascade(n_channels=2, dropout=0.5)
+    cascade = Cascade(CascadeSettings(name="cascade"), n_channels=2)
     cascade.first = sees_bright_voxels(n_channels=2, logit=1.0, bias=-1.5)
     cascade.second = sees_bright_voxels(n_channels=2, logit=-1.0, bias=3.0)
     cascade.stage = "first" if stage == "first" else "second"
@@ -116,7 +122,7 @@ def test_a_cascade_answers_with_the_stage_it_is_set_to(
 
 
 def test_a_cascade_that_diverged_is_named_with_its_case() -> None:
-    cascade = Cascade(n_channels=2, dropout=0.5)
+    cascade = Cascade(CascadeSettings(name="cascade"), n_channels=2)
     cascade.first = sees_bright_voxels(n_channels=2, logit=float("nan"), bias=0.0)
     with pytest.raises(ModelFileError, match=r"sub-07_ses-02: the network gives NaN"):
         segment(cascade, bright_and_brighter(), load_recipe("galassi2019"))

@@ -62,7 +62,7 @@ def recipe(
         "standardization": {"method": "none"},
         "network": {
             "name": "unet",
-            "widths": [4, 4, 8, 8, 8],
+            "widths": [4, 4, 8, 8],
             "norm": "group",
             "dropout": dropout,
         },

@@ -23,7 +23,13 @@ NO_STEPS = "preprocessing.steps=[]"
         ),
         pytest.param(
             "default",
-            ["sampling.patch_shape=[64, 64, 48]"],
+            ["sampling.patch_shape=[64, 64, 40]"],
+            r"multiples of 16 \(each halving .* with network 'unet', got \(64, 64, 40\)",
+            id="three halvings after a stride of 2",
+        ),
+        pytest.param(
+            "default",
+            ["network.widths=[16, 32, 48, 64, 64]", "sampling.patch_shape=[64, 64, 48]"],
             r"multiples of 32 \(each halving .* with network 'unet', got \(64, 64, 48\)",
             id="four halvings after a stride of 2",
         ),
@@ -35,9 +41,54 @@ NO_STEPS = "preprocessing.steps=[]"
         ),
         pytest.param(
             "default",
-            ["sampling.patch_shape=[32, 32, 32]"],
-            r"leaves one voxel at the bottleneck.*enlarge it, or set network.norm to group",
-            id="instance norm over one voxel",
+            ["sampling.patch_shape=[16, 16, 16]"],
+            r"leaves the instance norm at width 4 of 4 of network 'unet' 1 value \(1 x 1 x 1 "
+            r"voxels\), and it needs at least 16: .*\. Enlarge it, or set network.norm to group",
+            id="instance norm of one voxel",
+        ),
+        pytest.param(
+            "default",
+            ["network.widths=[16, 32, 48, 64, 64]"],
+            r"\(32, 64, 64\) leaves the instance norm at width 5 of 5 .* 4 values \(1 x 2 x 2 "
+            r"voxels\).* Enlarge it, or take four network.widths, or set network.norm to group",
+            id="the former default: instance norm of 1 x 2 x 2",
+        ),
+        pytest.param(
+            "hussein2023",
+            ["sampling.patch_shape=[32, 48, 32]"],
+            r"12 values \(2 x 3 x 2 voxels\)",
+            id="instance norm of 12",
+        ),
+        pytest.param(
+            "default",
+            ["network.norm=batch", "sampling.patch_shape=[16, 32, 48]"],
+            r"the batch norm at width 4 of 4 .* 12 values \(1 x 2 x 3 voxels x 2 samples\), .*"
+            r"Enlarge it, or raise sampling.batch_size",
+            id="batch norm of 6 voxels of two patches",
+        ),
+        pytest.param(
+            "default",
+            [
+                "network.norm=group",
+                "network.widths=[16, 32, 64, 60]",
+                "sampling.patch_shape=[16,16,16]",
+            ],
+            r"the group norm at width 4 of 4 .* 15 values \(1 x 1 x 1 voxels x 15 features\), .*"
+            r"Enlarge it, or widen network.widths",
+            id="group norm of 15 features of one voxel",
+        ),
+        pytest.param(
+            "fenneteau2021",
+            ["sampling.patch_shape=[8, 8, 24]", "sampling.batch_size=2"],
+            r"the batch norm at the coarsest of four resolutions of network 'siamese-mpu-net' 12 "
+            r"values \(1 x 1 x 3 voxels x 4 samples\), .* Enlarge it, or raise sampling.batch_size",
+            id="batch norm of both dates of two patches",
+        ),
+        pytest.param(
+            "fenneteau2021",
+            ["network.norm=group", "sampling.patch_shape=[8, 8, 16]"],
+            r"the group norm .* 14 values \(1 x 1 x 2 voxels x 7 features\), .*network.features",
+            id="group norm of 7 features of two voxels",
         ),
         *[
             pytest.param(
@@ -179,20 +230,31 @@ def test_what_cannot_work_is_refused_with_the_reason(
     [
         pytest.param(
             "default",
-            ["sampling.patch_shape=[32, 64, 48]", "network.first_stride=1"],
-            id="four halvings of 48",
+            ["sampling.patch_shape=[32, 64, 48]"],
+            id="a stride of 2 and three halvings of 48",
         ),
         pytest.param(
             "fenneteau2021", ["sampling.patch_shape=[8, 24, 16]"], id="three halvings of 24"
         ),
         pytest.param(
             "default",
-            ["sampling.patch_shape=[32, 32, 32]", "network.norm=group"],
-            id="group norm over one voxel",
+            ["sampling.patch_shape=[16, 16, 16]", "network.norm=group"],
+            id="group norm of 16 features of one voxel",
         ),
         pytest.param(
-            "default", ["sampling.patch_shape=[32, 32, 64]"], id="instance norm over two voxels"
+            "default", ["sampling.patch_shape=[32, 32, 64]"], id="instance norm of 2 x 2 x 4"
         ),
+        pytest.param(
+            "default",
+            ["sampling.patch_shape=[16, 32, 32]", "network.norm=batch", "sampling.batch_size=4"],
+            id="batch norm of 4 voxels of four patches",
+        ),
+        pytest.param(
+            "fenneteau2021",
+            ["sampling.patch_shape=[8, 16, 16]", "sampling.batch_size=2"],
+            id="batch norm of 4 voxels of both dates of two patches",
+        ),
+        pytest.param("galassi2019", ["sampling.batch_size=1"], id="125 voxels of one sample"),
         *[
             pytest.param("galassi2019", [f"loss.segmentation={{name = '{name}'}}"], id=name)
             for name in ("generalized-dice", "bce")

@@ -97,7 +97,7 @@ modalities = ["FLAIR"]
 method = "z-score"
 [network]
 name = "unet"
-widths = [4, 4, 4, 4, 8]
+widths = [4, 4, 4, 8]
 [loss]
 segmentation = { name = "tversky", false_negatives = 0.8 }
 site = { name = "none", weight = 0.0 }

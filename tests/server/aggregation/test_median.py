@@ -112,3 +112,13 @@ def test_a_reply_that_would_spoil_it_is_refused_by_its_sites_name_and_leaves_it_
 def test_without_a_reply_there_is_none() -> None:
     with pytest.raises(UpdateRejected, match="no update was accumulated: there is no median"):
         Median(LIKE).result()
+
+
+def test_running_statistics_are_medians_without_the_spread_between_sites() -> None:
+    # variances 1, 2, 8: 2; the means' spread of many thousands adds nothing
+    like: Arrays = {"n.running_mean": np.zeros(1), "n.running_var": np.zeros(1)}
+    aggregate = Median(like)
+    for mean, variance in ((-90.0, 8.0), (400.0, 1.0), (3.0, 2.0)):
+        change = {"n.running_mean": np.array([mean]), "n.running_var": np.array([variance])}
+        aggregate.accumulate("lyon", change, 1.0)
+    assert aggregate.result() == {"n.running_mean": [3.0], "n.running_var": [2.0]}

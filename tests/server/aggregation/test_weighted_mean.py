@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.errors import UpdateRejected
 from common.wire.messages import Arrays
+from server.aggregation.apply_update import apply_update
+from server.aggregation.interface import Aggregate
+from server.aggregation.registry import AGGREGATIONS
 from server.aggregation.weighted_mean import WeightedMean
 
 LIKE: Arrays = {"w": np.zeros(2, np.float32), "n": np.zeros((), np.int64)}
@@ -89,3 +94,79 @@ def test_small_changes_survive_many_large_ones() -> None:
         mean.accumulate(f"site-{site}", {"w": np.array([1.0], np.float32)}, 1)
     # in float32, 2**25 + 1 is 2**25 and the seven ones would be lost: (2**25 + 7) / 8
     assert mean.result()["w"][0] == np.float32((2**25 + 7) / 8)
+
+
+MEAN, VARIANCE = "network.norm.running_mean", "network.norm.running_var"
+
+
+def norm_of(mean: list[float], variance: list[float]) -> Arrays:
+    return {MEAN: np.array(mean), VARIANCE: np.array(variance)}
+
+
+def after_a_round(start: Arrays, at_sites: list[Arrays], weights: list[float]) -> Arrays:
+    aggregate = WeightedMean(start)
+    for number, (site, weight) in enumerate(zip(at_sites, weights, strict=True)):
+        change = {name: site[name] - start[name] for name in start}
+        aggregate.accumulate(f"site-{number}", change, weight)
+    return apply_update(start, aggregate.result())
+
+
+def test_a_running_variance_holds_the_spread_between_sites() -> None:
+    """Means -2 and 6, weights 1 and 3: 4 over all; 1/4 of 36 and 3/4 of 4 make 12 between sites.
+
+    Within sites 1/4 of 5 and 3/4 of 1 make 2.
+    """
+    start = norm_of([10.0], [7.0])
+    found = after_a_round(start, [norm_of([-2.0], [5.0]), norm_of([6.0], [1.0])], [1.0, 3.0])
+    assert found[MEAN] == pytest.approx(4.0)
+    assert found[VARIANCE] == pytest.approx(2.0 + 12.0)
+
+
+@given(
+    st.lists(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=6), min_size=1, max_size=5),
+    st.floats(-1e6, 1e6),
+    st.floats(0, 1e6),
+)
+def test_running_statistics_are_those_of_all_sites_values_together(
+    values: list[list[float]], start_mean: float, start_variance: float
+) -> None:
+    start = norm_of([start_mean], [start_variance])
+    at_sites = [norm_of([np.mean(at_site)], [np.var(at_site)]) for at_site in values]
+    found = after_a_round(start, at_sites, [float(len(at_site)) for at_site in values])
+    together = np.concatenate([np.array(at_site) for at_site in values])
+    # the start cancels only to float64's rounding of it
+    assert found[MEAN][0] == pytest.approx(together.mean(), rel=1e-9, abs=1e-8)
+    assert found[VARIANCE][0] == pytest.approx(together.var(), rel=1e-9, abs=1e-6)
+
+
+def test_sites_with_one_mean_have_no_variance_between_them() -> None:
+    start = norm_of([1e6, -3.0], [2.0, 0.5])
+    site = norm_of([-1e6, 0.1], [4.0, 0.0])
+    found = after_a_round(start, [site] * 3, [0.3, 7.0, 1e-3])
+    np.testing.assert_array_equal(found[VARIANCE], [4.0, 0.0])
+
+
+def test_other_arrays_have_no_statistics_and_are_averaged() -> None:
+    lone: Arrays = {"a.running_mean": np.zeros(1), "b.running_var": np.zeros(1)}
+    mean = WeightedMean(lone)
+    for change in (1.0, 3.0):
+        mean.accumulate("ghent", {name: np.array([change]) for name in lone}, 1)
+    assert mean.result() == {"a.running_mean": [2.0], "b.running_var": [2.0]}
+
+
+@pytest.mark.parametrize("rule", AGGREGATIONS.values())
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param(norm_of([0.0], [-0.75]), "running_var would be below 0", id="0.5 - 0.75"),
+        pytest.param(norm_of([-2e18], [0.0]), r"running_mean moves by more than 1e\+18", id="far"),
+    ],
+)
+def test_statistics_that_no_site_measures_are_refused_with_its_name(
+    rule: type[Aggregate], change: Arrays, words: str
+) -> None:
+    aggregate = rule(norm_of([0.0], [0.5]))
+    aggregate.accumulate("lyon", norm_of([1.0], [-0.5]), 1)
+    with pytest.raises(UpdateRejected, match=f"site ghent: .*{words}"):
+        aggregate.accumulate("ghent", change, 1)
+    np.testing.assert_equal(aggregate.result(), norm_of([1.0], [-0.5]))

@@ -23,9 +23,7 @@ from tests.toy_sites import write_site
 from tests.volumes import put
 
 NAMES = ("lyon", "ghent", "turin", "porto")
-RECIPE = load_recipe(
-    "default", overrides=["network.widths=[4, 4, 8, 8, 8]", "network.first_stride=1"]
-)
+RECIPE = load_recipe("default", overrides=["network.widths=[4, 4, 8, 8]", "network.first_stride=1"])
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.server.studies.leave_site_out.made_study import report_of_one_line
 from tests.toy_sites import write_site
 
 TINY = [
-    *("--set", "network.widths=[4, 4, 8, 8, 8]"),
+    *("--set", "network.widths=[4, 4, 8, 8]"),
     *("--set", "network.first_stride=1"),
     *("--set", "sampling.patch_shape=[32, 32, 32]"),
     *("--set", "optimizer.steps=1"),

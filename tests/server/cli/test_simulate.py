@@ -14,7 +14,7 @@ from tests.toy_sites import write_site
 TINY = [
     "--quiet",
     "--set",
-    "network.widths=[4, 4, 8, 8, 8]",
+    "network.widths=[4, 4, 8, 8]",
     "--set",
     "network.first_stride=1",
     "--set",

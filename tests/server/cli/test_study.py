@@ -21,7 +21,7 @@ RECIPE = """
 "loss.site.weight" = 0.1
 """
 TINY = [
-    *("--set", "network.widths=[4, 4, 8, 8, 8]"),
+    *("--set", "network.widths=[4, 4, 8, 8]"),
     *("--set", "network.first_stride=1"),
     *("--set", "sampling.patch_shape=[32, 32, 32]"),
     *("--set", "optimizer.steps=1"),

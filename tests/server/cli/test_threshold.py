@@ -27,7 +27,7 @@ from tests.volumes import SHAPE, brain_voxels, image_path, write_site
 RECIPE = load_recipe(
     "default",
     overrides=[
-        "network.widths=[4, 4, 8, 8, 8]",
+        "network.widths=[4, 4, 8, 8]",
         "network.first_stride=1",
         "sampling.patch_shape=[32, 32, 32]",
         "standardization.method=z-score",

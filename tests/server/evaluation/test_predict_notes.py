@@ -15,7 +15,7 @@ from server.evaluation.predict import predict
 from tests.tissue_brains import brain_of, whole_brain
 
 TINY = [
-    "network.widths=[4, 4, 8, 8, 8]",
+    "network.widths=[4, 4, 8, 8]",
     "network.first_stride=1",
     "sampling.patch_shape=[32, 32, 32]",
     "standardization.method=z-score",

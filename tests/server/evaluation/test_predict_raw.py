@@ -21,7 +21,7 @@ from server.evaluation.predict import predict_raw
 from tests.toy_sites import write_site
 
 TRAINED = [
-    "network.widths=[4, 4, 8, 8, 8]",
+    "network.widths=[4, 4, 8, 8]",
     "network.first_stride=1",
     "sampling.patch_shape=[32, 32, 32]",
     "optimizer.steps=40",

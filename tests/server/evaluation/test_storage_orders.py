@@ -27,7 +27,7 @@ from tests.orders import ORDERS, as_ras, stored
 from tests.toy_sites import longitudinal_site, write_site
 
 TINY = [
-    "network.widths=[4, 4, 8, 8, 8]",
+    "network.widths=[4, 4, 8, 8]",
     "network.first_stride=1",
     "sampling.patch_shape=[32, 32, 32]",
     "standardization.method=z-score",

@@ -13,7 +13,7 @@ from server.simulate import lay_out, simulate
 from tests.toy_sites import write_site
 
 TINY = (
-    "network.widths=[4, 4, 8, 8, 8]",
+    "network.widths=[4, 4, 8, 8]",
     "network.first_stride=1",
     "sampling.patch_shape=[32, 32, 32]",
     "sampling.batch_size=1",

@@ -26,7 +26,7 @@ ASSIGNMENT = Assignment(
 
 
 def recipe_of(name: str, *overrides: str) -> Recipe:
-    small = ["network.widths=[4, 4, 8, 8, 8]"] if name == "default" else []
+    small = ["network.widths=[4, 4, 8, 8]"] if name == "default" else []
     rounds = ["federation.rounds=4", "federation.evaluate_every=3"]
     return load_recipe(name, overrides=[*small, *rounds, *overrides])
 

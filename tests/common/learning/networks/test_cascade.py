@@ -29,8 +29,14 @@ def patches(n: int, *, n_channels: int = 2) -> torch.Tensor:
     ],
 )
 def test_a_network_has_the_papers_number_of_parameters(n_channels: int, expected: int) -> None:
-    network = PatchCNN(n_channels=n_channels, dropout=0.5)
+    network = PatchCNN(CascadeSettings(name="cascade"), n_channels=n_channels)
     assert sum(p.numel() for p in network.parameters() if p.requires_grad) == expected
+
+
+def test_group_norm_has_as_many_parameters_and_no_statistics() -> None:
+    network = PatchCNN(CascadeSettings(name="cascade", norm="group"), n_channels=2)
+    assert sum(p.numel() for p in network.parameters()) == 189_058
+    assert list(network.buffers()) == []
 
 
 def test_a_patch_gives_one_logit_and_256_features() -> None:
@@ -41,7 +47,7 @@ def test_a_patch_gives_one_logit_and_256_features() -> None:
 
 
 def test_the_logits_sigmoid_is_the_softmax_of_the_two_classes() -> None:
-    network = PatchCNN(n_channels=1, dropout=0.0).eval()
+    network = PatchCNN(CascadeSettings(name="cascade", dropout=0.0), n_channels=1).eval()
     with torch.no_grad():
         network.dense_2.weight.zero_()
         network.dense_2.bias.copy_(torch.tensor([0.5, 2.0]))  # background, lesion

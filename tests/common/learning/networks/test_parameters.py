@@ -6,7 +6,13 @@ import torch
 from torch import nn
 
 from common.errors import ModelFileError
-from common.learning.networks.parameters import load_parameters, parameters_of
+from common.learning.model import new_network
+from common.learning.networks.parameters import (
+    load_parameters,
+    parameters_of,
+    running_statistics,
+)
+from common.recipe.recipe import load_recipe, shipped_recipes
 
 
 def small_network(*, seed: int) -> nn.Module:
@@ -73,3 +79,23 @@ def test_every_misfit_is_named_and_the_module_stays_as_it_was() -> None:
     assert "1.bias: want (3,) float32, got (3,) float64" in text
     for name, array in parameters_of(module).items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_running_statistics_are_those_of_every_batch_norm_and_nothing_else(
+    name: str, norm: str
+) -> None:
+    network = new_network(load_recipe(name, overrides=[f"network.norm={norm}"]))
+    expected = {
+        f"{prefix}.running_mean": f"{prefix}.running_var"
+        for prefix, layer in network.named_modules()
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+    }
+    assert running_statistics(parameters_of(network)) == expected
+    assert bool(expected) == (norm == "batch")
+
+
+def test_a_mean_without_its_variance_is_no_statistic() -> None:
+    names = ["x.running_mean", "y.running_var", "z.running_mean", "z.running_var", "running_mean"]
+    assert running_statistics(names) == {"z.running_mean": "z.running_var"}

@@ -39,6 +39,16 @@ def test_one_modality_and_five_outputs_have_the_parameters_and_convolutions_of_t
     assert sum(isinstance(layer, nn.Conv3d) for layer in paper.modules()) == 28
 
 
+def test_with_group_norm_a_patch_does_not_change_the_answer_for_another() -> None:
+    settings = SiameseMPUNetSettings(name="siamese-mpu-net", norm="group", dropout=0.0)
+    siamese = build_siamese_mpu_net(settings, n_channels=2, n_outputs=1, seed=0).double().train()
+    pairs = images(2, 2, 8, 16, 16).double()
+    together, _ = siamese(pairs)
+    alone, _ = siamese(pairs[:1])
+    np.testing.assert_allclose(together[:1].detach(), alone.detach(), atol=1e-12)
+    assert list(siamese.buffers()) == []
+
+
 @pytest.mark.parametrize(
     ("n_channels", "n_outputs", "expected"),
     [

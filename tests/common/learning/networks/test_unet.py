@@ -54,6 +54,25 @@ def test_logits_keep_the_patch_and_the_bottleneck_is_four_halvings_down(
     assert network.n_bottleneck == 16
 
 
+@pytest.mark.parametrize(
+    ("widths", "first_stride", "multiple"),
+    [
+        pytest.param((4, 4, 8, 16), 1, 8, id="three halvings"),
+        pytest.param((4, 4, 8, 16), 2, 16, id="a stride and three halvings"),
+        pytest.param((4, 4, 8, 8, 16), 2, 32, id="a stride and four halvings"),
+    ],
+)
+def test_the_bottleneck_of_the_smallest_patch_is_one_voxel(
+    widths: tuple[int, ...], first_stride: Literal[1, 2], multiple: int
+) -> None:
+    chosen = settings(widths=widths, first_stride=first_stride)
+    assert chosen.patch_multiple == multiple
+    network = built(chosen, n_channels=1, seed=0)
+    logits, bottleneck = network(torch.zeros(1, 1, multiple, 2 * multiple, multiple))
+    assert logits.shape == (1, 1, multiple, 2 * multiple, multiple)
+    assert bottleneck.shape == (1, 16, 1, 2, 1)
+
+
 def test_an_output_is_its_lesion_class_minus_its_background() -> None:
     network = built(settings(), n_channels=1, n_outputs=2, seed=0)
     assert isinstance(network.last, torch.nn.Conv3d)

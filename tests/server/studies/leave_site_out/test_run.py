@@ -33,7 +33,7 @@ from tests.waiting import wait_until
 ROOT = Path(__file__).parents[4]
 NAMES = ("lyon", "ghent", "turin")
 TINY = (
-    "network.widths=[4, 4, 8, 8, 8]",
+    "network.widths=[4, 4, 8, 8]",
     "network.first_stride=1",
     "sampling.patch_shape=[32, 32, 32]",
     "optimizer.steps=1",

@@ -30,7 +30,7 @@ TABLES = ("table.csv", "summary.csv", "paper-table.md", "paper-table.txt", "vali
 
 def tiny(*more: str) -> Recipe:
     overrides = (
-        "network.widths=[4, 4, 8, 8, 8]",
+        "network.widths=[4, 4, 8, 8]",
         "network.first_stride=1",
         "sampling.patch_shape=[32, 32, 32]",
         "optimizer.steps=1",
