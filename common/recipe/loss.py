@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from common.settings import Settings
 
@@ -69,6 +69,10 @@ class SiteLoss(Settings):
     """Lambda in L = L_seg + lambda L_reg."""
 
 
+MOST_MAE, LEAST_SPEARMAN = 0.06, 0.95
+"""The aims of docs/adr/0024 for LesionWise's network, on pairs of masks that it has not seen."""
+
+
 class LesionWise(Settings):
     """A loss from a network that has learned lesion F1 (Kamraoui 2021).
 
@@ -87,6 +91,14 @@ class LesionWise(Settings):
     steps: Positive
     batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0)]
+    on_missed_aims: Literal["warn", "stop"] = "warn"
+    """What the run does where F misses its aims (docs/adr/0024) on pairs that it has not seen:
+    it warns, now and in every round with F, or it stops before the first round."""
+
+
+def _none_by_name(value: object) -> object:
+    """TOML has no null, and a variant or `--set` must be able to take the loss away."""
+    return None if value == "none" else value
 
 
 class Loss(Settings):
@@ -94,4 +106,5 @@ class Loss(Settings):
 
     segmentation: SegmentationLoss
     site: SiteLoss
-    lesion_wise: LesionWise | None = None
+    lesion_wise: Annotated[LesionWise | None, BeforeValidator(_none_by_name)] = None
+    """In a file "none" where there is none, as when the line is left out."""
