@@ -51,8 +51,8 @@ class BatchDice(Settings):
 
     name: Literal["batch-dice"]
     form: Literal["corrected", "literal"] = "corrected"
-    """literal: as printed, where an empty patch that is left empty gives -2 and a perfect match
-    -1; corrected: both give -1."""
+    """literal: as printed, where a batch without a lesion that is left empty gives -2 and a perfect
+    match -1; corrected: both give -1."""
 
 
 SegmentationLoss = Annotated[
