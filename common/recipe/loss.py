@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from common.settings import Settings
 
@@ -73,8 +73,8 @@ class BatchDice(Settings):
 
     name: Literal["batch-dice"]
     form: BatchDiceForm = "corrected"
-    """literal: as printed, where an empty patch that is left empty gives -2 and a perfect match
-    -1; corrected: both give -1."""
+    """literal: as printed, where a batch without a lesion that is left empty gives -2 and a perfect
+    match -1; corrected: both give -1."""
     epsilon: Voxels = EPSILON
     """corrected: voxels a patch and output; literal: the printed 1e-5, over the whole batch."""
 
@@ -102,6 +102,10 @@ class SiteLoss(Settings):
     """Lambda in L = L_seg + lambda L_reg."""
 
 
+MOST_MAE, LEAST_SPEARMAN = 0.06, 0.95
+"""The aims of docs/adr/0024 for LesionWise's network, on pairs of masks that it has not seen."""
+
+
 class LesionWise(Settings):
     """A loss from a network that has learned lesion F1 (Kamraoui 2021).
 
@@ -120,6 +124,14 @@ class LesionWise(Settings):
     steps: Positive
     batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0)]
+    on_missed_aims: Literal["warn", "stop"] = "warn"
+    """What the run does where F misses its aims (docs/adr/0024) on pairs that it has not seen:
+    it warns, now and in every round with F, or it stops before the first round."""
+
+
+def _none_by_name(value: object) -> object:
+    """TOML has no null, and a variant or `--set` must be able to take the loss away."""
+    return None if value == "none" else value
 
 
 class Loss(Settings):
@@ -127,4 +139,5 @@ class Loss(Settings):
 
     segmentation: SegmentationLoss
     site: SiteLoss
-    lesion_wise: LesionWise | None = None
+    lesion_wise: Annotated[LesionWise | None, BeforeValidator(_none_by_name)] = None
+    """In a file "none" where there is none, as when the line is left out."""

@@ -19,7 +19,8 @@ class Standardization(Settings):
     percentiles to the consortium's standard, then z-score (Fenneteau 2021)."""
     map: Literal["piecewise", "smooth", "line"] = "piecewise"
     """two-step: how the three class centres are mapped to the template's. piecewise: straight
-    from centre to centre; smooth: along a parabola; line: the literal reading of the paper."""
+    from centre to centre; smooth: along a parabola; line: one line for all three.
+    The paper names k-means standardization and no more: all three are our readings of it."""
     template_from: Literal["all", "controls", "fixed"] = "all"
     """Whose images make the template: everyone's, healthy participants', or `template` below."""
     template: dict[str, tuple[float, ...]] = Field(default_factory=dict)

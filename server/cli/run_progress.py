@@ -16,6 +16,8 @@ from rich.progress import (
 )
 
 from server.events.history import TRAINING_PHASES, RunHistory, read_history
+from server.events.lesion_metric_warnings import missed_aims, warnings_of_round
+from server.events.round_history import RoundHistory
 from server.events.run_event import RunEvent
 from server.events.schema import (
     Evaluated,
@@ -74,6 +76,7 @@ class RunProgress:
                 self._say(f"{event.phase}: reading every site's cases")
             case RoundFinished() if event.phase in TRAINING_PHASES:
                 self._say("scoring the held-out sites")
+                self._print_lesion_metric(self.history.rounds.get((event.phase, event.round)))
             case SiteReplied() if event.phase in TRAINING_PHASES:
                 self._progress.update(self._task, completed=self.n_replies)
             case SiteFailed():
@@ -92,8 +95,8 @@ class RunProgress:
                 )
                 if not event.accepted:
                     self._print(
-                        "warning: the lesion metric misses its aims (0.06, 0.95); give it more "
-                        "loss.lesion_wise.n_pairs and steps"
+                        f"warning: {missed_aims(event)}; give it more loss.lesion_wise.n_pairs "
+                        "and steps"
                     )
 
     @property
@@ -101,6 +104,18 @@ class RunProgress:
         """Replies in all training rounds that count."""
         rounds = self.history.rounds.values()
         return sum(len(r.replies) for r in rounds if r.phase in TRAINING_PHASES)
+
+    def _print_lesion_metric(self, of: RoundHistory | None) -> None:
+        """The learned lesion metric's estimate beside the truth, in a round that used it."""
+        if of is None or of.lesion_f1_of_patches is None:
+            return
+        estimated, true = of.lesion_f1_of_patches
+        self._print(
+            f"round {of.index}: lesion F1 of the training patches {shown(true)}, estimated by the "
+            f"lesion metric {shown(estimated)} (means over the sites)"
+        )
+        for warning in warnings_of_round(self.history, of):
+            self._print(f"warning: {warning}")
 
     def _print(self, text: str) -> None:
         self._progress.console.print(text)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 def run_result(folder: RunFolder) -> dict[str, Any]:
     """The run's end, for scripts; undefined figures are null."""
     from server.events.history import read_run
+    from server.events.lesion_metric_warnings import warnings_of_run
     from server.report.verdict import site_verdict
 
     history = read_run(folder.events_file)
@@ -31,13 +32,14 @@ def run_result(folder: RunFolder) -> dict[str, Any]:
             }
             for site, verdict in verdicts.items()
         },
+        "warnings": warnings_of_run(history),
         "model": str(folder.model_file),
         "report": str(folder.path / "report.html"),
     }
 
 
 def show_result(folder: RunFolder) -> None:
-    """Prints the verdict on each unseen site, and where model and report are."""
+    """Prints the verdict on each unseen site, warnings, and where model and report are."""
     from rich.console import Console
     from rich.table import Table
 
@@ -51,5 +53,7 @@ def show_result(folder: RunFolder) -> None:
             table.add_row(method, shown(figures["dice"]), shown(figures["lesion_f1"]))
         console.print(table)
     console.print(f"{result['status']}; round {result['selected_round']} selected", highlight=False)
+    for warning in result["warnings"]:
+        print(f"warning: {warning}")
     print(f"model   {result['model']}")
     print(f"report  {result['report']}")

@@ -77,12 +77,28 @@ class RoundHistory:
         return sum(counts) if counts else None
 
     @property
-    def lesion_metric_drifts(self) -> bool:
-        """Whether the learned lesion metric is further from the truth than MOST_DRIFT at a site."""
-        pairs = [
-            (r.fact("estimated_lesion_f1"), r.fact("true_lesion_f1")) for r in self.replies.values()
-        ]
-        return any(
-            estimated is not None and true is not None and abs(estimated - true) > MOST_DRIFT
-            for estimated, true in pairs
-        )
+    def lesion_f1_of_patches(self) -> tuple[float, float] | None:
+        """The lesion metric's estimate and true lesion F1, means over the sites that used it."""
+        pairs = list(self._lesion_f1_by_site().values())
+        if not pairs:
+            return None
+        estimated, true = zip(*pairs, strict=True)
+        return sum(estimated) / len(pairs), sum(true) / len(pairs)
+
+    @property
+    def drifting_sites(self) -> dict[str, tuple[float, float]]:
+        """Site -> estimate and true lesion F1, where they differ by more than MOST_DRIFT."""
+        return {
+            site: (estimated, true)
+            for site, (estimated, true) in self._lesion_f1_by_site().items()
+            if abs(estimated - true) > MOST_DRIFT
+        }
+
+    def _lesion_f1_by_site(self) -> dict[str, tuple[float, float]]:
+        """By name, the sites whose replies have both."""
+        found = {}
+        for site, reply in sorted(self.replies.items()):
+            estimated, true = reply.fact("estimated_lesion_f1"), reply.fact("true_lesion_f1")
+            if estimated is not None and true is not None:
+                found[site] = (estimated, true)
+        return found

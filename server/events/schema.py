@@ -261,13 +261,15 @@ class LesionMetricStep(RunEvent):
 class LesionMetricTrained(RunEvent):
     """The network that learned lesion F1, on pairs of masks that it was not trained on.
 
+    patch_shape            of the pairs, voxels: the recipe's own patches
     mae, bias, spearman    of its estimates beside the true values
     n_by_bin, mae_by_bin   pairs, and mae, by tenth of the true value
-    accepted               whether they meet the aims; a warning if not
+    accepted               whether they meet the aims; the run warns, or stops, if not
     """
 
     event: Literal["lesion-metric"] = "lesion-metric"
     n_pairs: int
+    patch_shape: tuple[int, ...] = ()
     mae: float
     bias: float
     spearman: Value = None

@@ -12,7 +12,7 @@ from pathlib import Path
 import safetensors.numpy
 import torch
 
-from common.errors import UpdateRejected
+from common.errors import ConfigError, UpdateRejected
 from common.files import write_whole
 from common.learning.lesion_wise.lesion_masks import masks_from_folder
 from common.learning.lesion_wise.train_metric_network import masks_wanted, train_metric_network
@@ -20,6 +20,7 @@ from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.messages import Arrays, LesionMetricKept, LesionMetricRequest
 from server.events.event_log import EventLog
+from server.events.lesion_metric_warnings import missed_aims
 from server.events.schema import LesionMetricStep, LesionMetricTrained
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 class LesionMetricPhase(Phase):
     """One exchange: the trained network out, once; its digest back.
+
+    Where the network misses its aims the run warns, or stops: `loss.lesion_wise.on_missed_aims`.
 
     file    the network in the run folder: trained once, also where the run is cut off and resumed
     masks   a folder of lesion masks to learn from; None: masks are drawn
@@ -78,7 +81,16 @@ class LesionMetricPhase(Phase):
             settings, patch_shape=shape, seed=seed, masks=masks, on_step=record_step
         )
         figures = dataclasses.asdict(trained.figures)
-        self._events.record(LesionMetricTrained(**figures, accepted=trained.figures.accepted))
+        learned = LesionMetricTrained(
+            **figures, patch_shape=shape, accepted=trained.figures.accepted
+        )
+        self._events.record(learned)
+        if not learned.accepted and settings.on_missed_aims == "stop":
+            raise ConfigError(
+                f"loss.lesion_wise: {missed_aims(learned)}. Nothing has been trained with it. "
+                "Raise loss.lesion_wise.n_pairs and loss.lesion_wise.steps, or set "
+                'loss.lesion_wise.on_missed_aims to "warn"'
+            )
         metadata = {"figures": json.dumps(figures)}
         write_whole(self._file, safetensors.numpy.save(dict(trained.parameters), metadata=metadata))
 

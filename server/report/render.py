@@ -25,6 +25,7 @@ from server.evaluation.evaluation_folder import EvaluationFolder
 from server.evaluation.scored_grid import scored_grid_in_words
 from server.evaluation.site_summary import SiteSummary, summarize_sites, worst_site
 from server.events.history import RunHistory, read_run
+from server.events.lesion_metric_warnings import warnings_of_run
 from server.events.schema import ThresholdChosen
 from server.report.bundle import TABLES, write_bundle
 from server.report.charts import run_charts
@@ -206,6 +207,7 @@ def run_values(history: RunHistory, run_folder: Path) -> dict[str, Any]:
         "scored_grid": scored_grid_in_words(networks),
         "on_prepared_grid": _on_prepared_grid(unseen, networks),
         "collapsed_sites": collapsed_sites(history),
+        "lesion_metric_warnings": warnings_of_run(history),
         "definition": _definition(recipe_file),
         "recipe": _text(recipe_file),
         "environment": _environment(run_folder / "environment.json"),

@@ -48,8 +48,9 @@ def standardize(
                          "nyul": percentiles to the template, then the z-score;
                          "z-score": the second step alone;
                          "none": the intensities as they are, and like the others 0 outside
-    map                  the curve of the two steps' first. "line" is the literal reading of the
-                         paper: its z-score takes the moments over the whole image, zeros included
+    map                  the curve of the two steps' first. "line" is one line for all three
+                         centres, and its z-score takes the moments over the whole image, zeros
+                         included: how we read the paper where nothing is added to its words
     template_landmarks   (k,), this modality's entry in the template: 3 for two-step, 13 for nyul
 
     Source   Galassi 2019, two-step intensity standardization; Fenneteau 2021, Nyul and z-score. The

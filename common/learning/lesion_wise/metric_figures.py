@@ -13,11 +13,10 @@ from scipy import stats
 from common.arrays import Float32Array
 from common.learning.lesion_wise.metric_network import MetricNetwork
 from common.learning.lesion_wise.pair_generator import FULL, N_BINS, LesionPairs, bin_of
+from common.recipe.loss import LEAST_SPEARMAN, MOST_MAE
 
 N_AT_ONCE = 32
 """Pairs that are estimated together."""
-MOST_MAE, LEAST_SPEARMAN = 0.06, 0.95
-"""The accuracy wanted in docs/adr/0024."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +40,7 @@ class MetricFigures:
 
     @property
     def accepted(self) -> bool:
-        """Whether both limits are met; a constant estimate meets neither."""
+        """Whether both aims are met; a constant estimate meets neither."""
         if self.spearman is None:
             return False
         return self.mae <= MOST_MAE and self.spearman >= LEAST_SPEARMAN

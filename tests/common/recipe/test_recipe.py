@@ -312,3 +312,24 @@ def test_recipe_and_method_agree_on_the_number_of_landmarks(method: str) -> None
     settings = load_recipe("default", overrides=[f"standardization.method={method}"])
     assert settings.standardization.n_landmarks == N_LANDMARKS.get(method, 0)
     assert settings.standardization.learns_template == (method in N_LANDMARKS)
+
+
+@pytest.mark.parametrize("scale", ["full", "small"])
+def test_a_variant_takes_the_lesion_wise_loss_away_at_every_scale(scale: Scale) -> None:
+    """The scale's sizes of a loss that is not there are no settings of the variant."""
+    never = load_recipe("kamraoui2021", scale=scale, variant="never")
+    assert never.loss.lesion_wise is None
+    later = load_recipe("kamraoui2021", scale=scale, variant="later")
+    assert later == load_recipe("kamraoui2021", scale=scale)
+    first = load_recipe("kamraoui2021", scale=scale, variant="from-round-1")
+    assert first.loss.lesion_wise is not None
+    assert first.loss.lesion_wise.from_round == 1
+    assert never.loss.segmentation == first.loss.segmentation == later.loss.segmentation
+
+
+def test_the_lesion_wise_loss_is_taken_away_by_name_alone() -> None:
+    assert load_recipe("kamraoui2021", overrides=["loss.lesion_wise=none"]) == load_recipe(
+        "kamraoui2021", variant="never"
+    )
+    with pytest.raises(ConfigError, match=r"loss\.lesion_wise: .*, got 'never'"):
+        load_recipe("kamraoui2021", overrides=["loss.lesion_wise=never"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from server.events.schema import (
     CheckpointSaved,
     LesionMetricStep,
     LesionMetricTrained,
+    RoundFinished,
     RoundStarted,
     RunResumed,
     SiteReplied,
@@ -74,7 +76,51 @@ def test_the_lesion_metrics_steps_and_figures_are_reported(
     assert "mean absolute error 0.062, rank correlation - on held-out pairs" in told
     assert "warning" not in told
     told = " ".join(shown_after([figures.model_copy(update={"accepted": False})], capsys).split())
-    assert "warning: the lesion metric misses its aims (0.06, 0.95)" in told
+    assert "warning: the lesion metric misses its aims on 10 pairs" in told
+    assert "mean absolute error 0.062, want at most 0.06" in told
+
+
+def trained_round(index: int, **by_site: tuple[float, float]) -> list[RunEvent]:
+    """One training round; site -> the metric's estimate and true lesion F1."""
+    place: dict[str, Any] = {"phase": "training", "round": index}
+    facts = {
+        site: {"estimated_lesion_f1": estimated, "true_lesion_f1": true}
+        for site, (estimated, true) in by_site.items()
+    }
+    return [
+        RoundStarted(**place, sites=tuple(by_site)),
+        *(SiteReplied(**place, site=site, facts=facts[site]) for site in by_site),
+        RoundFinished(**place, n_replies=1),
+    ]
+
+
+def test_each_round_says_true_lesion_f1_beside_the_estimate_and_warns_where_they_differ(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Means of 0.5 and 0.8, and of 0.25 and 0.45; 0.8 - 0.45 = 0.35 is above 0.3, 0.25 is not."""
+    shown = shown_after(trained_round(2, ghent=(0.5, 0.25), bonn=(0.8, 0.45)), capsys)
+    told = " ".join(shown.split())
+    assert (
+        "round 2: lesion F1 of the training patches 0.350, estimated by the lesion metric 0.650"
+    ) in told
+    assert "warning: round 2: at bonn the lesion metric estimates 0.800 and lesion F1" in told
+    assert "at ghent" not in told
+    assert "misses its aims" not in told
+
+
+def test_every_round_with_a_lesion_metric_that_misses_its_aims_warns_and_no_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trained = LesionMetricTrained(n_pairs=10, mae=0.25, bias=0.0, accepted=False)
+    place: dict[str, Any] = {"phase": "training", "round": 1}
+    without = [
+        RoundStarted(**place, sites=("bonn",)),
+        SiteReplied(**place, site="bonn"),
+        RoundFinished(**place, n_replies=1),
+    ]
+    told = shown_after([trained, *without, *trained_round(2, bonn=(0.5, 0.5))], capsys)
+    assert "warning: round 2 trained with a lesion metric that misses its aims" in told
+    assert "round 1" not in told.replace("training, round 1", "")
 
 
 def test_a_quiet_run_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:

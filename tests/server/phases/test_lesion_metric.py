@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from common.errors import UpdateRejected
+from common.errors import ConfigError, UpdateRejected
 from common.imaging.volume import Volume, write_volume
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Assignment, LesionMetricKept, LesionMetricRequest, SiteUpdate
@@ -91,6 +91,19 @@ def test_the_network_is_trained_with_its_progress_and_its_figures_reported(begun
     assert kept == {name: figures[name] for name in kept}
     assert 0 <= kept["mae"] <= 1
     assert figures["accepted"] is False  # after three steps
+    assert figures["patch_shape"] == [16, 16, 32]  # the recipe's own, which the figures are for
+
+
+def test_a_run_stops_where_the_metric_misses_its_aims_and_the_recipe_says_so(
+    tmp_path: Path,
+) -> None:
+    recipe = tiny("loss.lesion_wise.on_missed_aims=stop")
+    file, log = tmp_path / "lesion-metric.safetensors", tmp_path / "events.jsonl"
+    phase = LesionMetricPhase(recipe, file=file, masks=None, events=EventLog(log))
+    for _ in range(2):  # resumed it learns the same again, and stops again
+        with pytest.raises(ConfigError, match=r"on \d+ pairs .* \(16 x 16 x 32 voxels\): mean"):
+            phase.begin(RunState())
+        assert not file.exists()
 
 
 def test_a_network_that_lies_in_the_run_folder_is_not_trained_again(

@@ -40,6 +40,11 @@ def test_a_run_goes_through_the_phases_of_its_recipe_in_order(recipe: str, tmp_p
     assert names_of(recipe, tmp_path) == PHASES[recipe]
 
 
+def test_without_the_lesion_wise_loss_no_network_learns_it(tmp_path: Path) -> None:
+    without = [name for name in PHASES["kamraoui2021"] if name != "lesion-metric"]
+    assert names_of("kamraoui2021", tmp_path, "loss.lesion_wise=none") == without
+
+
 def test_a_share_for_a_test_adds_the_test_after_the_threshold_is_chosen(tmp_path: Path) -> None:
     shared = names_of("hussein2023", tmp_path, "federation.site_test_share=0.2")
     assert shared == [*PHASES["hussein2023"], "site-test"]
