@@ -18,17 +18,24 @@ from server.evaluation.held_out_site import PreparedHeldOutSite, open_held_out_s
 from server.evaluation.predict import HALF, Segment, brighter_than, by_intensity, by_network
 from server.evaluation.site_summary import defined, spread
 from server.events.event_log import EventLog
-from server.events.schema import Evaluated, RoundSelected, ScoredMethod
+from server.events.schema import LAST_ROUND, Evaluated, RoundSelected, ScoredMethod, SitesValidated
 from server.run.run_folder import Consortium, RunFolder
 from server.run.run_state import RunState, Selected
+
+BY_SITES = "mean Dice on the validation sites"
+BY_KEPT_CASES = "mean Dice on the cases that sites keep for validation"
+BEGUN_ANEW = "begun anew, for other sites than before had a say"
 
 
 class CentralEvaluation:
     """Scores the held-out sites, selects a round, writes the model and the verdict.
 
-    The validation sites choose. The unseen sites are scored along the way for the curves, and no
-    figure of theirs is read by any choice. Curves and choices are on the prepared grid; the
-    verdict, of the network and of the intensity threshold, is where the lesions were drawn.
+    The validation sites choose; without one the cases that the training sites keep for validation,
+    of which the state holds the mean. Where that mean is over other sites than the best one until
+    now the two cannot be compared, and the choice begins anew with this round. The unseen sites
+    are scored along the way for the curves, and no figure of theirs is read by any choice. Curves
+    and choices are on the prepared grid; the verdict, of the network and of the intensity
+    threshold, is where the lesions were drawn.
     """
 
     def __init__(
@@ -94,11 +101,13 @@ class CentralEvaluation:
         return choosing
 
     def _select(self, state: RunState, choosing: Sequence[CaseRow]) -> RunState:
-        score = spread(defined(choosing, "dice")).mean
+        found = self._candidate(state, choosing)
         best = state.selected
-        if best is not None and best.score is not None and (score is None or score <= best.score):
-            return state
-        by = "the last round" if score is None else "mean Dice on the validation sites"
+        if best is not None and best.score is not None:
+            if found.score is None or (found.sites == best.sites and found.score <= best.score):
+                return state
+            if found.sites != best.sites:
+                found = dataclasses.replace(found, by=f"{found.by}, {BEGUN_ANEW}")
         model = Model(
             recipe=self._recipe,
             template=state.template,
@@ -109,9 +118,30 @@ class CentralEvaluation:
             trained_grid=state.trained_grid,
         )
         write_model(model, self._folder.model_file)
-        self._events.record(RoundSelected(round=state.training_round, by=by, score=score))
-        selected = Selected(round_index=state.training_round, by=by, score=score)
-        return dataclasses.replace(state, selected=selected)
+        self._events.record(RoundSelected(round=found.round_index, by=found.by, score=found.score))
+        return dataclasses.replace(state, selected=found)
+
+    def _candidate(self, state: RunState, choosing: Sequence[CaseRow]) -> Selected:
+        """This round, with what it can be selected by."""
+        at_sites = None if self._consortium.validation else state.site_validation
+        if at_sites is None:
+            score = spread(defined(choosing, "dice")).mean
+            by = LAST_ROUND if score is None else BY_SITES
+            return Selected(round_index=state.training_round, by=by, score=score)
+        self._events.record(
+            SitesValidated(
+                round=state.training_round,
+                n_cases=at_sites.n_cases,
+                n_sites=len(at_sites.sites),
+                mean_dice=at_sites.mean_dice,
+            )
+        )
+        return Selected(
+            round_index=state.training_round,
+            by=BY_KEPT_CASES,
+            score=at_sites.mean_dice,
+            sites=at_sites.sites,
+        )
 
     def _record(
         self, site: str, role: str, method: ScoredMethod, rows: Sequence[CaseRow], round_index: int

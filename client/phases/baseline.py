@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from client.phases.site_cases import own_cases, shareable
+from client.phases.site_cases import for_threshold, own_cases, shareable, summed_subjects
 from client.site.settings import Site
 from common.imaging.dataset.prepared import baseline_intensity
 from common.imaging.dataset.split import PARTS, Part, Split, part_facts
@@ -22,7 +22,8 @@ def sum_baseline(request: BaselineRequest, recipe: Recipe, site: Site) -> Baseli
 
     On the recipe's first modality, see `baseline_intensity`; a case without lesions has no Dice.
     Over no case where too few subjects have one, see `shareable`: a small site must not end the
-    run. How the site has split its cases goes along, see `_parts`.
+    run. How the site has split its cases goes along, see `_parts`, and what it will bring to later
+    choices.
     """
     split = own_cases(site, recipe, request.template)
     cases = shareable([case for case in split.training if case.trainable], site)
@@ -35,6 +36,8 @@ def sum_baseline(request: BaselineRequest, recipe: Recipe, site: Site) -> Baseli
         dice_sums=tuple(sums.tolist()),
         n_cases=len(cases),
         parts=_parts(split, site),
+        for_round=summed_subjects(split.validation, site),
+        for_threshold=summed_subjects(for_threshold(split, recipe), site),
     )
 
 

@@ -14,7 +14,7 @@ from common.imaging.dataset.split import Shares, Split, split_cases
 from common.imaging.standardization.template import Template
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
-from common.wire.messages import Assignment
+from common.wire.messages import Assignment, SummedSubjects
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def shareable(cases: Sequence[PreparedCase], site: Site) -> Sequence[PreparedCas
 
     Only cases with a lesion have a Dice. The hospital's policy says how many subjects it takes.
     """
-    n_subjects = len({case.subject for case in cases if case.trainable})
+    n_subjects = _n_with_lesion(cases)
     if n_subjects >= site.policy.min_subjects:
         return cases
     if cases:
@@ -40,9 +40,37 @@ def shareable(cases: Sequence[PreparedCase], site: Site) -> Sequence[PreparedCas
     return []
 
 
+def summed_subjects(cases: Sequence[PreparedCase], site: Site) -> SummedSubjects:
+    """The subjects with a lesion among the cases, as the site may sum over them for a total.
+
+    None where they are too few, unless the hospital's policy counts those of the whole federation:
+    then they come with the number that the total must have.
+    """
+    n_subjects, policy = _n_with_lesion(cases), site.policy
+    if n_subjects and policy.allows(n_subjects):
+        return SummedSubjects(n_subjects=n_subjects)
+    if n_subjects and policy.sums_count == "federation":
+        return SummedSubjects(n_subjects=n_subjects, min_total=policy.min_subjects)
+    if cases:
+        log.info("no sum over %d cases leaves: lesions in %d subjects", len(cases), n_subjects)
+    return SummedSubjects(n_subjects=0)
+
+
+def _n_with_lesion(cases: Sequence[PreparedCase]) -> int:
+    return len({case.subject for case in cases if case.trainable})
+
+
 def sites_of(cases: Sequence[PreparedCase], assignment: Assignment) -> list[int]:
     """The index of the site that each case is from."""
     return [assignment.site_index] * len(cases)
+
+
+def for_threshold(split: Split, recipe: Recipe) -> list[PreparedCase]:
+    """The cases on which the decision threshold is chosen.
+
+    Those kept for validation where the recipe has no share of its own for it.
+    """
+    return split.threshold if recipe.federation.site_threshold_share > 0 else split.validation
 
 
 def labelled_cases(site: Site, recipe: Recipe, template: Template) -> list[PreparedCase]:

@@ -1,4 +1,4 @@
-"""How the trained network does at each decision threshold, on cases that did not train."""
+"""How a network does at each decision threshold, on cases that did not train."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
-from client.phases.site_cases import labelled_cases, own_cases, shareable
+from client.phases.site_cases import (
+    for_threshold,
+    labelled_cases,
+    own_cases,
+    shareable,
+    summed_subjects,
+)
 from client.site.settings import Site
 from common.imaging.dataset.prepared import PreparedCase
 from common.learning.model import new_network
@@ -14,21 +20,27 @@ from common.learning.networks.parameters import load_parameters
 from common.learning.segmentation import sweep_case
 from common.metrics.threshold_choice import sum_cases
 from common.recipe.recipe import Recipe
-from common.wire.messages import ThresholdReply, ThresholdRequest
+from common.wire.messages import SummedSubjects, ThresholdReply, ThresholdRequest
 
 
 def sum_thresholds(request: ThresholdRequest, recipe: Recipe, site: Site) -> ThresholdReply:
     """Sums of Dice and lesion F1 per threshold over one part of the site's cases.
 
-    Over no case where too few subjects have a lesion, see `shareable`: a small site must not end
-    the run. A choice is made on the prepared grid; a verdict, which is any other part, is given
-    where the lesions were drawn.
+    Over no case where the hospital's policy lets none leave, see `summed_subjects`: a small site
+    must not end the run. What is shown site by site, part `all`, counts the site's own subjects
+    alone. A choice is made on the prepared grid; a verdict is given where the lesions were drawn.
     """
     torch.set_num_threads(recipe.compute.threads)
-    cases = shareable(_part_of(request, recipe, site), site)
+    cases = _part_of(request, recipe, site)
+    if request.part == "all":
+        cases = shareable(cases, site)
+        subjects = SummedSubjects(n_subjects=len({c.subject for c in cases if c.trainable}))
+    else:
+        subjects = summed_subjects(cases, site)
+        cases = cases if subjects.n_subjects else []
     network = new_network(recipe)
     load_parameters(network, request.parameters)
-    as_drawn = request.part != "threshold"
+    as_drawn = request.part in ("test", "all")
     sums = sum_cases(
         (
             sweep_case(network, case, recipe, thresholds=request.thresholds, as_drawn=as_drawn)
@@ -44,18 +56,15 @@ def sum_thresholds(request: ThresholdRequest, recipe: Recipe, site: Site) -> Thr
         n_lesion_f1=sums.n_lesion_f1,
         n_cases=sums.n_cases,
         n_on_scanner_grid=n_drawn if as_drawn else 0,
+        subjects=subjects,
     )
 
 
 def _part_of(request: ThresholdRequest, recipe: Recipe, site: Site) -> Sequence[PreparedCase]:
-    """The cases asked for.
-
-    For the part `threshold` those kept for validation stand in where the recipe has no share of
-    its own for it; a site too small to have such a case gives none.
-    """
+    """The cases asked for; none where a site is too small to keep one of that part."""
     if request.part == "all":
         return labelled_cases(site, recipe, request.template)
     split = own_cases(site, recipe, request.template)
     if request.part == "test":
         return split.test
-    return split.threshold if recipe.federation.site_threshold_share > 0 else split.validation
+    return split.validation if request.part == "validation" else for_threshold(split, recipe)

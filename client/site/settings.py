@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -16,6 +16,11 @@ class Policy(Settings):
 
     min_subjects: Annotated[int, Field(ge=1)] = 5
     """Fewest subjects whose landmarks, or scores by threshold, may leave, summed."""
+    sums_count: Literal["site", "federation"] = "site"
+    """Whose subjects have to be so many for scores of kept cases to leave, summed. site: this
+    site's own. federation: those of all sites together; fewer of this site's own then leave, and
+    the coordinator is asked to use none of it where the total is below `min_subjects`. It receives
+    these sums before it adds them up."""
     share_digests: bool = False
     """Whether digests of the subjects' labels and images, salted for each run, may leave. They tell
     the coordinator that two hospitals have one scan. With the salt he can also test whether a scan

@@ -25,7 +25,7 @@ Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Stage = Literal["whole", "first", "second"]
 """Which part of a network is trained: all of it, or one of a cascade's two."""
-ScoredPart = Literal["threshold", "test", "all"]
+ScoredPart = Literal["validation", "threshold", "test", "all"]
 """Which of its own cases a site scores; all: a site that never trains, all it has."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ExchangeId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -141,17 +141,34 @@ class PartFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class SummedSubjects:
+    """The subjects with a lesion over whose cases a site sums for a total over all sites.
+
+    n_subjects   0 where the site keeps none for it, or its policy lets no sum over so few leave
+    min_total    fewest subjects that the total over all sites must be made of; where it is made of
+                 fewer the site's sums must not be used. 0: the site's own are enough
+    """
+
+    n_subjects: Count
+    min_total: Count = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
 class BaselineSums:
     """Per threshold, the sum of Dice over the site's training cases, and how many there were.
 
     n_cases   0 where fewer subjects have a lesion than the site's policy allows to be summed
     parts     how the site has split its cases, without the empty parts; none at all where one has
               fewer subjects than the site's policy allows to be summed
+    for_round, for_threshold   the subjects that the site will sum over when it is asked for scores
+              by which a round or a decision threshold is chosen
     """
 
     dice_sums: tuple[NotNegative, ...]
     n_cases: Count
     parts: dict[Part, PartFacts]
+    for_round: SummedSubjects
+    for_threshold: SummedSubjects
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -232,7 +249,7 @@ class SiteUpdate:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
 class ThresholdRequest:
-    """Asks a site how the trained network does at each decision threshold.
+    """Asks a site how a network does at each decision threshold.
 
     parameters   the segmentation network's, without the site head's
     """
@@ -252,6 +269,7 @@ class ThresholdReply:
     n_cases               cases looked at; 0 where the site keeps none, or fewer subjects with a
                           lesion than its policy allows to be summed
     n_on_scanner_grid     of them, those scored on the scanner's own grid, not on the prepared one
+    subjects              those with a lesion among the cases
     """
 
     dice_sums: tuple[Billionths, ...]
@@ -260,6 +278,7 @@ class ThresholdReply:
     n_lesion_f1: Count
     n_cases: Count
     n_on_scanner_grid: Count
+    subjects: SummedSubjects
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

@@ -15,11 +15,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from server.events.event_text import announced_in_words
 from server.events.history import TRAINING_PHASES, RunHistory, read_history
 from server.events.lesion_metric_warnings import missed_aims, warnings_of_round
 from server.events.round_history import RoundHistory
 from server.events.run_event import RunEvent
 from server.events.schema import (
+    ChoiceAnnounced,
     Evaluated,
     LesionMetricStep,
     LesionMetricTrained,
@@ -86,6 +88,8 @@ class RunProgress:
                 defined = [value for value in dice if value is not None]
                 mean = sum(defined) / len(defined) if defined else None
                 self._print(f"round {event.round}: {site} Dice {shown(mean)}")
+            case ChoiceAnnounced():
+                self._print(announced_in_words(event))
             case LesionMetricStep():
                 self._say(f"the lesion metric learns, step {event.step} of {event.n_steps}")
             case LesionMetricTrained():

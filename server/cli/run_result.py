@@ -12,7 +12,7 @@ def run_result(folder: RunFolder) -> dict[str, Any]:
     """The run's end, for scripts; undefined figures are null."""
     from server.events.history import read_run
     from server.events.lesion_metric_warnings import warnings_of_run
-    from server.report.verdict import site_verdict
+    from server.report.verdict import missed_choices, site_verdict
 
     history = read_run(folder.events_file)
     verdicts = {site: site_verdict(history, site) for site in history.sites("unseen")}
@@ -20,6 +20,7 @@ def run_result(folder: RunFolder) -> dict[str, Any]:
         "run": str(folder.path),
         "status": None if history.finished is None else history.finished.status,
         "selected_round": None if history.selected is None else history.selected.round,
+        "not_chosen": missed_choices(history),
         "unseen": {
             site: {
                 name: {metric: s.metric(metric).mean for metric in ("dice", "lesion_f1")}
@@ -55,5 +56,7 @@ def show_result(folder: RunFolder) -> None:
     console.print(f"{result['status']}; round {result['selected_round']} selected", highlight=False)
     for warning in result["warnings"]:
         print(f"warning: {warning}")
+    for missed in result["not_chosen"]:
+        print(missed)
     print(f"model   {result['model']}")
     print(f"report  {result['report']}")

@@ -38,11 +38,29 @@ def _text(event: RunEvent) -> str:
             )
         case schema.RoundSelected():
             return f"round {event.round} selected by {event.by}"
+        case schema.ChoiceAnnounced():
+            return announced_in_words(event)
+        case schema.SitesValidated():
+            dice, n = event.mean_dice, event.n_cases
+            return f"round {event.round}: mean Dice {dice:.3f} on {n} cases that sites keep"
         case RoundEvent():
             return f"{event.phase}, round {event.round}: {_in_round(event)}"
         case _:
             facts = [f"{key} {value}" for key, value in event.as_dict().items()]
             return f"{event.event}: {', '.join(facts[2:])}"[:300]
+
+
+def announced_in_words(event: schema.ChoiceAnnounced) -> str:
+    """What will choose the round or the threshold, or that nothing will, and what to do."""
+    if event.otherwise is not None:
+        return f"no {event.choice} will be chosen: {event.otherwise}"
+    subjects, sites = (
+        f"{n} {what}" + ("" if n == 1 else "s")
+        for n, what in ((event.n_subjects, "subject"), (event.n_sites, "site"))
+    )
+    return (
+        f"the {event.choice} will be chosen on cases of {subjects} that {sites} keep from training"
+    )
 
 
 def _in_round(event: RoundEvent) -> str:

@@ -19,6 +19,9 @@ Scored = tuple[str, schema.ScoredMethod, int]
 """Site, method and round."""
 
 TRAINING_PHASES = ("training", "training-first", "training-second")
+VALIDATION = "validation"
+"""The phase of the exchange that a training round ends with where the sites choose the round: it
+comes before the round's checkpoint."""
 ASKED_ROLES = ("train", "statistics", "evaluate")
 """Of sites that messages are sent to; the coordinator's own held-out sites have others."""
 
@@ -37,6 +40,8 @@ class RunHistory:
     evaluations   (site, method, round) -> the last evaluation of it, which may be the verdict
     on_prepared_grid   the same, but for those on a scanner's grid: what the rounds compare by
     by_site       sites that messages are sent to
+    announced     round or threshold -> whether the sites' own cases can choose it
+    site_validations   training round -> the network on the cases that sites keep for validation
     gaps          numbers of the lines that could not be read
     """
 
@@ -57,6 +62,8 @@ class RunHistory:
     threshold: schema.BaselineTuned | None = None
     lesion_metric: schema.LesionMetricTrained | None = None
     decision_threshold: schema.ThresholdChosen | schema.ThresholdKept | None = None
+    announced: dict[str, schema.ChoiceAnnounced] = field(default_factory=dict)
+    site_validations: dict[int, schema.SitesValidated] = field(default_factory=dict)
     site_test: schema.SiteTest | None = None
     evaluations: dict[Scored, schema.Evaluated] = field(default_factory=dict)
     on_prepared_grid: dict[Scored, schema.Evaluated] = field(default_factory=dict)
@@ -212,6 +219,10 @@ class RunHistory:
                 self.lesion_metric = event
             case schema.ThresholdChosen() | schema.ThresholdKept():
                 self.decision_threshold = event
+            case schema.ChoiceAnnounced():
+                self.announced[event.choice] = event
+            case schema.SitesValidated():
+                self.site_validations[event.round] = event
             case schema.SiteTest():
                 self.site_test = event
             case schema.Evaluated():
@@ -234,6 +245,7 @@ class RunHistory:
             last = (resumed.phase, resumed.round)
             if last in self.rounds:
                 n_valid = keys.index(last) + 1
+                n_valid += keys[n_valid : n_valid + 1] == [(VALIDATION, resumed.round)]
             elif resumed.phase:  # none of the phase's rounds counts
                 n_valid = next((i for i, key in enumerate(keys) if key[0] == last[0]), len(keys))
             else:
@@ -242,6 +254,8 @@ class RunHistory:
             for scored in [key for key in self.evaluations if key[2] > resumed.training_round]:
                 del self.evaluations[scored]
                 self.on_prepared_grid.pop(scored, None)
+            for late in [r for r in self.site_validations if r > resumed.training_round]:
+                del self.site_validations[late]
             self.selections = [s for s in self.selections if s.round <= resumed.training_round]
             while (saved := self.checkpoint) and (saved.phase, saved.round) != last:
                 self.checkpoints.pop()

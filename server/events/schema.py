@@ -25,6 +25,8 @@ from server.events.run_event import Moment, Recorded, RoundEvent, RunEvent, Site
 from server.run.site_state import SiteState
 
 ScoredMethod = Literal["network", "baseline"]
+LAST_ROUND = "the last round"
+"""What a round is selected by where nothing can choose it."""
 RunEnd = Literal["completed", "stopped", "failed"]
 
 
@@ -249,6 +251,30 @@ class BaselineTuned(RunEvent):
     mean_dice: Value = None
 
 
+class ChoiceAnnounced(RunEvent):
+    """Before training: whether the sites' own cases can choose the round, or the threshold.
+
+    n_subjects, n_sites   with a lesion, over whose cases it will be chosen; 0: it will not be
+    otherwise             then what the result will be instead, and what would let it be chosen
+    """
+
+    event: Literal["choice-announced"] = "choice-announced"
+    choice: Literal["round", "threshold"]
+    n_subjects: int
+    n_sites: int
+    otherwise: str | None = None
+
+
+class SitesValidated(RunEvent):
+    """A training round's network on the cases that sites keep for validation, over all of them."""
+
+    event: Literal["sites-validated"] = "sites-validated"
+    round: int
+    n_cases: int
+    n_sites: int
+    mean_dice: float
+
+
 class LesionMetricStep(RunEvent):
     """The network that learns lesion F1 has done so many of its steps."""
 
@@ -363,7 +389,10 @@ class Evaluated(RunEvent):
 
 
 class RoundSelected(RunEvent):
-    """The round that is the result, and what chose it. score: mean Dice on the validation sites."""
+    """The round that is the result, and what chose it.
+
+    score   mean Dice on the validation sites, or on the cases that sites keep for validation
+    """
 
     event: Literal["selected"] = "selected"
     round: int

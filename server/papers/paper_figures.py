@@ -120,7 +120,9 @@ def _by_label(runs: Sequence[EvaluatedRun]) -> Iterator[tuple[str, list[Evaluate
 
 
 def _validation_dice(record: RunHistory) -> Iterator[tuple[int, float]]:
-    """Round and mean Dice: over all validation cases, else the mean of the sites' own.
+    """Round and mean Dice: over all validation cases, else over those that sites keep.
+
+    Where no total of these was asked for, it is the mean of the sites' own means.
 
     A cascade's sites first score the second network untrained: that is no round's result.
     """
@@ -129,6 +131,9 @@ def _validation_dice(record: RunHistory) -> Iterator[tuple[int, float]]:
         if method == "network" and evaluated.role == "validation":
             values = (row.metric("dice") for row in evaluated.cases)
             by_round[index] += [float(value) for value in values if value is not None]
+    if not by_round:
+        for index, validated in record.site_validations.items():
+            by_round[index].append(validated.mean_dice)
     if not by_round:
         for trained in record.training:  # a site scores the parameters of the round before
             if trained.index - 1 == record.second_network_after:

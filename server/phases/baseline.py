@@ -16,6 +16,7 @@ from common.recipe.recipe import Recipe
 from common.wire.messages import BaselineRequest, BaselineSums
 from server.events.event_log import EventLog
 from server.events.schema import BaselineTuned, SitePart, SiteSplit
+from server.phases.announced_choices import announce_round, announce_threshold
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
@@ -27,18 +28,26 @@ ROUNDING = 1e-6
 
 
 class BaselinePhase(Phase):
-    """One exchange: each site's sum of Dice per threshold; the best mean is chosen."""
+    """One exchange: each site's sum of Dice per threshold; the best mean is chosen.
+
+    It also announces what the sites' own cases will choose: the round, where no validation site
+    does, and the decision threshold, where the recipe has it chosen.
+    """
 
     name = "baseline"
 
-    def __init__(self, recipe: Recipe, events: EventLog) -> None:
+    def __init__(
+        self, recipe: Recipe, events: EventLog, *, has_validation_site: bool = False
+    ) -> None:
         self._recipe = recipe
         self._events = events
+        self._has_validation_site = has_validation_site
 
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state with the chosen threshold in it; as it was where no site had sums to give."""
         dice_sums: dict[str, FloatArray] = {}
         n_cases = 0
+        replies: dict[str, BaselineSums] = {}
 
         def accumulate(site: str, reply: BaselineSums) -> Mapping[str, object]:
             nonlocal n_cases
@@ -47,6 +56,7 @@ class BaselinePhase(Phase):
                     f"site {site}: want {len(THRESHOLDS)} sums of Dice, got {len(reply.dice_sums)}"
                 )
             _refuse_impossible(site, reply)
+            replies[site] = reply
             dice_sums[site] = np.array(reply.dice_sums)
             n_cases += reply.n_cases
             parts: dict[str, SitePart] = {
@@ -63,6 +73,7 @@ class BaselinePhase(Phase):
             accumulate=accumulate,
             roles=("train",),
         )
+        state = self._announced(state, replies)
         if n_cases == 0:
             return state
         # by name, not by arrival: the choice must not depend on who was quicker
@@ -76,6 +87,20 @@ class BaselinePhase(Phase):
             )
         )
         return dataclasses.replace(state, baseline_threshold=THRESHOLDS[best])
+
+    def _announced(self, state: RunState, replies: Mapping[str, BaselineSums]) -> RunState:
+        """The state that knows whether the sites' cases choose the round; an event a choice."""
+        events = []
+        if not self._has_validation_site:
+            subjects = {site: reply.for_round for site, reply in replies.items()}
+            events.append(announce_round(subjects, self._recipe))
+            state = dataclasses.replace(state, sites_choose_round=events[-1].n_subjects > 0)
+        if self._recipe.inference.threshold_from == "sites":
+            subjects = {site: reply.for_threshold for site, reply in replies.items()}
+            events.append(announce_threshold(subjects, self._recipe))
+        for event in events:
+            self._events.record(event)
+        return state
 
 
 def _refuse_impossible(site: str, reply: BaselineSums) -> None:

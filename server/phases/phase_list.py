@@ -31,7 +31,7 @@ def phases_of(
     across = None if own is None else AcrossHospitals(own)
     phases: list[Phase] = [
         StatisticsPhase(recipe, events, across=across),
-        BaselinePhase(recipe, events),
+        BaselinePhase(recipe, events, has_validation_site=bool(consortium.validation)),
     ]
     if recipe.loss.lesion_wise is not None:
         file, masks = folder.lesion_metric_file, consortium.lesion_masks

@@ -45,6 +45,12 @@ class SiteEvaluationPhase(Phase):
             )
 
         yield from sum_over_sites(
-            model, (model.threshold,), part="all", role="evaluate", quorum=0, on_sums=record
+            parameters=model.parameters,
+            template=model.template,
+            thresholds=(model.threshold,),
+            part="all",
+            role="evaluate",
+            quorum=0,
+            on_sums=record,
         )
         return state

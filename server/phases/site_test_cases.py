@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from pathlib import Path
 
-from common.metrics.threshold_choice import ThresholdSums
 from server.events.event_log import EventLog
 from server.events.schema import SiteTest
 from server.phases.threshold_sums import means_of, selected_model, sum_over_sites
@@ -30,20 +29,20 @@ class SiteTestPhase(Phase):
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state as it was; the figures are in the event `site-test`."""
         model = selected_model(self._model_file, state)
-        n_on_scanner_grid: dict[str, int] = {}
-
-        def count(site: str, _sums: ThresholdSums, n_drawn: int) -> None:
-            n_on_scanner_grid[site] = n_drawn
-
-        total = yield from sum_over_sites(
-            model, (model.threshold,), part="test", quorum=0, on_sums=count
+        summed = yield from sum_over_sites(
+            parameters=model.parameters,
+            template=model.template,
+            thresholds=(model.threshold,),
+            part="test",
+            quorum=0,
         )
+        total = summed.total
         mean_dice, mean_lesion_f1 = means_of(total)
         self._events.record(
             SiteTest(
                 threshold=model.threshold,
                 n_cases=total.n_cases,
-                n_on_scanner_grid=sum(n_on_scanner_grid.values()),
+                n_on_scanner_grid=summed.n_on_scanner_grid,
                 n_dice=total.n_dice,
                 n_lesion_f1=total.n_lesion_f1,
                 mean_dice=mean_dice,

@@ -15,6 +15,7 @@ from server.phases.threshold_sums import selected_model, sum_over_sites
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
+NO_CASES = "no training site keeps a case from training, or as many subjects as its policy wants"
 SPLIT = "cases that the training sites keep from training"
 
 
@@ -36,15 +37,16 @@ class ThresholdPhase(Phase):
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state with the choice in it; as it was where no site had a case to give."""
         model = selected_model(self._model_file, state)
-        total = yield from sum_over_sites(model, THRESHOLDS, part="threshold")
-        choice = choose(total, by=self._recipe.inference.threshold_by, split=SPLIT)
+        summed = yield from sum_over_sites(
+            parameters=model.parameters,
+            template=model.template,
+            thresholds=THRESHOLDS,
+            part="threshold",
+        )
+        choice = choose(summed.total, by=self._recipe.inference.threshold_by, split=SPLIT)
         if choice is None:
-            reason = (
-                "no training site keeps a case from training, or as many subjects as its policy "
-                "wants"
-            )
             threshold = model.recipe.inference.threshold
-            self._events.record(ThresholdKept(threshold=threshold, reason=reason))
+            self._events.record(ThresholdKept(threshold=threshold, reason=NO_CASES))
         else:
             self._events.record(ThresholdChosen(**dataclasses.asdict(choice)))
         return dataclasses.replace(state, threshold_choice=choice)

@@ -5,44 +5,74 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
 
 from common.errors import RunFolderError, UpdateRejected
+from common.imaging.standardization.template import Template
 from common.membership.site import Role
 from common.metrics.threshold_choice import ThresholdSums
 from common.model_file import Model, read_model
 from common.wire.messages import ScoredPart, ThresholdReply, ThresholdRequest
+from server.phases.usable_sites import usable_sites
 from server.rounds.phase import Exchange
 from server.run.run_state import RunState
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SumsOverSites:
+    """The sums over the cases of all sites whose policy lets them be used.
+
+    sites               those that have such cases, by name
+    n_on_scanner_grid   of the cases, those scored on the scanner's own grid
+    """
+
+    total: ThresholdSums
+    sites: tuple[str, ...]
+    n_on_scanner_grid: int
+
+
 def sum_over_sites(
-    model: Model,
-    thresholds: tuple[float, ...],
     *,
+    parameters: Mapping[str, npt.NDArray[Any]],
+    template: Template,
+    thresholds: tuple[float, ...],
     part: ScoredPart,
     role: Role = "train",
     quorum: int | None = None,
+    phase: str | None = None,
     on_sums: Callable[[str, ThresholdSums, int], None] = lambda site, sums, n_drawn: None,
-) -> Generator[Exchange, None, ThresholdSums]:
+) -> Generator[Exchange, None, SumsOverSites]:
     """Yields the one exchange, and returns the sums over all sites.
 
+    parameters   the segmentation network's
     part      which of its cases a site scores
-    on_sums   called with each site's name, its sums, and how many of its cases it scored on the
-              scanner's own grid, as they come
+    phase     under whose name the exchange is run, see `Exchange`
+    on_sums   for the part `all`, which is shown site by site: called with each site's name, its
+              sums, and how many of its cases it scored on the scanner's own grid, as they come
+
+    Of the other parts the total alone is recorded. The sums of a site whose policy wants more
+    subjects in the total than there are are left out of it, see `usable_sites`.
     """
-    of_sites: dict[str, ThresholdSums] = {}
+    replies: dict[str, ThresholdReply] = {}
+    sums_of: dict[str, ThresholdSums] = {}
 
     def accumulate(site: str, reply: ThresholdReply) -> Mapping[str, object]:
-        of_sites[site] = _sums_of(site, reply, thresholds)
-        on_sums(site, of_sites[site], reply.n_on_scanner_grid)
+        sums_of[site] = _sums_of(site, reply, thresholds, part=part)
+        replies[site] = reply
+        if part != "all":
+            return {}
+        on_sums(site, sums_of[site], reply.n_on_scanner_grid)
         return {"n_cases": reply.n_cases}
 
     yield Exchange(
         request=lambda assignment: ThresholdRequest(
             assignment=assignment,
-            template=model.template,
-            parameters=dict(model.parameters),
+            template=template,
+            parameters=dict(parameters),
             part=part,
             thresholds=thresholds,
         ),
@@ -50,9 +80,16 @@ def sum_over_sites(
         accumulate=accumulate,
         roles=(role,),
         quorum=quorum,
+        phase=phase,
     )
-    in_order = [of_sites[site] for site in sorted(of_sites)]
-    return functools.reduce(operator.add, in_order, ThresholdSums.none(thresholds))
+    sites = usable_sites({site: reply.subjects for site, reply in replies.items()})
+    return SumsOverSites(
+        total=functools.reduce(
+            operator.add, [sums_of[site] for site in sites], ThresholdSums.none(thresholds)
+        ),
+        sites=sites,
+        n_on_scanner_grid=sum(replies[site].n_on_scanner_grid for site in sites),
+    )
 
 
 def means_of(sums: ThresholdSums) -> tuple[float | None, float | None]:
@@ -76,12 +113,25 @@ def selected_model(model_file: Path, state: RunState) -> Model:
     return model if state.threshold_choice is None else model.with_choice(state.threshold_choice)
 
 
-def _sums_of(site: str, reply: ThresholdReply, thresholds: tuple[float, ...]) -> ThresholdSums:
+def _sums_of(
+    site: str, reply: ThresholdReply, thresholds: tuple[float, ...], *, part: ScoredPart
+) -> ThresholdSums:
     """The site's sums; UpdateRejected where they cannot be sums over so many cases."""
     if reply.n_on_scanner_grid > reply.n_cases:
         raise UpdateRejected(
             f"site {site}: want at most its {reply.n_cases} cases on the scanner's grid, got "
             f"{reply.n_on_scanner_grid}"
+        )
+    n_subjects, min_total = reply.subjects.n_subjects, reply.subjects.min_total
+    if n_subjects > reply.n_cases or (n_subjects == 0) != (reply.n_cases == 0):
+        raise UpdateRejected(
+            f"site {site}: want from 1 to {reply.n_cases} subjects in sums over {reply.n_cases} "
+            f"cases, none in sums over none; got {n_subjects}"
+        )
+    if part == "all" and min_total:
+        raise UpdateRejected(
+            f"site {site}: want sums that its policy lets be shown for this site alone, got some "
+            f"for a total of {min_total} subjects"
         )
     try:
         return ThresholdSums(

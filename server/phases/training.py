@@ -13,6 +13,7 @@ from server.aggregation.apply_update import apply_update, change_norm
 from server.aggregation.registry import AGGREGATIONS
 from server.aggregation.site_weight import site_weight
 from server.phases.lesion_metric import resend_lesion_metric
+from server.phases.site_validation import validate_at_sites
 from server.phases.step_budget import step_seconds_after, steps_within
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
@@ -34,6 +35,9 @@ class TrainingPhase(Phase):
 
     With `federation.step_budget` a slow site is asked for fewer steps (phases/step_budget.py), and
     its update counts by their share of the recipe's (chosen).
+
+    Where the sites choose the round, one that is evaluated ends with an exchange of its own: see
+    phases/site_validation.py.
     """
 
     def __init__(
@@ -116,7 +120,13 @@ class TrainingPhase(Phase):
         self._all_have_trained = len(wall_s) == self._n_sites
         step_seconds = step_seconds_after(state.step_seconds, steps_asked, wall_s, self._recipe)
         parameters = apply_update(state.parameters, aggregate.result())
-        return dataclasses.replace(state, parameters=parameters, step_seconds=step_seconds)
+        state = dataclasses.replace(
+            state, parameters=parameters, step_seconds=step_seconds, site_validation=None
+        )
+        selects = self._stage != "first"  # of a cascade's first network no round is selected
+        if state.sites_choose_round and selects and self.is_evaluated(state.round_index + 1):
+            state = yield from validate_at_sites(state, self._recipe)
+        return state
 
 
 def facts_of(update: SiteUpdate) -> dict[str, object]:

@@ -38,7 +38,7 @@ from server.report.evaluation_figures import (
     where_tested,
 )
 from server.report.pictures import Pictures, pictures_of
-from server.report.verdict import SiteVerdict, site_verdict
+from server.report.verdict import SiteVerdict, missed_choices, site_verdict
 from server.run.run_folder import RunFolder
 
 COLLAPSED_SPREAD = 1e-3
@@ -204,6 +204,7 @@ def run_values(history: RunHistory, run_folder: Path) -> dict[str, Any]:
         "unseen": unseen,
         "validation": validation,
         "worst": worst_site(networks),
+        "missed_choices": missed_choices(history),
         "scored_grid": scored_grid_in_words(networks),
         "on_prepared_grid": _on_prepared_grid(unseen, networks),
         "collapsed_sites": collapsed_sites(history),

@@ -8,7 +8,7 @@ from server.compare.cases import on_one_grid
 from server.evaluation.case_row import CaseRow, Value
 from server.evaluation.site_summary import SiteSummary, summarize_site
 from server.events.history import RunHistory
-from server.events.schema import Evaluated
+from server.events.schema import LAST_ROUND, Evaluated, ThresholdKept
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +116,24 @@ def site_verdict(history: RunHistory, site: str) -> SiteVerdict:
         untrained=summarize(untrained),
         cases=_compared(network, baseline, untrained),
     )
+
+
+def missed_choices(history: RunHistory) -> list[str]:
+    """A sentence or two for each choice that nothing could make, with what to change.
+
+    The round where it is the last one for want of validation cases; the decision threshold where
+    the recipe has it chosen and its own stayed.
+    """
+    missed = []
+    selected, kept = history.selected, history.decision_threshold
+    announced = {name: event.otherwise for name, event in history.announced.items()}
+    if selected is not None and selected.by == LAST_ROUND:
+        why = announced.get("round") or "no case for validation could be scored."
+        missed.append(f"No round was chosen: {why}")
+    if isinstance(kept, ThresholdKept):
+        why = announced.get("threshold") or f"{kept.threshold:g} stays, for {kept.reason}."
+        missed.append(f"No decision threshold was chosen: {why}")
+    return missed
 
 
 def final_round(history: RunHistory, site: str) -> int | None:

@@ -17,12 +17,27 @@ from server.run.site_state import SiteRecord
 class Selected:
     """The training round chosen up to now, and why.
 
-    score   mean Dice on the validation sites; None where the last round is the result
+    score   mean Dice on the validation sites, or on the cases that sites keep for validation; None
+            where the last round is the result
+    sites   in the second case, those whose cases it is over
     """
 
     round_index: int
     by: str
     score: float | None
+    sites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class SiteValidation:
+    """How a round's parameters do on the cases that sites keep for validation.
+
+    n_cases, sites   those that the mean is over
+    """
+
+    mean_dice: float
+    n_cases: int
+    sites: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -39,6 +54,9 @@ class RunState:
     template             the consortium's landmarks; empty until the statistics are in
     trained_grid         what the training sites' images are like; None where no site says it
     baseline_threshold   the intensity threshold tuned on the training sites, standardized units
+    sites_choose_round   whether the cases that sites keep for validation choose the round
+    site_validation      of the round that was finished last; None where it was not asked for, or
+                         no sums may be used
     lesion_metric        digest of the lesion metric's network that the sites keep, if there is one
     threshold_choice     the decision threshold chosen on the training sites' kept cases, if it was
     step_seconds         site -> seconds that one optimizer step is assumed to take there; with
@@ -55,6 +73,8 @@ class RunState:
     trained_grid: TrainedGrid | None = None
     baseline_threshold: float | None = None
     selected: Selected | None = None
+    sites_choose_round: bool = False
+    site_validation: SiteValidation | None = None
     lesion_metric: str | None = None
     threshold_choice: ThresholdChoice | None = None
     step_seconds: dict[str, float] = field(default_factory=dict)

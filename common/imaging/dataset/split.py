@@ -79,9 +79,10 @@ def split_cases(
     """The cases in four parts; a subject with all its sessions is in one of them.
 
     shares   of the subjects
-    random   subjects are shuffled; each kept part takes its share, rounded down, and the rest
-             trains. Lesions are looked at only where no subject with a lesion would train: then
-             the last of them in the shuffled order changes places with the first that trains.
+    random   subjects are shuffled; each kept part takes its share, rounded to the nearest number
+             and a half down; the rest trains, at least one. Lesions are looked at only where no
+             subject with a lesion would train: then the last of them in the shuffled order changes
+             places with the first that trains.
     balanced   subjects with lesions and those without are split apart, so that each part has its
              share of both; among the former lesion volume is balanced (`balanced_parts`). Every
              number of subjects is the share rounded up or down, both kinds together as well where
@@ -164,7 +165,8 @@ def _random_parts(
     part_of = dict.fromkeys(subjects, "training")
     done = 0
     for part in PARTS[1:]:
-        n_kept = math.floor(getattr(shares, part) * len(subjects))
+        wish = round(getattr(shares, part) * len(subjects), 9)
+        n_kept = min(math.ceil(wish - 0.5), max(len(subjects) - 1 - done, 0))
         part_of |= {subjects[index]: part for index in order[done : done + n_kept]}
         done += n_kept
     shuffled = [subjects[index] for index in order]

@@ -16,7 +16,7 @@ from common.learning.networks.parameters import parameters_of
 from common.learning.segmentation import sweep_case
 from common.metrics.threshold_choice import sum_cases
 from common.recipe.recipe import Recipe, load_recipe
-from common.wire.messages import Assignment, ThresholdReply, ThresholdRequest
+from common.wire.messages import Assignment, SummedSubjects, ThresholdReply, ThresholdRequest
 from tests.drawn import draw_on_thick_slices
 from tests.toy_sites import write_site
 
@@ -29,6 +29,7 @@ NOTHING = ThresholdReply(
     n_lesion_f1=0,
     n_cases=0,
     n_on_scanner_grid=0,
+    subjects=SummedSubjects(n_subjects=0),
 )
 
 

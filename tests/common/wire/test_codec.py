@@ -18,6 +18,7 @@ from common.wire.messages import (
     BaselineSums,
     SiteFailure,
     SiteUpdate,
+    SummedSubjects,
     ThresholdReply,
     ThresholdRequest,
     TrainRequest,
@@ -222,6 +223,7 @@ def test_whole_numbers_beyond_the_floats_arrive_to_the_last_digit() -> None:
         n_lesion_f1=1,
         n_cases=10**7,
         n_on_scanner_grid=0,
+        subjects=SummedSubjects(n_subjects=10**7, min_total=5),
     )
     assert unpack(pack(reply), ThresholdReply) == reply
 

@@ -24,6 +24,7 @@ from common.wire.messages import (
     Request,
     SiteFailure,
     SiteUpdate,
+    SummedSubjects,
     ThresholdRequest,
     TrainRequest,
 )
@@ -65,7 +66,11 @@ SENT: dict[str, Message] = {
     "mining": MiningRequest(assignment=ASSIGNMENT, template=TEMPLATE, parameters=PARAMETERS),
     "mined": MiningReply(n_cases=4, n_negatives=10**11),
     "baseline sums": BaselineSums(
-        dice_sums=(1.5, 0.25), n_cases=9, parts={"training": TRAINING, "validation": VALIDATION}
+        dice_sums=(1.5, 0.25),
+        n_cases=9,
+        parts={"training": TRAINING, "validation": VALIDATION},
+        for_round=SummedSubjects(n_subjects=7),
+        for_threshold=SummedSubjects(n_subjects=2, min_total=5),
     ),
     "a stage": TrainRequest(
         assignment=ASSIGNMENT,

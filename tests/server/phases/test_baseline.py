@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from pydantic import ValidationError
 
 from common.errors import UpdateRejected
 from common.recipe.recipe import load_recipe
-from common.wire.messages import BaselineSums, PartFacts, SiteUpdate
+from common.wire.messages import BaselineSums, PartFacts, SiteUpdate, SummedSubjects
 from server.events.event_log import EventLog
 from server.phases.baseline import THRESHOLDS, BaselinePhase
 from server.rounds.phase import Exchange
 from server.run.run_state import RunState
+
+NONE = SummedSubjects(n_subjects=0)
 
 
 def sums(n_cases: int, **at: float) -> BaselineSums:
@@ -22,7 +25,9 @@ def sums(n_cases: int, **at: float) -> BaselineSums:
     dice = [0.0] * len(THRESHOLDS)
     for place, value in at.items():
         dice[int(place.removeprefix("at_"))] = value
-    return BaselineSums(dice_sums=tuple(dice), n_cases=n_cases, parts={})
+    return BaselineSums(
+        dice_sums=tuple(dice), n_cases=n_cases, parts={}, for_round=NONE, for_threshold=NONE
+    )
 
 
 class Held:
@@ -80,7 +85,7 @@ def test_a_dice_above_one_is_refused_by_the_sites_name(tmp_path: Path) -> None:
 
 def test_more_subjects_than_cases_are_refused(tmp_path: Path) -> None:
     facts = PartFacts(n_subjects=3, n_cases=2, n_lesions=1, lesion_volume_ml=0.5)
-    reply = BaselineSums(dice_sums=sums(2).dice_sums, n_cases=2, parts={"test": facts})
+    reply = dataclasses.replace(sums(2), parts={"test": facts})
     with pytest.raises(UpdateRejected, match=r"site lyon: test: .* got 3 of 2"):
         Held(tmp_path).exchange.accumulate("lyon", reply)
 

@@ -12,7 +12,7 @@ from common.errors import RunFolderError, UpdateRejected
 from common.metrics.threshold_choice import ThresholdChoice
 from common.model_file import Model, write_model
 from common.recipe.recipe import load_recipe
-from common.wire.messages import Assignment, ThresholdReply, ThresholdRequest
+from common.wire.messages import Assignment, SummedSubjects, ThresholdReply, ThresholdRequest
 from server.events.event_log import EventLog
 from server.events.history import read_run
 from server.phases.site_test_cases import SiteTestPhase
@@ -53,6 +53,7 @@ def reply(
         n_lesion_f1=n_cases if n_lesion_f1 is None else n_lesion_f1,
         n_cases=n_cases,
         n_on_scanner_grid=n_drawn,
+        subjects=SummedSubjects(n_subjects=n_cases),
     )
 
 
@@ -147,6 +148,7 @@ def test_sums_for_more_thresholds_than_the_one_are_refused_by_the_sites_name(
         n_lesion_f1=1,
         n_cases=1,
         n_on_scanner_grid=0,
+        subjects=SummedSubjects(n_subjects=1),
     )
     with pytest.raises(UpdateRejected, match=r"site lyon: .*1 thresholds, got 2"):
         Held(tmp_path).exchange.accumulate("lyon", answer)

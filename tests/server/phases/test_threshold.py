@@ -18,7 +18,7 @@ from common.metrics.threshold_choice import choose, sum_cases
 from common.metrics.threshold_sweep import THRESHOLDS
 from common.model_file import Model, read_model, write_model
 from common.recipe.recipe import Recipe, load_recipe
-from common.wire.messages import ThresholdReply
+from common.wire.messages import SummedSubjects, ThresholdReply
 from server.events.event_log import EventLog
 from server.events.history import read_run
 from server.events.run_event import RunEvent
@@ -46,6 +46,7 @@ def reply(n_cases: int, best: int = 5, **changes: Any) -> ThresholdReply:
         "n_lesion_f1": n_cases,
         "n_cases": n_cases,
         "n_on_scanner_grid": 0,
+        "subjects": SummedSubjects(n_subjects=n_cases),
     }
     return ThresholdReply(**fields | changes)
 
