@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from common.errors import ConfigError
 from common.recipe.federation import Federation, Optimizer
 from common.recipe.inference import Compute, Evaluation, Inference
-from common.recipe.loss import Loss
+from common.recipe.loss import BatchDice, Dice, FocalTversky, Loss, Tversky
 from common.recipe.network import CascadeSettings, Network, SiameseMPUNetSettings
 from common.recipe.norm_size import LEAST_VALUES
 from common.recipe.preprocessing import Preprocessing
@@ -240,17 +240,20 @@ def _loss(recipe: Recipe) -> Iterator[str]:
     loss = recipe.loss
     if recipe.network.answers == "centre":
         segmentation = loss.segmentation
-        if getattr(segmentation, "over", "batch") == "patch":
+        if isinstance(segmentation, Dice | Tversky | FocalTversky) and segmentation.over == "patch":
             yield (
                 f"loss.segmentation {segmentation.name!r} with over = 'patch' compares the voxels "
                 f"of a patch, and network {recipe.network.name!r} answers for one voxel of it; "
                 "set over to 'batch', or choose generalized-dice or bce"
             )
-        if (epsilon := getattr(segmentation, "epsilon", 0.0)) > 1:
+        if (
+            isinstance(segmentation, Dice | Tversky | FocalTversky | BatchDice)
+            and segmentation.epsilon > 1
+        ):
             yield (
                 f"loss.segmentation.epsilon is in voxels a patch, and network "
                 f"{recipe.network.name!r} answers for one voxel of it; want at most 1, got "
-                f"{epsilon:g}"
+                f"{segmentation.epsilon:g}"
             )
         if loss.lesion_wise is not None:
             yield (

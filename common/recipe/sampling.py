@@ -23,9 +23,9 @@ class Sampling(Settings):
     """Voxels along (i, j, k)."""
     batch_size: Positive
     lesion_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the patches that hold a lesion voxel, with `voxels` of those that have one in the
-    middle, which must be below 1. Else, below 1 the others lie anywhere, and cases without a lesion
-    train too."""
+    """Of a case with lesions, the share of the patches that hold a lesion voxel. Below 1 the others
+    lie anywhere, and cases without a lesion train too, each case as often as any other. With
+    `voxels`: the share of a batch that has one in the middle, below 1; cases with a lesion only."""
     augment: tuple[Augmentation, ...] = ()
     """In this order. mirror-left-right: the first axis, with probability one half; mirror: each
     axis; quarter-turns: by a multiple of 90 degrees; half-turn: half of each batch by 180 degrees

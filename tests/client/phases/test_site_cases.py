@@ -61,6 +61,12 @@ def test_lesion_free_cases_take_part_where_such_patches_are_drawn_but_never_unla
     assert everyone(split) == {"sub-01", "sub-02", "sub-03", "sub-04", "sub-05"}
 
 
+def test_a_cascade_learns_from_cases_with_a_lesion_alone(site: Site) -> None:
+    """Its share of lesion voxels is below 1, and its other voxels are of the same cases."""
+    recipe = load_recipe("galassi2019", overrides=["standardization.method=z-score"])
+    assert everyone(own_cases(site, recipe, {})) == {"sub-01", "sub-03", "sub-04"}
+
+
 def test_each_part_gets_its_share_and_no_subject_is_in_two(site: Site) -> None:
     """Of five subjects 0.2 is one, 0.4 two, and what is left trains."""
     recipe = recipe_with(
