@@ -42,8 +42,9 @@ class WeightedMean(Aggregate):
         if self._weight <= 0:
             raise UpdateRejected("no update was accumulated: there is no mean")
         means = {name: sum_ / self._weight for name, sum_ in self._sums.items()}
-        for mean, variance in self._variance_of.items():
-            means[variance] = means[variance] + self._between_sites[mean].result()
+        for mean, between_sites in self._between_sites.items():
+            variance = self._variance_of[mean]
+            means[variance] = means[variance] + between_sites.result()
         return {name: self._as_sent(name, value) for name, value in means.items()}
 
     @staticmethod
