@@ -138,15 +138,15 @@ def test_where_no_site_has_a_case_to_give_the_recipes_threshold_stays_and_an_eve
 
 
 def test_a_site_that_wants_a_larger_total_than_there_is_has_no_say(tmp_path: Path) -> None:
-    """Of 3 + 1 + 1 subjects ghent wants 6; without it there are 4, as many as porto wants."""
+    """Of 1 + 2 + 1 subjects ghent wants 5; without it there are 3, as many as the others want."""
     replies = {
-        "ghent": reply(1, best=11, subjects=SummedSubjects(n_subjects=1, min_total=6)),
-        "lyon": reply(3, best=2),
-        "porto": reply(1, best=2, subjects=SummedSubjects(n_subjects=1, min_total=4)),
+        "ghent": reply(1, best=11, subjects=SummedSubjects(n_subjects=1, min_total=5)),
+        "lyon": reply(2, best=2, subjects=SummedSubjects(n_subjects=2, min_total=3)),
+        "porto": reply(1, best=2, subjects=SummedSubjects(n_subjects=1, min_total=2)),
     }
     choice = Held(tmp_path).end(replies).threshold_choice
     assert choice is not None
-    assert (choice.threshold, choice.n_cases) == (THRESHOLDS[2], 4)
+    assert (choice.threshold, choice.n_cases) == (THRESHOLDS[2], 3)
     assert choice.mean_dice[11] == 0.25
 
 

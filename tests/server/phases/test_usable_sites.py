@@ -22,10 +22,13 @@ def subjects(**sites: tuple[int, int]) -> dict[str, SummedSubjects]:
     [
         pytest.param({"a": (2, 5), "b": (3, 5)}, ("a", "b"), id="2 + 3 = 5"),
         pytest.param({"a": (2, 5), "b": (2, 5)}, (), id="2 + 2 < 5"),
-        pytest.param({"b": (2, 5), "a": (6, 0)}, ("a", "b"), id="6 stand alone, 6 + 2 > 5"),
-        pytest.param({"a": (4, 0), "b": (3, 9), "c": (1, 5)}, ("a", "c"), id="8 < 9, 4 + 1 = 5"),
-        pytest.param({"a": (4, 0), "b": (3, 9), "c": (1, 6)}, ("a",), id="8 < 9, then 5 < 6"),
-        pytest.param({"a": (1, 10**7), "b": (9, 0)}, ("b",), id="one site cannot spoil it"),
+        pytest.param({"b": (2, 5), "a": (6, 0)}, ("a",), id="2 < 5: a's 6 do not hide b"),
+        pytest.param({"b": (2, 5), "a": (6, 0), "c": (3, 4)}, ("a", "b", "c"), id="2 + 3 = 5"),
+        pytest.param({"b": (3, 9), "c": (2, 4), "d": (2, 4)}, ("c", "d"), id="7 < 9, 2 + 2 = 4"),
+        pytest.param({"b": (3, 9), "c": (2, 5), "d": (2, 4)}, (), id="7 < 9, 4 < 5, 2 < 4"),
+        pytest.param(
+            {"a": (1, 10**7), "b": (3, 6), "c": (3, 6)}, ("b", "c"), id="one cannot spoil"
+        ),
         pytest.param({"a": (0, 0), "b": (0, 5)}, (), id="nobody has any"),
     ],
 )
@@ -41,15 +44,16 @@ OF_SITES = st.dictionaries(
 
 
 @given(OF_SITES)
-def test_it_is_the_largest_group_that_meets_all_its_wishes(
+def test_it_is_those_that_stand_alone_and_the_largest_group_that_meets_all_its_wishes(
     sites: dict[str, tuple[int, int]],
 ) -> None:
     given_by = subjects(**sites)
-    bearing = [site for site in given_by if given_by[site].n_subjects]
+    alone = [s for s, (n, wanted) in sites.items() if n and not wanted]
+    others = sorted(s for s, (n, wanted) in sites.items() if n and wanted)
     groups = [
         group
-        for size in range(len(bearing) + 1)
-        for group in itertools.combinations(sorted(bearing), size)
+        for size in range(len(others) + 1)
+        for group in itertools.combinations(others, size)
         if all(given_by[s].min_total <= n_subjects_of(group, given_by) for s in group)
     ]
-    assert usable_sites(given_by) == max(groups, key=len)
+    assert usable_sites(given_by) == tuple(sorted([*alone, *max(groups, key=len)]))
