@@ -19,8 +19,8 @@ class Policy(Settings):
     sums_count: Literal["site", "federation"] = "site"
     """Whose subjects have to be so many for scores of kept cases to leave, summed. site: this
     site's own. federation: those of all sites that have too few; fewer of this site's own then
-    leave, and the coordinator is asked to use none of it where they come to fewer than that. It receives
-    these sums before it adds them up."""
+    leave, and the coordinator is asked to use none of it where they come to fewer than that. It
+    receives these sums before it adds them up."""
     share_digests: bool = False
     """Whether digests of the subjects' labels and images, salted for each run, may leave. They tell
     the coordinator that two hospitals have one scan. With the salt he can also test whether a scan

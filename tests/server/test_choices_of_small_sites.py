@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +46,20 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def new_run(path: Path, hospitals: dict[str, Path], *, sums_count: str) -> RunFolder:
-    """A run whose hospitals have the default minimum of 5 subjects."""
+def new_run(
+    path: Path,
+    hospitals: dict[str, Path],
+    *,
+    sums_count: str,
+    min_subjects: int = 5,
+    overrides: Sequence[str] = (),
+) -> RunFolder:
+    """A run whose hospitals have the default minimum of 5 subjects, or another."""
     folder = RunFolder(path)
-    lay_out(folder, load_recipe("default", overrides=TINY), sites=hospitals)
+    lay_out(folder, load_recipe("default", overrides=[*TINY, *overrides]), sites=hospitals)
     for name in hospitals:
         file = folder.path / "sites" / name / "site.toml"
-        policy = {"min_subjects": 5, "sums_count": sums_count}
+        policy = {"min_subjects": min_subjects, "sums_count": sums_count}
         file.write_text(tomli_w.dumps({**read_toml(file), "policy": policy}), encoding="utf-8")
     return folder
 
@@ -120,6 +127,32 @@ def test_sites_of_eight_that_count_their_own_subjects_say_at_the_start_that_noth
     assert "policy.sums_count" in verdict
 
 
+# runs that are cut off around the choice of the round
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Name -> BIDS folder of two hospitals of two subjects; not to be changed."""
+    base = tmp_path_factory.mktemp("pairs")
+    return {
+        name: write_site(base / name, name=name, seed=seed, label=name).parent / "bids"
+        for seed, name in enumerate(("lyon", "ghent"))
+    }
+
+
+def run_of_pairs(path: Path, pairs: dict[str, Path]) -> RunFolder:
+    """One subject of each hospital chooses, and both want two."""
+    overrides = ["federation.site_validation_share=0.4", "federation.rounds=3"]
+    return new_run(path, pairs, sums_count="federation", min_subjects=2, overrides=overrides)
+
+
+@pytest.fixture(scope="module")
+def uncut(tmp_path_factory: pytest.TempPathFactory, pairs: dict[str, Path]) -> RunFolder:
+    folder = run_of_pairs(tmp_path_factory.mktemp("runs") / "uncut", pairs)
+    simulate(folder, images=False)
+    return folder
+
+
 def cut_at(kind: str, phase: str, round_index: int) -> Callable[[RunEvent], None]:
     def listen(event: RunEvent) -> None:
         at = (event.event, getattr(event, "phase", None), getattr(event, "round", None))
@@ -138,23 +171,24 @@ def cut_at(kind: str, phase: str, round_index: int) -> Callable[[RunEvent], None
     ],
 )
 def test_a_run_cut_around_the_choice_of_the_round_ends_as_the_uncut_one(
-    pooled: RunFolder,
-    hospitals: dict[str, Path],
+    uncut: RunFolder,
+    pairs: dict[str, Path],
     tmp_path: Path,
     kind: str,
     phase: str,
     round_index: int,
 ) -> None:
-    cut = new_run(tmp_path / "run", hospitals, sums_count="federation")
+    assert len(read_run(uncut.events_file).site_validations) == 3
+    cut = run_of_pairs(tmp_path / "run", pairs)
     with pytest.raises(KeyboardInterrupt):
         simulate(cut, images=False, listener=cut_at(kind, phase, round_index))
     simulate(cut, images=False)
-    assert choices(read_run(cut.events_file)) == choices(read_run(pooled.events_file))
-    ours, uncut = load_checkpoint(cut.checkpoints), load_checkpoint(pooled.checkpoints)
+    assert choices(read_run(cut.events_file)) == choices(read_run(uncut.events_file))
+    ours, theirs = load_checkpoint(cut.checkpoints), load_checkpoint(uncut.checkpoints)
     assert ours is not None
-    assert uncut is not None
-    assert (ours.selected, ours.threshold_choice) == (uncut.selected, uncut.threshold_choice)
-    for name, array in uncut.parameters.items():
+    assert theirs is not None
+    assert (ours.selected, ours.threshold_choice) == (theirs.selected, theirs.threshold_choice)
+    for name, array in theirs.parameters.items():
         np.testing.assert_array_equal(ours.parameters[name], array)
 
 
