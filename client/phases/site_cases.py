@@ -43,8 +43,8 @@ def shareable(cases: Sequence[PreparedCase], site: Site) -> Sequence[PreparedCas
 def summed_subjects(cases: Sequence[PreparedCase], site: Site) -> SummedSubjects:
     """The subjects with a lesion among the cases, as the site may sum over them for a total.
 
-    None where they are too few, unless the hospital's policy counts those of the whole federation:
-    then they come with the number that the total must have.
+    None where they are too few, unless the hospital's policy counts those of the federation: then
+    they come with the number that the total must have.
     """
     n_subjects, policy = _n_with_lesion(cases), site.policy
     if n_subjects and policy.allows(n_subjects):

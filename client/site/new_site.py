@@ -30,7 +30,7 @@ work = "work"
 # Fewest subjects whose sums (landmarks of intensity, scores by threshold) may leave.
 min_subjects = 5
 # Whose subjects count for scores of the cases that the site keeps from training, by which threshold
-# and round are chosen: "site", its own, or "federation", those of all sites together.
+# and round are chosen: "site", its own, or "federation", those of all sites that have too few.
 sums_count = "site"
 """
 

@@ -18,9 +18,9 @@ class Policy(Settings):
     """Fewest subjects whose landmarks, or scores by threshold, may leave, summed."""
     sums_count: Literal["site", "federation"] = "site"
     """Whose subjects have to be so many for scores of kept cases to leave, summed. site: this
-    site's own. federation: those of all sites together; fewer of this site's own then leave, and
-    the coordinator is asked to use none of it where the total is below `min_subjects`. It receives
-    these sums before it adds them up."""
+    site's own. federation: those of all sites that have too few; fewer of this site's own then
+    leave, and the coordinator is asked to use none of it where they come to fewer than that. It
+    receives these sums before it adds them up."""
     share_digests: bool = False
     """Whether digests of the subjects' labels and images, salted for each run, may leave. They tell
     the coordinator that two hospitals have one scan. With the salt he can also test whether a scan

@@ -145,8 +145,9 @@ class SummedSubjects:
     """The subjects with a lesion over whose cases a site sums for a total over all sites.
 
     n_subjects   0 where the site keeps none for it, or its policy lets no sum over so few leave
-    min_total    fewest subjects that the total over all sites must be made of; where it is made of
-                 fewer the site's sums must not be used. 0: the site's own are enough
+    min_total    fewest subjects that these and those of other sites that cannot stand alone must
+                 come to; where they are fewer the site's sums must not be used. 0: the site's own
+                 are enough
     """
 
     n_subjects: Count

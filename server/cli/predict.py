@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from common.cli.output_paths import require_input_files, require_output_files
+from common.errors import ConfigError
 from server.cli.options import ModelFile, Overwrite, named_files
+
+if TYPE_CHECKING:
+    from server.evaluation.predict import CordFile
 
 
 def predict(
@@ -35,6 +39,13 @@ def predict(
             "--raw", help="The images are the scanner's: prepare them as the recipe says."
         ),
     ] = False,
+    centreline: Annotated[
+        Path | None,
+        typer.Option(help="With --raw, of a cord: its nodes in mm, x_mm, y_mm and z_mm, .tsv."),
+    ] = None,
+    cord_mask: Annotated[
+        Path | None, typer.Option(help="In place of --centreline: a mask of the cord, .nii.gz.")
+    ] = None,
     overwrite: Overwrite = False,
     quiet: Annotated[bool, typer.Option(help="No sign of progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="What was found, as JSON.")] = False,
@@ -43,7 +54,8 @@ def predict(
 
     Prepared images share one grid and are stripped. With --raw each has its own grid and its skull:
     the chain of the model's recipe runs first, and the mask comes back on the grid of the model's
-    first modality, of two dates the later one's. That takes a minute or two.
+    first modality, of two dates the later one's. That takes a minute or two. A model of the spinal
+    cord then needs --centreline or --cord-mask.
     """
     from rich.console import Console
 
@@ -58,7 +70,10 @@ def predict(
         "MODEL": model,
         **{f"--image {modality}": path for modality, path in files.items()},
         "--brain-mask": brain_mask,
+        "--centreline": centreline,
+        "--cord-mask": cord_mask,
     }
+    cord = _cord(centreline, cord_mask, raw=raw)
     require_input_files(reads)
     require_output_files(
         {"--out": out, "--probability": probability},
@@ -69,7 +84,10 @@ def predict(
     loaded = read_model(model)
     doing = "preparing and segmenting" if raw else "segmenting"
     with Console(stderr=True, quiet=quiet or as_json).status(doing):
-        prediction = (predict_raw if raw else predict_prepared)(loaded, files, brain_mask)
+        if raw:
+            prediction = predict_raw(loaded, files, brain_mask, cord)
+        else:
+            prediction = predict_prepared(loaded, files, brain_mask)
     write_volume(prediction.mask, out)
     if probability is not None:
         write_volume(prediction.probability, probability)
@@ -83,3 +101,19 @@ def predict(
     else:
         words = task_labels(loaded.recipe.task, loaded.recipe.preprocessing)
         print(f"{out}: {volume_ml:.2f} mL of {words.lesion}")
+
+
+def _cord(centreline: Path | None, mask: Path | None, *, raw: bool) -> CordFile | None:
+    """The one file that says where the cord is; None where there is none."""
+    from server.evaluation.predict import CordFile
+
+    if centreline is None and mask is None:
+        return None
+    if not raw:
+        raise ConfigError(
+            "--centreline and --cord-mask are for --raw: prepared images are zero outside the "
+            "cord's surroundings. Leave them out, or add --raw."
+        )
+    if centreline is not None and mask is not None:
+        raise ConfigError("want one of --centreline and --cord-mask, got both. Leave one out.")
+    return CordFile(centreline=centreline, mask=mask)

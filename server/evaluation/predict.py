@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import nn
 
 from common.arrays import BoolArray, Float32Array
 from common.errors import ModelFileError, SiteDataError
+from common.imaging.centreline import read_centreline
 from common.imaging.dataset.prepared import (
     CaseImages,
     PreparedCase,
@@ -137,17 +138,36 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
     )
 
 
-def predict_raw(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -> Prediction:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CordFile:
+    """Where the spinal cord is: one of the two files, as a site has them for `prepare`.
+
+    centreline   table of its nodes, in the world of the reference's header, mm
+    mask         drawn on the grid of one of the images
+    """
+
+    centreline: Path | None = None
+    mask: Path | None = None
+
+
+def predict_raw(
+    model: Model,
+    images: Mapping[str, Path],
+    brain_mask: Path | None,
+    cord: CordFile | None = None,
+) -> Prediction:
     """The lesions of one case as the scanner gave it: first the recipe's preprocessing, then as
     above, on the first modality's own grid, of two dates the later one's.
 
     images       channel -> NIfTI file, each on a grid of its own, in any storage order
     brain_mask   drawn on one of these grids; None: found as the recipe's `brain` step finds it.
                  The other one of two dates has its brain found in any case
+    cord         for a recipe with the step `cord`, which looks near the cord's centreline and takes
+                 no brain mask
 
     The probability is taken to that grid, linear between the prepared voxels, and the mask is made
     there: above the threshold, without lesions of too few of the grid's voxels.
-    ModelFileError where the recipe has no preprocessing.
+    ModelFileError where the recipe has no preprocessing, or needs other files than those given.
     Source       Fenneteau et al. 2021: resampled to the original grid, then the threshold.
     """
     recipe = model.recipe
@@ -157,10 +177,16 @@ def predict_raw(model: Model, images: Mapping[str, Path], brain_mask: Path | Non
             "cannot be prepared as its training images were. Prepare them by the means used there, "
             "and predict without --raw."
         )
+    _require_region(recipe, brain_mask, cord)
     stored = _read(model, images)
     volumes = _all_upright(stored)
     own_mask = None if brain_mask is None else upright(read_mask(brain_mask))
-    dates = prepare_sessions(_working_cases(volumes, own_mask, recipe), recipe.preprocessing)
+    cord_mask = None if cord is None or cord.mask is None else upright(read_mask(cord.mask))
+    working = _working_cases(volumes, own_mask, recipe)
+    if cord is not None:
+        [only] = working
+        working = [_with_cord(only, cord, cord_mask)]
+    dates = prepare_sessions(working, recipe.preprocessing)
     case, probability, notes = _segmented(model, _joined(dates, recipe.task))
     scanner = Grid.of(_answered(volumes, recipe.task))
     move = dates[-1].moves[recipe.task.modalities[0]]
@@ -177,7 +203,7 @@ def predict_raw(model: Model, images: Mapping[str, Path], brain_mask: Path | Non
     return Prediction(
         mask=turned_back(mask, file),
         probability=turned_back(likely, file),
-        notes=(*_of_files(volumes, own_mask), *said, *notes),
+        notes=(*_of_files(volumes, own_mask, cord_mask), *said, *notes),
     )
 
 
@@ -194,6 +220,50 @@ def _instead(model: Model) -> str:
         "Give the scanner's own images with --raw, or prepare them with lesionfed-site prepare and "
         f"the recipe {model.recipe.name}."
     )
+
+
+def _require_region(recipe: Recipe, brain_mask: Path | None, cord: CordFile | None) -> None:
+    """Nothing, or ModelFileError where the files given do not say where the recipe looks."""
+    if "cord" not in recipe.preprocessing.steps:
+        if cord is not None:
+            raise ModelFileError(
+                f"a centreline or a mask of the cord was given, and the model's recipe "
+                f"{recipe.name!r} looks at the brain. Leave --centreline and --cord-mask out."
+            )
+        return
+    if recipe.task.dates > 1:
+        raise ModelFileError(
+            f"the model's recipe {recipe.name!r} looks at the cord at two dates, and --raw takes "
+            "the cord of one. Prepare both with lesionfed-site prepare, and predict without --raw."
+        )
+    if brain_mask is not None:
+        raise ModelFileError(
+            f"{brain_mask}: the model's recipe {recipe.name!r} looks at the spinal cord and takes "
+            "no brain mask. Leave --brain-mask out."
+        )
+    if cord is None:
+        raise ModelFileError(
+            f"the model's recipe {recipe.name!r} looks at the spinal cord, which is not found in "
+            "raw images. Give --centreline FILE.tsv (columns x_mm, y_mm, z_mm) or --cord-mask "
+            "FILE.nii.gz, drawn on one of the images."
+        )
+
+
+def _with_cord(case: WorkingCase, cord: CordFile, mask: Volume | None) -> WorkingCase:
+    """The case with its centreline or its mask of the cord, before the first step.
+
+    SiteDataError where the table cannot be used, and where the mask lies on no image's grid: it
+    would be taken for the reference's.
+    """
+    if cord.centreline is not None:
+        return replace(case, centreline=read_centreline(cord.centreline))
+    assert mask is not None, "one of the two files is given"
+    if not any(same_grid(mask, image.volume) for image in case.images.values()):
+        raise SiteDataError(
+            f"{cord.mask}: want a mask of the cord on the grid of one of the images, found "
+            f"{grid_text(mask)}. Draw it on one of them, or give --centreline."
+        )
+    return replace(case, cord=WorkingImage(volume=mask, to_common=np.eye(4)))
 
 
 def _working_cases(
@@ -249,10 +319,13 @@ def _joined(dates: list[PreparedVolumes], task: Task) -> CaseImages:
     return CaseImages(dict(zip(task.channels, images, strict=True)), dates[-1].brain, None)
 
 
-def _of_files(volumes: Mapping[str, Volume], brain_mask: Volume | None) -> tuple[str, ...]:
+def _of_files(
+    volumes: Mapping[str, Volume], brain_mask: Volume | None, cord_mask: Volume | None = None
+) -> tuple[str, ...]:
     """What is odd about the files, which the mask's place and volume depend on."""
-    files = dict(volumes) | ({} if brain_mask is None else {"brain mask": brain_mask})
-    return tuple(text for _, text in noted(files))
+    masks = {"brain mask": brain_mask, "cord mask": cord_mask}
+    given = {name: mask for name, mask in masks.items() if mask is not None}
+    return tuple(text for _, text in noted({**volumes, **given}))
 
 
 def _of_images(volumes: Mapping[str, Volume], brain: Volume, *, recipe: Recipe) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from common.files import write_whole
-from common.metrics.cohort import false_detections
+from common.metrics.cohort import PatientLevel, false_detections, patient_level
 from common.metrics.patient_level import patient_level_by_subject
 from server.evaluation.case_row import CaseRow
 from server.evaluation.site_summary import defined
@@ -17,6 +17,7 @@ from server.events.schema import SiteTest
 from server.papers.evaluated_run import EvaluatedRun
 from server.papers.paper_figures import PaperFigure
 from server.papers.published import PUBLISHED, Paper
+from server.papers.row_tests import RowTest, row_tests, tests_in_words
 
 AS_PUBLISHED = "as published"
 UNDEFINED = "-"
@@ -30,8 +31,10 @@ class Column:
     """One column of a paper's table.
 
     figure   of the unseen sites' cases
-    seen     where the column is of the cases that training sites kept for a test: the mean there,
-             and over how many cases; a table without such a test is without the column
+    seen     where the column is of all test cases, those that training sites kept for a test and
+             those of the unseen sites: the mean over the former, and over how many cases; a table
+             without such a test is without the column
+    metric   then the same metric in the latter
     rare     the metric in a case, where predictions decide whether it is defined: a note says in
              how many cases it is
     """
@@ -39,6 +42,7 @@ class Column:
     title: str
     figure: Figure
     seen: Callable[[SiteTest], tuple[float | None, int]] | None = None
+    metric: str | None = None
     rare: str | None = None
 
 
@@ -79,6 +83,7 @@ class PaperTable:
     published   the paper's method -> its figures, in the same columns
     source      where those are from; empty where the paper reports none
     notes       what the reader has to know of the columns
+    tests       two methods each, paired by case
     """
 
     paper: Paper
@@ -87,6 +92,7 @@ class PaperTable:
     published: Mapping[str, tuple[float | None, ...]]
     source: str
     notes: tuple[str, ...]
+    tests: tuple[RowTest, ...] = ()
 
 
 def _mean(metric: str) -> Figure:
@@ -95,6 +101,17 @@ def _mean(metric: str) -> Figure:
 
 def _median(metric: str) -> Figure:
     return lambda rows: statistics.median(values) if (values := defined(rows, metric)) else None
+
+
+def _sd(metric: str) -> Figure:
+    """Sample standard deviation over the cases."""
+    return lambda rows: (
+        statistics.stdev(values) if len(values := defined(rows, metric)) > 1 else None
+    )
+
+
+def _by_scan(rows: Sequence[CaseRow]) -> PatientLevel:
+    return patient_level(row.metrics for row in rows)
 
 
 def _false_lesions(rows: Sequence[CaseRow]) -> float | None:
@@ -117,18 +134,35 @@ _NEW_LESIONS = (
 
 COLUMNS: Mapping[Paper, tuple[Column, ...]] = {
     "galassi2019": (
-        Column(title="Dice", figure=_mean("dice"), seen=_seen_dice),
-        Column(title="F1", figure=_mean("lesion_f1"), seen=_seen_lesion_f1),
+        Column(title="Dice all test", figure=_mean("dice"), seen=_seen_dice, metric="dice"),
+        Column(
+            title="F1 all test",
+            figure=_mean("lesion_f1"),
+            seen=_seen_lesion_f1,
+            metric="lesion_f1",
+        ),
         Column(title="Dice unseen site", figure=_mean("dice")),
         Column(title="F1 unseen site", figure=_mean("lesion_f1")),
     ),
     "kamraoui2021": _NEW_LESIONS,
     "fenneteau2021": _NEW_LESIONS,
     "hussein2023": (
-        Column(title="L-F1", figure=_median("lesion_f1")),
-        Column(title="V-F1", figure=_median("dice")),
-        Column(title="P-sens", figure=lambda rows: patient_level_by_subject(rows).sensitivity),
-        Column(title="P-spec", figure=lambda rows: patient_level_by_subject(rows).specificity),
+        Column(title="L-F1 median", figure=_median("lesion_f1")),
+        Column(title="V-F1 median", figure=_median("dice")),
+        Column(title="L-F1 mean", figure=_mean("lesion_f1")),
+        Column(title="L-F1 SD", figure=_sd("lesion_f1")),
+        Column(title="V-F1 mean", figure=_mean("dice")),
+        Column(title="V-F1 SD", figure=_sd("dice")),
+        Column(title="P-sens scans", figure=lambda rows: _by_scan(rows).sensitivity),
+        Column(title="P-spec scans", figure=lambda rows: _by_scan(rows).specificity),
+        Column(
+            title="P-sens subjects",
+            figure=lambda rows: patient_level_by_subject(rows).sensitivity,
+        ),
+        Column(
+            title="P-spec subjects",
+            figure=lambda rows: patient_level_by_subject(rows).specificity,
+        ),
     ),
     "aslani2020": (
         Column(title="DSC", figure=_mean("dice")),
@@ -151,9 +185,11 @@ _NOTES: Mapping[Paper, str] = {
     "kamraoui2021": _NEW_LESION_NOTE,
     "fenneteau2021": _NEW_LESION_NOTE,
     "hussein2023": (
-        "L-F1 (lesion F1) and V-F1 (Dice): median over the scans with a lesion. P-sens: share of "
-        "scans with a lesion in which one was predicted; P-spec: share of lesion-free scans in "
-        "which none was."
+        "L-F1 (lesion F1) and V-F1 (Dice): median, mean and standard deviation (SD) over the scans "
+        "with a lesion. P-sens: share of those with a lesion in which one was predicted; P-spec: "
+        "share of the lesion-free in which none was. Scans: each scan counts. Subjects: a subject "
+        "has a lesion, in reference or prediction, where one of its scans has one. The paper does "
+        "not say which of the two it counts; its figures stand under scans, which it numbers."
     ),
     "aslani2020": (
         "DSC (Dice), LTPR and LFPR (lesion-wise true and false positive rate) and PPV (of voxels): "
@@ -199,7 +235,7 @@ def paper_table(paper: Paper, runs: Sequence[EvaluatedRun]) -> PaperTable:
             + (
                 "left out, for not every run has a test on cases that its training sites kept."
                 if tests is None
-                else "of the cases that training sites kept for a test."
+                else "of the cases that training sites kept for a test, and of the unseen sites'."
             )
         )
     return PaperTable(
@@ -216,6 +252,7 @@ def paper_table(paper: Paper, runs: Sequence[EvaluatedRun]) -> PaperTable:
         },
         source="" if published is None else published.source,
         notes=tuple(notes),
+        tests=row_tests(runs, "lesion_f1") if paper == "galassi2019" else (),
     )
 
 
@@ -239,10 +276,13 @@ def _figure(column: Column, runs: Sequence[EvaluatedRun]) -> float | None:
     """One figure of one method and seed, over all its folds."""
     if column.seen is None:
         return column.figure([row for run in runs for row in run.rows if row.failed is None])
+    rows = [row for run in runs for row in run.rows if row.failed is None]
+    unseen = [] if column.metric is None else defined(rows, column.metric)
     tests = [column.seen(test) for test in _site_tests(runs) or ()]
     means = [(mean, n) for mean, n in tests if mean is not None and n]
-    n_cases = sum(n for _, n in means)
-    return sum(mean * n for mean, n in means) / n_cases if n_cases else None
+    n_cases = sum(n for _, n in means) + len(unseen)
+    total = sum(mean * n for mean, n in means) + sum(unseen)
+    return total / n_cases if n_cases else None
 
 
 def _site_tests(runs: Sequence[EvaluatedRun]) -> list[SiteTest] | None:
@@ -331,13 +371,15 @@ def as_dict(table: PaperTable) -> dict[str, Any]:
         "as_published": {label: list(values) for label, values in table.published.items()},
         "source": table.source,
         "notes": list(table.notes),
+        "tests": [asdict(test) for test in table.tests],
     }
 
 
 def all_notes(table: PaperTable) -> list[str]:
     """What the reader has to know of the columns, and where the paper's figures are from."""
     source = [f"As published: {table.source}. Other data, so not to be ranked with ours."]
-    return [*table.notes, *(source if table.source else [])]
+    tests = [] if not table.tests else [tests_in_words(table.tests, of="F1")]
+    return [*table.notes, *tests, *(source if table.source else [])]
 
 
 def write_paper(folder: Path, table: PaperTable, figures: Sequence[PaperFigure]) -> list[Path]:

@@ -24,6 +24,9 @@ class Published:
     rows: Mapping[str, tuple[float | None, ...]]
 
 
+_NO_MEANS = (None, None, None, None)
+"""Means and standard deviations, which Hussein et al. do not print."""
+
 PUBLISHED: Mapping[Paper, Published] = {
     "galassi2019": Published(
         source="Galassi et al. 2019: 15 patients to train, 38 to test, four sites, one unseen",
@@ -37,10 +40,10 @@ PUBLISHED: Mapping[Paper, Published] = {
     "hussein2023": Published(
         source="Hussein et al. 2023: 26 scans with a lesion and 46 without, unseen",
         rows={
-            "BCE": (0.27, 0.33, 0.58, 0.24),
-            "Dice (SCT)": (0.38, 0.39, 0.62, 0.33),
-            "focal Tversky": (0.26, 0.31, 0.65, 0.22),
-            "Tversky": (0.40, 0.41, 0.65, 0.26),
+            "BCE": (0.27, 0.33, *_NO_MEANS, 0.58, 0.24, None, None),
+            "Dice (SCT)": (0.38, 0.39, *_NO_MEANS, 0.62, 0.33, None, None),
+            "focal Tversky": (0.26, 0.31, *_NO_MEANS, 0.65, 0.22, None, None),
+            "Tversky": (0.40, 0.41, *_NO_MEANS, 0.65, 0.26, None, None),
         },
     ),
     "aslani2020": Published(

@@ -12,17 +12,18 @@ def usable_sites(subjects: Mapping[str, SummedSubjects]) -> tuple[str, ...]:
 
     subjects   site -> the subjects in its sums, and how many the total must have
 
-    It is the largest group of sites whose total is as large as the largest number that one of them
-    wants: a site that wants more than there are in all is left out, with its subjects, until every
-    wish that is left is met.
+    A site that wants no total stands by itself. The others are counted without these: a figure of a
+    site that stands by itself may be recorded elsewhere, and what is left of the total once it is
+    taken away must still be made of as many subjects as they want. Of them it is the largest group
+    whose total is as large as the largest number that one of them wants: a site that wants more
+    than there are is left out, with its subjects, until every wish that is left is met.
     """
-    sites = sorted(
-        (site for site, own in subjects.items() if own.n_subjects),
-        key=lambda site: subjects[site].min_total,
-    )
-    while sites and subjects[sites[-1]].min_total > n_subjects_of(sites, subjects):
-        sites.pop()
-    return tuple(sorted(sites))
+    bearing = {site: own for site, own in subjects.items() if own.n_subjects}
+    alone = [site for site, own in bearing.items() if own.min_total == 0]
+    together = sorted(bearing.keys() - set(alone), key=lambda site: bearing[site].min_total)
+    while together and bearing[together[-1]].min_total > n_subjects_of(together, bearing):
+        together.pop()
+    return tuple(sorted([*alone, *together]))
 
 
 def n_subjects_of(sites: Iterable[str], subjects: Mapping[str, SummedSubjects]) -> int:

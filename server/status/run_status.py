@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from common.recipe.recipe import Recipe
-from server.events.history import TRAINING_PHASES, RunHistory, read_history
+from server.events.history import TRAINING_PHASES, VALIDATION, RunHistory, read_history
 from server.events.schema import CheckpointSaved
 from server.events.site_history import SiteHistory
 from server.notify.notice import n_undelivered
@@ -169,7 +169,7 @@ def _awaited(history: RunHistory, recipe: Recipe) -> tuple[tuple[str, ...], date
 
 
 def _n_rounds(phase: str, recipe: Recipe) -> int:
-    return recipe.federation.rounds if phase in TRAINING_PHASES else 1
+    return recipe.federation.rounds if phase in (*TRAINING_PHASES, VALIDATION) else 1
 
 
 def _resume(history: RunHistory, folder: RunFolder, run: str) -> str:

@@ -16,7 +16,7 @@ from server.evaluation.case_row import CaseRow
 from server.evaluation.predict import Segment
 from server.events.event_log import EventLog
 from server.run.run_folder import Consortium, EnrolledSite, HeldOutData, RunFolder
-from server.run.run_state import RunState
+from server.run.run_state import RunState, SiteValidation
 
 CASCADE = load_recipe("galassi2019", overrides=["federation.rounds=2", "compute.threads=1"])
 
@@ -116,3 +116,36 @@ def test_without_validation_sites_each_later_round_with_both_networks_is_the_res
         state = judged.judge.evaluate_held_out(dataclasses.replace(state, round_index=index))
         assert state.selected is not None
         assert (state.selected.round_index, state.selected.by) == (2 + index, "the last round")
+
+
+@pytest.mark.parametrize(
+    ("means", "selected"),
+    [
+        pytest.param([(0.4, "ab"), (0.3, "ab")], 3, id="the better of the same sites' cases"),
+        pytest.param([(0.3, "ab"), (0.4, "ab")], 4, id="the later one is better"),
+        pytest.param([(0.4, "ab"), (0.3, "a")], 4, id="other cases do not compare: anew"),
+        pytest.param([(0.4, "ab"), None], 3, id="nobody answers: the best stays"),
+        pytest.param([None, (0.1, "a")], 4, id="a figure goes before none"),
+    ],
+)
+def test_without_a_validation_site_the_cases_that_sites_keep_choose_the_round(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    means: list[tuple[float, str] | None],
+    selected: int,
+) -> None:
+    judged = Judged(tmp_path, monkeypatch, validation=[])
+    state = state_after("training-second", 0)
+    for index, mean in enumerate(means, start=1):
+        own = None
+        if mean is not None:
+            own = SiteValidation(mean_dice=mean[0], n_cases=2, sites=tuple(mean[1]))
+        state = dataclasses.replace(state, round_index=index, site_validation=own)
+        state = judged.judge.evaluate_held_out(state)
+    assert state.selected is not None
+    assert state.selected.round_index == selected
+    assert read_model(judged.folder.model_file).round_index == selected
+    recorded = [event["mean_dice"] for event in judged.events("sites-validated")]
+    assert recorded == [mean[0] for mean in means if mean is not None]
+    if state.selected.score is not None:
+        assert state.selected.by.startswith("mean Dice on the cases that sites keep for validation")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,7 +16,13 @@ from common.learning.networks.parameters import parameters_of
 from common.learning.segmentation import sweep_case
 from common.metrics.threshold_choice import sum_cases
 from common.recipe.recipe import Recipe, load_recipe
-from common.wire.messages import Assignment, SummedSubjects, ThresholdReply, ThresholdRequest
+from common.wire.messages import (
+    Assignment,
+    ScoredPart,
+    SummedSubjects,
+    ThresholdReply,
+    ThresholdRequest,
+)
 from tests.drawn import draw_on_thick_slices
 from tests.toy_sites import write_site
 
@@ -54,9 +60,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return read_site(write_site(folder, name="lyon", seed=0, n_subjects=4))
 
 
-def request(
-    recipe: Recipe, part: Literal["threshold", "test", "all"] = "threshold"
-) -> ThresholdRequest:
+def request(recipe: Recipe, part: ScoredPart = "threshold") -> ThresholdRequest:
     return ThresholdRequest(
         assignment=Assignment(
             run="r",
@@ -93,7 +97,7 @@ def test_the_sums_are_those_of_the_kept_cases_alone(site: Site) -> None:
 
 
 def test_a_site_that_keeps_no_case_answers_with_none(site: Site) -> None:
-    recipe = tiny(share=0.2)  # a fifth of four subjects, rounded down
+    recipe = tiny(share=0.1)  # 0.4 of a subject, rounded to none
     assert sum_thresholds(request(recipe), recipe, site) == NOTHING
 
 
@@ -105,19 +109,43 @@ def test_fewer_kept_subjects_than_the_hospital_allows_to_be_summed_are_no_failur
     assert sum_thresholds(request(recipe), recipe, strict) == NOTHING
 
 
+def test_fewer_than_the_minimum_leave_where_the_hospital_counts_the_federations_subjects(
+    site: Site,
+) -> None:
+    """Two subjects are kept. The reply says how many there are and what the total must have."""
+    recipe = tiny(share=0.5)
+    alone = sum_thresholds(request(recipe), recipe, site)
+    pooled = site.model_copy(update={"policy": Policy(min_subjects=3, sums_count="federation")})
+    reply = sum_thresholds(request(recipe), recipe, pooled)
+    assert reply.subjects == SummedSubjects(n_subjects=2, min_total=3)
+    assert reply == dataclasses.replace(alone, subjects=reply.subjects)
+    enough = site.model_copy(update={"policy": Policy(min_subjects=2, sums_count="federation")})
+    assert sum_thresholds(request(recipe), recipe, enough) == alone
+    assert alone.subjects == SummedSubjects(n_subjects=2, min_total=0)
+
+
+def test_what_is_shown_for_one_site_counts_that_sites_subjects_whatever_the_policy(
+    site: Site,
+) -> None:
+    recipe = tiny(share=0.5)
+    pooled = site.model_copy(update={"policy": Policy(min_subjects=5, sums_count="federation")})
+    assert sum_thresholds(request(recipe, "all"), recipe, pooled) == NOTHING
+
+
 @pytest.mark.parametrize(
     ("shares", "asked", "answering"),
     [
         pytest.param((0.25, 0.5, 0.0), "threshold", "threshold", id="a share of its own"),
         pytest.param((0.25, 0.0, 0.5), "threshold", "validation", id="no share: validation"),
         pytest.param((0.25, 0.0, 0.5), "test", "test", id="the test"),
+        pytest.param((0.25, 0.5, 0.0), "validation", "validation", id="the validation"),
         pytest.param((0.5, 0.25, 0.0), "test", None, id="no test: nothing stands in for it"),
     ],
 )
 def test_the_part_that_is_asked_for_answers(
     site: Site,
     shares: tuple[float, float, float],
-    asked: Literal["threshold", "test"],
+    asked: ScoredPart,
     answering: str | None,
 ) -> None:
     """Four subjects: a share of 0.25 is one of them, 0.5 are two, so the parts differ in size."""
@@ -158,10 +186,10 @@ def test_lesion_free_subjects_do_not_count_among_those_whose_figures_are_summed(
     assert (reply.n_dice, reply.n_cases) == (1, 2)
 
 
-def test_a_share_that_rounds_down_to_no_subject_is_not_made_up_for_by_validation(
+def test_a_share_that_rounds_to_no_subject_is_not_made_up_for_by_validation(
     site: Site,
 ) -> None:
-    recipe = tiny(0.5, "federation.site_threshold_share=0.2")  # a fifth of four, rounded down
+    recipe = tiny(0.5, "federation.site_threshold_share=0.1")  # 0.4 of a subject
     assert len(own_cases(site, recipe, TEMPLATE).validation) == 2
     assert sum_thresholds(request(recipe), recipe, site) == NOTHING
 

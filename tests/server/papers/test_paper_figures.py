@@ -74,6 +74,21 @@ def test_without_a_validation_site_the_curve_is_of_the_cases_that_sites_keep(
     assert curve.values == pytest.approx((0.25,))
 
 
+def test_where_the_sites_chose_the_round_the_curve_is_the_mean_over_all_their_cases(
+    tmp_path: Path,
+) -> None:
+    """The sites' own means, of one case and of three, would give (0.8 + 0.4) / 2."""
+    events = [
+        {"event": "sites-validated", "round": 1, "n_cases": 4, "n_sites": 2, "mean_dice": 0.5},
+        {"event": "reply", "phase": "training", "round": 2, "site": "lyon",
+         "facts": {"validation_dice": 0.8}},
+        {"event": "reply", "phase": "training", "round": 2, "site": "ghent",
+         "facts": {"validation_dice": 0.4}},
+    ]  # fmt: skip
+    [curve] = validation_curves([run("BM", told(tmp_path, *events))]).curves
+    assert (curve.rounds, curve.values) == ((1,), (0.5,))
+
+
 def test_the_boxes_hold_each_case_at_each_threshold() -> None:
     # Dice 2 x 2 / (4 + 1 + 1) = 0.667; 0 / (0 + 2 + 0) = 0; empty against empty is undefined
     lesions = LesionCounts.__new__(LesionCounts)  # not looked at

@@ -13,6 +13,8 @@ from common.errors import UpdateRejected
 from common.recipe.recipe import load_recipe
 from common.wire.messages import BaselineSums, PartFacts, SiteUpdate, SummedSubjects
 from server.events.event_log import EventLog
+from server.events.event_text import announced_in_words
+from server.events.history import read_history
 from server.phases.baseline import THRESHOLDS, BaselinePhase
 from server.rounds.phase import Exchange
 from server.run.run_state import RunState
@@ -73,6 +75,51 @@ def test_a_small_site_beside_a_large_one_does_not_move_the_choice(tmp_path: Path
     held.exchange.accumulate("lyon", sums(0))
     held.exchange.accumulate("ghent", sums(2, at_7=1.0))
     assert held.end().baseline_threshold == THRESHOLDS[7]
+
+
+class Announced:
+    """What a baseline phase says of the choices, where every site brings the same."""
+
+    def __init__(self, folder: Path, brings: SummedSubjects, *, validation: bool = False) -> None:
+        events = EventLog(folder / "events.jsonl")
+        phase = BaselinePhase(load_recipe("default"), events, has_validation_site=validation)
+        round_ = phase.round(RunState())
+        exchange = next(round_)
+        for site in ("lyon", "ghent"):
+            reply = dataclasses.replace(sums(0), for_round=brings, for_threshold=brings)
+            exchange.accumulate(site, reply)
+        with pytest.raises(StopIteration) as ended:
+            next(round_)
+        self.state: RunState = ended.value.value
+        self.by_choice = read_history(folder / "events.jsonl").announced
+
+
+def test_what_the_sites_cases_will_choose_is_said_before_training(tmp_path: Path) -> None:
+    said = Announced(tmp_path, SummedSubjects(n_subjects=3, min_total=6))
+    assert said.state.sites_choose_round
+    for choice in ("round", "threshold"):
+        event = said.by_choice[choice]
+        assert (event.n_subjects, event.n_sites, event.otherwise) == (6, 2, None)
+    assert announced_in_words(said.by_choice["round"]) == (
+        "the round will be chosen on cases of 6 subjects that 2 sites keep from training"
+    )
+
+
+def test_a_run_that_can_choose_nothing_says_so_and_what_to_change(tmp_path: Path) -> None:
+    said = Announced(tmp_path, SummedSubjects(n_subjects=2, min_total=5))
+    assert not said.state.sites_choose_round
+    words = {choice: announced_in_words(event) for choice, event in said.by_choice.items()}
+    assert words["round"].startswith("no round will be chosen: the last one is the result.")
+    assert words["threshold"].startswith("no threshold will be chosen: the recipe's 0.5 stays.")
+    for text in words.values():
+        assert 'policy.sums_count = "federation"' in text
+        assert "raise federation.site_validation_share" in text
+
+
+def test_with_a_validation_site_the_sites_cases_choose_no_round(tmp_path: Path) -> None:
+    said = Announced(tmp_path, SummedSubjects(n_subjects=9), validation=True)
+    assert not said.state.sites_choose_round
+    assert set(said.by_choice) == {"threshold"}
 
 
 def test_a_dice_above_one_is_refused_by_the_sites_name(tmp_path: Path) -> None:

@@ -137,9 +137,41 @@ def test_where_no_site_has_a_case_to_give_the_recipes_threshold_stays_and_an_eve
     assert isinstance(read_run(run).decision_threshold, ThresholdKept)
 
 
+def test_a_site_that_wants_a_larger_total_than_there_is_has_no_say(tmp_path: Path) -> None:
+    """Of 1 + 2 + 1 subjects ghent wants 5; without it there are 3, as many as the others want."""
+    replies = {
+        "ghent": reply(1, best=11, subjects=SummedSubjects(n_subjects=1, min_total=5)),
+        "lyon": reply(2, best=2, subjects=SummedSubjects(n_subjects=2, min_total=3)),
+        "porto": reply(1, best=2, subjects=SummedSubjects(n_subjects=1, min_total=2)),
+    }
+    choice = Held(tmp_path).end(replies).threshold_choice
+    assert choice is not None
+    assert (choice.threshold, choice.n_cases) == (THRESHOLDS[2], 3)
+    assert choice.mean_dice[11] == 0.25
+
+
+def test_where_the_total_is_too_small_for_every_site_the_recipes_threshold_stays(
+    tmp_path: Path,
+) -> None:
+    few = reply(2, subjects=SummedSubjects(n_subjects=2, min_total=5))
+    held = Held(tmp_path)
+    assert held.end({"lyon": few, "ghent": few}).threshold_choice is None
+    assert held.last_event()["event"] == "threshold-kept"
+
+
+def test_no_number_of_one_sites_kept_cases_is_recorded(tmp_path: Path) -> None:
+    """With two sites the number of one and the total would tell that of the other."""
+    for answer in (reply(2), reply(2, subjects=SummedSubjects(n_subjects=2, min_total=5))):
+        assert Held(tmp_path).exchange().accumulate("lyon", answer) == {}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        pytest.param(
+            {"subjects": SummedSubjects(n_subjects=3)}, "from 1 to 2 subjects .* got 3", id="more"
+        ),
+        pytest.param({"subjects": SummedSubjects(n_subjects=0)}, "1 to 2 .* got 0", id="nobody"),
         pytest.param({"dice_sums": (0,) * 18}, "each of 19 thresholds, got 18", id="18 sums"),
         pytest.param({"lesion_f1_sums": (0,) * 20}, "got 19 and 20", id="20 sums"),
         pytest.param({"dice_sums": (2 * 10**9 + 1,) * 19}, "from 0 to 2 cases", id="Dice above 1"),

@@ -8,9 +8,19 @@ import pytest
 from common.errors import ConfigError
 from common.learning.model import initial_parameters
 from common.recipe.recipe import Recipe, load_recipe
-from common.wire.messages import Arrays, Assignment, SiteUpdate, Stage, TrainRequest
+from common.wire.messages import (
+    Arrays,
+    Assignment,
+    SiteUpdate,
+    Stage,
+    SummedSubjects,
+    ThresholdReply,
+    ThresholdRequest,
+    TrainRequest,
+)
 from server.phases.training import TrainingPhase
-from server.run.run_state import RunState
+from server.rounds.phase import Exchange
+from server.run.run_state import RunState, SiteValidation
 
 ASSIGNMENT = Assignment(
     run="r",
@@ -156,3 +166,66 @@ def test_sites_are_sent_the_stage_and_which_lesion_metric_judges() -> None:
     assert (request.stage, request.lesion_metric) == ("second", "ab" * 32)
     assert request.template == state.template
     assert exchange.roles == ("train",)
+
+
+def exchanges_of(recipe: Recipe, stage: Stage, state: RunState) -> tuple[list[Exchange], RunState]:
+    """Those of one round at which every site answers that its Dice is 0.5, and the state after."""
+    round_ = phase_of(recipe, stage).round(state)
+    exchanges: list[Exchange] = []
+    while True:
+        try:
+            exchanges.append(next(round_))
+        except StopIteration as ended:
+            return exchanges, ended.value
+        if exchanges[-1].reply is SiteUpdate:
+            exchanges[-1].accumulate("lyon", update({"network.w": np.ones(1, np.float32)}, 1))
+        else:
+            exchanges[-1].accumulate("lyon", HALF_OF_TWO)
+
+
+HALF_OF_TWO = ThresholdReply(
+    dice_sums=(10**9,),
+    lesion_f1_sums=(0,),
+    n_dice=2,
+    n_lesion_f1=2,
+    n_cases=2,
+    n_on_scanner_grid=0,
+    subjects=SummedSubjects(n_subjects=2),
+)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "stage", "before", "scored"),
+    [
+        pytest.param("default", "whole", 1, False, id="the second round is not evaluated"),
+        pytest.param("default", "whole", 2, True, id="the third is"),
+        pytest.param("default", "whole", 3, True, id="and so is the last"),
+        pytest.param("galassi2019", "first", 2, False, id="no second network yet"),
+        pytest.param("galassi2019", "second", 2, True, id="with both networks"),
+    ],
+)
+def test_sites_that_choose_the_round_score_the_new_parameters_of_evaluated_rounds(
+    recipe: str, stage: Stage, before: int, scored: bool
+) -> None:
+    old = SiteValidation(mean_dice=0.25, n_cases=1, sites=("ghent",))
+    state = RunState(
+        round_index=before,
+        sites_choose_round=True,
+        site_validation=old,
+        parameters={"network.w": np.array([2.0], np.float32)},
+    )
+    exchanges, after = exchanges_of(recipe_of(recipe), stage, state)
+    assert len(exchanges) == 1 + scored
+    own = SiteValidation(mean_dice=0.5, n_cases=2, sites=("lyon",))
+    assert after.site_validation == (own if scored else None)
+    if scored:
+        request = exchanges[1].request(ASSIGNMENT)
+        assert isinstance(request, ThresholdRequest)
+        assert (request.part, exchanges[1].quorum) == ("validation", 0)
+        np.testing.assert_equal(request.parameters, {"w": np.array([3.0], np.float32)})
+
+
+def test_no_site_is_asked_where_the_sites_do_not_choose_the_round() -> None:
+    state = RunState(round_index=2, parameters={"network.w": np.array([2.0], np.float32)})
+    exchanges, _ = exchanges_of(recipe_of("default"), "whole", state)
+    assert len(exchanges) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from server.events.history import RunHistory, read_run
 from server.report.charts import run_charts
-from server.report.verdict import final_round, site_verdict
+from server.report.verdict import final_round, missed_choices, site_verdict
 from tests.server.report.made_run import (
     Line,
     case,
@@ -135,3 +135,18 @@ def test_the_curves_stay_on_the_prepared_grid(tmp_path: Path) -> None:
     [chart] = [c for c in run_charts(record, threshold_name="FLAIR threshold") if c.title == "Dice"]
     assert [c.defined for c in chart.curves] == [[(0, 0.1), (1, 0.8)]]
     assert chart.levels == {"east: FLAIR threshold": 0.3}
+
+
+def test_a_choice_that_nothing_made_is_said_also_of_a_run_that_announced_none(
+    tmp_path: Path,
+) -> None:
+    kept: Line = {"event": "threshold-kept", "threshold": 0.5, "reason": "nobody keeps a case"}
+    assert missed_choices(read(tmp_path, [*drawn_at_the_end(), kept])) == [
+        "No round was chosen: no case for validation could be scored.",
+        "No decision threshold was chosen: 0.5 stays, for nobody keeps a case.",
+    ]
+
+
+def test_a_round_that_was_chosen_and_a_fixed_threshold_miss_nothing(tmp_path: Path) -> None:
+    chosen: Line = {"event": "selected", "round": 1, "by": "mean Dice", "score": 0.5}
+    assert missed_choices(read(tmp_path, [started(), chosen])) == []

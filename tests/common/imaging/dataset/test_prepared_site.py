@@ -108,7 +108,8 @@ def test_a_site_without_a_usable_case_is_an_error_with_its_findings(tmp_path: Pa
 @pytest.mark.parametrize(
     ("share", "n_kept"),
     [
-        pytest.param(0.2, 0, id="0.2 of 3, rounded down"),
+        pytest.param(0.1, 0, id="0.1 of 3 is nearer to none"),
+        pytest.param(0.2, 1, id="0.2 of 3 is nearer to one"),
         pytest.param(0.4, 1, id="0.4 of 3"),
     ],
 )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import numpy as np
@@ -164,15 +163,34 @@ def test_a_hospitals_only_subject_with_lesions_trains_where_most_subjects_do() -
         assert [c.subject for c in split.training if c.trainable] == ["sub-1"]
 
 
-@pytest.mark.parametrize("share", [0.0, 0.2, 0.3, 0.5])
-def test_random_chooses_the_same_validation_subjects_as_before(share: float) -> None:
-    """The rule of the first releases: the floor, the first of the shuffled subjects."""
-    cases = [case(f"sub-{n:02d}", 1) for n in range(7)]
+@pytest.mark.parametrize(
+    ("n_subjects", "share", "n_kept"),
+    [
+        pytest.param(8, 0.2, 2, id="1.6: two, so that four sites of eight have eight"),
+        pytest.param(7, 0.2, 1, id="1.4"),
+        pytest.param(6, 0.25, 1, id="1.5: a half goes down"),
+        pytest.param(10, 0.35, 3, id="3.5, which floats have as 3.4999"),
+        pytest.param(7, 0.0, 0, id="none"),
+        pytest.param(1, 0.79, 0, id="the only subject trains"),
+    ],
+)
+def test_random_keeps_the_nearest_number_of_the_first_shuffled_subjects(
+    n_subjects: int, share: float, n_kept: int
+) -> None:
+    cases = [case(f"sub-{n:02d}", 1) for n in range(n_subjects)]
     split = split_cases(cases, shares=Shares(validation=share), method="random", seed=3)
-    order = np.random.default_rng(3).permutation(7)[: math.floor(share * 7)]
+    order = np.random.default_rng(3).permutation(n_subjects)[:n_kept]
     assert subjects_of(split)["validation"] == sorted(f"sub-{n:02d}" for n in order)
     assert not split.threshold
     assert not split.test
+
+
+@pytest.mark.parametrize("n_subjects", [1, 2, 3])
+def test_shares_that_would_all_round_up_leave_a_subject_to_train(n_subjects: int) -> None:
+    cases = [case(f"sub-{n}", 1) for n in range(n_subjects)]
+    shares = Shares(validation=0.3, threshold=0.3, test=0.3)
+    split = split_cases(cases, shares=shares, method="random", seed=0)
+    assert len(split.training) == 1
 
 
 def test_a_further_share_leaves_the_validation_as_it_was() -> None:
