@@ -34,7 +34,7 @@ class Aggregate(ABC):
     def __init__(self, like: Mapping[str, npt.NDArray[np.generic]]) -> None:
         self._like = {name: (array.shape, array.dtype) for name, array in like.items()}
         self._variance_of = running_statistics(like)
-        self._variances = {name: like[name] for name in self._variance_of.values()}
+        self._variances: Arrays = {name: like[name] for name in self._variance_of.values()}
 
     def accumulate(self, site: str, update: Arrays, weight: float) -> None:
         """Adds one site's update; UpdateRejected names the site, and leaves all as it was."""
@@ -78,7 +78,7 @@ class Aggregate(ABC):
                     "its update is left out of this round"
                 )
         for mean, variance in self._variance_of.items():
-            if (self._variances[variance] + update[variance] < 0).any():
+            if np.any(np.add(self._variances[variance], update[variance]) < 0):
                 raise UpdateRejected(
                     f"site {site}: {variance} would be below 0, want a variance of 0 or more; its "
                     "update is left out of this round"

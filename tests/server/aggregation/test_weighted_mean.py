@@ -131,7 +131,7 @@ def test_running_statistics_are_those_of_all_sites_values_together(
     values: list[list[float]], start_mean: float, start_variance: float
 ) -> None:
     start = norm_of([start_mean], [start_variance])
-    at_sites = [norm_of([np.mean(at_site)], [np.var(at_site)]) for at_site in values]
+    at_sites = [norm_of([float(np.mean(at_site))], [float(np.var(at_site))]) for at_site in values]
     found = after_a_round(start, at_sites, [float(len(at_site)) for at_site in values])
     together = np.concatenate([np.array(at_site) for at_site in values])
     # the start cancels only to float64's rounding of it
