@@ -13,7 +13,7 @@ from tests.toy_sites import write_site
 def test_six_sites_of_one_subject_make_three_folds_each_judged_once(tmp_path: Path) -> None:
     sites: list[str] = []
     for seed in range(6):
-        name = f"site-{seed}"
+        name = f"site{seed}"
         data = write_site(tmp_path / name, name=name, seed=seed, label=name, n_subjects=1).parent
         sites += ["--site", f"{name}={data / 'bids'}"]
     settings = [
@@ -38,4 +38,4 @@ def test_six_sites_of_one_subject_make_three_folds_each_judged_once(tmp_path: Pa
         assert history.selected is not None
         assert history.selected.by == "mean Dice on the validation sites"
         assert all(set(split.parts) == {"training"} for split in history.splits.values())
-    assert sorted(judged) == [f"site-{n}" for n in range(6)]
+    assert sorted(judged) == [f"site{n}" for n in range(6)]
