@@ -109,6 +109,8 @@ class SiameseMPUNet(nn.Module):
         """Logits of lesion (B, R, i, j, k) and the bottleneck (B, 2 * features, ...).
 
         images   (B, C, i, j, k), each of i, j, k a multiple of 8
+
+        The bottleneck is what the deepest convolution gives, before its norm (docs/adr/0038).
         """
         _check(images.shape)
         earlier_then_later = torch.cat(images.chunk(2, dim=1))
@@ -119,10 +121,13 @@ class SiameseMPUNet(nn.Module):
         return self.last(refined), torch.cat(deepest.chunk(2), dim=1)
 
     def _segment(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The decoders' answers (2B, 3, i, j, k) and the deepest features (2B, F, ...)."""
+        """The decoders' answers (2B, 3, i, j, k) and the bottleneck (2B, F, ...)."""
         encoded = [self._run(self.encoder[0], images)]
-        for stage in self.encoder[1:]:
+        for stage in self.encoder[1:-1]:
             encoded.append(self._run(stage, nn.functional.max_pool3d(encoded[-1], 2)))
+        to_bottleneck, from_bottleneck = _halves(self.encoder[-1])
+        bottleneck = self._run(to_bottleneck, nn.functional.max_pool3d(encoded[-1], 2))
+        encoded.append(self._run(from_bottleneck, bottleneck))
         column, answers = encoded, []
         for nodes, answer in zip(self.decoders, self.answers, strict=True):
             assert isinstance(nodes, nn.ModuleList)
@@ -135,7 +140,7 @@ class SiameseMPUNet(nn.Module):
                 for node, near, below in zip(nodes, beside, column[1:], strict=False)
             ]
             answers.append(answer(column[0]))
-        return torch.cat(answers, dim=1), encoded[-1]
+        return torch.cat(answers, dim=1), bottleneck
 
     def _run(self, part: nn.Module, *features: torch.Tensor) -> torch.Tensor:
         """What `part` makes of the features, its activations kept or computed again."""
@@ -165,6 +170,13 @@ class Block(nn.Sequential):
 
     def __init__(self, n_in: int, n_out: int, *, dropout: float) -> None:
         super().__init__(MPUNetUnit(n_in, n_out), MPUNetUnit(n_out, n_out), nn.Dropout(dropout))
+
+
+def _halves(block: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
+    """A block up to its last convolution, and from the norm after it."""
+    assert isinstance(block, Block)
+    first, (convolution, *after), dropout = block
+    return nn.Sequential(first, convolution), nn.Sequential(*after, dropout)
 
 
 class Node(nn.Module):
