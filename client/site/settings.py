@@ -16,6 +16,9 @@ class Policy(Settings):
 
     min_subjects: Annotated[int, Field(ge=1)] = 5
     """Fewest subjects whose landmarks, or scores by threshold, may leave, summed."""
+    feature_noise: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Noise on the mean and the deviation of each latent feature before they leave, in standard
+    deviations of that feature; only site losses that compare the sites' features send them."""
     share_digests: bool = False
     """Whether digests of the subjects' labels and images, salted for each run, may leave. They tell
     the coordinator that two hospitals have one scan. With the salt he can also test whether a scan

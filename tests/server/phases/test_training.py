@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from common.errors import ConfigError
 from common.learning.model import initial_parameters
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import Arrays, Assignment, SiteUpdate, Stage, TrainRequest
+from server.events.event_log import EventLog
 from server.phases.training import TrainingPhase
 from server.run.run_state import RunState
 
@@ -32,7 +34,8 @@ def recipe_of(name: str, *overrides: str) -> Recipe:
 
 
 def phase_of(recipe: Recipe, stage: Stage) -> TrainingPhase:
-    return TrainingPhase(recipe, n_sites=2, stage=stage)
+    events = EventLog(Path("never-written.jsonl"))
+    return TrainingPhase(recipe, n_sites=2, events=events, stage=stage)
 
 
 def update(change: Arrays, n_cases: int) -> SiteUpdate:
@@ -42,7 +45,6 @@ def update(change: Arrays, n_cases: int) -> SiteUpdate:
         loss=0.5,
         segmentation_loss=0.5,
         site_loss=None,
-        head_spread=None,
         estimated_lesion_f1=None,
         true_lesion_f1=None,
         validation_dice=None,
