@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -198,18 +198,25 @@ def _first_and_again(
     part: nn.Module,
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """What surrounds the first pass through `part`, and the second on the way back."""
-    return nullcontext(), _statistics_unchanged(part)
+    return nullcontext(), _StatisticsUnchanged(part)
 
 
-@contextmanager
-def _statistics_unchanged(part: nn.Module) -> Iterator[None]:
-    """The running statistics stay as they are: the first pass has counted this batch."""
-    kept = [(buffer, buffer.clone()) for buffer in part.buffers()]
-    try:
-        yield
-    finally:
+class _StatisticsUnchanged(AbstractContextManager[None]):
+    """The running statistics stay as they are: the first pass has counted this batch.
+
+    It can be entered again: two losses pass back one after the other.
+    """
+
+    def __init__(self, part: nn.Module) -> None:
+        self._part = part
+        self._kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def __enter__(self) -> None:
+        self._kept = [(buffer, buffer.clone()) for buffer in self._part.buffers()]
+
+    def __exit__(self, *_: object) -> None:
         with torch.no_grad():
-            for buffer, before in kept:
+            for buffer, before in self._kept:
                 buffer.copy_(before)
 
 
