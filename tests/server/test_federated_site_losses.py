@@ -10,6 +10,7 @@ import pytest
 from common.recipe.recipe import load_recipe
 from server.events.history import read_run
 from server.events.run_event import RunEvent
+from server.events.schema import CheckpointSaved
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import RunFolder
 from server.run.run_state import RunState
@@ -60,27 +61,32 @@ def last_state(folder: RunFolder) -> RunState:
     return state
 
 
-@pytest.mark.parametrize("name", FEDERATED)
+@pytest.fixture(scope="module", params=FEDERATED)
+def whole(
+    request: pytest.FixtureRequest,
+    hospitals: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[str, RunFolder]:
+    """A site loss, and a finished run with it."""
+    folder = new_run(tmp_path_factory.mktemp("runs") / "whole", hospitals, request.param)
+    simulate(folder, images=False)
+    return request.param, folder
+
+
 def test_a_run_killed_between_two_rounds_ends_as_if_it_had_not_been(
-    hospitals: dict[str, Path], tmp_path: Path, name: str
+    whole: tuple[str, RunFolder], hospitals: dict[str, Path], tmp_path: Path
 ) -> None:
-    whole = new_run(tmp_path / "whole", hospitals, name)
-    simulate(whole, images=False)
+    name, uncut = whole
     cut = new_run(tmp_path / "cut", hospitals, name)
 
     def kill_after_round_2(event: RunEvent) -> None:
-        facts = event.as_dict()
-        if (facts["event"], facts.get("phase"), facts.get("round")) == (
-            "checkpoint",
-            "training",
-            2,
-        ):
+        if isinstance(event, CheckpointSaved) and (event.phase, event.round) == ("training", 2):
             raise Killed
 
     with pytest.raises(Killed):
         simulate(cut, images=False, listener=kill_after_round_2)
     simulate(cut, images=False)
-    first, second = last_state(whole), last_state(cut)
+    first, second = last_state(uncut), last_state(cut)
     assert first.features == second.features
     assert first.features.keys() == {0, 1}
     assert first.parameters.keys() == second.parameters.keys()
@@ -88,12 +94,10 @@ def test_a_run_killed_between_two_rounds_ends_as_if_it_had_not_been(
         assert first.parameters[array].tobytes() == second.parameters[array].tobytes(), array
 
 
-@pytest.mark.parametrize("name", FEDERATED)
-def test_the_loss_begins_in_round_2_within_its_bound_and_the_head_is_measured(
-    hospitals: dict[str, Path], tmp_path: Path, name: str
+def test_the_loss_begins_in_round_2_and_the_head_is_measured_over_all_sites(
+    whole: tuple[str, RunFolder],
 ) -> None:
-    folder = new_run(tmp_path / "run", hospitals, name)
-    simulate(folder, images=False)
+    name, folder = whole
     rounds = read_run(folder.events_file).training
     for round_ in rounds:
         for reply in round_.replies.values():
@@ -107,5 +111,4 @@ def test_the_loss_begins_in_round_2_within_its_bound_and_the_head_is_measured(
         spread = rounds[-1].head_spread_all
         assert spread is not None
         assert spread > 0.1
-        last = last_state(folder).parameters
-        assert np.abs(last["head.centre"]).max() > 0
+        assert np.abs(last_state(folder).parameters["head.centre"]).max() > 0
