@@ -110,15 +110,19 @@ def _features(
     """
     if not has_site_loss(recipe, request.assignment.n_sites):
         return NO_FEATURES
-    _require_fitting(request.features, network, n_sites=request.assignment.n_sites)
+    _require_fitting(request.features, network, recipe, n_sites=request.assignment.n_sites)
     return site_features(
         network, head, cases, recipe=recipe, site=site, assignment=request.assignment
     )
 
 
-def _require_fitting(known: KnownFeatures | None, network: nn.Module, *, n_sites: int) -> None:
+def _require_fitting(
+    known: KnownFeatures | None, network: nn.Module, recipe: Recipe, *, n_sites: int
+) -> None:
     if known is None:
         return
+    if recipe.loss.site.name == "moment_align" and known.pooled is None:
+        raise WireError("want the features of all sites together for 'moment_align', got none")
     indices = {*known.sites, *known.others}
     summaries = [*known.others.values(), *([] if known.pooled is None else [known.pooled])]
     lengths = {len(numbers) for of in summaries for numbers in (of.mean, of.variance)}

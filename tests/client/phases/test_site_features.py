@@ -156,6 +156,13 @@ def test_features_that_do_not_fit_the_network_are_refused(
         train(wrong, recipe, with_policy(site))
 
 
+def test_moment_align_without_the_pooled_features_is_refused(site: Site) -> None:
+    recipe = recipe_with("moment_align")
+    less = dataclasses.replace(request(recipe), features=KnownFeatures(sites=(0, 1)))
+    with pytest.raises(WireError, match="want the features of all sites together"):
+        train(less, recipe, with_policy(site))
+
+
 def test_the_work_folder_s_secret_is_for_its_owner_alone(site: Site) -> None:
     features_at(with_policy(site, feature_noise=0.1))
     assert (site.work / "feature-noise.secret").stat().st_mode & 0o077 == 0
