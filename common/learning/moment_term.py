@@ -39,7 +39,7 @@ class MomentTerm:
         features = self._alike(bottleneck, sites)
         terms = [
             self._of_site(int(site), features[sites == site]) * float((sites == site).sum())
-            for site in sites.unique()
+            for site in torch.unique(sites)
         ]
         return torch.stack(terms).sum() / len(sites)
 

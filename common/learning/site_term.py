@@ -97,7 +97,7 @@ def _training_features(
     """Latent vectors of half of N_REMEMBERED training patches a site, and each one's site."""
     random = np.random.default_rng(derived_seed(seed, "features-of-training"))
     batch_size = recipe.sampling.batch_size
-    n_patches = N_REMEMBERED // 2 * len(site_of_case.unique())
+    n_patches = N_REMEMBERED // 2 * len(torch.unique(site_of_case))
     was_training = network.training
     network.eval()
     features, sites = [], []

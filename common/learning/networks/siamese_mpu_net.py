@@ -175,7 +175,9 @@ class Block(nn.Sequential):
 def _halves(block: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
     """A block up to its last convolution, and from the norm after it."""
     assert isinstance(block, Block)
-    first, (convolution, *after), dropout = block
+    first, second, dropout = block
+    assert isinstance(second, nn.Sequential)
+    convolution, *after = second
     return nn.Sequential(first, convolution), nn.Sequential(*after, dropout)
 
 

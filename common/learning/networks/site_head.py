@@ -27,6 +27,9 @@ class SiteHead(nn.Module):
              but where the coordinator knows the features of all sites (docs/adr/0038).
     """
 
+    centre: torch.Tensor
+    deviation: torch.Tensor
+
     def __init__(self, *, n_features: int, n_sites: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(

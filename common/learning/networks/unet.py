@@ -136,6 +136,7 @@ def _halves(stage: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
     """A stage down up to its last convolution, and from the norm after it."""
     assert isinstance(stage, nn.Sequential)
     *before, last = stage
+    assert isinstance(last, nn.Sequential)
     convolution, *after = last
     return nn.Sequential(*before, convolution), nn.Sequential(*after)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,9 +148,7 @@ def test_a_round_through_the_wire_sends_what_the_loss_needs(
         ),
     ],
 )
-def test_features_that_do_not_fit_the_network_are_refused(
-    site: Site, odd: dict[str, object]
-) -> None:
+def test_features_that_do_not_fit_the_network_are_refused(site: Site, odd: dict[str, Any]) -> None:
     recipe = recipe_with("fedharmony")
     wrong = dataclasses.replace(request(recipe), features=dataclasses.replace(known(), **odd))
     with pytest.raises(WireError, match="want features of sites below 2, 8 of each, got sites"):
