@@ -159,7 +159,6 @@ def an_update(change: Arrays) -> SiteUpdate:
         loss=0.5,
         segmentation_loss=0.5,
         site_loss=None,
-        head_spread=None,
         estimated_lesion_f1=None,
         true_lesion_f1=None,
         validation_dice=None,

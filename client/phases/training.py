@@ -12,6 +12,7 @@ from torch import nn
 from client.phases.lesion_metric import stored_lesion_metric
 from client.phases.mining import stored_hard_negatives
 from client.phases.site_cases import own_cases, shareable, sites_of
+from client.phases.site_features import NO_FEATURES, SiteFeatures, site_features
 from client.site.settings import Site
 from common.arrays import IndexArray
 from common.errors import ConfigError, SiteDataError, WireError
@@ -23,11 +24,14 @@ from common.learning.model import (
     NETWORK,
     available_device,
     differences,
+    has_site_loss,
     join,
     new_network,
     new_site_head,
     part,
     set_stage,
+    trained_at_sites,
+    width_of,
 )
 from common.learning.networks.parameters import load_parameters
 from common.learning.sampling.registry import build_sampler
@@ -37,7 +41,7 @@ from common.metrics.voxel import count_voxels
 from common.recipe.network import CascadeSettings
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
-from common.wire.messages import SiteUpdate, Stage, TrainRequest
+from common.wire.messages import KnownFeatures, SiteUpdate, Stage, TrainRequest
 
 
 def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
@@ -60,6 +64,7 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
     set_stage(network, request.stage)
     validation = shareable(cases.validation, site)
     validation_dice = mean_dice(network, validation, recipe)
+    features = _features(network, head, cases.training, request, recipe, site)
     negatives = _negatives(network, cases.training, recipe, site, stage=request.stage)
     outcome = train_locally(
         network,
@@ -69,6 +74,8 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         sites=sites_of(cases.training, assignment),
         round_index=assignment.round_index,
         seed=derived_seed(recipe.seed, assignment.phase, assignment.site, assignment.round_index),
+        known=request.features,
+        summaries=features.summaries,
         metric_network=_metric_network(request, recipe, site),
     )
     return SiteUpdate(
@@ -77,14 +84,53 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         loss=outcome.mean_loss,
         segmentation_loss=outcome.mean_segmentation_loss,
         site_loss=outcome.mean_site_loss,
-        head_spread=outcome.head_spread,
         estimated_lesion_f1=outcome.estimated_lesion_f1,
         true_lesion_f1=outcome.true_lesion_f1,
         validation_dice=validation_dice,
         n_validation_cases=len(validation),
         wall_s=time.monotonic() - started,
-        change=differences(join(network, head), request.parameters),
+        change=differences(join(network, head), trained_at_sites(request.parameters, recipe)),
+        site_gradient_ratio=outcome.site_gradient_ratio,
+        head_answers=features.answers,
+        features=features.shared if recipe.loss.site.needs_summaries else {},
     )
+
+
+def _features(
+    network: nn.Module,
+    head: nn.Module | None,
+    cases: Sequence[PreparedCase],
+    request: TrainRequest,
+    recipe: Recipe,
+    site: Site,
+) -> SiteFeatures:
+    """What the received network and head make of the training cases; nothing without a site loss.
+
+    WireError where the features of other sites, as they came, do not fit this network.
+    """
+    if not has_site_loss(recipe, request.assignment.n_sites):
+        return NO_FEATURES
+    _require_fitting(request.features, network, recipe, n_sites=request.assignment.n_sites)
+    return site_features(
+        network, head, cases, recipe=recipe, site=site, assignment=request.assignment
+    )
+
+
+def _require_fitting(
+    known: KnownFeatures | None, network: nn.Module, recipe: Recipe, *, n_sites: int
+) -> None:
+    if known is None:
+        return
+    if recipe.loss.site.name == "moment_align" and known.pooled is None:
+        raise WireError("want the features of all sites together for 'moment_align', got none")
+    indices = {*known.sites, *known.others}
+    summaries = [*known.others.values(), *([] if known.pooled is None else [known.pooled])]
+    lengths = {len(numbers) for of in summaries for numbers in (of.mean, of.variance)}
+    if max(indices) >= n_sites or lengths - {width_of(network)}:
+        raise WireError(
+            f"want features of sites below {n_sites}, {width_of(network)} of each, got sites "
+            f"{sorted(indices)} and {sorted(lengths)} features"
+        )
 
 
 def _with_steps(recipe: Recipe, steps: int | None) -> Recipe:

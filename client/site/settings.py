@@ -21,6 +21,9 @@ class Policy(Settings):
     site's own. federation: those of all sites that have too few; fewer of this site's own then
     leave, and the coordinator is asked to use none of it where they come to fewer than that. It
     receives these sums before it adds them up."""
+    feature_noise: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Noise on the mean and the deviation of each latent feature before they leave, in standard
+    deviations of that feature; only site losses that compare the sites' features send them."""
     share_digests: bool = False
     """Whether digests of the subjects' labels and images, salted for each run, may leave. They tell
     the coordinator that two hospitals have one scan. With the salt he can also test whether a scan

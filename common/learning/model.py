@@ -30,9 +30,20 @@ def available_device(recipe: Recipe) -> Literal["cpu", "cuda"]:
     return "cuda" if recipe.compute.device == "cuda" and torch.cuda.is_available() else "cpu"
 
 
+def has_site_loss(recipe: Recipe, n_sites: int) -> bool:
+    """Whether training has a site loss: a single site has nothing to be told apart from."""
+    return recipe.loss.site.name != "none" and n_sites > 1
+
+
 def has_site_head(recipe: Recipe, n_sites: int) -> bool:
     """Whether training uses the site head: not without its loss, and not with a single site."""
-    return recipe.loss.site.name != "none" and n_sites > 1
+    return has_site_loss(recipe, n_sites) and recipe.loss.site.has_head
+
+
+def trained_at_sites(parameters: Parameters, recipe: Recipe) -> dict[str, npt.NDArray[Any]]:
+    """Those of a run's parameters that sites train and send; not a head that stays frozen there."""
+    prefixes = (NETWORK, HEAD) if recipe.loss.site.trains_head_at_sites else (NETWORK,)
+    return {name: array for name, array in parameters.items() if name.startswith(prefixes)}
 
 
 def new_network(recipe: Recipe) -> nn.Module:
@@ -57,10 +68,15 @@ def new_site_head(recipe: Recipe, network: nn.Module, n_sites: int) -> nn.Module
     """The site head with its starting values, or None where training has none."""
     if not has_site_head(recipe, n_sites):
         return None
+    seed = derived_seed(recipe.seed, "site-head")
+    return build_site_head(n_features=width_of(network), n_sites=n_sites, seed=seed)
+
+
+def width_of(network: nn.Module) -> int:
+    """How many latent features the network has."""
     n_features = network.n_bottleneck
     assert isinstance(n_features, int), "every network says how wide its bottleneck is"
-    seed = derived_seed(recipe.seed, "site-head")
-    return build_site_head(n_features=n_features, n_sites=n_sites, seed=seed)
+    return n_features
 
 
 def initial_parameters(recipe: Recipe, *, n_sites: int) -> dict[str, npt.NDArray[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,15 +15,12 @@ from common.errors import SiteDataError
 from common.learning.lesion_wise.lesion_wise_loss import lesion_wise_loss, true_lesion_f1_mean
 from common.learning.lesion_wise.metric_network import MetricNetwork
 from common.learning.losses.registry import segmentation_loss
-from common.learning.losses.site_loss import head_spread
 from common.learning.sampling.registry import Sampler
-from common.learning.site_term import SiteTerm
+from common.learning.site_gradient import SiteGradient
+from common.learning.site_term import build_site_term
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
-
-N_SPREAD_PATCHES = 8
-"""Patches on which the head's spread is measured after training."""
-
+from common.wire.messages import FeatureSummary, KnownFeatures
 
 OPTIMIZERS: Mapping[str, type[torch.optim.Adam | torch.optim.Adadelta]] = {
     "adam": torch.optim.Adam,
@@ -36,8 +34,9 @@ class TrainingOutcome:
 
     mean_loss                everything that was minimized, mean over the steps
     mean_segmentation_loss   mean over the steps
-    mean_site_loss           mean over the steps, before its weight; None without a head
-    head_spread              of the trained head on fresh patches; None without a head
+    mean_site_loss           mean over the steps, before its weight; None while it is off
+    site_gradient_ratio      of the encoder's gradients, site loss over the others, before the
+                             bound; mean over the steps that have it
     estimated_lesion_f1      lesion F1 of the patches by the lesion metric's network, mean over the
                              steps; None without it
     true_lesion_f1           the true one; where they differ, only the estimate was maximized
@@ -47,7 +46,7 @@ class TrainingOutcome:
     mean_loss: float
     mean_segmentation_loss: float
     mean_site_loss: float | None
-    head_spread: float | None
+    site_gradient_ratio: float | None
     estimated_lesion_f1: float | None
     true_lesion_f1: float | None
     losses: tuple[float, ...]
@@ -67,18 +66,23 @@ def train_locally(
     sites: Sequence[int],
     round_index: int,
     seed: int,
+    known: KnownFeatures | None = None,
+    summaries: Mapping[int, FeatureSummary] | None = None,
     metric_network: MetricNetwork | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> TrainingOutcome:
     """Trains network and head in place for `optimizer.steps` steps; returns how it went.
 
     network          images -> (logits, bottleneck)
-    head             bottleneck -> site logits; None switches the site loss off
+    head             bottleneck -> site logits; None with a site loss that looks at none, and
+                     switches off one that does
     sampler          of the site's training cases
     sites            of each of the sampler's cases, its site's place in the head; all the same but
                      where data of several sites lie together
     round_index      from 1; the learning rate decays with it
     seed             of this site and round: patches, random labels and dropout are drawn from it
+    known            of the other sites, for a site loss that needs it; None switches it off
+    summaries        index -> of patches drawn alike at each site whose cases are here, likewise
     metric_network   frozen, of `loss.lesion_wise`; None without that loss, and in the rounds before
                      `from_round`
     on_step          called after each step with steps taken and loss
@@ -87,14 +91,35 @@ def train_locally(
     (`compute.threads`, set by the caller) gives the same parameters.
     SiteDataError where the loss is not finite.
     """
-    site_term = None if head is None else SiteTerm(head, recipe.loss.site, seed=seed)
     site_of_case = torch.tensor(sites, device=recipe.compute.device)
     modules = nn.ModuleList([network] if head is None else [network, head])
     modules.to(recipe.compute.device).train()
-    learning_rate = recipe.optimizer.learning_rate_in(round_index)
-    optimizer = OPTIMIZERS[recipe.optimizer.name](modules.parameters(), lr=learning_rate)
+    new_optimizer = partial(
+        OPTIMIZERS[recipe.optimizer.name], lr=recipe.optimizer.learning_rate_in(round_index)
+    )
+    site_term = build_site_term(
+        network,
+        head,
+        sampler,
+        recipe=recipe,
+        site_of_case=site_of_case,
+        known=known,
+        summaries=summaries or {},
+        head_optimizer=new_optimizer,
+        seed=seed,
+    )
+    joint = None if recipe.loss.site.needs_summaries else head  # the others' heads train apart
+    site_gradient = SiteGradient(
+        network,
+        joint,
+        bound=recipe.loss.site.gradient_bound,
+        proximal=recipe.loss.site.proximal,
+    )
+    site_weight = recipe.loss.site.weight_in(round_index)
+    trained = network if joint is None else modules
+    optimizer = new_optimizer(trained.parameters())
     random = np.random.default_rng(derived_seed(seed, "patches"))
-    segmentation_losses, site_losses, losses = [], [], []
+    segmentation_losses, site_losses, ratios, losses = [], [], [], []
     estimated_f1, true_f1 = [], []
 
     with torch.random.fork_rng(devices=_accelerators(recipe)):
@@ -104,18 +129,21 @@ def train_locally(
             logits, bottleneck = network(images)
             loss = segmentation_loss(recipe.loss.segmentation, logits, truth)
             segmentation_losses.append(loss.item())
-            if site_term is not None:
-                regularization = site_term.loss(bottleneck, site_of_case[cases])
-                loss = loss + recipe.loss.site.weight * regularization
-                site_losses.append(regularization.item())
             if metric_network is not None and recipe.loss.lesion_wise is not None:
                 lesion_loss, estimates = lesion_wise_loss(metric_network, logits, truth)
                 loss = loss + recipe.loss.lesion_wise.weight * lesion_loss
                 estimated_f1.append(float(np.mean(estimates)))
                 true_f1.append(true_lesion_f1_mean(logits, truth))
-            losses.append(_finite(loss.item(), step, recipe))
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+            loss.backward(retain_graph=site_term is not None)  # type: ignore[no-untyped-call] # torch leaves it untyped
+            total = loss.item()
+            if site_term is not None:
+                regularization = site_term.loss(bottleneck, site_of_case[cases])
+                added = site_gradient.add(site_weight * regularization)
+                site_losses.append(regularization.item())
+                ratios += [] if added.ratio is None else [added.ratio]
+                total += site_weight * site_losses[-1] + added.penalty
+            losses.append(_finite(total, step, recipe))
             optimizer.step()
             if on_step is not None:
                 on_step(step, losses[-1])
@@ -124,7 +152,7 @@ def train_locally(
         mean_loss=float(np.mean(losses)),
         mean_segmentation_loss=float(np.mean(segmentation_losses)),
         mean_site_loss=_mean(site_losses),
-        head_spread=None if head is None else _spread(network, head, sampler, recipe, random),
+        site_gradient_ratio=_mean(ratios),
         estimated_lesion_f1=_mean(estimated_f1),
         true_lesion_f1=_mean(true_f1),
         losses=tuple(losses),
@@ -155,24 +183,6 @@ def _finite(loss: float, step: int, recipe: Recipe) -> float:
             code="loss-not-finite",
         )
     return loss
-
-
-def _spread(
-    network: nn.Module,
-    head: nn.Module,
-    sampler: Sampler,
-    recipe: Recipe,
-    random: np.random.Generator,
-) -> float:
-    """Spread of the trained head's probabilities over freshly drawn patches."""
-    network.eval()
-    head.eval()
-    found = []
-    with torch.inference_mode():
-        for _ in range(math.ceil(N_SPREAD_PATCHES / recipe.sampling.batch_size)):
-            images, _references, _cases = _batch(sampler, recipe, random)
-            found.append(torch.softmax(head(network(images)[1]), dim=1))
-    return head_spread(torch.cat(found))
 
 
 def _accelerators(recipe: Recipe) -> list[int]:

@@ -95,11 +95,56 @@ SegmentationLoss = Annotated[
 
 
 class SiteLoss(Settings):
-    """The domain regularization on the site's index (Aslani 2020)."""
+    """The domain regularization on the site's index (docs/adr/0038).
 
-    name: Literal["none", "pearson", "uniform", "random"]
+    `pearson`, `random` and `uniform` are Aslani 2020's, where head and encoder minimize one loss.
+    `fed_confusion`, `fedharmony` and `moment_align` are made for sites that hold one index each.
+    """
+
+    name: Literal[
+        "none", "pearson", "random", "uniform", "fed_confusion", "fedharmony", "moment_align"
+    ]
     weight: Annotated[float, Field(ge=0)]
     """Lambda in L = L_seg + lambda L_reg."""
+    ramp_rounds: Annotated[int, Field(ge=0)] = 0
+    """Rounds over which the weight rises: in round r it is weight * min(1, (r - 1) / ramp_rounds).
+    0: the whole weight from the first round."""
+    gradient_bound: Annotated[float, Field(gt=0)] | None = None
+    """In every step the gradient of lambda L_reg on the encoder is made no longer than this many
+    times that of the other losses there. Unset: it stays as it is."""
+    proximal: Annotated[float, Field(ge=0)] = 0.0
+    """mu of mu / 2 ||theta - theta_round||^2, which pulls the encoder back to the parameters that
+    the round began with (FedProx); 0: nothing does."""
+
+    @property
+    def has_head(self) -> bool:
+        """Whether it looks at a site head's answer."""
+        return self.name not in ("none", "moment_align")
+
+    @property
+    def trains_head_at_sites(self) -> bool:
+        """Whether the sites train the head, so that it is averaged like the network."""
+        return self.has_head and self.name != "fed_confusion"
+
+    @property
+    def needs_summaries(self) -> bool:
+        """Whether it needs the sites' feature summaries of the round before."""
+        return self.name in ("fed_confusion", "fedharmony", "moment_align")
+
+    def weight_in(self, round_index: int) -> float:
+        """The weight of a round, counted from 1."""
+        if self.ramp_rounds == 0:
+            return self.weight
+        return self.weight * min(1.0, (round_index - 1) / self.ramp_rounds)
+
+    @model_validator(mode="after")
+    def _waits_for_summaries(self) -> Self:
+        if self.needs_summaries and self.ramp_rounds == 0:
+            raise ValueError(
+                f"{self.name!r} uses what the sites send in the round before, and ramp_rounds = 0 "
+                "begins with the first; want ramp_rounds of 1 or more"
+            )
+        return self
 
 
 MOST_MAE, LEAST_SPEARMAN = 0.06, 0.95

@@ -33,6 +33,12 @@ SPACING_MM = (0.01, 100.0)
 """Spacings outside are in another unit and do not travel."""
 Spacing = Annotated[float, Field(ge=SPACING_MM[0], le=SPACING_MM[1], allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+MOST_FEATURES = 4096
+"""Latent features that a network may have; the widest of ours has 256."""
+MOST_FEATURE, MOST_VARIANCE = 1e6, 1e12
+Feature = Annotated[float, Field(ge=-MOST_FEATURE, le=MOST_FEATURE, allow_inf_nan=False)]
+Variance = Annotated[float, Field(ge=0, le=MOST_VARIANCE, allow_inf_nan=False)]
+"""Of a network whose features are larger, nothing is summed up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -205,12 +211,53 @@ class MiningReply:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class FeatureSummary:
+    """Mean and variance (population) of each latent feature over patches of one site's images.
+
+    Every case gives as many patches, which lie anywhere in the brain: the summary tells how the
+    scanner's images look to the network, and not how many lesions there are.
+    """
+
+    mean: Annotated[tuple[Feature, ...], Field(min_length=1, max_length=MOST_FEATURES)]
+    variance: Annotated[tuple[Variance, ...], Field(min_length=1, max_length=MOST_FEATURES)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class KnownFeatures:
+    """What the sites' summaries of the rounds before give to a site loss that needs them.
+
+    sites    indices of the sites that have sent one, rising; two at least
+    pooled   of all of them together, each site counting alike; None where the loss needs it not
+    others   index -> summary, without the site's own; empty where the loss needs them not
+    """
+
+    sites: Annotated[tuple[Count, ...], Field(min_length=2, max_length=10_000)]
+    pooled: FeatureSummary | None = None
+    others: dict[Count, FeatureSummary] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class HeadAnswers:
+    """Probabilities that a site head gives to each site, over patches drawn alike at every site.
+
+    mean, mean_square   one number a site of the federation: what the spread over the patches of all
+                        sites together is made from
+    """
+
+    n_patches: Annotated[int, Field(ge=1, le=10**9)]
+    mean: Annotated[tuple[Score, ...], Field(min_length=1, max_length=10_000)]
+    mean_square: Annotated[tuple[Score, ...], Field(min_length=1, max_length=10_000)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
 class TrainRequest:
     """Asks a site to train from these parameters for one round.
 
     stage           which of the networks trains
     lesion_metric   digest of what a LesionMetricRequest gave the site; None without that loss
     steps           optimizer steps to take, fewer than the recipe's for a slow site; None: as many
+    features        for a site loss that needs the sites' summaries; None while it is off, because
+                    fewer than two sites have sent one
     """
 
     assignment: Assignment
@@ -219,6 +266,7 @@ class TrainRequest:
     stage: Stage = "whole"
     lesion_metric: Digest | None = None
     steps: Annotated[int, Field(ge=1)] | None = None
+    features: KnownFeatures | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -230,8 +278,15 @@ class SiteUpdate:
     validation_dice   mean Dice of the *received* parameters on the cases the site keeps from
                       training; None without such a case, and where fewer subjects have one than
                       the site's policy allows to be summed (then n_validation_cases is 0)
-    head_spread       standard deviation of the site head's output over inputs; about 0 means that
-                      the head has collapsed to a constant
+    site_loss         None while the site loss is off
+    site_gradient_ratio   length of the gradient of lambda L_reg on the encoder over that of the
+                      other losses there, before its bound; mean over the steps, None likewise
+    head_answers      of the *received* head behind the *received* network; None without a head, and
+                      where the patches are from fewer subjects than the site's policy allows to be
+                      summed
+    features          site index -> summary of the *received* network's latent features: one of the
+                      site's own index, more where data of several sites lie together; none without
+                      a site loss that needs it, and of fewer subjects than the policy allows
     """
 
     n_cases: Annotated[int, Field(ge=1, le=10**7)]
@@ -239,13 +294,15 @@ class SiteUpdate:
     loss: Finite
     segmentation_loss: Finite
     site_loss: Finite | None
-    head_spread: Finite | None
     estimated_lesion_f1: Score | None
     true_lesion_f1: Score | None
     validation_dice: Score | None
     n_validation_cases: Count
     wall_s: NotNegative
     change: Arrays
+    site_gradient_ratio: Annotated[float, Field(ge=0)] | None = None
+    head_answers: HeadAnswers | None = None
+    features: dict[Count, FeatureSummary] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

@@ -74,6 +74,8 @@ def _in_round(event: RoundEvent) -> str:
         case schema.LateReply(counts_in=at):
             effect = "it does not count" if at is None else f"it counts in round {at}"
             return f"{event.site} answered {event.late_s:.0f} s late; {effect}"
+        case schema.HeadMeasured():
+            return f"spread of the site head over all sites {event.head_spread_all:.4f}"
         case schema.SiteRetried():
             return f"{event.site} failed ({event.code}) and is asked again"
         case schema.SiteFailed(code=code):

@@ -173,6 +173,8 @@ class RunHistory:
                 self.damaged_checkpoints.append(event.file)
             case schema.RoundStarted() | schema.RoundFinished():
                 self._accept_round(event)
+            case schema.HeadMeasured():
+                self._round(event).head_spread_all = event.head_spread_all
             case SiteEvent():
                 self._accept_site(event)
             case _:

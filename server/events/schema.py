@@ -146,6 +146,17 @@ class SiteReplied(SiteEvent):
         return float(value)
 
 
+class HeadMeasured(RoundEvent):
+    """The site head that a round began with, on patches of all sites that answered.
+
+    head_spread_all   standard deviation of its answer over all of them, mean over the sites; about
+                      0: it gives every image the same answer
+    """
+
+    event: Literal["head-measured"] = "head-measured"
+    head_spread_all: float
+
+
 class LateReply(SiteEvent):
     """An answer to a round that was closed `late_s` before.
 

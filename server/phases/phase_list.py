@@ -37,12 +37,14 @@ def phases_of(
         file, masks = folder.lesion_metric_file, consortium.lesion_masks
         phases.append(LesionMetricPhase(recipe, file=file, masks=masks, events=events))
     if recipe.network.name == "cascade":
-        phases.append(TrainingPhase(recipe, n_sites=n_sites, stage="first"))
+        phases.append(TrainingPhase(recipe, n_sites=n_sites, events=events, stage="first"))
         phases.append(MiningPhase())
-        phases.append(TrainingPhase(recipe, n_sites=n_sites, stage="second"))
+        phases.append(TrainingPhase(recipe, n_sites=n_sites, events=events, stage="second"))
     else:
         metric_file = folder.lesion_metric_file
-        phases.append(TrainingPhase(recipe, n_sites=n_sites, lesion_metric_file=metric_file))
+        phases.append(
+            TrainingPhase(recipe, n_sites=n_sites, events=events, lesion_metric_file=metric_file)
+        )
     if recipe.inference.threshold_from == "sites":
         phases.append(ThresholdPhase(recipe, model_file=model_file, events=events))
     if recipe.federation.site_test_share > 0:

@@ -50,7 +50,14 @@ def run_charts(history: RunHistory, *, threshold_name: str) -> list[Chart]:
         Chart(
             title="Spread of the site head's answer",
             y_label="standard deviation",
-            curves=_by_site(history, "head_spread"),
+            curves=[*_by_site(history, "head_spread"), *_over_all_sites(history)],
+            levels={},
+            marked_round=chosen,
+        ),
+        Chart(
+            title="Gradient of the site loss beside that of the other losses",
+            y_label="ratio on the encoder, before its bound",
+            curves=_by_site(history, "site_gradient_ratio"),
             levels={},
             marked_round=chosen,
         ),
@@ -73,6 +80,14 @@ def _by_site(history: RunHistory, fact: str) -> list[Curve]:
             rounds, values = zip(*pairs, strict=True)
             curves.append(Curve(label=site, rounds=rounds, values=values))
     return curves
+
+
+def _over_all_sites(history: RunHistory) -> list[Curve]:
+    """The spread over the patches of all sites together: also between the sites."""
+    rounds = tuple(r.index for r in history.training)
+    values = tuple(r.head_spread_all for r in history.training)
+    curve = Curve(label="all sites together", rounds=rounds, values=values, emphasis=True)
+    return [curve] if curve.defined else []
 
 
 def _estimated_and_true(history: RunHistory) -> list[Curve]:

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from common.imaging.dataset.trained_grid import TrainedGrid
 from common.imaging.standardization.template import Template
 from common.metrics.threshold_choice import ThresholdChoice
-from common.wire.messages import CHECKED, Arrays
+from common.wire.messages import CHECKED, Arrays, FeatureSummary
 from server.run.site_state import SiteRecord
 
 
@@ -61,6 +61,8 @@ class RunState:
     threshold_choice     the decision threshold chosen on the training sites' kept cases, if it was
     step_seconds         site -> seconds that one optimizer step is assumed to take there; with
                          `federation.step_budget` alone
+    features             site index -> the last summary of its features that the site has sent; with
+                         a site loss that needs them alone
     sites                site -> where it stands
     parameters           `network.*` and `head.*`; empty before training
     """
@@ -78,6 +80,7 @@ class RunState:
     lesion_metric: str | None = None
     threshold_choice: ThresholdChoice | None = None
     step_seconds: dict[str, float] = field(default_factory=dict)
+    features: dict[int, FeatureSummary] = field(default_factory=dict)
     sites: dict[str, SiteRecord] = field(default_factory=dict)
     parameters: Arrays = field(default_factory=dict)
 

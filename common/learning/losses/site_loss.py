@@ -1,8 +1,8 @@
-"""The three domain regularizations of Aslani 2020, and a measure of their collapse.
+"""The three domain regularizations of Aslani 2020, and the one that a trained head needs.
 
-Head and encoder minimize the same loss. Where a site holds one index only, a head with a constant
-answer satisfies `uniform` and `random`, and a constant low probability for its own site satisfies
-`pearson`: then the encoder learns nothing from them. `head_spread` shows this.
+Head and encoder minimize the same of the three. Where a site holds one index only, a head with a
+constant answer satisfies `uniform` and `random`, and a constant low probability for its own site
+satisfies `pearson`: then the encoder learns nothing from them.
 """
 
 from __future__ import annotations
@@ -66,10 +66,11 @@ def random(logits: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(logits, drawn)
 
 
-def head_spread(probabilities: torch.Tensor) -> float:
-    """How much the head's answer depends on its input; about 0 means that it has collapsed.
+def confusion(logits: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy to the same probability for every known site; at least log of their number.
 
-    probabilities   (n_inputs, n_sites)
-    returns         standard deviation over the inputs (population), mean over the sites
+    logits   (B, n_sites), of a head that tells the known sites apart
+    known    (K,), their indices: of the others the head knows nothing
+    Source   Tzeng et al. 2015, arXiv:1510.02192 (domain confusion).
     """
-    return float(probabilities.std(dim=0, correction=0).mean())
+    return uniform(logits[:, known])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -114,6 +114,8 @@ class SiameseMPUNet(nn.Module):
         """Logits of lesion (B, R, i, j, k) and the bottleneck (B, 2 * features, ...).
 
         images   (B, C, i, j, k), each of i, j, k a multiple of 8
+
+        The bottleneck is what the deepest convolution gives, before its norm (docs/adr/0038).
         """
         _check(images.shape)
         earlier_then_later = torch.cat(images.chunk(2, dim=1))
@@ -124,10 +126,13 @@ class SiameseMPUNet(nn.Module):
         return self.last(refined), torch.cat(deepest.chunk(2), dim=1)
 
     def _segment(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The decoders' answers (2B, 3, i, j, k) and the deepest features (2B, F, ...)."""
+        """The decoders' answers (2B, 3, i, j, k) and the bottleneck (2B, F, ...)."""
         encoded = [self._run(self.encoder[0], images)]
-        for stage in self.encoder[1:]:
+        for stage in self.encoder[1:-1]:
             encoded.append(self._run(stage, nn.functional.max_pool3d(encoded[-1], 2)))
+        to_bottleneck, from_bottleneck = _halves(self.encoder[-1])
+        bottleneck = self._run(to_bottleneck, nn.functional.max_pool3d(encoded[-1], 2))
+        encoded.append(self._run(from_bottleneck, bottleneck))
         column, answers = encoded, []
         for nodes, answer in zip(self.decoders, self.answers, strict=True):
             assert isinstance(nodes, nn.ModuleList)
@@ -140,7 +145,7 @@ class SiameseMPUNet(nn.Module):
                 for node, near, below in zip(nodes, beside, column[1:], strict=False)
             ]
             answers.append(answer(column[0]))
-        return torch.cat(answers, dim=1), encoded[-1]
+        return torch.cat(answers, dim=1), bottleneck
 
     def _run(self, part: nn.Module, *features: torch.Tensor) -> torch.Tensor:
         """What `part` makes of the features, its activations kept or computed again."""
@@ -176,6 +181,15 @@ class Block(nn.Sequential):
         )
 
 
+def _halves(block: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
+    """A block up to its last convolution, and from the norm after it."""
+    assert isinstance(block, Block)
+    first, second, dropout = block
+    assert isinstance(second, nn.Sequential)
+    convolution, *after = second
+    return nn.Sequential(first, convolution), nn.Sequential(*after, dropout)
+
+
 class Node(nn.Module):
     """A block that reads features of its own level and, enlarged, of the level below."""
 
@@ -199,18 +213,25 @@ def _first_and_again(
     part: nn.Module,
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """What surrounds the first pass through `part`, and the second on the way back."""
-    return nullcontext(), _statistics_unchanged(part)
+    return nullcontext(), _StatisticsUnchanged(part)
 
 
-@contextmanager
-def _statistics_unchanged(part: nn.Module) -> Iterator[None]:
-    """The running statistics stay as they are: the first pass has counted this batch."""
-    kept = [(buffer, buffer.clone()) for buffer in part.buffers()]
-    try:
-        yield
-    finally:
+class _StatisticsUnchanged(AbstractContextManager[None]):
+    """The running statistics stay as they are: the first pass has counted this batch.
+
+    It can be entered again: two losses pass back one after the other.
+    """
+
+    def __init__(self, part: nn.Module) -> None:
+        self._part = part
+        self._kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def __enter__(self) -> None:
+        self._kept = [(buffer, buffer.clone()) for buffer in self._part.buffers()]
+
+    def __exit__(self, *_: object) -> None:
         with torch.no_grad():
-            for buffer, before in kept:
+            for buffer, before in self._kept:
                 buffer.copy_(before)
 
 

@@ -22,8 +22,13 @@ class SiteHead(nn.Module):
     Source   Aslani et al. 2020: three perceptron layers and a softmax on the encoder's latent
              vector, dropped at test time.
     Chosen   the latent vector is the bottleneck's mean over space, where it has one; 256 and
-             128 hidden features; the softmax is left to the losses, which need its logarithm.
+             128 hidden features; the softmax is left to the losses, which need its logarithm. Of
+             each feature `centre` is subtracted, and the rest is divided by `deviation`: 0 and 1,
+             but where the coordinator knows the features of all sites (docs/adr/0038).
     """
+
+    centre: torch.Tensor
+    deviation: torch.Tensor
 
     def __init__(self, *, n_features: int, n_sites: int) -> None:
         super().__init__()
@@ -34,13 +39,16 @@ class SiteHead(nn.Module):
             nn.ReLU(),
             nn.Linear(128, n_sites),
         )
+        self.register_buffer("centre", torch.zeros(n_features))
+        self.register_buffer("deviation", torch.ones(n_features))
 
     def forward(self, bottleneck: torch.Tensor) -> torch.Tensor:
         """Logits (B, n_sites); softmax over the last axis gives probabilities.
 
         bottleneck   (B, F, ...)
         """
-        logits: torch.Tensor = self.layers(latent_vector(bottleneck))
+        features = (latent_vector(bottleneck) - self.centre) / self.deviation
+        logits: torch.Tensor = self.layers(features)
         return logits
 
 

@@ -72,16 +72,19 @@ class UNet(nn.Module):
 
         images   (B, C, i, j, k), each of i, j, k a multiple of the settings' `patch_multiple`
 
+        The bottleneck is what the deepest convolution gives, before its norm: instance norm takes
+        each patch's mean away, and with it most of what tells the scanners apart (docs/adr/0038).
         Two classes an output, background first: their softmax is the sigmoid of the difference.
         """
         self._check(images.shape)
         images = images.contiguous(memory_format=torch.channels_last_3d)
         features = self.first(self.stem(images))
-        skips = [features]
+        skips = []
         for stage in self.down:
-            features = stage(features)
             skips.append(features)
-        bottleneck = skips.pop()
+            to_bottleneck, from_bottleneck = _halves(stage)
+            bottleneck = to_bottleneck(features)
+            features = from_bottleneck(bottleneck)
         for stage in self.up:
             features = stage(features, skips.pop())
         classes = self.last(features)
@@ -129,6 +132,15 @@ class UNetUnit(nn.Sequential):
         )
         if settings.dropout > 0:
             self.append(nn.Dropout(settings.dropout))
+
+
+def _halves(stage: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
+    """A stage down up to its last convolution, and from the norm after it."""
+    assert isinstance(stage, nn.Sequential)
+    *before, last = stage
+    assert isinstance(last, nn.Sequential)
+    convolution, *after = last
+    return nn.Sequential(*before, convolution), nn.Sequential(*after)
 
 
 class Up(nn.Module):

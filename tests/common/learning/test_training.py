@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -19,9 +19,11 @@ from common.learning.networks.registry import build_network
 from common.learning.networks.site_head import SiteHead, build_site_head
 from common.learning.sampling.batch import Batch
 from common.learning.sampling.registry import Sampler, build_sampler
+from common.learning.site_gradient import Added, SiteGradient
 from common.learning.training import TrainingOutcome, train_locally
 from common.recipe.loss import SegmentationLoss, Tversky
 from common.recipe.recipe import Recipe, load_recipe, recipe_from_table, variants_of
+from common.wire.messages import FeatureSummary, KnownFeatures
 from tests.patch_networks import BrainCase
 
 N_SITES = 3
@@ -36,6 +38,16 @@ def bright_lesion(*, seed: int) -> BrainCase:
     return BrainCase(image, np.ones_like(lesions), lesions)
 
 
+def summary(mean: float) -> FeatureSummary:
+    """Of eight features, each with this mean and a variance of its own."""
+    variance = tuple(0.25 + 0.25 * i for i in range(8))
+    return FeatureSummary(mean=(mean,) * 8, variance=variance)
+
+
+FEDERATED = ("fed_confusion", "fedharmony", "moment_align")
+KNOWN = KnownFeatures(
+    sites=(0, 1, 2), pooled=summary(-1.0), others={0: summary(3.0), 2: summary(-3.0)}
+)
 CASES = [bright_lesion(seed=0), bright_lesion(seed=1)]
 
 
@@ -48,11 +60,16 @@ def recipe(
     optimizer: str = "adam",
     segmentation: str = "dice",
     lesion_wise: dict[str, Any] | None = None,
+    weight: float = 0.5,
+    bound: float | None = None,
+    proximal: float = 0.0,
 ) -> Recipe:
-    loss: dict[str, Any] = {
-        "segmentation": {"name": segmentation},
-        "site": {"name": site, "weight": 0.5},
-    }
+    settings: dict[str, Any] = {"name": site, "weight": weight, "proximal": proximal}
+    if bound is not None:
+        settings["gradient_bound"] = bound
+    if site in FEDERATED:
+        settings["ramp_rounds"] = 2
+    loss: dict[str, Any] = {"segmentation": {"name": segmentation}, "site": settings}
     if lesion_wise is not None:
         loss["lesion_wise"] = lesion_wise
     table = {
@@ -121,6 +138,7 @@ def train(
     head: nn.Module | None,
     *,
     seed: int = 5,
+    round_index: int = 1,
     cases: Sequence[BrainCase] = CASES,
     sampler: Sampler | None = None,
     metric_network: MetricNetwork | None = None,
@@ -131,8 +149,10 @@ def train(
         sampler or build_sampler(cases, settings),
         recipe=settings,
         sites=[1] * len(cases),
-        round_index=1,
+        round_index=round_index,
         seed=seed,
+        known=KNOWN,
+        summaries={1: summary(0.25)},
         metric_network=metric_network,
     )
 
@@ -144,14 +164,14 @@ def test_a_bright_lesion_is_learned() -> None:
     assert np.mean(outcome.losses[-5:]) < 0.2
 
 
-@pytest.mark.parametrize("site", ["pearson", "uniform", "random"])
+@pytest.mark.parametrize("site", ["pearson", "uniform", "random", *FEDERATED])
 def test_the_same_seed_gives_the_same_parameters_even_with_dropout(site: str) -> None:
     settings = recipe(site=site, dropout=0.3)
     ends = []
     for disturbance in (0, 1):
         torch.manual_seed(disturbance)
         network, head = fresh(settings)
-        outcome = train(settings, network, head)
+        outcome = train(settings, network, head, round_index=2)
         ends.append((outcome, parameters_of(network) | parameters_of(head)))
     (first, here), (again, there) = ends
     assert first == again
@@ -213,20 +233,138 @@ def test_without_a_head_there_is_no_site_loss_whatever_the_recipe_says() -> None
     network, _ = fresh(recipe())
     outcome = train(recipe(site="uniform"), network, None)
     assert outcome.mean_site_loss is None
-    assert outcome.head_spread is None
+    assert outcome.site_gradient_ratio is None
     assert outcome.mean_loss == outcome.mean_segmentation_loss
 
 
-def test_a_head_with_a_constant_answer_has_no_spread_and_a_fresh_one_has() -> None:
-    network, head = fresh(recipe())
-    moving = train(recipe(), network, head)
-    assert moving.head_spread is not None
-    assert moving.head_spread > 0
-    network, head = fresh(recipe())
-    # all weights 0: only the last bias gets a gradient, so the answer stays the same for any input
-    for parameter in head.parameters():
-        torch.nn.init.zeros_(parameter)
-    assert train(recipe(site="pearson"), network, head).head_spread == pytest.approx(0, abs=1e-7)
+class Recorded(SiteGradient):
+    """Writes down the length of what each step adds to the encoder, over that of the others'."""
+
+    added: ClassVar[list[float]] = []
+
+    def add(self, weighted_loss: torch.Tensor) -> Added:
+        before = [None if p.grad is None else p.grad.clone() for p in self._network]
+        found = super().add(weighted_loss)
+        reached = [
+            (p.grad - b, b)
+            for p, b in zip(self._network, before, strict=True)
+            if p.grad is not None and b is not None and not torch.equal(p.grad, b)
+        ]
+        lengths = [torch.cat([pair[i].flatten() for pair in reached]).norm() for i in (0, 1)]
+        self.added.append(float(lengths[0] / lengths[1]))
+        return found
+
+
+@pytest.mark.parametrize("name", ["pearson", "random", "uniform", *FEDERATED])
+def test_the_bound_holds_in_every_step_whatever_the_weight(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the bound each step adds a tenth of the others' gradient; without it, far more."""
+    monkeypatch.setattr("common.learning.training.SiteGradient", Recorded)
+    longest = {}
+    for bound in (0.1, None):
+        settings = recipe(site=name, weight=1000.0, bound=bound, steps=4)
+        network, head = fresh(settings)
+        Recorded.added.clear()
+        outcome = train(settings, network, head, round_index=2)
+        assert len(Recorded.added) == 4
+        longest[bound] = max(Recorded.added)
+        assert outcome.site_gradient_ratio is not None
+        assert outcome.site_gradient_ratio > 0.2  # measured before the bound
+    assert longest[0.1] == pytest.approx(0.1, rel=1e-3)
+    assert longest[None] > 0.2
+
+
+def test_the_bound_leaves_the_head_s_own_gradient_and_a_short_gradient_alone() -> None:
+    ends = []
+    for bound in (1e-6, 1e6, None):
+        settings = recipe(site="uniform", bound=bound, steps=1)
+        network, head = fresh(settings)
+        train(settings, network, head)
+        ends.append((parameters_of(network), parameters_of(head)))
+    # Adam's first step is as long for any gradient: the head's is the same whatever the bound
+    for name in ends[0][1]:
+        np.testing.assert_array_equal(ends[0][1][name], ends[2][1][name])
+    for name in ends[1][0]:
+        np.testing.assert_array_equal(ends[1][0][name], ends[2][0][name])
+    assert any(not np.array_equal(ends[0][0][name], ends[2][0][name]) for name in ends[0][0])
+
+
+@pytest.mark.parametrize("name", FEDERATED)
+def test_a_loss_that_needs_summaries_is_off_without_them_and_in_its_first_round(name: str) -> None:
+    settings = recipe(site=name, steps=2)
+    alone, _ = fresh(settings)
+    plain = train(recipe(site="none", steps=2), alone, None)
+    network, head = fresh(settings)
+    untouched = parameters_of(head)
+    outcome = train_locally(
+        network,
+        head,
+        build_sampler(CASES, settings),
+        recipe=settings,
+        sites=[1, 1],
+        round_index=5,
+        seed=5,
+    )
+    assert outcome.mean_site_loss is None
+    assert outcome.losses == plain.losses
+    for name_, array in parameters_of(head).items():
+        np.testing.assert_array_equal(array, untouched[name_])
+    # with them, but in round 1: 1 - 1 of 2 rounds of the ramp
+    network, head = fresh(settings)
+    first = train(settings, network, head, round_index=1)
+    assert first.losses == plain.losses
+    assert first.site_gradient_ratio == 0
+
+
+@pytest.mark.parametrize("name", FEDERATED)
+def test_who_trains_the_head(name: str) -> None:
+    settings = recipe(site=name, steps=2)
+    network, head = fresh(settings)
+    before, started = parameters_of(head), parameters_of(network)
+    train(settings, network, head, round_index=3)
+    moved = [k for k, array in parameters_of(head).items() if not np.array_equal(array, before[k])]
+    # the frozen head's place is the coordinator; moment_align looks at none
+    assert bool(moved) == (name == "fedharmony")
+    assert not {"centre", "deviation"} & set(moved)
+    plain, _ = fresh(settings)
+    train(recipe(site="none", steps=2), plain, None)
+    ends = parameters_of(network), parameters_of(plain)
+    assert any(not np.array_equal(ends[0][k], ends[1][k]) for k in started)
+
+
+def test_the_pull_keeps_the_encoder_near_where_the_round_began_and_counts_in_the_loss() -> None:
+    far = []
+    for mu in (0.0, 100.0):
+        settings = recipe(site="fed_confusion", steps=8, proximal=mu)
+        network, head = fresh(settings)
+        before = parameters_of(network)["first.0.weight"]
+        outcome = train(settings, network, head, round_index=2)
+        far.append(np.linalg.norm(parameters_of(network)["first.0.weight"] - before))
+        assert outcome.mean_site_loss is not None
+        # weight 0.5, and half of it in round 2 of a ramp of 2
+        rest = outcome.mean_loss - outcome.mean_segmentation_loss - 0.25 * outcome.mean_site_loss
+        assert rest == pytest.approx(0, abs=1e-6) if mu == 0 else rest > 0
+    assert far[1] < far[0] / 2
+
+
+@pytest.mark.parametrize("name", FEDERATED)
+def test_patches_of_several_sites_in_one_place_train_with_their_own_indices(name: str) -> None:
+    settings = recipe(site=name, steps=3)
+    network, head = fresh(settings)
+    outcome = train_locally(
+        network,
+        head,
+        build_sampler(CASES, settings),
+        recipe=settings,
+        sites=[0, 2],
+        round_index=2,
+        seed=5,
+        known=KNOWN,
+        summaries={0: summary(0.5), 2: summary(-0.5)},
+    )
+    assert outcome.mean_site_loss is not None
+    assert np.isfinite(outcome.losses).all()
 
 
 def test_a_loss_that_is_not_finite_stops_training() -> None:

@@ -160,7 +160,9 @@ def test_the_variants_are_reported_with_their_settings(tmp_path: Path) -> None:
         "short": {"optimizer.steps": 50, "federation.aggregation": "median"},
     }
     assert variants_of(mine(tmp_path)) == {}
-    assert set(variants_of("aslani2020")) == {"BM", "BDM", "pearson", "uniform", "random"}
+    of_the_paper = {"BM", "BDM", "pearson", "uniform", "random"}
+    ours = {"fed_confusion", "fedharmony", "moment_align"}
+    assert set(variants_of("aslani2020")) == of_the_paper | ours
 
 
 def test_an_unknown_variant_is_refused_with_the_known_ones(tmp_path: Path) -> None:

@@ -59,7 +59,6 @@ def update(**changed: Any) -> SiteUpdate:
         "loss": 0.5,
         "segmentation_loss": 0.25,
         "site_loss": None,
-        "head_spread": None,
         "estimated_lesion_f1": None,
         "true_lesion_f1": None,
         "validation_dice": 0.125,

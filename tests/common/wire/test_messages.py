@@ -52,7 +52,6 @@ UPDATE = SiteUpdate(
     loss=-0.5,
     segmentation_loss=0.25,
     site_loss=None,
-    head_spread=None,
     estimated_lesion_f1=0.75,
     true_lesion_f1=0.5,
     validation_dice=0.125,

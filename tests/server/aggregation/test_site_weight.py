@@ -13,7 +13,6 @@ UPDATE = SiteUpdate(
     loss=0.5,
     segmentation_loss=0.5,
     site_loss=None,
-    head_spread=None,
     estimated_lesion_f1=None,
     true_lesion_f1=None,
     validation_dice=None,

@@ -142,7 +142,7 @@ def test_more_subjects_than_cases_are_refused(tmp_path: Path) -> None:
 def test_a_score_outside_0_to_1_is_no_update(name: str, value: float) -> None:
     facts: dict[str, Any] = {
         "n_cases": 1, "lesion_volume_ml": 1.0, "loss": 0.5, "segmentation_loss": 0.5,
-        "site_loss": None, "head_spread": None, "estimated_lesion_f1": 1.0, "true_lesion_f1": 0.0,
+        "site_loss": None, "estimated_lesion_f1": 1.0, "true_lesion_f1": 0.0,
         "validation_dice": None, "n_validation_cases": 0, "wall_s": 1.0,
         "change": {"w": np.zeros(2, np.float32)},
     }  # fmt: skip

@@ -30,13 +30,13 @@ ASSIGNMENT = Assignment(
     n_sites=1,
     exchange_id="0" * 32,
 )
+NO_EVENTS = EventLog(Path("never-written.jsonl"))
 UPDATE = SiteUpdate(
     n_cases=1,
     lesion_volume_ml=1.0,
     loss=0.5,
     segmentation_loss=0.5,
     site_loss=None,
-    head_spread=None,
     estimated_lesion_f1=None,
     true_lesion_f1=None,
     validation_dice=None,
@@ -162,7 +162,7 @@ def replies_of(phase: TrainingPhase, state: RunState) -> list[type]:
 def test_a_site_that_could_not_train_gets_it_again_before_the_next_round(begun: Held) -> None:
     """Two sites, of which one trains: the metric has just gone out before the first round only."""
     state = RunState(lesion_metric=safetensors_digest(begun.file))
-    phase = TrainingPhase(tiny(), n_sites=2, lesion_metric_file=begun.file)
+    phase = TrainingPhase(tiny(), n_sites=2, events=NO_EVENTS, lesion_metric_file=begun.file)
     state = phase.begin(state)
     assert replies_of(phase, state) == [SiteUpdate]
     assert replies_of(phase, state) == [LesionMetricKept, SiteUpdate]
@@ -173,8 +173,10 @@ def test_where_every_site_trains_it_goes_out_again_only_once_the_run_is_resumed(
 ) -> None:
     recipe = tiny()
     state = RunState(lesion_metric=safetensors_digest(begun.file))
-    state = TrainingPhase(recipe, n_sites=1).begin(state)
-    resumed = TrainingPhase(recipe, n_sites=1, lesion_metric_file=begun.file)  # does not begin
+    state = TrainingPhase(recipe, n_sites=1, events=NO_EVENTS).begin(state)
+    resumed = TrainingPhase(  # does not begin
+        recipe, n_sites=1, events=NO_EVENTS, lesion_metric_file=begun.file
+    )
     exchange = next(resumed.round(state))
     assert isinstance(exchange.request(ASSIGNMENT), LesionMetricRequest)
     assert (exchange.quorum, exchange.phase) == (0, "lesion-metric")

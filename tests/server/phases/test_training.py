@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from common.errors import ConfigError
+from common.errors import ConfigError, UpdateRejected
 from common.learning.model import initial_parameters
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import (
     Arrays,
     Assignment,
+    FeatureSummary,
     SiteUpdate,
     Stage,
     SummedSubjects,
@@ -18,6 +21,7 @@ from common.wire.messages import (
     ThresholdRequest,
     TrainRequest,
 )
+from server.events.event_log import EventLog
 from server.phases.training import TrainingPhase
 from server.rounds.phase import Exchange
 from server.run.run_state import RunState, SiteValidation
@@ -42,7 +46,8 @@ def recipe_of(name: str, *overrides: str) -> Recipe:
 
 
 def phase_of(recipe: Recipe, stage: Stage) -> TrainingPhase:
-    return TrainingPhase(recipe, n_sites=2, stage=stage)
+    events = EventLog(Path("never-written.jsonl"))
+    return TrainingPhase(recipe, n_sites=2, events=events, stage=stage)
 
 
 def update(change: Arrays, n_cases: int) -> SiteUpdate:
@@ -52,7 +57,6 @@ def update(change: Arrays, n_cases: int) -> SiteUpdate:
         loss=0.5,
         segmentation_loss=0.5,
         site_loss=None,
-        head_spread=None,
         estimated_lesion_f1=None,
         true_lesion_f1=None,
         validation_dice=None,
@@ -229,3 +233,52 @@ def test_no_site_is_asked_where_the_sites_do_not_choose_the_round() -> None:
     state = RunState(round_index=2, parameters={"network.w": np.array([2.0], np.float32)})
     exchanges, _ = exchanges_of(recipe_of("default"), "whole", state)
     assert len(exchanges) == 1
+
+
+def summary(mean: float) -> FeatureSummary:
+    return FeatureSummary(mean=(mean,) * 8, variance=(1.0,) * 8)
+
+
+def opened(name: str, n_asked: int = 2) -> tuple[Exchange, RunState]:
+    """The first exchange of a round with this site loss, after so many sites were asked."""
+    loss = f'loss.site={{name = "{name}", weight = 1.0, ramp_rounds = 1}}'
+    phase = phase_of(recipe_of("default", loss), "whole")
+    state = phase.begin(RunState())
+    exchange = next(phase.round(state))
+    for index, site in enumerate(("lyon", "ghent")[:n_asked]):
+        exchange.request(dataclasses.replace(ASSIGNMENT, site=site, site_index=index))
+    return exchange, state
+
+
+def reply(state: RunState, *, prefix: str = "network.", **facts: Any) -> SiteUpdate:
+    change = {k: np.zeros_like(v) for k, v in state.parameters.items() if k.startswith(prefix)}
+    return dataclasses.replace(update(change, 3), **facts)
+
+
+def test_a_site_s_summary_is_of_itself_alone_unless_it_trains_alone() -> None:
+    exchange, state = opened("fed_confusion")
+    exchange.accumulate("lyon", reply(state, features={0: summary(1)}))
+    with pytest.raises(UpdateRejected, match=r"site ghent: .* be of sites \[0\]; want \[1\]"):
+        exchange.accumulate("ghent", reply(state, features={0: summary(-1)}))
+    alone, state = opened("fed_confusion", n_asked=1)
+    alone.accumulate("lyon", reply(state, features={0: summary(1), 1: summary(2)}))
+
+
+def test_features_that_nobody_asked_for_are_refused() -> None:
+    exchange, state = opened("uniform")
+    with pytest.raises(UpdateRejected, match=r"site lyon: .* be of sites \[0\]; want \[\]"):
+        exchange.accumulate("lyon", reply(state, prefix="", features={0: summary(1)}))
+
+
+def test_a_change_of_the_frozen_head_is_refused_and_a_trained_one_must_be_there() -> None:
+    exchange, state = opened("fed_confusion")
+    with pytest.raises(UpdateRejected, match=r"site lyon: these arrays are missing or unknown"):
+        exchange.accumulate("lyon", reply(state, prefix=""))
+    exchange, state = opened("fedharmony")
+    with pytest.raises(UpdateRejected, match=r"site lyon: these arrays are missing or unknown"):
+        exchange.accumulate("lyon", reply(state))
+
+
+def test_the_second_network_of_a_cascade_begins_without_the_first_one_s_features() -> None:
+    before = RunState(phase="mining", round_index=1, features={0: summary(1)})
+    assert phase_of(recipe_of("galassi2019"), "second").begin(before).features == {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.learning.losses.site_loss import head_spread, pearson, random, site_loss, uniform
+from common.learning.losses.site_loss import confusion, pearson, random, site_loss, uniform
 
 
 def log_of(probabilities: list[list[float]]) -> torch.Tensor:
@@ -111,7 +111,10 @@ def test_the_name_chooses_the_loss() -> None:
     assert site_loss(logits, name="random", sites=torch.tensor([0]), generator=again) == expected
 
 
-def test_head_spread_is_0_for_a_constant_head_and_grows_with_its_input() -> None:
-    assert head_spread(torch.tensor([[0.7, 0.2, 0.1]] * 5)) == 0
-    # columns (1, 0), (0, 1), (0, 0): standard deviations 1/2, 1/2, 0; mean 1/3
-    assert head_spread(torch.tensor([[1.0, 0, 0], [0, 1, 0]])) == pytest.approx(1 / 3)
+def test_confusion_is_uniform_over_the_known_sites_alone() -> None:
+    # of 8/10, 1/10, 1/10 the last two are known: 1/2 each, so the cross-entropy is log 2
+    logits = log_of([[0.8, 0.1, 0.1]])
+    assert confusion(logits, torch.tensor([1, 2])).item() == pytest.approx(math.log(2))
+    # 8/9 and 1/9: -(log 8/9 + log 1/9) / 2 = log 9 - log(8) / 2
+    expected = math.log(9) - math.log(8) / 2
+    assert confusion(logits, torch.tensor([0, 1])).item() == pytest.approx(expected)

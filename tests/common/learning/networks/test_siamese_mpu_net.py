@@ -76,6 +76,17 @@ def test_logits_keep_the_patch_and_the_bottleneck_is_three_halvings_down(
     assert siamese.n_bottleneck == 6
 
 
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_bottleneck_is_what_the_deepest_norm_is_given(checkpointing: bool) -> None:
+    siamese = network(features=3, checkpointing=checkpointing)
+    given: list[torch.Tensor] = []
+    norm = siamese.encoder[-1][1][1]  # type: ignore[index] # a block's second unit
+    norm.register_forward_pre_hook(lambda _module, inputs: given.append(inputs[0]))
+    bottleneck = siamese(images(2, 2, 16, 24, 8))[1]
+    # the two dates stand beside each other in the batch, and in the bottleneck's features
+    assert torch.equal(bottleneck, torch.cat(given[0].chunk(2), dim=1))
+
+
 def test_the_same_block_reads_both_dates() -> None:
     siamese = network(n_channels=4, features=3).eval()
     earlier, later = images(1, 2, 16, 8, 24, seed=2), images(1, 2, 16, 8, 24, seed=3)

@@ -73,6 +73,18 @@ def test_the_bottleneck_of_the_smallest_patch_is_one_voxel(
     assert bottleneck.shape == (1, 16, 1, 2, 1)
 
 
+def test_the_bottleneck_is_what_the_deepest_norm_is_given() -> None:
+    network = built(settings(norm="instance"), n_channels=1, seed=0)
+    given: list[torch.Tensor] = []
+    norm = network.down[-1][-1][1]  # type: ignore[index] # a sequence of units
+    norm.register_forward_pre_hook(lambda _module, inputs: given.append(inputs[0]))
+    images = torch.randn(2, 1, 32, 32, 32, generator=torch.Generator().manual_seed(0))
+    bottleneck = network(images)[1]
+    assert torch.equal(bottleneck, given[0])
+    # behind instance norm every mean over space would be 0
+    assert bottleneck.flatten(2).mean(dim=2).abs().min() > 1e-4
+
+
 def test_an_output_is_its_lesion_class_minus_its_background() -> None:
     network = built(settings(), n_channels=1, n_outputs=2, seed=0)
     assert isinstance(network.last, torch.nn.Conv3d)
