@@ -58,6 +58,7 @@ class RunHistory:
     lesion_metric: schema.LesionMetricTrained | None = None
     decision_threshold: schema.ThresholdChosen | schema.ThresholdKept | None = None
     site_test: schema.SiteTest | None = None
+    site_probe: schema.SiteProbed | schema.SiteNotProbed | None = None
     evaluations: dict[Scored, schema.Evaluated] = field(default_factory=dict)
     on_prepared_grid: dict[Scored, schema.Evaluated] = field(default_factory=dict)
     selections: list[schema.RoundSelected] = field(default_factory=list)
@@ -214,6 +215,8 @@ class RunHistory:
                 self.decision_threshold = event
             case schema.SiteTest():
                 self.site_test = event
+            case schema.SiteProbed() | schema.SiteNotProbed():
+                self.site_probe = event
             case schema.Evaluated():
                 self.evaluations[event.site, event.method, event.round] = event
                 if all(row.grid == "prepared" for row in event.cases):

@@ -8,6 +8,7 @@ from server.phases.baseline import BaselinePhase
 from server.phases.lesion_metric import LesionMetricPhase
 from server.phases.mining import MiningPhase
 from server.phases.site_evaluation import SiteEvaluationPhase
+from server.phases.site_probe import SiteProbePhase
 from server.phases.site_test_cases import SiteTestPhase
 from server.phases.statistics import StatisticsPhase
 from server.phases.threshold import ThresholdPhase
@@ -47,6 +48,11 @@ def phases_of(
         phases.append(ThresholdPhase(recipe, model_file=model_file, events=events))
     if recipe.federation.site_test_share > 0:
         phases.append(SiteTestPhase(model_file=model_file, events=events))
+    if n_sites > 1:
+        names = [site.name for site in consortium.sites if site.trains]
+        phases.append(
+            SiteProbePhase(model_file=model_file, sites=names, n_indices=n_sites, events=events)
+        )
     if any(site.role == "evaluate" for site in consortium.sites):
         phases.append(SiteEvaluationPhase(model_file=model_file, events=events))
     return phases
