@@ -14,6 +14,7 @@ from server.events.event_log import read_events
 from server.events.round_history import RoundHistory
 from server.events.run_event import RoundEvent, RunEvent, SiteEvent
 from server.events.site_history import SiteHistory
+from server.events.site_probed import SiteNotProbed, SiteProbed
 
 Scored = tuple[str, schema.ScoredMethod, int]
 """Site, method and round."""
@@ -58,7 +59,7 @@ class RunHistory:
     lesion_metric: schema.LesionMetricTrained | None = None
     decision_threshold: schema.ThresholdChosen | schema.ThresholdKept | None = None
     site_test: schema.SiteTest | None = None
-    site_probe: schema.SiteProbed | schema.SiteNotProbed | None = None
+    site_probe: SiteProbed | SiteNotProbed | None = None
     evaluations: dict[Scored, schema.Evaluated] = field(default_factory=dict)
     on_prepared_grid: dict[Scored, schema.Evaluated] = field(default_factory=dict)
     selections: list[schema.RoundSelected] = field(default_factory=list)
@@ -167,6 +168,8 @@ class RunHistory:
                 self.damaged_checkpoints.append(event.file)
             case schema.RoundStarted() | schema.RoundFinished():
                 self._accept_round(event)
+            case schema.HeadMeasured():
+                self._round(event).head_spread_all = event.head_spread_all
             case SiteEvent():
                 self._accept_site(event)
             case _:
@@ -215,7 +218,7 @@ class RunHistory:
                 self.decision_threshold = event
             case schema.SiteTest():
                 self.site_test = event
-            case schema.SiteProbed() | schema.SiteNotProbed():
+            case SiteProbed() | SiteNotProbed():
                 self.site_probe = event
             case schema.Evaluated():
                 self.evaluations[event.site, event.method, event.round] = event

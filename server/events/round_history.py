@@ -21,6 +21,7 @@ class RoundHistory:
     started     None where that line of the log is lost
     sites       those that were asked
     replies_s   from the requests to the last reply, as the coordinator measured it
+    head_spread_all   of the site head that it began with, over the patches of all sites together
     saved       its last checkpoint: after the held-out sites were scored, where they were
     """
 
@@ -34,6 +35,7 @@ class RoundHistory:
     replies_s: Value = None
     finished: datetime | None = None
     saved: datetime | None = None
+    head_spread_all: Value = None
 
     @property
     def wall_s(self) -> float | None:

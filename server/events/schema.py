@@ -1,4 +1,6 @@
-"""Every event of a run: one frozen class each, by which events.jsonl is written and read.
+"""The events of a run: one frozen class each, by which events.jsonl is written and read.
+
+Those of the site probe are in `site_probed.py`.
 
 A field with a default is one that older runs do not have. Keys that a class does not know are
 passed over, and an event of a kind that is not known is an `UnknownEvent`.
@@ -142,6 +144,17 @@ class SiteReplied(SiteEvent):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         return float(value)
+
+
+class HeadMeasured(RoundEvent):
+    """The site head that a round began with, on patches of all sites that answered.
+
+    head_spread_all   standard deviation of its answer over all of them, mean over the sites; about
+                      0: it gives every image the same answer
+    """
+
+    event: Literal["head-measured"] = "head-measured"
+    head_spread_all: float
 
 
 class LateReply(SiteEvent):
@@ -325,37 +338,6 @@ class SiteEvaluation(SiteMeans):
 
     event: Literal["site-evaluation"] = "site-evaluation"
     site: str
-
-
-class SiteProbed(RunEvent):
-    """How well a linear probe tells the site from the encoder's features, see `probe_accuracy`.
-
-    accuracy     mean over the sites of `recalls`, each site's share of patches that is named right
-    low, high    its 95 % interval; chance: one over the number of sites
-    n_subjects   training subjects in all
-    not_probed   training sites that sent no sums, such as those with too few subjects
-    """
-
-    event: Literal["site-probed"] = "site-probed"
-    accuracy: float
-    low: float
-    high: float
-    chance: float
-    n_subjects: int
-    recalls: dict[str, float]
-    not_probed: tuple[str, ...] = ()
-
-    @property
-    def tells_sites(self) -> bool:
-        """Whether the whole interval is above chance."""
-        return self.low > self.chance
-
-
-class SiteNotProbed(RunEvent):
-    """Too few sites could take part in the site probe."""
-
-    event: Literal["site-not-probed"] = "site-not-probed"
-    reason: str
 
 
 class Evaluated(RunEvent):

@@ -48,11 +48,9 @@ def phases_of(
         phases.append(ThresholdPhase(recipe, model_file=model_file, events=events))
     if recipe.federation.site_test_share > 0:
         phases.append(SiteTestPhase(model_file=model_file, events=events))
-    if n_sites > 1:
-        names = [site.name for site in consortium.sites if site.trains]
-        phases.append(
-            SiteProbePhase(model_file=model_file, sites=names, n_indices=n_sites, events=events)
-        )
+    names_of_sites = {site.name: (site.name,) for site in consortium.sites if site.trains}
+    if sum(map(len, names_of_sites.values())) > 1:
+        phases.append(SiteProbePhase(model_file=model_file, sites=names_of_sites, events=events))
     if any(site.role == "evaluate" for site in consortium.sites):
         phases.append(SiteEvaluationPhase(model_file=model_file, events=events))
     return phases

@@ -27,7 +27,7 @@ from common.wire.messages import (
     FeatureSums,
 )
 from server.events.event_log import EventLog
-from server.events.schema import SiteNotProbed, SiteProbed
+from server.events.site_probed import SiteNotProbed, SiteProbed
 from server.phases.threshold_sums import selected_model
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
@@ -57,19 +57,21 @@ class SiteProbePhase(Phase):
     They inform only, so no number of replies is needed: a late site does not cost the verdict.
 
     model_file   where the selected round's network is
-    sites        the training sites, by their index; a single one may hold the cases of several
-                 indices
-    n_indices    indices in all
+    sites        training site -> the names of its site indices, both in the order of the indices:
+                 its own name, or the names of all the sites whose cases lie in it
     """
 
     name = "site-probe"
 
     def __init__(
-        self, *, model_file: Path, sites: Sequence[str], n_indices: int, events: EventLog
+        self, *, model_file: Path, sites: Mapping[str, Sequence[str]], events: EventLog
     ) -> None:
         self._model_file = model_file
-        self._sites = sites
-        self._n_indices = n_indices
+        self._names = [name for names in sites.values() for name in names]
+        self._indices: dict[str, range] = {}
+        for site, names in sites.items():
+            start = sum(map(len, self._indices.values()))
+            self._indices[site] = range(start, start + len(names))
         self._events = events
 
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
@@ -79,13 +81,14 @@ class SiteProbePhase(Phase):
         indices = sorted(index for one in of_sites.values() for index in one.n_subjects)
         if len(indices) < 2:
             self._end_without(
-                f"{len(indices)} of {self._n_indices} sites has enough subjects in both halves, or "
-                "sent its sums, and two are needed",
+                f"{len(indices)} of {len(self._names)} training sites sent sums over its features, "
+                "and two are needed. A site sends them where each half of its training subjects "
+                "has as many as its policy wants"
             )
             return state
         fitted = {half: _fit(of_sites, number) for number, half in enumerate(HALVES)}
         found = yield from self._ask_attributions(model, of_sites, indices, fitted)
-        missing = [self._name(index) for index in indices if index not in found]
+        missing = [self._names[index] for index in indices if index not in found]
         if missing:
             self._end_without(f"no shares came from {', '.join(missing)}")
             return state
@@ -103,9 +106,11 @@ class SiteProbePhase(Phase):
                 high=result.high,
                 chance=result.chance,
                 n_subjects=sum(half.n for halves in found.values() for half in halves),
-                recalls=dict(zip(map(self._name, indices), result.recalls, strict=True)),
+                recalls=dict(
+                    zip((self._names[index] for index in indices), result.recalls, strict=True)
+                ),
                 not_probed=tuple(
-                    self._name(index) for index in range(self._n_indices) if index not in indices
+                    name for index, name in enumerate(self._names) if index not in indices
                 ),
             )
         )
@@ -117,9 +122,7 @@ class SiteProbePhase(Phase):
         of_sites: dict[str, _SiteFeatures] = {}
 
         def accumulate(site: str, reply: FeatureSums) -> Mapping[str, object]:
-            of_sites[site] = _checked(
-                site, reply, own=self._indices_of(site), n_features=n_features
-            )
+            of_sites[site] = _checked(site, reply, own=self._indices[site], n_features=n_features)
             return {"n_subjects": sum(map(sum, reply.n_subjects))}
 
         yield Exchange(
@@ -168,15 +171,6 @@ class SiteProbePhase(Phase):
             quorum=0,
         )
         return found
-
-    def _indices_of(self, site: str) -> Sequence[int]:
-        if len(self._sites) == 1:
-            return range(self._n_indices)
-        return [self._sites.index(site)]
-
-    def _name(self, index: int) -> str:
-        """The site of this index; of a single site with several, which of them."""
-        return self._sites[index] if len(self._sites) > 1 else f"{self._sites[0]}-{index + 1}"
 
     def _end_without(self, reason: str) -> None:
         self._events.record(SiteNotProbed(reason=reason))

@@ -174,7 +174,7 @@ def test_cases_of_several_sites_in_one_place_are_kept_apart(
     site: Site, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two subjects of index 0, three of index 2: a half of one, and halves of one and two."""
-    monkeypatch.setattr(site_probe, "sites_of", lambda cases, _: [0, 0, 2, 2, 2][: len(cases)])
+    monkeypatch.setattr(site_probe, "sites_of", lambda cases, *_: [0, 0, 2, 2, 2][: len(cases)])
     sums = sum_features(FeatureRequest(**common_fields(recipe)), recipe, site)
     assert (sums.site_indices, sums.n_subjects) == ((0, 2), ((1, 1), (1, 2)))
     assert sums.features["second.means"].shape == (2, N_FEATURES)
