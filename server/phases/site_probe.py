@@ -17,7 +17,6 @@ from common.learning.site_discriminant import (
     SiteDiscriminant,
     fit_discriminant,
 )
-from common.metrics.site_probe import HalfSums, probe_accuracy
 from common.model_file import Model
 from common.wire.messages import (
     Arrays,
@@ -28,6 +27,7 @@ from common.wire.messages import (
 )
 from server.events.event_log import EventLog
 from server.events.site_probed import SiteNotProbed, SiteProbed
+from server.phases.probe_accuracy import HalfSums, probe_accuracy
 from server.phases.threshold_sums import selected_model
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState

@@ -5,7 +5,7 @@ import pytest
 
 from common.arrays import FloatArray
 from common.learning.site_discriminant import FeatureMoments, SiteDiscriminant, fit_discriminant
-from common.metrics.site_probe import HalfSums, ProbeAccuracy, probe_accuracy
+from server.phases.probe_accuracy import HalfSums, ProbeAccuracy, probe_accuracy
 
 N_PATCHES = 8
 
