@@ -23,6 +23,7 @@ from common.wire.messages import (
     FeatureRequest,
     FeatureSums,
 )
+from server.cli.run_result import run_result, show_result
 from server.events.event_log import EventLog
 from server.events.history import read_run
 from server.events.site_probed import SiteNotProbed, SiteProbed
@@ -428,3 +429,14 @@ def test_the_report_shows_the_probe(finished: RunFolder) -> None:
     text = (finished.path / "report.html").read_text("utf-8")
     assert 'id="site-probe"' in text
     assert "not probed" in text.casefold()
+
+
+def test_the_result_and_its_print_have_the_probe(
+    finished: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    probe = run_result(finished)["site_probe"]
+    assert (probe["chance"], probe["n_subjects"]) == (0.5, 8)
+    assert probe["low"] <= probe["accuracy"] <= probe["high"]
+    show_result(finished)
+    words = f"site probe: {probe['accuracy']:.3f} of patches named right ({probe['low']:.3f} to"
+    assert words in " ".join(capsys.readouterr().out.split())
