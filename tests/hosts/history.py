@@ -62,7 +62,7 @@ def history_of(events: Sequence[dict[str, Any]]) -> History:
                     found.faults.append(f"{where}: {event['site']} counts twice")
                 replies.append(event["site"])
             case "round-finished":
-                is_second_exchange = where == ("site-probe", 1) == (found.rounds or [None])[-1]
+                is_second_exchange = where[0] == "site-probe" and where in found.rounds[-1:]
                 found.rounds += [] if is_second_exchange else [where]
                 if event["n_replies"] != len(replies):
                     found.faults.append(f"{where}: {event['n_replies']} counted, got {replies}")

@@ -201,7 +201,7 @@ def test_one_site_alone_is_not_probed_and_the_reason_is_told(tmp_path: Path) -> 
     held.exchange.accumulate("ghent", sums_of({}))
     event = held.end()
     assert event["event"] == "site-not-probed"
-    assert event["reason"].startswith("1 of 3 sites")
+    assert event["reason"].startswith("1 of 3 training sites sent sums")
     run = tmp_path / "run.jsonl"
     begin = {"time": event["time"], **started()}
     run.write_text(f"{json.dumps(begin)}\n{json.dumps(event)}\n", encoding="utf-8")
