@@ -81,7 +81,7 @@ class SiteProbePhase(Phase):
         indices = sorted(index for one in of_sites.values() for index in one.n_subjects)
         if len(indices) < 2:
             self._end_without(
-                f"{len(indices)} of {len(self._names)} training sites sent sums over their features, "
+                f"{len(indices)} of {len(self._names)} training sites sent sums of their features, "
                 "and two are needed. A site sends them where each half of its training subjects "
                 "has as many as its policy wants"
             )
