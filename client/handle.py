@@ -10,6 +10,7 @@ from client.failure import failure_of
 from client.phases.baseline import sum_baseline
 from client.phases.lesion_metric import store_lesion_metric
 from client.phases.mining import mine
+from client.phases.site_probe import sum_attributions, sum_features
 from client.phases.statistics import describe_site
 from client.phases.threshold import sum_thresholds
 from client.phases.training import train
@@ -19,7 +20,9 @@ from common.errors import WireError
 from common.recipe.recipe import Recipe, recipe_from_table
 from common.wire.messages import (
     Assignment,
+    AttributionRequest,
     BaselineRequest,
+    FeatureRequest,
     LesionMetricRequest,
     MiningRequest,
     Reply,
@@ -36,6 +39,8 @@ ANSWERS: Mapping[type[Request], Callable[[Any, Recipe, Site], Reply]] = {
     MiningRequest: mine,
     TrainRequest: train,
     ThresholdRequest: sum_thresholds,
+    FeatureRequest: sum_features,
+    AttributionRequest: sum_attributions,
 }
 """Every request that a site answers, and the phase's half that does it."""
 

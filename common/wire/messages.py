@@ -340,6 +340,70 @@ class ThresholdReply:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class FeatureRequest:
+    """Asks a site for sums of what the network's encoder makes of its training cases.
+
+    parameters   the segmentation network's, without the site head's
+    """
+
+    assignment: Assignment
+    template: Template
+    parameters: Arrays
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class FeatureSums:
+    """Means and scatter of latent features over each half of the site's training subjects.
+
+    site_indices   whose the subjects are: the site's own index alone, but where the cases of
+                   several sites lie in one place; none where a half has fewer subjects than the
+                   site's policy allows to be summed
+    n_subjects, n_patches   of each index, in the first half and in the second
+    features       `first.means` and `second.means` (indices, F), of the patches of each index;
+                   `first.scatter` and `second.scatter` (F, F), over all patches, about the mean of
+                   their own index. Nothing without an index
+    """
+
+    site_indices: tuple[Count, ...]
+    n_subjects: tuple[tuple[Count, Count], ...]
+    n_patches: tuple[tuple[Count, Count], ...]
+    features: Arrays
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class AttributionRequest:
+    """Asks a site how many of its patches two discriminants give to the right site.
+
+    parameters      the network's, as in the FeatureRequest before
+    site_indices    which site each row of a discriminant stands for
+    discriminants   `first.weights` (indices, F) and `first.offsets` (indices,), fitted on every
+                    site's first half and used on the second; `second.*`, the other way round
+    """
+
+    assignment: Assignment
+    template: Template
+    parameters: Arrays
+    site_indices: tuple[Count, ...]
+    discriminants: Arrays
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
+class AttributionSums:
+    """Sums over subjects of the share of each one's patches that are given to the right site.
+
+    site_indices   as in the FeatureSums before
+    n_subjects     of each index, in the first half and in the second
+    shares         the sums of the shares, likewise
+    squares        the sums of their squares, likewise
+    """
+
+    site_indices: tuple[Count, ...]
+    n_subjects: tuple[tuple[Count, Count], ...]
+    shares: tuple[tuple[NotNegative, NotNegative], ...]
+    squares: tuple[tuple[NotNegative, NotNegative], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
 class SiteFailure:
     """A site could not do what was asked. The text stays in the site's log: it holds paths.
 
@@ -358,6 +422,8 @@ Request = (
     | MiningRequest
     | TrainRequest
     | ThresholdRequest
+    | FeatureRequest
+    | AttributionRequest
 )
 Reply = (
     SiteStatistics
@@ -366,6 +432,8 @@ Reply = (
     | MiningReply
     | SiteUpdate
     | ThresholdReply
+    | FeatureSums
+    | AttributionSums
     | SiteFailure
 )
 Message = Request | Reply

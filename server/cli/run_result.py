@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from server.events.history import RunHistory
     from server.run.run_folder import RunFolder
 
 
@@ -34,9 +35,20 @@ def run_result(folder: RunFolder) -> dict[str, Any]:
             for site, verdict in verdicts.items()
         },
         "warnings": warnings_of_run(history),
+        "site_probe": _site_probe(history),
         "model": str(folder.model_file),
         "report": str(folder.path / "report.html"),
     }
+
+
+def _site_probe(history: RunHistory) -> dict[str, Any] | None:
+    """Its figures; None where it was not measured."""
+    from server.events.site_probed import SiteProbed
+
+    probe = history.site_probe
+    if not isinstance(probe, SiteProbed):
+        return None
+    return probe.model_dump(exclude={"time", "event"}, mode="json")
 
 
 def show_result(folder: RunFolder) -> None:
@@ -53,6 +65,12 @@ def show_result(folder: RunFolder) -> None:
         for method, figures in methods.items():
             table.add_row(method, shown(figures["dice"]), shown(figures["lesion_f1"]))
         console.print(table)
+    if (probe := result["site_probe"]) is not None:
+        console.print(
+            f"site probe: {probe['accuracy']:.3f} of patches named right "
+            f"({probe['low']:.3f} to {probe['high']:.3f}); by chance {probe['chance']:.3f}",
+            highlight=False,
+        )
     console.print(f"{result['status']}; round {result['selected_round']} selected", highlight=False)
     for warning in result["warnings"]:
         print(f"warning: {warning}")

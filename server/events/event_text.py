@@ -5,6 +5,7 @@ from __future__ import annotations
 from server.events import schema
 from server.events.failure_advice import advice
 from server.events.run_event import RoundEvent, RunEvent
+from server.events.site_probed import SiteNotProbed, SiteProbed
 
 
 def event_text(event: RunEvent) -> str:
@@ -43,6 +44,13 @@ def _text(event: RunEvent) -> str:
         case schema.SitesValidated():
             dice, n = event.mean_dice, event.n_cases
             return f"round {event.round}: mean Dice {dice:.3f} on {n} cases that sites keep"
+        case SiteProbed():
+            return (
+                f"site probe: {event.accuracy:.3f} of patches named right ({event.low:.3f} to "
+                f"{event.high:.3f}); by chance {event.chance:.3f}"
+            )
+        case SiteNotProbed():
+            return f"site probe: not measured: {event.reason}"
         case RoundEvent():
             return f"{event.phase}, round {event.round}: {_in_round(event)}"
         case _:

@@ -14,6 +14,7 @@ from server.events.event_log import read_events
 from server.events.round_history import RoundHistory
 from server.events.run_event import RoundEvent, RunEvent, SiteEvent
 from server.events.site_history import SiteHistory
+from server.events.site_probed import SiteNotProbed, SiteProbed
 
 Scored = tuple[str, schema.ScoredMethod, int]
 """Site, method and round."""
@@ -65,6 +66,7 @@ class RunHistory:
     announced: dict[str, schema.ChoiceAnnounced] = field(default_factory=dict)
     site_validations: dict[int, schema.SitesValidated] = field(default_factory=dict)
     site_test: schema.SiteTest | None = None
+    site_probe: SiteProbed | SiteNotProbed | None = None
     evaluations: dict[Scored, schema.Evaluated] = field(default_factory=dict)
     on_prepared_grid: dict[Scored, schema.Evaluated] = field(default_factory=dict)
     selections: list[schema.RoundSelected] = field(default_factory=list)
@@ -227,6 +229,8 @@ class RunHistory:
                 self.site_validations[event.round] = event
             case schema.SiteTest():
                 self.site_test = event
+            case SiteProbed() | SiteNotProbed():
+                self.site_probe = event
             case schema.Evaluated():
                 self.evaluations[event.site, event.method, event.round] = event
                 if all(row.grid == "prepared" for row in event.cases):

@@ -1,4 +1,6 @@
-"""Every event of a run: one frozen class each, by which events.jsonl is written and read.
+"""The events of a run: one frozen class each, by which events.jsonl is written and read.
+
+Those of the site probe are in `site_probed.py`.
 
 A field with a default is one that older runs do not have. Keys that a class does not know are
 passed over, and an event of a kind that is not known is an `UnknownEvent`.

@@ -8,6 +8,7 @@ from server.phases.baseline import BaselinePhase
 from server.phases.lesion_metric import LesionMetricPhase
 from server.phases.mining import MiningPhase
 from server.phases.site_evaluation import SiteEvaluationPhase
+from server.phases.site_probe import SiteProbePhase
 from server.phases.site_test_cases import SiteTestPhase
 from server.phases.statistics import StatisticsPhase
 from server.phases.threshold import ThresholdPhase
@@ -49,6 +50,9 @@ def phases_of(
         phases.append(ThresholdPhase(recipe, model_file=model_file, events=events))
     if recipe.federation.site_test_share > 0:
         phases.append(SiteTestPhase(model_file=model_file, events=events))
+    names_of_sites = {site.name: (site.name,) for site in consortium.sites if site.trains}
+    if sum(map(len, names_of_sites.values())) > 1:
+        phases.append(SiteProbePhase(model_file=model_file, sites=names_of_sites, events=events))
     if any(site.role == "evaluate" for site in consortium.sites):
         phases.append(SiteEvaluationPhase(model_file=model_file, events=events))
     return phases

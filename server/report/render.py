@@ -29,6 +29,7 @@ from server.events.lesion_metric_warnings import warnings_of_run
 from server.events.schema import ThresholdChosen
 from server.report.bundle import TABLES, write_bundle
 from server.report.charts import run_charts
+from server.report.collapsed_head import head_collapsed, head_spread_all
 from server.report.evaluation_figures import (
     EvaluationTables,
     ReportDrawing,
@@ -40,9 +41,6 @@ from server.report.evaluation_figures import (
 from server.report.pictures import Pictures, pictures_of
 from server.report.verdict import SiteVerdict, missed_choices, site_verdict
 from server.run.run_folder import RunFolder
-
-COLLAPSED_SPREAD = 1e-3
-"""A head whose answer spreads less than this gives every image the same answer (chosen)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,8 +205,10 @@ def run_values(history: RunHistory, run_folder: Path) -> dict[str, Any]:
         "missed_choices": missed_choices(history),
         "scored_grid": scored_grid_in_words(networks),
         "on_prepared_grid": _on_prepared_grid(unseen, networks),
-        "collapsed_sites": collapsed_sites(history),
         "lesion_metric_warnings": warnings_of_run(history),
+        "head_collapsed": head_collapsed(
+            head_spread_all(history), n_sites=len(history.sites("train"))
+        ),
         "definition": _definition(recipe_file),
         "recipe": _text(recipe_file),
         "environment": _environment(run_folder / "environment.json"),
@@ -221,15 +221,6 @@ def _on_prepared_grid(unseen: Sequence[SiteVerdict], networks: Sequence[SiteSumm
         return []
     rows = [case.network for verdict in unseen for case in verdict.cases if case.network]
     return [f"{r.site} {r.name}" for r in rows if r.failed is None and r.grid == "prepared"]
-
-
-def collapsed_sites(history: RunHistory) -> list[str]:
-    """Training sites whose site head, in their last reply, gave every image the same answer."""
-    last = {site: reply for r in history.training for site, reply in r.replies.items()}
-    spreads = {site: reply.fact("head_spread") for site, reply in last.items()}
-    return [
-        site for site, spread in spreads.items() if spread is not None and spread < COLLAPSED_SPREAD
-    ]
 
 
 def _words(recipe_file: Path) -> TaskLabels:

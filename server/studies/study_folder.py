@@ -49,6 +49,11 @@ class StudyFolder(Generic[Plan]):
         return self.path / "summary.csv"
 
     @property
+    def site_probe_file(self) -> Path:
+        """One row a network whose features were probed for its sites; of a study of methods."""
+        return self.path / "site-probe.csv"
+
+    @property
     def matrix_file(self) -> Path:
         """One row for each network and threshold at each site it never saw; of sites left out."""
         return self.path / "matrix.csv"

@@ -97,7 +97,7 @@ def toy_recipe() -> Recipe:
 def last_parameters(folder: RunFolder) -> Arrays:
     state = load_checkpoint(folder.checkpoints)
     assert state is not None
-    assert (state.phase, state.round_index) == ("threshold", 1)  # the last phase was held
+    assert (state.phase, state.round_index) == ("site-probe", 1)  # the last phase was held
     assert state.selected is not None
     assert state.selected.round_index == 2  # after both rounds of training
     return state.parameters

@@ -14,6 +14,7 @@ from server.evaluation.case_row import CaseRow
 from server.papers.paper_figures import PaperFigure
 from server.papers.paper_table import PaperTable, all_notes, as_grid
 from server.studies.methods.plan import MethodsPlan
+from server.studies.methods.site_probes import probes_by_method
 from server.studies.run_results import RunResult, summaries_by_site
 from server.studies.study_folder import StudyFolder
 
@@ -48,6 +49,7 @@ def write_study_page(
         "notes": all_notes(table),
         "figures": [(svg_uri(f.drawing.svg()), f.drawing.in_words(), f.caption) for f in figures],
         "by_site": summaries_by_site(rows_of_method),
+        "probes": probes_by_method(results),
         "runs": results,
         "failed": [result for result in results if result.outcome.failed is not None],
         "differences": _differences(plan),

@@ -13,12 +13,13 @@ from server.papers.paper_table import PaperTable, paper_of, paper_table, write_p
 from server.papers.published import Paper
 from server.studies.methods.plan import MethodsPlan
 from server.studies.methods.report import write_study_page
+from server.studies.methods.site_probes import COLUMNS, probe_rows
 from server.studies.run_results import RunResult, read_results
 from server.studies.study_folder import StudyFolder
 
 
 def write_results(folder: StudyFolder[MethodsPlan], *, paper: Paper | None = None) -> PaperTable:
-    """Writes table.csv, summary.csv, the paper's table, the figures and the page, from the runs.
+    """Writes table.csv, summary.csv, site-probe.csv, the paper's table, figures and page.
 
     paper   whose table and figures; None: that which the recipe is named after
     Returns the paper's table.
@@ -35,6 +36,7 @@ def write_results(folder: StudyFolder[MethodsPlan], *, paper: Paper | None = Non
         for row in as_rows(summarize_sites(result.rows))
     ]
     write_whole(folder.summary_file, as_csv(sites))
+    write_whole(folder.site_probe_file, as_csv(probe_rows(results), columns=COLUMNS))
     runs = [_evaluated(result) for result in results]
     table, figures = paper_table(paper, runs), paper_figures(paper, runs)
     write_paper(folder.path, table, figures)

@@ -34,3 +34,12 @@ def test_a_late_answer_is_reported_with_what_became_of_it() -> None:
 
 def test_an_event_of_an_unknown_kind_is_reported_by_its_facts() -> None:
     assert told(event="moon", phase="full", n=2) == "moon: phase full, n 2"
+
+
+def test_the_site_probe_is_reported_beside_chance_or_with_why_it_was_not_measured() -> None:
+    figures = {"accuracy": 0.75, "low": 0.5, "high": 1, "chance": 0.25, "n_subjects": 8}
+    assert told(event="site-probed", **figures, recalls={"lyon": 0.75}) == (
+        "site probe: 0.750 of patches named right (0.500 to 1.000); by chance 0.250"
+    )
+    line = told(event="site-not-probed", reason="no shares came from lyon")
+    assert line == "site probe: not measured: no shares came from lyon"

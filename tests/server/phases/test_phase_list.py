@@ -20,8 +20,8 @@ PHASES = {
 """Recipe -> its run's phases in order, after what the papers do."""
 
 
-def names_of(recipe: str, folder: Path, *overrides: str) -> list[str]:
-    sites = (EnrolledSite(name="lyon", public_key="k"),)
+def names_of(recipe: str, folder: Path, *overrides: str, n_sites: int = 1) -> list[str]:
+    sites = tuple(EnrolledSite(name=f"site-{i}", public_key=f"k{i}") for i in range(n_sites))
     phases = phases_of(
         load_recipe(recipe, overrides=overrides),
         Consortium(run="r", sites=sites),
@@ -63,3 +63,10 @@ def test_no_phase_has_the_name_of_another(tmp_path: Path) -> None:
     for recipe in PHASES:
         names = names_of(recipe, tmp_path)
         assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("recipe", PHASES)
+def test_two_sites_or_more_are_probed_once_everything_is_chosen(
+    recipe: str, tmp_path: Path
+) -> None:
+    assert names_of(recipe, tmp_path, n_sites=2) == [*PHASES[recipe], "site-probe"]

@@ -203,22 +203,90 @@ def test_a_report_without_pictures_has_none_and_says_so(tmp_path: Path) -> None:
     ("spread", "warned"),
     [
         pytest.param(0.0, True, id="no spread"),
-        pytest.param(0.0009, True, id="hardly any"),
-        pytest.param(0.05, False, id="some"),
+        pytest.param(0.0099, True, id="below 0.02 of the 0.5 of two sites"),
+        pytest.param(0.0101, False, id="above it"),
         pytest.param(None, False, id="no head"),
     ],
 )
 @pytest.mark.usefixtures("undrawn")
-def test_a_collapsed_site_head_is_warned_of(
+def test_a_site_head_that_answers_alike_at_all_sites_in_the_last_round_is_warned_of(
     tmp_path: Path, spread: float | None, warned: bool
 ) -> None:
+    """What the head's spread is at one site does not count: a perfect head has none there."""
     lines = [
         started(),
         reply("north", 1, loss=0.9, head_spread=0.0),
-        reply("north", 2, loss=0.8, head_spread=spread),
+        measured(1, 0.3),
+        reply("north", 2, loss=0.8, head_spread=0.0),
+        *([] if spread is None else [measured(2, spread)]),
     ]
     text = page(tmp_path, lines).text
-    assert ("The site head has collapsed at north" in text) is warned
+    assert ("The site head has collapsed" in text) is warned
+
+
+def measured(at: int, spread: float) -> Line:
+    return {
+        "event": "head-measured",
+        "phase": "training",
+        "round": at,
+        "head_spread_all": spread,
+    }
+
+
+PROBED = {
+    "event": "site-probed",
+    "accuracy": 0.75,
+    "low": 0.6,
+    "high": 0.9,
+    "chance": 0.5,
+    "n_subjects": 8,
+    "recalls": {"north": 1.0, "south": 0.5},
+    "not_probed": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        pytest.param({}, "Yes. A linear probe names the right site for 75.0 %", id="told"),
+        pytest.param({}, "interval 60.0 to 90.0); by chance it would be 50.0 %", id="figures"),
+        pytest.param({}, "Site Patches named right, % north 100.0 south 50.0", id="by site"),
+        pytest.param({"low": 0.45}, "Not shown. A linear probe", id="chance inside"),
+        pytest.param(
+            {"low": 0.5}, "That does not prove that there is none", id="chance at the end"
+        ),
+        pytest.param({"not_probed": ["west"]}, "Not probed: west", id="one left out"),
+    ],
+)
+@pytest.mark.usefixtures("undrawn")
+def test_the_site_probe_is_told_with_interval_and_chance(
+    tmp_path: Path, facts: Line, words: str
+) -> None:
+    made = page(tmp_path, [*whole_run(), PROBED | facts])
+    assert words in made.text
+    assert "site-probe" in made.ids
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_site_probe_that_was_not_measured_says_why(tmp_path: Path) -> None:
+    event = {"event": "site-not-probed", "reason": "no shares came from north"}
+    assert "Not measured: no shares came from north." in page(tmp_path, [started(), event]).text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_without_a_site_probe_has_no_section_for_it(whole: Page) -> None:
+    assert "site-probe" not in whole.ids
+
+
+@pytest.mark.parametrize(("low", "told"), [(0.6, True), (0.4, False)])
+@pytest.mark.usefixtures("undrawn")
+def test_a_collapsed_head_beside_features_that_tell_the_sites_is_said_to_be_so(
+    tmp_path: Path, low: float, told: bool
+) -> None:
+    lines = [started(), reply("north", 1, loss=0.9), measured(1, 0.0), PROBED | {"low": low}]
+    text = page(tmp_path, lines).text
+    assert "The site head has collapsed" in text
+    assert ("The features do tell the sites apart" in text) is told
 
 
 @pytest.mark.parametrize(
