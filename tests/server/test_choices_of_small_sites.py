@@ -83,9 +83,9 @@ def test_sites_of_eight_that_count_the_federations_subjects_choose_round_and_thr
     assert history.selected is not None
     assert (history.selected.round, history.selected.score) == (best.round, best.mean_dice)
     assert history.selected.by == "mean Dice on the cases that sites keep for validation"
-    choice = read_model(pooled.model_file).threshold_choice
-    assert choice is not None
-    assert choice.n_cases == 8
+    chosen = read_model(pooled.model_file).threshold_choice
+    assert chosen is not None
+    assert chosen.n_cases == 8
     assert missed_choices(history) == []
 
 
