@@ -66,7 +66,7 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         head,
         build_sampler(cases.training, recipe, negatives=negatives),
         recipe=_with_steps(recipe, request.steps),
-        sites=sites_of(cases.training, assignment),
+        sites=sites_of(cases.training, assignment, site),
         round_index=assignment.round_index,
         seed=derived_seed(recipe.seed, assignment.phase, assignment.site, assignment.round_index),
         metric_network=_metric_network(request, recipe, site),

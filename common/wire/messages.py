@@ -45,8 +45,9 @@ class Assignment:
     recipe        the recipe's canonical JSON: the recipe travels, code does not
     code_digest   digest of the coordinator's packages; a site with other code refuses
     site          the name under which the coordinator knows this site
-    site_index    the site's place among all sites of the federation, from 0
-    n_sites       how many sites the federation has
+    site_index    the site's place among all sites of the federation, from 0; the first of its
+                  places where it is several sites' data in one
+    n_sites       how many sites train, each of several in one counted
     exchange_id   of this very request, drawn at random; the reply carries it back, so that an old
                   reply cannot stand in for a new one
     """

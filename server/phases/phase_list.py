@@ -26,6 +26,7 @@ def phases_of(
     folder   where the selected round's network, and the lesion metric's, will be
     """
     n_sites = sum(site.trains for site in consortium.sites)
+    n_outputs = consortium.n_head_outputs
     model_file = folder.model_file
     own = None if consortium.federation is None else read_record(folder.data_record_file)
     across = None if own is None else AcrossHospitals(own)
@@ -37,12 +38,23 @@ def phases_of(
         file, masks = folder.lesion_metric_file, consortium.lesion_masks
         phases.append(LesionMetricPhase(recipe, file=file, masks=masks, events=events))
     if recipe.network.name == "cascade":
-        phases.append(TrainingPhase(recipe, n_sites=n_sites, stage="first"))
+        phases.append(
+            TrainingPhase(recipe, n_sites=n_sites, n_head_outputs=n_outputs, stage="first")
+        )
         phases.append(MiningPhase())
-        phases.append(TrainingPhase(recipe, n_sites=n_sites, stage="second"))
+        phases.append(
+            TrainingPhase(recipe, n_sites=n_sites, n_head_outputs=n_outputs, stage="second")
+        )
     else:
         metric_file = folder.lesion_metric_file
-        phases.append(TrainingPhase(recipe, n_sites=n_sites, lesion_metric_file=metric_file))
+        phases.append(
+            TrainingPhase(
+                recipe,
+                n_sites=n_sites,
+                n_head_outputs=n_outputs,
+                lesion_metric_file=metric_file,
+            )
+        )
     if recipe.inference.threshold_from == "sites":
         phases.append(ThresholdPhase(recipe, model_file=model_file, events=events))
     if recipe.federation.site_test_share > 0:

@@ -21,6 +21,7 @@ from server.run.run_state import RunState
 class TrainingPhase(Phase):
     """`federation.rounds` rounds of one exchange: parameters out, changes back, one aggregate.
 
+    n_head_outputs      sites among which the head tells; None: those that train
     stage               whole: everything trains; first, second: one of a cascade's networks, the
                         other stays
     lesion_metric_file  where the lesion metric's network is, with that loss. It goes out again once
@@ -41,11 +42,13 @@ class TrainingPhase(Phase):
         recipe: Recipe,
         *,
         n_sites: int,
+        n_head_outputs: int | None = None,
         stage: Stage = "whole",
         lesion_metric_file: Path | None = None,
     ) -> None:
         self._recipe = recipe
         self._n_sites = n_sites
+        self._n_head_outputs = n_head_outputs or n_sites
         self._stage = stage
         self._metric_file = lesion_metric_file
         self._all_have_trained = False
@@ -60,7 +63,7 @@ class TrainingPhase(Phase):
         self._all_have_trained = True  # none has failed to: the metric has only just gone out
         if self._stage == "second":
             return dataclasses.replace(state, rounds_before=self._recipe.federation.rounds)
-        parameters = initial_parameters(self._recipe, n_sites=self._n_sites)
+        parameters = initial_parameters(self._recipe, n_sites=self._n_head_outputs)
         return dataclasses.replace(state, parameters=parameters)
 
     def is_evaluated(self, round_index: int) -> bool:
