@@ -99,7 +99,7 @@ def train_locally(
 
     with torch.random.fork_rng(devices=_accelerators(recipe)):
         torch.manual_seed(derived_seed(seed, "dropout"))
-        for step in range(1, recipe.optimizer.steps + 1):
+        for step in range(1, recipe.optimizer.fixed_steps + 1):
             images, truth, cases = _batch(sampler, recipe, random)
             logits, bottleneck = network(images)
             loss = segmentation_loss(recipe.loss.segmentation, logits, truth)
@@ -149,9 +149,9 @@ def _batch(
 def _finite(loss: float, step: int, recipe: Recipe) -> float:
     if not math.isfinite(loss):
         raise SiteDataError(
-            f"step {step} of {recipe.optimizer.steps}: the loss is {loss}, want a finite number. "
-            "Look for NaN or extreme values in the site's prepared images; if there are none, "
-            f"lower optimizer.learning_rate (now {recipe.optimizer.learning_rate:g}).",
+            f"step {step} of {recipe.optimizer.fixed_steps}: the loss is {loss}, want a finite "
+            "number. Look for NaN or extreme values in the site's prepared images; if there are "
+            f"none, lower optimizer.learning_rate (now {recipe.optimizer.learning_rate:g}).",
             code="loss-not-finite",
         )
     return loss

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from common.errors import ConfigError
-from common.recipe.federation import Federation, Optimizer
+from common.recipe.federation import Federation, Optimizer, PatchesPerSubject
 from common.recipe.inference import Compute, Evaluation, Inference
 from common.recipe.loss import Loss
 from common.recipe.network import CascadeSettings, Network, SiameseMPUNetSettings, UNetSettings
@@ -181,7 +181,7 @@ def _scaling(scales: Any, scale: Scale, where: str) -> Table:
 
 def incompatibilities(recipe: Recipe) -> Iterator[str]:
     """A sentence for each combination of settings that cannot work, with what to change."""
-    for rule in (_network, _cascade, _loss, _rounds, _sampling, _dates, _sharing, _region):
+    for rule in (_network, _cascade, _loss, _rounds, _sampling, _steps, _dates, _sharing, _region):
         yield from rule(recipe)
 
 
@@ -276,6 +276,11 @@ def _sampling(recipe: Recipe) -> Iterator[str]:
             f"sampling.lesion_share is for patches; 'voxels' takes one half, got "
             f"{sampling.lesion_share:g}. Leave it out"
         )
+    if sampling.name == "grid" and sampling.lesion_share != 1:
+        yield (
+            f"sampling.name 'grid' draws patches with a lesion voxel alone, and lesion_share is "
+            f"{sampling.lesion_share:g}; leave it out, or choose 'patches'"
+        )
     allowed = (
         {"half-turn"}
         if sampling.name == "voxels"
@@ -290,6 +295,24 @@ def _sampling(recipe: Recipe) -> Iterator[str]:
         yield (
             f"sampling.augment 'quarter-turns' turns a plane with two equal sides, and "
             f"sampling.patch_shape {sampling.patch_shape} has none"
+        )
+
+
+def _steps(recipe: Recipe) -> Iterator[str]:
+    federation = recipe.federation
+    if not isinstance(recipe.optimizer.steps, PatchesPerSubject):
+        return
+    if federation.steps_are == "whole-epoch":
+        yield (
+            "optimizer.steps = { patches_per_subject = ... } counts each site's own subjects, and "
+            "federation.steps_are = 'whole-epoch' divides a number over the sites; set steps to a "
+            "number, or leave steps_are out"
+        )
+    if federation.step_budget is not None:
+        yield (
+            "federation.step_budget gives a slow site a share of optimizer.steps, and with "
+            "patches_per_subject the coordinator does not know how many these are; set steps to a "
+            "number, or leave step_budget out"
         )
 
 

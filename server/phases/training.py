@@ -13,7 +13,7 @@ from server.aggregation.apply_update import apply_update, change_norm
 from server.aggregation.registry import AGGREGATIONS
 from server.aggregation.site_weight import site_weight
 from server.phases.lesion_metric import resend_lesion_metric
-from server.phases.step_budget import step_seconds_after, steps_within
+from server.phases.step_budget import own_steps, step_seconds_after, steps_within
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
@@ -34,7 +34,9 @@ class TrainingPhase(Phase):
     and the mean with the round's own updates, are chosen (docs/adr/0031).
 
     With `federation.step_budget` a slow site is asked for fewer steps (phases/step_budget.py), and
-    its update counts by their share of the recipe's (chosen).
+    its update counts by their share of its own (chosen). With `steps_are` = "whole-epoch" a site's
+    own steps are its part of the recipe's, and its update counts by the weighting alone: steps and
+    weight both in proportion to the cases, as in McMahan et al. 2017 (local epochs).
     """
 
     def __init__(
@@ -84,11 +86,11 @@ class TrainingPhase(Phase):
         steps_asked: dict[str, int] = {}
         aggregate = AGGREGATIONS[self._recipe.federation.aggregation](state.parameters)
         weighting = self._recipe.federation.weighting
-        all_steps = self._recipe.optimizer.steps
+        shares: dict[str, float] = {}
 
         def accumulate(site: str, update: SiteUpdate) -> Mapping[str, object]:
-            share = steps_asked.get(site, all_steps) / all_steps
-            aggregate.accumulate(site, update.change, share * site_weight(update, weighting))
+            weight = shares.get(site, 1.0) * site_weight(update, weighting)
+            aggregate.accumulate(site, update.change, weight)
             wall_s[site] = update.wall_s
             return facts_of(update)
 
@@ -99,14 +101,18 @@ class TrainingPhase(Phase):
 
         def request(assignment: Assignment) -> TrainRequest:
             site = assignment.site
-            steps_asked[site] = steps_within(state.step_seconds.get(site), self._recipe)
+            own = own_steps(site, state.training_cases, self._recipe)
+            if own is not None:
+                steps_asked[site] = steps_within(state.step_seconds.get(site), own, self._recipe)
+                shares[site] = steps_asked[site] / own
+            asked = steps_asked.get(site)
             return TrainRequest(
                 assignment=assignment,
                 template=state.template,
                 parameters=state.parameters,
                 stage=self._stage,
                 lesion_metric=state.lesion_metric,
-                steps=None if steps_asked[site] == all_steps else steps_asked[site],
+                steps=None if asked == self._recipe.optimizer.steps else asked,
             )
 
         yield Exchange(

@@ -53,10 +53,14 @@ def pooled_recipe(recipe: Recipe, *, n_sites: int) -> Recipe:
 
     n_sites   that lie in it
 
-    See docs/adr/0015. Rounds, learning rate and batch size stay; there is one site to reply.
+    See docs/adr/0015. Rounds, learning rate and batch size stay; there is one site to reply. Steps
+    of a whole epoch, and steps by the number of subjects, are those of all sites as they are.
     """
+    steps = recipe.optimizer.steps
+    if isinstance(steps, int) and recipe.federation.steps_are == "per-site":
+        steps = n_sites * steps
     federation = recipe.federation.model_copy(update={"quorum": 1})
-    optimizer = recipe.optimizer.model_copy(update={"steps": n_sites * recipe.optimizer.steps})
+    optimizer = recipe.optimizer.model_copy(update={"steps": steps})
     return recipe.model_copy(update={"optimizer": optimizer, "federation": federation})
 
 

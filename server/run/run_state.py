@@ -43,6 +43,8 @@ class RunState:
     threshold_choice     the decision threshold chosen on the training sites' kept cases, if it was
     step_seconds         site -> seconds that one optimizer step is assumed to take there; with
                          `federation.step_budget` alone
+    training_cases       training site -> its cases with lesions, by which a whole epoch's steps are
+                         divided; with `federation.steps_are` = "whole-epoch" alone
     sites                site -> where it stands
     parameters           `network.*` and `head.*`; empty before training
     """
@@ -58,6 +60,7 @@ class RunState:
     lesion_metric: str | None = None
     threshold_choice: ThresholdChoice | None = None
     step_seconds: dict[str, float] = field(default_factory=dict)
+    training_cases: dict[str, int] = field(default_factory=dict)
     sites: dict[str, SiteRecord] = field(default_factory=dict)
     parameters: Arrays = field(default_factory=dict)
 

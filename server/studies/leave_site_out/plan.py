@@ -42,7 +42,8 @@ class LeaveSiteOutPlan(StudyPlan):
     recipe_sha256: str
     sites: tuple[StudySite, ...] = Field(min_length=MIN_SITES)
     steps_of_each_network: int
-    """Optimizer steps in all: training rounds x steps x (sites - 1)."""
+    """Optimizer steps in all: training rounds x steps x (sites - 1); with steps of a whole epoch
+    training rounds x steps."""
 
     @model_validator(mode="after")
     def _fits_itself(self) -> Self:
@@ -50,7 +51,7 @@ class LeaveSiteOutPlan(StudyPlan):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"site {twice[0]!r} is named twice")
         if self.steps_of_each_network != _n_steps(self.recipe, len(names)):
-            raise ValueError("steps_of_each_network is not rounds x steps x (sites - 1)")
+            raise ValueError("steps_of_each_network is not what recipe and sites give")
         return self
 
     @property
@@ -159,4 +160,6 @@ def make_plan(
 
 
 def _n_steps(recipe: Recipe, n_sites: int) -> int:
-    return recipe.n_training_rounds * recipe.optimizer.steps * (n_sites - 1)
+    """ConfigError where each site has another number: one site alone could not take as many."""
+    n_steps = recipe.n_training_rounds * recipe.optimizer.fixed_steps
+    return n_steps if recipe.federation.steps_are == "whole-epoch" else n_steps * (n_sites - 1)

@@ -47,7 +47,7 @@ def test_beside_each_method_stands_the_same_from_pooled_data_with_the_steps_of_a
     assert [run.method for run in runs[:4]] == ["BM", "BM-pooled", "uniform", "uniform-pooled"]
     federated, pooled = (plan.recipe_of(run) for run in runs[4:6])
     assert (pooled.seed, pooled.federation.quorum) == (3, 1)
-    assert pooled.optimizer.steps == 3 * federated.optimizer.steps  # at three sites
+    assert pooled.optimizer.fixed_steps == 3 * federated.optimizer.fixed_steps  # at three sites
     assert runs[5].parts == runs[4].parts
 
 
