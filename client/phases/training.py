@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from client.phases.kept_optimizer import keep_state, kept_state
 from client.phases.lesion_metric import stored_lesion_metric
 from client.phases.mining import stored_hard_negatives
 from client.phases.site_cases import own_cases, shareable, sites_of
@@ -30,6 +31,7 @@ from common.learning.model import (
     set_stage,
 )
 from common.learning.networks.parameters import load_parameters
+from common.learning.optimizer_state import State
 from common.learning.sampling.registry import build_sampler
 from common.learning.segmentation import found_lesions, segment
 from common.learning.training import train_locally
@@ -60,6 +62,10 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
     set_stage(network, request.stage)
     validation = shareable(cases.validation, site)
     validation_dice = mean_dice(network, validation, recipe)
+    keeps, averages = (recipe.optimizer.state == way for way in ("kept", "averaged"))
+    state: State | None = request.optimizer_state if averages else None
+    if keeps:
+        state = kept_state(assignment, site)
     negatives = _negatives(network, cases.training, recipe, site, stage=request.stage)
     outcome = train_locally(
         network,
@@ -70,7 +76,10 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         round_index=assignment.round_index,
         seed=derived_seed(recipe.seed, assignment.phase, assignment.site, assignment.round_index),
         metric_network=_metric_network(request, recipe, site),
+        optimizer_state=state,
     )
+    if keeps:
+        keep_state(outcome.optimizer_state, assignment, site)
     return SiteUpdate(
         n_cases=len(cases.training),
         lesion_volume_ml=sum(case.lesion_volume_ml for case in cases.training),
@@ -84,6 +93,8 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         n_validation_cases=len(validation),
         wall_s=time.monotonic() - started,
         change=differences(join(network, head), request.parameters),
+        optimizer_state=dict(outcome.optimizer_state) if averages else {},
+        optimizer_restarted=keeps and state is None and assignment.round_index > 1,
     )
 
 

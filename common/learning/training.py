@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,6 +15,13 @@ from common.learning.lesion_wise.lesion_wise_loss import lesion_wise_loss, true_
 from common.learning.lesion_wise.metric_network import MetricNetwork
 from common.learning.losses.registry import segmentation_loss
 from common.learning.losses.site_loss import head_spread
+from common.learning.optimizer_state import (
+    SLOTS,
+    State,
+    load_state,
+    state_of,
+    trained_parameters,
+)
 from common.learning.sampling.registry import Sampler
 from common.learning.site_term import SiteTerm
 from common.recipe.recipe import Recipe
@@ -42,6 +49,7 @@ class TrainingOutcome:
                              steps; None without it
     true_lesion_f1           the true one; where they differ, only the estimate was maximized
     losses                   `mean_loss`'s terms, one a step
+    optimizer_state          after the last step; empty where the recipe resets it
     """
 
     mean_loss: float
@@ -51,6 +59,7 @@ class TrainingOutcome:
     estimated_lesion_f1: float | None
     true_lesion_f1: float | None
     losses: tuple[float, ...]
+    optimizer_state: State = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def n_steps(self) -> int:
@@ -68,6 +77,7 @@ def train_locally(
     round_index: int,
     seed: int,
     metric_network: MetricNetwork | None = None,
+    optimizer_state: State | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> TrainingOutcome:
     """Trains network and head in place for `optimizer.steps` steps; returns how it went.
@@ -81,9 +91,10 @@ def train_locally(
     seed             of this site and round: patches, random labels and dropout are drawn from it
     metric_network   frozen, of `loss.lesion_wise`; None without that loss, and in the rounds before
                      `from_round`
+    optimizer_state  what the optimizer begins with; None: it is restarted
     on_step          called after each step with steps taken and loss
 
-    The optimizer is restarted. The same seed on the same machine with as many threads
+    The same seed on the same machine with as many threads
     (`compute.threads`, set by the caller) gives the same parameters.
     SiteDataError where the loss is not finite.
     """
@@ -93,6 +104,9 @@ def train_locally(
     modules.to(recipe.compute.device).train()
     learning_rate = recipe.optimizer.learning_rate_in(round_index)
     optimizer = OPTIMIZERS[recipe.optimizer.name](modules.parameters(), lr=learning_rate)
+    trained, slots = trained_parameters(network, head), SLOTS[recipe.optimizer.name]
+    if optimizer_state is not None:
+        load_state(optimizer, trained, slots, optimizer_state)
     random = np.random.default_rng(derived_seed(seed, "patches"))
     segmentation_losses, site_losses, losses = [], [], []
     estimated_f1, true_f1 = [], []
@@ -128,6 +142,9 @@ def train_locally(
         estimated_lesion_f1=_mean(estimated_f1),
         true_lesion_f1=_mean(true_f1),
         losses=tuple(losses),
+        optimizer_state=(
+            {} if recipe.optimizer.state == "reset" else state_of(optimizer, trained, slots)
+        ),
     )
 
 

@@ -21,7 +21,7 @@ class PatchesPerSubject(Settings):
 
 
 class Optimizer(Settings):
-    """The optimizer of a site in one round; its state is reset each round."""
+    """The optimizer of a site in one round."""
 
     name: Literal["adam", "adadelta"]
     learning_rate: Annotated[float, Field(gt=0)]
@@ -32,6 +32,11 @@ class Optimizer(Settings):
     """Optimizer steps a site takes in one round (federation.steps_are says whose they are), or
     { patches_per_subject = N }: N times the site's training subjects over sampling.batch_size,
     rounded up."""
+
+    state: Literal["reset", "kept", "averaged"] = "reset"
+    """What it remembers of earlier rounds. reset: nothing; kept: at each site what the site's own
+    last round left, on its disk; averaged: the sites' mean, which goes out and comes back with the
+    parameters and makes each message three times as large."""
 
     @property
     def fixed_steps(self) -> int:

@@ -343,6 +343,12 @@ def _dates(recipe: Recipe) -> Iterator[str]:
 
 def _sharing(recipe: Recipe) -> Iterator[str]:
     federation = recipe.federation
+    if recipe.optimizer.state == "averaged" and federation.aggregation == "median":
+        yield (
+            "optimizer.state = 'averaged' needs the mean: a median could join one site's mean "
+            "gradient with another's mean square. Set federation.aggregation to weighted-mean, or "
+            "optimizer.state to reset or kept"
+        )
     kept = federation.site_validation_share + federation.site_threshold_share
     if recipe.inference.threshold_from == "sites" and kept == 0:
         yield (

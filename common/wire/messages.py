@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated, Any, Literal
 
 import numpy.typing as npt
@@ -194,6 +195,7 @@ class TrainRequest:
     stage           which of the networks trains
     lesion_metric   digest of what a LesionMetricRequest gave the site; None without that loss
     steps           optimizer steps to take, fewer than the recipe's for a slow site; None: as many
+    optimizer_state   the sites' mean, with `optimizer.state` = "averaged"; else empty
     """
 
     assignment: Assignment
@@ -202,6 +204,7 @@ class TrainRequest:
     stage: Stage = "whole"
     lesion_metric: Digest | None = None
     steps: Annotated[int, Field(ge=1)] | None = None
+    optimizer_state: Arrays = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -215,6 +218,8 @@ class SiteUpdate:
                       the site's policy allows to be summed (then n_validation_cases is 0)
     head_spread       standard deviation of the site head's output over inputs; about 0 means that
                       the head has collapsed to a constant
+    optimizer_state   as it is after the round, with `optimizer.state` = "averaged"; else empty
+    optimizer_restarted   whether a state that the site should have kept was not there
     """
 
     n_cases: Annotated[int, Field(ge=1, le=10**7)]
@@ -229,6 +234,8 @@ class SiteUpdate:
     n_validation_cases: Count
     wall_s: NotNegative
     change: Arrays
+    optimizer_state: Arrays = field(default_factory=dict)
+    optimizer_restarted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
+from common.errors import UpdateRejected
 from common.learning.model import initial_parameters
+from common.learning.optimizer_state import fresh_state, impossible_values
 from common.recipe.recipe import Recipe
-from common.wire.messages import Assignment, SiteUpdate, Stage, TrainRequest
+from common.wire.messages import Arrays, Assignment, SiteUpdate, Stage, TrainRequest
 from server.aggregation.apply_update import apply_update, change_norm
 from server.aggregation.registry import AGGREGATIONS
 from server.aggregation.site_weight import site_weight
@@ -16,6 +18,9 @@ from server.phases.lesion_metric import resend_lesion_metric
 from server.phases.step_budget import own_steps, step_seconds_after, steps_within
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
+
+OPTIMIZER = "optimizer."
+"""Begins the names of the optimizer state's arrays where they are averaged with the changes."""
 
 
 class TrainingPhase(Phase):
@@ -32,6 +37,9 @@ class TrainingPhase(Phase):
     open, by that factor for each round between: its change was made from older parameters. Source:
     Xie et al. 2019, arXiv:1903.03934 (a weight that falls with staleness); the power of one factor,
     and the mean with the round's own updates, are chosen (docs/adr/0031).
+
+    With `optimizer.state` = "averaged" the optimizers' states are averaged with the weights of the
+    changes and go out with the parameters (docs/adr/0040).
 
     With `federation.step_budget` a slow site is asked for fewer steps (phases/step_budget.py), and
     its update counts by their share of its own (chosen). With `steps_are` = "whole-epoch" a site's
@@ -63,6 +71,9 @@ class TrainingPhase(Phase):
         The second stage starts from the parameters of the first, and its round numbers continue.
         """
         self._all_have_trained = True  # none has failed to: the metric has only just gone out
+        if self._recipe.optimizer.state == "averaged":
+            fresh = fresh_state(self._recipe, n_sites=self._n_head_outputs)
+            state = dataclasses.replace(state, optimizer_state=fresh)
         if self._stage == "second":
             return dataclasses.replace(state, rounds_before=self._recipe.federation.rounds)
         parameters = initial_parameters(self._recipe, n_sites=self._n_head_outputs)
@@ -84,19 +95,21 @@ class TrainingPhase(Phase):
             yield resend_lesion_metric(file, digest)
         wall_s: dict[str, float] = {}
         steps_asked: dict[str, int] = {}
-        aggregate = AGGREGATIONS[self._recipe.federation.aggregation](state.parameters)
+        like = state.parameters | _prefixed(state.optimizer_state)
+        aggregate = AGGREGATIONS[self._recipe.federation.aggregation](like)
         weighting = self._recipe.federation.weighting
         shares: dict[str, float] = {}
 
         def accumulate(site: str, update: SiteUpdate) -> Mapping[str, object]:
             weight = shares.get(site, 1.0) * site_weight(update, weighting)
-            aggregate.accumulate(site, update.change, weight)
+            aggregate.accumulate(site, _learned(site, update), weight)
             wall_s[site] = update.wall_s
             return facts_of(update)
 
         def accumulate_late(site: str, update: SiteUpdate, n_rounds: int) -> Mapping[str, object]:
             factor = self._recipe.federation.late_weight**n_rounds
-            aggregate.accumulate(site, update.change, factor * site_weight(update, weighting))
+            weight = factor * site_weight(update, weighting)
+            aggregate.accumulate(site, _learned(site, update), weight)
             return facts_of(update) | {"factor": factor}
 
         def request(assignment: Assignment) -> TrainRequest:
@@ -112,6 +125,7 @@ class TrainingPhase(Phase):
                 parameters=state.parameters,
                 stage=self._stage,
                 lesion_metric=state.lesion_metric,
+                optimizer_state=state.optimizer_state,
                 steps=None if asked == self._recipe.optimizer.steps else asked,
             )
 
@@ -124,8 +138,33 @@ class TrainingPhase(Phase):
         )
         self._all_have_trained = len(wall_s) == self._n_sites
         step_seconds = step_seconds_after(state.step_seconds, steps_asked, wall_s, self._recipe)
-        parameters = apply_update(state.parameters, aggregate.result())
-        return dataclasses.replace(state, parameters=parameters, step_seconds=step_seconds)
+        learned = aggregate.result()
+        optimizer_state = {name: learned.pop(OPTIMIZER + name) for name in state.optimizer_state}
+        return dataclasses.replace(
+            state,
+            parameters=apply_update(state.parameters, learned),
+            optimizer_state=optimizer_state,
+            step_seconds=step_seconds,
+        )
+
+
+def _prefixed(optimizer_state: Arrays) -> Arrays:
+    """Under names that no parameter has."""
+    return {OPTIMIZER + name: array for name, array in optimizer_state.items()}
+
+
+def _learned(site: str, update: SiteUpdate) -> Arrays:
+    """The change and the optimizer state, to be averaged alike; UpdateRejected for a wrong one.
+
+    The change is a difference and the state is not: of differences a mean square could come out
+    below 0.
+    """
+    if (name := impossible_values(update.optimizer_state)) is not None:
+        raise UpdateRejected(
+            f"site {site}: optimizer state {name}: want finite values, of squares and steps 0 or "
+            "more; its update is left out of this round"
+        )
+    return update.change | _prefixed(update.optimizer_state)
 
 
 def facts_of(update: SiteUpdate) -> dict[str, object]:
@@ -133,6 +172,6 @@ def facts_of(update: SiteUpdate) -> dict[str, object]:
     facts = {
         field.name: getattr(update, field.name)
         for field in dataclasses.fields(update)
-        if field.name != "change"
+        if field.name not in ("change", "optimizer_state")
     }
     return facts | {"change_norm": change_norm(update.change)}

@@ -29,8 +29,7 @@ class Selected:
 class RunState:
     """Everything the next round starts from.
 
-    No random numbers are kept: every seed is derived from the recipe, the site and the round. Nor
-    is an optimizer state: the coordinator has none, and each site starts a new one each round.
+    No random numbers are kept: every seed is derived from the recipe, the site and the round.
 
     phase                the phase that is under way
     round_index          rounds finished in it; 0 before its first
@@ -47,6 +46,8 @@ class RunState:
                          divided; with `federation.steps_are` = "whole-epoch" alone
     sites                site -> where it stands
     parameters           `network.*` and `head.*`; empty before training
+    optimizer_state      the sites' mean, with `optimizer.state` = "averaged" alone; else a site has
+                         its own, on its disk, or restarts it
     """
 
     phase: str = ""
@@ -63,6 +64,7 @@ class RunState:
     training_cases: dict[str, int] = field(default_factory=dict)
     sites: dict[str, SiteRecord] = field(default_factory=dict)
     parameters: Arrays = field(default_factory=dict)
+    optimizer_state: Arrays = field(default_factory=dict)
 
     @property
     def training_round(self) -> int:
