@@ -27,7 +27,7 @@ SMALL = (
     "network.norm=group",
     "task.modalities=['FLAIR']",
     "sampling.patch_shape=[16, 16, 16]",
-    "sampling.batch_size=1",
+    "sampling.batch_size=2",
     "compute.threads=1",
     "optimizer.decay=1",
 )

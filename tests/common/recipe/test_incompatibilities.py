@@ -79,6 +79,12 @@ NO_STEPS = "preprocessing.steps=[]"
             id="a share of steps that the coordinator does not know",
         ),
         pytest.param(
+            "default",
+            ["optimizer.state=averaged", "federation.aggregation=median"],
+            r"optimizer.state = 'averaged' needs the mean: .* Set federation.aggregation to",
+            id="a median of optimizer states",
+        ),
+        pytest.param(
             "kamraoui2021",
             ["federation.rounds=20"],
             r"from_round 21 is never reached: federation.rounds is 20\. Lower it, or raise feder",
