@@ -30,7 +30,7 @@ def update_size_bytes(recipe: Recipe) -> int:
     from common.learning.model import new_network  # torch takes seconds
 
     state = new_network(recipe).state_dict()
-    size_bytes = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+    size_bytes: int = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
     return 3 * size_bytes if recipe.optimizer.state == "averaged" else size_bytes
 
 

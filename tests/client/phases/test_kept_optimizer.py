@@ -29,8 +29,12 @@ def site(tmp_path: Path) -> Site:
     return Site(name="lyon", data=tmp_path / "bids", work=tmp_path / "work")
 
 
-def of(round_index: int, **changed: str) -> Assignment:
-    return dataclasses.replace(ASSIGNMENT, round_index=round_index, **changed)
+def of(
+    round_index: int, *, run: str = "r", recipe: str = "{}", phase: str = "training"
+) -> Assignment:
+    return dataclasses.replace(
+        ASSIGNMENT, round_index=round_index, run=run, recipe=recipe, phase=phase
+    )
 
 
 def keep(value: float, assignment: Assignment, site: Site) -> None:
