@@ -17,6 +17,7 @@ from server.execute_run import execute_run
 from server.inline import InlineGrid, inline_key
 from server.run.data_record import PartOfRun, RecordedPlace, places_of, write_record
 from server.run.leakage import examined_places, require_masks_apart
+from server.run.pooled_site import pool_sites, pooled_prefixes
 from server.run.run_folder import Consortium, RunFolder
 from server.run.run_state import RunState
 
@@ -37,7 +38,7 @@ def lay_out(
     unseen: Folders | None = None,
     lesion_masks: Path | None = None,
     labels_are_local: bool = False,
-    origins: Folders | None = None,
+    pooled_in: Path | None = None,
     known: Sequence[RecordedPlace] = (),
 ) -> None:
     """Creates the run folder of a simulation, with a `site.toml` for every site.
@@ -48,7 +49,9 @@ def lay_out(
     validation   sites that choose the round; unseen sites give the verdict
     lesion_masks   a folder of masks for `loss.lesion_wise`; None: they are drawn
     labels_are_local   equal labels at two sites are two people
-    origins      name -> BIDS folder whose images the training sites hold links to; None: their own
+    pooled_in    a folder for links to every training site's files: then one training site of that
+                 name is made of them all, and `recipe` should be `pooled_recipe`'s. None: each
+                 site trains
     known        places read before, which need not be read again
 
     ConfigError where masks are given to a recipe that learns nothing from them, where a path is not
@@ -56,16 +59,23 @@ def lay_out(
     `server/run/leakage.py`.
     """
     folder.require_new()
+    places_by_part: dict[PartOfRun, Folders] = {
+        "train": sites,
+        "statistics": controls or {},
+        "evaluate": evaluating or {},
+        "validation": validation or {},
+        "unseen": unseen or {},
+    }
     if lesion_masks is not None and recipe.loss.lesion_wise is None:
         raise ConfigError(
             f"--lesion-masks {lesion_masks}: recipe {recipe.name!r} has no loss.lesion_wise, which "
             "alone is learned from masks. Leave the option out, or take such a recipe."
         )
-    for folders in (sites, controls, evaluating, validation, unseen):
-        for name, data in (folders or {}).items():
+    for folders in places_by_part.values():
+        for name, data in folders.items():
             require_utf8(data.resolve(), what=f"site {name}")
     roles: dict[Role, Folders] = {
-        "train": sites,
+        "train": sites if pooled_in is None else {pooled_in.name: pooled_in},
         "statistics": controls or {},
         "evaluate": evaluating or {},
     }
@@ -73,6 +83,7 @@ def lay_out(
         "run": re.sub(r"[^A-Za-z0-9_-]", "-", folder.path.resolve().name) or "run",
         "sites": [
             {"name": name, "public_key": inline_key(name), "role": role}
+            | ({"pooled_from": list(sites)} if pooled_in is not None and role == "train" else {})
             for role, folders in roles.items()
             for name in folders
         ],
@@ -83,14 +94,7 @@ def lay_out(
     if lesion_masks is not None:
         table["lesion_masks"] = lesion_masks.resolve()
     consortium = Consortium.from_table(table, where="the names given to the sites")
-    by_part: dict[PartOfRun, Folders] = {
-        "train": sites if origins is None else origins,
-        "statistics": controls or {},
-        "evaluate": evaluating or {},
-        "validation": validation or {},
-        "unseen": unseen or {},
-    }
-    places = [place for part, folders in by_part.items() for place in places_of(folders, part)]
+    places = [p for part, folders in places_by_part.items() for p in places_of(folders, part)]
     require_masks_apart(lesion_masks, places)
     record = examined_places(
         places,
@@ -100,15 +104,22 @@ def lay_out(
     )
     folder.create(recipe, consortium)
     write_record(folder.data_record_file, record)
+    if pooled_in is not None:
+        pool_sites(sites, pooled_in)
     for name, data in (item for folders in roles.values() for item in folders.items()):
         site_folder = folder.path / "sites" / name
         site_folder.mkdir(parents=True)
-        settings = {
+        settings: dict[str, object] = {
             "name": name,
             "data": str(data.resolve()),
             "work": "work",
             "policy": {"min_subjects": MIN_SUBJECTS},
         }
+        if data == pooled_in:
+            settings["pooled_from"] = [
+                {"name": origin, "prefix": prefix}
+                for origin, prefix in pooled_prefixes(list(sites)).items()
+            ]
         (site_folder / "site.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from client.site.findings_file import write_findings
 from client.site.settings import Site
-from common.errors import SiteDataError
+from common.errors import ConfigError, SiteDataError
 from common.imaging.dataset.prepared import PreparedCase
 from common.imaging.dataset.prepared_site import PreparedSite, prepared_site
-from common.imaging.dataset.split import Shares, Split, split_cases
+from common.imaging.dataset.split import PARTS, Shares, Split, split_cases
 from common.imaging.standardization.template import Template
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
@@ -60,9 +60,17 @@ def _n_with_lesion(cases: Sequence[PreparedCase]) -> int:
     return len({case.subject for case in cases if case.trainable})
 
 
-def sites_of(cases: Sequence[PreparedCase], assignment: Assignment) -> list[int]:
-    """The index of the site that each case is from."""
-    return [assignment.site_index] * len(cases)
+def sites_of(cases: Sequence[PreparedCase], assignment: Assignment, site: Site) -> list[int]:
+    """The index of the site that each case is from; at a pooled site that of its own hospital."""
+    n_indices = max(1, len(site.pooled_from))
+    if assignment.site_index + n_indices > assignment.n_sites:
+        raise ConfigError(
+            f"site {site.name}: want indices for {n_indices} sites (pooled_from in site.toml) from "
+            f"{assignment.site_index} on, and the coordinator has {assignment.n_sites}. Lay the "
+            "simulation out again with --pooled.",
+            code="pooled-sites",
+        )
+    return [assignment.site_index + _origin_index(case, site) for case in cases]
 
 
 def for_threshold(split: Split, recipe: Recipe) -> list[PreparedCase]:
@@ -94,18 +102,45 @@ def own_cases(site: Site, recipe: Recipe, template: Template) -> Split:
             code="no-lesions",
         )
     with_lesion_free = recipe.sampling.takes_lesion_free_cases
+    cases = [
+        case
+        for case in prepared
+        if case.trainable or (with_lesion_free and case.lesions is not None)
+    ]
+    names = [origin.name for origin in site.pooled_from] or [site.name]
+    splits = [
+        _split([case for case in cases if _origin_index(case, site) == index], name, recipe)
+        for index, name in enumerate(names)
+    ]
+    return Split(
+        **{part: [case for split in splits for case in getattr(split, part)] for part in PARTS}
+    )
+
+
+def _split(cases: Sequence[PreparedCase], name: str, recipe: Recipe) -> Split:
+    """The cases of one hospital in parts, the same whether they lie there or at a pooled site."""
     settings = recipe.federation
     return split_cases(
-        [
-            case
-            for case in prepared
-            if case.trainable or (with_lesion_free and case.lesions is not None)
-        ],
+        cases,
         shares=Shares(
             validation=settings.site_validation_share,
             threshold=settings.site_threshold_share,
             test=settings.site_test_share,
         ),
         method=settings.split,
-        seed=derived_seed(recipe.seed, "site-validation", site.name),
+        seed=derived_seed(recipe.seed, "site-validation", name),
+    )
+
+
+def _origin_index(case: PreparedCase, site: Site) -> int:
+    """The place of the case's hospital in `pooled_from`; 0 at a site that is one hospital."""
+    if not site.pooled_from:
+        return 0
+    for index, origin in enumerate(site.pooled_from):
+        if case.subject.startswith(origin.prefix):
+            return index
+    raise SiteDataError(
+        f"site {site.name}: {case.subject} has none of the prefixes of pooled_from in site.toml, "
+        "so it is not known which site it is from. Lay the simulation out again with --pooled.",
+        code="pooled-sites",
     )

@@ -70,7 +70,7 @@ def site_features(
     """
     seed = derived_seed(recipe.seed, "site-features", site.name, assignment.round_index)
     latent = latent_features(network, cases, recipe, per_case=PATCHES_A_CASE, seed=seed)
-    indices = np.array(sites_of(cases, assignment))
+    indices = np.array(sites_of(cases, assignment, site))
     summaries, shared = {}, {}
     for index in sorted(set(indices.tolist())):
         summary = summary_of(np.concatenate(latent[indices == index]))

@@ -102,7 +102,7 @@ def _probed(
     torch.set_num_threads(recipe.compute.threads)
     cases = own_cases(site, recipe, request.template).training
     by_index: dict[int, dict[str, list[PreparedCase]]] = {}
-    for case, index in zip(cases, sites_of(cases, request.assignment), strict=True):
+    for case, index in zip(cases, sites_of(cases, request.assignment, site), strict=True):
         by_index.setdefault(index, {}).setdefault(case.subject, []).append(case)
     network = new_network(recipe)
     load_parameters(network, request.parameters)

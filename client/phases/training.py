@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from client.phases.kept_optimizer import keep_state, kept_state
 from client.phases.lesion_metric import stored_lesion_metric
 from client.phases.mining import stored_hard_negatives
 from client.phases.site_cases import own_cases, shareable, sites_of
@@ -34,6 +35,7 @@ from common.learning.model import (
     width_of,
 )
 from common.learning.networks.parameters import load_parameters
+from common.learning.optimizer_state import State
 from common.learning.sampling.registry import build_sampler
 from common.learning.segmentation import found_lesions, segment
 from common.learning.training import train_locally
@@ -65,19 +67,26 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
     validation = shareable(cases.validation, site)
     validation_dice = mean_dice(network, validation, recipe)
     features = _features(network, head, cases.training, request, recipe, site)
+    keeps, averages = (recipe.optimizer.state == way for way in ("kept", "averaged"))
+    state: State | None = request.optimizer_state if averages else None
+    if keeps:
+        state = kept_state(assignment, site)
     negatives = _negatives(network, cases.training, recipe, site, stage=request.stage)
     outcome = train_locally(
         network,
         head,
         build_sampler(cases.training, recipe, negatives=negatives),
-        recipe=_with_steps(recipe, request.steps),
-        sites=sites_of(cases.training, assignment),
+        recipe=_with_steps(recipe, request.steps, cases.training),
+        sites=sites_of(cases.training, assignment, site),
         round_index=assignment.round_index,
         seed=derived_seed(recipe.seed, assignment.phase, assignment.site, assignment.round_index),
         known=request.features,
         summaries=features.summaries,
         metric_network=_metric_network(request, recipe, site),
+        optimizer_state=state,
     )
+    if keeps:
+        keep_state(outcome.optimizer_state, assignment, site)
     return SiteUpdate(
         n_cases=len(cases.training),
         lesion_volume_ml=sum(case.lesion_volume_ml for case in cases.training),
@@ -93,6 +102,8 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         site_gradient_ratio=outcome.site_gradient_ratio,
         head_answers=features.answers,
         features=features.shared if recipe.loss.site.needs_summaries else {},
+        optimizer_state=dict(outcome.optimizer_state) if averages else {},
+        optimizer_restarted=keeps and state is None and assignment.round_index > 1,
     )
 
 
@@ -133,13 +144,14 @@ def _require_fitting(
         )
 
 
-def _with_steps(recipe: Recipe, steps: int | None) -> Recipe:
-    """The recipe with as many steps as were asked for; WireError for more than it has."""
-    if steps is None:
-        return recipe
-    if steps > recipe.optimizer.steps:
-        raise WireError(f"want at most the recipe's {recipe.optimizer.steps} steps, got {steps}")
-    optimizer = recipe.optimizer.model_copy(update={"steps": steps})
+def _with_steps(recipe: Recipe, steps: int | None, training: Sequence[PreparedCase]) -> Recipe:
+    """The recipe with as many steps as were asked for; WireError for more than it has here."""
+    own = recipe.optimizer.steps_at(
+        n_subjects=len({case.subject for case in training}), batch_size=recipe.sampling.batch_size
+    )
+    if steps is not None and steps > own:
+        raise WireError(f"want at most the recipe's {own} steps, got {steps}")
+    optimizer = recipe.optimizer.model_copy(update={"steps": own if steps is None else steps})
     return recipe.model_copy(update={"optimizer": optimizer})
 
 

@@ -57,6 +57,14 @@ class Policy(Settings):
             )
 
 
+class Origin(Settings):
+    """One of the hospitals whose subjects lie in the folder of a pooled site."""
+
+    name: Annotated[str, Field(min_length=1)]
+    prefix: Annotated[str, Field(pattern=r"^sub-[A-Za-z0-9]+$")]
+    """How the labels of its subjects begin; no other hospital's do."""
+
+
 class Site(Settings):
     """What `site.toml` says."""
 
@@ -70,6 +78,10 @@ class Site(Settings):
     """A program of the site's own that finds the brain, with its arguments; {input} and {output}
     stand for two NIfTI files, such as ["mri_synthstrip", "-i", "{input}", "-m", "{output}"].
     Empty: the brain is found by LesionFed. Used by `lesionfed-site prepare` alone."""
+
+    pooled_from: tuple[Origin, ...] = ()
+    """The hospitals whose subjects lie in `data`, in the order of their site indices. Written by
+    `lesionfed simulate --pooled`; a hospital has nothing to write here."""
 
     @field_validator("brain_command")
     @classmethod

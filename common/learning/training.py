@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,13 @@ from common.errors import SiteDataError
 from common.learning.lesion_wise.lesion_wise_loss import lesion_wise_loss, true_lesion_f1_mean
 from common.learning.lesion_wise.metric_network import MetricNetwork
 from common.learning.losses.registry import segmentation_loss
+from common.learning.optimizer_state import (
+    SLOTS,
+    State,
+    load_state,
+    state_of,
+    trained_parameters,
+)
 from common.learning.sampling.registry import Sampler
 from common.learning.site_gradient import SiteGradient
 from common.learning.site_term import build_site_term
@@ -41,6 +48,7 @@ class TrainingOutcome:
                              steps; None without it
     true_lesion_f1           the true one; where they differ, only the estimate was maximized
     losses                   `mean_loss`'s terms, one a step
+    optimizer_state          after the last step; empty where the recipe resets it
     """
 
     mean_loss: float
@@ -50,6 +58,7 @@ class TrainingOutcome:
     estimated_lesion_f1: float | None
     true_lesion_f1: float | None
     losses: tuple[float, ...]
+    optimizer_state: State = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def n_steps(self) -> int:
@@ -69,6 +78,7 @@ def train_locally(
     known: KnownFeatures | None = None,
     summaries: Mapping[int, FeatureSummary] | None = None,
     metric_network: MetricNetwork | None = None,
+    optimizer_state: State | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> TrainingOutcome:
     """Trains network and head in place for `optimizer.steps` steps; returns how it went.
@@ -85,9 +95,10 @@ def train_locally(
     summaries        index -> of patches drawn alike at each site whose cases are here, likewise
     metric_network   frozen, of `loss.lesion_wise`; None without that loss, and in the rounds before
                      `from_round`
+    optimizer_state  what the optimizer begins with; None: it is restarted
     on_step          called after each step with steps taken and loss
 
-    The optimizer is restarted. The same seed on the same machine with as many threads
+    The same seed on the same machine with as many threads
     (`compute.threads`, set by the caller) gives the same parameters.
     SiteDataError where the loss is not finite.
     """
@@ -118,13 +129,16 @@ def train_locally(
     site_weight = recipe.loss.site.weight_in(round_index)
     trained = network if joint is None else modules
     optimizer = new_optimizer(trained.parameters())
+    kept, slots = trained_parameters(network, joint), SLOTS[recipe.optimizer.name]
+    if optimizer_state is not None:
+        load_state(optimizer, kept, slots, optimizer_state)
     random = np.random.default_rng(derived_seed(seed, "patches"))
     segmentation_losses, site_losses, ratios, losses = [], [], [], []
     estimated_f1, true_f1 = [], []
 
     with torch.random.fork_rng(devices=_accelerators(recipe)):
         torch.manual_seed(derived_seed(seed, "dropout"))
-        for step in range(1, recipe.optimizer.steps + 1):
+        for step in range(1, recipe.optimizer.fixed_steps + 1):
             images, truth, cases = _batch(sampler, recipe, random)
             logits, bottleneck = network(images)
             loss = segmentation_loss(recipe.loss.segmentation, logits, truth)
@@ -156,6 +170,9 @@ def train_locally(
         estimated_lesion_f1=_mean(estimated_f1),
         true_lesion_f1=_mean(true_f1),
         losses=tuple(losses),
+        optimizer_state=(
+            {} if recipe.optimizer.state == "reset" else state_of(optimizer, kept, slots)
+        ),
     )
 
 
@@ -177,9 +194,9 @@ def _batch(
 def _finite(loss: float, step: int, recipe: Recipe) -> float:
     if not math.isfinite(loss):
         raise SiteDataError(
-            f"step {step} of {recipe.optimizer.steps}: the loss is {loss}, want a finite number. "
-            "Look for NaN or extreme values in the site's prepared images; if there are none, "
-            f"lower optimizer.learning_rate (now {recipe.optimizer.learning_rate:g}).",
+            f"step {step} of {recipe.optimizer.fixed_steps}: the loss is {loss}, want a finite "
+            "number. Look for NaN or extreme values in the site's prepared images; if there are "
+            f"none, lower optimizer.learning_rate (now {recipe.optimizer.learning_rate:g}).",
             code="loss-not-finite",
         )
     return loss

@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from common.errors import ConfigError
 from common.settings import Settings
 
 Positive = Annotated[int, Field(ge=1)]
 HeldBackShare = Annotated[float, Field(ge=0, le=0.5)]
 
 
+class PatchesPerSubject(Settings):
+    """As many steps as it takes to see so many patches of each of a site's training subjects."""
+
+    patches_per_subject: Positive
+
+
 class Optimizer(Settings):
-    """The optimizer of a site in one round; its state is reset each round."""
+    """The optimizer of a site in one round."""
 
     name: Literal["adam", "adadelta"]
     learning_rate: Annotated[float, Field(gt=0)]
     """In the first round."""
     decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Factor on the learning rate from one round to the next."""
-    steps: Positive
-    """Optimizer steps a site takes in one round."""
+    steps: Positive | PatchesPerSubject
+    """Optimizer steps a site takes in one round (federation.steps_are says whose they are), or
+    { patches_per_subject = N }: N times the site's training subjects over sampling.batch_size,
+    rounded up."""
+
+    state: Literal["reset", "kept", "averaged"] = "reset"
+    """What it remembers of earlier rounds. reset: nothing; kept: at each site what the site's own
+    last round left, on its disk; averaged: the sites' mean, which goes out and comes back with the
+    parameters and makes each message three times as large."""
+
+    @property
+    def fixed_steps(self) -> int:
+        """The steps where they are a number; ConfigError where each site has its own."""
+        if isinstance(self.steps, PatchesPerSubject):
+            raise ConfigError(
+                "optimizer.steps: want a number of steps here, got patches_per_subject = "
+                f"{self.steps.patches_per_subject}, which gives each site another number. Set "
+                "optimizer.steps to a number."
+            )
+        return self.steps
+
+    def steps_at(self, *, n_subjects: int, batch_size: int) -> int:
+        """Steps of one round at a site that trains on so many subjects."""
+        if isinstance(self.steps, PatchesPerSubject):
+            return math.ceil(self.steps.patches_per_subject * n_subjects / batch_size)
+        return self.steps
 
     def learning_rate_in(self, round_index: int) -> float:
         """The learning rate of a round, counted from 1."""
@@ -55,6 +87,9 @@ class Federation(Settings):
     step_budget: Annotated[float, Field(gt=0, le=1)] | None = None
     """Share of the deadline that a site's steps may take; a slower site takes fewer. Unset: every
     site takes all steps."""
+    steps_are: Literal["per-site", "whole-epoch"] = "per-site"
+    """Whose optimizer.steps are. per-site: of each site; whole-epoch: of one epoch over all sites'
+    data, divided over the training sites in proportion to their cases with lesions."""
     evaluate_every: Positive = 1
     """Central evaluation after every so many rounds, and always at round 0 and at the end."""
     split: Literal["random", "balanced"] = "random"

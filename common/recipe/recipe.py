@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from common.errors import ConfigError
-from common.recipe.federation import Federation, Optimizer
+from common.recipe.federation import Federation, Optimizer, PatchesPerSubject
 from common.recipe.inference import Compute, Evaluation, Inference
 from common.recipe.loss import BatchDice, Dice, FocalTversky, Loss, Tversky
 from common.recipe.network import CascadeSettings, Network, SiameseMPUNetSettings
@@ -182,7 +182,11 @@ def _scaling(scales: Any, scale: Scale, where: str) -> Table:
 
 def incompatibilities(recipe: Recipe) -> Iterator[str]:
     """A sentence for each combination of settings that cannot work, with what to change."""
-    for rule in (_network, _norms, _cascade, _loss, _rounds, _sampling, _dates, _sharing, _region):
+    rules = (
+        *(_network, _norms, _cascade, _loss, _rounds, _sampling, _steps),
+        *(_dates, _sharing, _region),
+    )
+    for rule in rules:
         yield from rule(recipe)
 
 
@@ -292,6 +296,11 @@ def _sampling(recipe: Recipe) -> Iterator[str]:
             "sampling.lesion_share must be below 1 with sampling.name 'voxels': the other patches "
             "are around voxels without lesion. Set it, such as to 0.5 for as many of both"
         )
+    if sampling.name == "grid" and sampling.lesion_share != 1:
+        yield (
+            f"sampling.name 'grid' draws patches with a lesion voxel alone, and lesion_share is "
+            f"{sampling.lesion_share:g}; leave it out, or choose 'patches'"
+        )
     allowed = (
         {"half-turn"}
         if sampling.name == "voxels"
@@ -306,6 +315,24 @@ def _sampling(recipe: Recipe) -> Iterator[str]:
         yield (
             f"sampling.augment 'quarter-turns' turns a plane with two equal sides, and "
             f"sampling.patch_shape {sampling.patch_shape} has none"
+        )
+
+
+def _steps(recipe: Recipe) -> Iterator[str]:
+    federation = recipe.federation
+    if not isinstance(recipe.optimizer.steps, PatchesPerSubject):
+        return
+    if federation.steps_are == "whole-epoch":
+        yield (
+            "optimizer.steps = { patches_per_subject = ... } counts each site's own subjects, and "
+            "federation.steps_are = 'whole-epoch' divides a number over the sites; set steps to a "
+            "number, or leave steps_are out"
+        )
+    if federation.step_budget is not None:
+        yield (
+            "federation.step_budget gives a slow site a share of optimizer.steps, and with "
+            "patches_per_subject the coordinator does not know how many these are; set steps to a "
+            "number, or leave step_budget out"
         )
 
 
@@ -336,6 +363,12 @@ def _dates(recipe: Recipe) -> Iterator[str]:
 
 def _sharing(recipe: Recipe) -> Iterator[str]:
     federation = recipe.federation
+    if recipe.optimizer.state == "averaged" and federation.aggregation == "median":
+        yield (
+            "optimizer.state = 'averaged' needs the mean: a median could join one site's mean "
+            "gradient with another's mean square. Set federation.aggregation to weighted-mean, or "
+            "optimizer.state to reset or kept"
+        )
     kept = federation.site_validation_share + federation.site_threshold_share
     if recipe.inference.threshold_from == "sites" and kept == 0:
         yield (

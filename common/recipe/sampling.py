@@ -16,16 +16,19 @@ Augmentation = Literal["mirror-left-right", "mirror", "quarter-turns", "half-tur
 class Sampling(Settings):
     """Which pieces of an image one training step sees."""
 
-    name: Literal["patches", "centreline", "voxels"] = "patches"
-    """patches: anywhere in the brain; centreline: along the spinal cord; voxels: around lesion
-    voxels and others, for networks that predict one voxel of a patch."""
+    name: Literal["patches", "grid", "centreline", "voxels"] = "patches"
+    """patches: anywhere in the brain; grid: on a grid with half a patch between neighbours, those
+    that hold a lesion voxel, each as likely (Aslani 2020); centreline: along the spinal cord;
+    voxels: around lesion voxels and others, for networks that predict one voxel of a
+    patch."""
     patch_shape: Shape
     """Voxels along (i, j, k)."""
     batch_size: Positive
     lesion_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Of a case with lesions, the share of the patches that hold a lesion voxel. Below 1 the others
     lie anywhere, and cases without a lesion train too, each case as often as any other. With
-    `voxels`: the share of a batch that has one in the middle, below 1; cases with a lesion only."""
+    `voxels`: the share of a batch that has one in the middle, below 1; cases with a lesion only.
+    With `grid`: 1."""
     augment: tuple[Augmentation, ...] = ()
     """In this order. mirror-left-right: the first axis, with probability one half; mirror: each
     axis; quarter-turns: by a multiple of 90 degrees; half-turn: half of each batch by 180 degrees

@@ -51,8 +51,9 @@ class Assignment:
     recipe        the recipe's canonical JSON: the recipe travels, code does not
     code_digest   digest of the coordinator's packages; a site with other code refuses
     site          the name under which the coordinator knows this site
-    site_index    the site's place among all sites of the federation, from 0
-    n_sites       how many sites the federation has
+    site_index    the site's place among all sites of the federation, from 0; the first of its
+                  places where it is several sites' data in one
+    n_sites       how many sites train, each of several in one counted
     exchange_id   of this very request, drawn at random; the reply carries it back, so that an old
                   reply cannot stand in for a new one
     """
@@ -258,6 +259,7 @@ class TrainRequest:
     steps           optimizer steps to take, fewer than the recipe's for a slow site; None: as many
     features        for a site loss that needs the sites' summaries; None while it is off, because
                     fewer than two sites have sent one
+    optimizer_state   the sites' mean, with `optimizer.state` = "averaged"; else empty
     """
 
     assignment: Assignment
@@ -267,6 +269,7 @@ class TrainRequest:
     lesion_metric: Digest | None = None
     steps: Annotated[int, Field(ge=1)] | None = None
     features: KnownFeatures | None = None
+    optimizer_state: Arrays = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -287,6 +290,8 @@ class SiteUpdate:
     features          site index -> summary of the *received* network's latent features: one of the
                       site's own index, more where data of several sites lie together; none without
                       a site loss that needs it, and of fewer subjects than the policy allows
+    optimizer_state   as it is after the round, with `optimizer.state` = "averaged"; else empty
+    optimizer_restarted   whether a state that the site should have kept was not there
     """
 
     n_cases: Annotated[int, Field(ge=1, le=10**7)]
@@ -303,6 +308,8 @@ class SiteUpdate:
     site_gradient_ratio: Annotated[float, Field(ge=0)] | None = None
     head_answers: HeadAnswers | None = None
     features: dict[Count, FeatureSummary] = Field(default_factory=dict)
+    optimizer_state: Arrays = Field(default_factory=dict)
+    optimizer_restarted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

@@ -51,6 +51,14 @@ def simulate(
             help="Only this one of the sites trains, with the recipe's own rounds and steps.",
         ),
     ] = None,
+    pooled: Annotated[
+        bool,
+        typer.Option(
+            "--pooled",
+            help="One training site of all --site folders, for comparison: batches mix the sites, "
+            "each patch keeps its site's index, and the steps are those of all sites together.",
+        ),
+    ] = False,
     lesion_masks: LesionMasks = None,
     labels_are_local: LabelsAreLocal = False,
     out: Annotated[Path, typer.Option(help="The run folder to make.")] = Path("runs/simulation"),
@@ -69,6 +77,7 @@ def simulate(
     as_json: ResultAsJson = False,
 ) -> None:
     """Trains over several sites on this machine and judges the result on unseen ones."""
+    from server.run.pooled_site import POOLED_DATA, pooled_recipe
     from server.run.run_folder import RunFolder
     from server.simulate import lay_out
 
@@ -84,6 +93,8 @@ def simulate(
             raise ConfigError("want at least one --site NAME=PATH")
         if alone is not None and alone not in sites:
             raise ConfigError(f"--alone {alone}: want one of the sites {', '.join(sites)}")
+        if pooled and alone is not None:
+            raise ConfigError("--pooled takes every --site, and --alone one of them; want one")
         if alone is not None:
             sites = {alone: sites[alone]}
         others = {
@@ -95,15 +106,17 @@ def simulate(
         reads = read_by({"--site": sites, **others})
         require_output_folder("--out", out, reads=reads)
         folder.require_new()
+        loaded = load_recipe(recipe, scale=scale, variant=variant, overrides=overrides)
         lay_out(
             folder,
-            load_recipe(recipe, scale=scale, variant=variant, overrides=overrides),
+            pooled_recipe(loaded, n_sites=len(sites)) if pooled else loaded,
             sites=sites,
             controls=others["--controls"],
             validation=others["--validation"],
             unseen=others["--held-out"],
             lesion_masks=lesion_masks,
             labels_are_local=labels_are_local,
+            pooled_in=folder.path / POOLED_DATA / "pooled" if pooled else None,
         )
     _run_here(folder, quiet=quiet or as_json, images=images)
     if as_json:

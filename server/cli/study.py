@@ -55,6 +55,14 @@ def study(
         list[str] | None,
         typer.Option(help="A method of the recipe's [variants]. Repeatable. Without it: all."),
     ] = None,
+    with_pooled: Annotated[
+        bool,
+        typer.Option(
+            "--with-pooled",
+            help="Beside each method, named METHOD-pooled, the same from one site of all the "
+            "training sites' data, as `lesionfed simulate --pooled` trains it.",
+        ),
+    ] = False,
     seeds: Annotated[
         str | None, typer.Option(help="Such as 0,1,2. Without it: the recipe's own.")
     ] = None,
@@ -114,6 +122,7 @@ def study(
             lesion_masks=lesion_masks,
             labels_are_local=labels_are_local,
             n_folds=folds,
+            with_pooled=with_pooled,
         )
         require_masks_apart(plan.lesion_masks, plan.places)
         for data in plan.data.values():

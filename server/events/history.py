@@ -177,6 +177,7 @@ class RunHistory:
                 self._accept_round(event)
             case schema.HeadMeasured():
                 self._round(event).head_spread_all = event.head_spread_all
+                self._round(event).n_head_outputs = event.n_outputs
             case SiteEvent():
                 self._accept_site(event)
             case _:

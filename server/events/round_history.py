@@ -36,6 +36,7 @@ class RoundHistory:
     finished: datetime | None = None
     saved: datetime | None = None
     head_spread_all: Value = None
+    n_head_outputs: int = 0
 
     @property
     def wall_s(self) -> float | None:

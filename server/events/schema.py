@@ -157,6 +157,7 @@ class HeadMeasured(RoundEvent):
 
     event: Literal["head-measured"] = "head-measured"
     head_spread_all: float
+    n_outputs: int
 
 
 class LateReply(SiteEvent):

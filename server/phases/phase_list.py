@@ -27,6 +27,7 @@ def phases_of(
     folder   where the selected round's network, and the lesion metric's, will be
     """
     n_sites = sum(site.trains for site in consortium.sites)
+    n_outputs = consortium.n_head_outputs
     model_file = folder.model_file
     own = None if consortium.federation is None else read_record(folder.data_record_file)
     across = None if own is None else AcrossHospitals(own)
@@ -38,19 +39,33 @@ def phases_of(
         file, masks = folder.lesion_metric_file, consortium.lesion_masks
         phases.append(LesionMetricPhase(recipe, file=file, masks=masks, events=events))
     if recipe.network.name == "cascade":
-        phases.append(TrainingPhase(recipe, n_sites=n_sites, events=events, stage="first"))
+        phases.append(
+            TrainingPhase(
+                recipe, n_sites=n_sites, n_head_outputs=n_outputs, events=events, stage="first"
+            )
+        )
         phases.append(MiningPhase())
-        phases.append(TrainingPhase(recipe, n_sites=n_sites, events=events, stage="second"))
+        phases.append(
+            TrainingPhase(
+                recipe, n_sites=n_sites, n_head_outputs=n_outputs, events=events, stage="second"
+            )
+        )
     else:
         metric_file = folder.lesion_metric_file
         phases.append(
-            TrainingPhase(recipe, n_sites=n_sites, events=events, lesion_metric_file=metric_file)
+            TrainingPhase(
+                recipe,
+                n_sites=n_sites,
+                n_head_outputs=n_outputs,
+                events=events,
+                lesion_metric_file=metric_file,
+            )
         )
     if recipe.inference.threshold_from == "sites":
         phases.append(ThresholdPhase(recipe, model_file=model_file, events=events))
     if recipe.federation.site_test_share > 0:
         phases.append(SiteTestPhase(model_file=model_file, events=events))
-    names_of_sites = {site.name: (site.name,) for site in consortium.sites if site.trains}
+    names_of_sites = {s.name: s.pooled_from or (s.name,) for s in consortium.sites if s.trains}
     if sum(map(len, names_of_sites.values())) > 1:
         phases.append(SiteProbePhase(model_file=model_file, sites=names_of_sites, events=events))
     if any(site.role == "evaluate" for site in consortium.sites):

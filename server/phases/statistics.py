@@ -14,7 +14,7 @@ from common.imaging.dataset.trained_grid import TrainedGrid
 from common.imaging.standardization.template import TemplateSums, refuse_implausible
 from common.recipe.recipe import Recipe
 from common.recipe.standardization import Standardization
-from common.wire.messages import SaltedDigests, SiteStatistics, StatisticsRequest
+from common.wire.messages import Assignment, SaltedDigests, SiteStatistics, StatisticsRequest
 from server.events.event_log import EventLog
 from server.events.schema import SiteDescribed, TemplateMade
 from server.rounds.phase import Exchange, Phase
@@ -47,6 +47,15 @@ class StatisticsPhase(Phase):
         sums: dict[str, TemplateSums] = {}
         replies: dict[str, SiteStatistics] = {}
         digests: dict[str, SaltedDigests] = {}
+        trains: set[str] = set()
+
+        def request(assignment: Assignment) -> StatisticsRequest:
+            if assignment.site_index < assignment.n_sites:  # those that train come first
+                trains.add(assignment.site)
+            return StatisticsRequest(
+                assignment=assignment,
+                digests=None if self._across is None else self._across.question,
+            )
 
         def accumulate(site: str, reply: SiteStatistics) -> Mapping[str, object]:
             sums[site] = _sums_of(site, reply, empty=empty, settings=settings)
@@ -59,10 +68,7 @@ class StatisticsPhase(Phase):
             return facts | {"gave_digests": reply.digests is not None}
 
         yield Exchange(
-            request=lambda assignment: StatisticsRequest(
-                assignment=assignment,
-                digests=None if self._across is None else self._across.question,
-            ),
+            request=request,
             reply=SiteStatistics,
             accumulate=accumulate,
         )
@@ -79,7 +85,12 @@ class StatisticsPhase(Phase):
                 )
             )
         grid = _trained_grid([*replies.values()])
-        return dataclasses.replace(state, template=template, trained_grid=grid)
+        cases = {}
+        if self._recipe.federation.steps_are == "whole-epoch":
+            cases = {site: replies[site].n_trainable for site in sorted(trains & replies.keys())}
+        return dataclasses.replace(
+            state, template=template, trained_grid=grid, training_cases=cases
+        )
 
 
 def _trained_grid(replies: Sequence[SiteStatistics]) -> TrainedGrid | None:

@@ -6,10 +6,13 @@ import dataclasses
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
+from common.errors import UpdateRejected
 from common.learning.model import initial_parameters, new_network, trained_at_sites, width_of
+from common.learning.optimizer_state import fresh_state, impossible_values
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.messages import (
+    Arrays,
     Assignment,
     FeatureSummary,
     HeadAnswers,
@@ -26,14 +29,18 @@ from server.phases.head_spread import head_spread, require_answers
 from server.phases.lesion_metric import resend_lesion_metric
 from server.phases.site_features import head_after, known_features, require_summaries
 from server.phases.site_validation import validate_at_sites
-from server.phases.step_budget import step_seconds_after, steps_within
+from server.phases.step_budget import own_steps, step_seconds_after, steps_within
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
+
+OPTIMIZER = "optimizer."
+"""Begins the names of the optimizer state's arrays where they are averaged with the changes."""
 
 
 class TrainingPhase(Phase):
     """`federation.rounds` rounds of one exchange: parameters out, changes back, one aggregate.
 
+    n_head_outputs      sites among which the head tells; None: those that train
     stage               whole: everything trains; first, second: one of a cascade's networks, the
                         other stays
     lesion_metric_file  where the lesion metric's network is, with that loss. It goes out again once
@@ -45,8 +52,13 @@ class TrainingPhase(Phase):
     Xie et al. 2019, arXiv:1903.03934 (a weight that falls with staleness); the power of one factor,
     and the mean with the round's own updates, are chosen (docs/adr/0031).
 
+    With `optimizer.state` = "averaged" the optimizers' states are averaged with the weights of the
+    changes and go out with the parameters (docs/adr/0040).
+
     With `federation.step_budget` a slow site is asked for fewer steps (phases/step_budget.py), and
-    its update counts by their share of the recipe's (chosen).
+    its update counts by their share of its own (chosen). With `steps_are` = "whole-epoch" a site's
+    own steps are its part of the recipe's, and its update counts by the weighting alone: steps and
+    weight both in proportion to the cases, as in McMahan et al. 2017 (local epochs).
 
     Where the sites choose the round, one that is evaluated ends with an exchange of its own: see
     phases/site_validation.py.
@@ -61,12 +73,14 @@ class TrainingPhase(Phase):
         *,
         n_sites: int,
         events: EventLog,
+        n_head_outputs: int | None = None,
         stage: Stage = "whole",
         lesion_metric_file: Path | None = None,
     ) -> None:
         self._recipe = recipe
         self._n_sites = n_sites
         self._events = events
+        self._n_head_outputs = n_head_outputs or n_sites
         self._stage = stage
         self._metric_file = lesion_metric_file
         self._all_have_trained = False
@@ -81,10 +95,13 @@ class TrainingPhase(Phase):
         what the sites' features were to the first network says nothing of the second's.
         """
         self._all_have_trained = True  # none has failed to: the metric has only just gone out
+        if self._recipe.optimizer.state == "averaged":
+            fresh = fresh_state(self._recipe, n_sites=self._n_head_outputs)
+            state = dataclasses.replace(state, optimizer_state=fresh)
         if self._stage == "second":
             rounds_before = self._recipe.federation.rounds
             return dataclasses.replace(state, rounds_before=rounds_before, features={})
-        parameters = initial_parameters(self._recipe, n_sites=self._n_sites)
+        parameters = initial_parameters(self._recipe, n_sites=self._n_head_outputs)
         return dataclasses.replace(state, parameters=parameters)
 
     def is_evaluated(self, round_index: int) -> bool:
@@ -105,17 +122,19 @@ class TrainingPhase(Phase):
         steps_asked: dict[str, int] = {}
         site_loss = self._recipe.loss.site
         trained = trained_at_sites(state.parameters, self._recipe)
-        aggregate = AGGREGATIONS[self._recipe.federation.aggregation](trained)
+        aggregate = AGGREGATIONS[self._recipe.federation.aggregation](
+            trained | _prefixed(state.optimizer_state)
+        )
         place_of: dict[str, int] = {}
         answers: dict[str, HeadAnswers] = {}
         features: dict[int, FeatureSummary] = {}
         weighting = self._recipe.federation.weighting
-        all_steps = self._recipe.optimizer.steps
+        shares: dict[str, float] = {}
 
         def accumulate(site: str, update: SiteUpdate) -> Mapping[str, object]:
             self._require_sound(site, update, place_of)
-            share = steps_asked.get(site, all_steps) / all_steps
-            aggregate.accumulate(site, update.change, share * site_weight(update, weighting))
+            weight = shares.get(site, 1.0) * site_weight(update, weighting)
+            aggregate.accumulate(site, _learned(site, update), weight)
             wall_s[site] = update.wall_s
             features.update(update.features)
             if update.head_answers is not None:
@@ -124,20 +143,26 @@ class TrainingPhase(Phase):
 
         def accumulate_late(site: str, update: SiteUpdate, n_rounds: int) -> Mapping[str, object]:
             factor = self._recipe.federation.late_weight**n_rounds
-            aggregate.accumulate(site, update.change, factor * site_weight(update, weighting))
+            weight = factor * site_weight(update, weighting)
+            aggregate.accumulate(site, _learned(site, update), weight)
             return facts_of(update) | {"factor": factor}
 
         def request(assignment: Assignment) -> TrainRequest:
             site = assignment.site
             place_of[site] = assignment.site_index
-            steps_asked[site] = steps_within(state.step_seconds.get(site), self._recipe)
+            own = own_steps(site, state.training_cases, self._recipe)
+            if own is not None:
+                steps_asked[site] = steps_within(state.step_seconds.get(site), own, self._recipe)
+                shares[site] = steps_asked[site] / own
+            asked = steps_asked.get(site)
             return TrainRequest(
                 assignment=assignment,
                 template=state.template,
                 parameters=state.parameters,
                 stage=self._stage,
                 lesion_metric=state.lesion_metric,
-                steps=None if steps_asked[site] == all_steps else steps_asked[site],
+                optimizer_state=state.optimizer_state,
+                steps=None if asked == self._recipe.optimizer.steps else asked,
                 features=known_features(state.features, site_loss, site_index=place_of[site]),
             )
 
@@ -150,16 +175,24 @@ class TrainingPhase(Phase):
         )
         self._all_have_trained = len(wall_s) == self._n_sites
         step_seconds = step_seconds_after(state.step_seconds, steps_asked, wall_s, self._recipe)
-        parameters = state.parameters | apply_update(trained, aggregate.result())
+        learned = aggregate.result()
+        optimizer_state = {name: learned.pop(OPTIMIZER + name) for name in state.optimizer_state}
+        parameters = state.parameters | apply_update(trained, learned)
         latest = dict(sorted((state.features | features).items()))
         index = state.round_index + 1
         seed = derived_seed(self._recipe.seed, "site-head", self.name, index)
-        parameters |= head_after(parameters, latest, site_loss, n_sites=self._n_sites, seed=seed)
+        n_outputs = self._n_head_outputs
+        parameters |= head_after(parameters, latest, site_loss, n_sites=n_outputs, seed=seed)
         if (spread := head_spread([answers[site] for site in sorted(answers)])) is not None:
-            self._events.record(HeadMeasured(phase=self.name, round=index, head_spread_all=spread))
+            self._events.record(
+                HeadMeasured(
+                    phase=self.name, round=index, head_spread_all=spread, n_outputs=n_outputs
+                )
+            )
         state = dataclasses.replace(
             state,
             parameters=parameters,
+            optimizer_state=optimizer_state,
             step_seconds=step_seconds,
             features=latest,
             site_validation=None,
@@ -175,13 +208,32 @@ class TrainingPhase(Phase):
         A site summarizes its own features, but for one that trains alone: there data of several
         sites may lie together.
         """
-        require_answers(site, update.head_answers, n_sites=self._n_sites)
+        require_answers(site, update.head_answers, n_sites=self._n_head_outputs)
         if not update.features:
             return
-        allowed = {place_of[site]} if len(place_of) > 1 else set(range(self._n_sites))
+        allowed = {place_of[site]} if len(place_of) > 1 else set(range(self._n_head_outputs))
         if not self._recipe.loss.site.needs_summaries:
             allowed = set()
         require_summaries(site, update.features, allowed=allowed, n_features=self._n_features)
+
+
+def _prefixed(optimizer_state: Arrays) -> Arrays:
+    """Under names that no parameter has."""
+    return {OPTIMIZER + name: array for name, array in optimizer_state.items()}
+
+
+def _learned(site: str, update: SiteUpdate) -> Arrays:
+    """The change and the optimizer state, to be averaged alike; UpdateRejected for a wrong one.
+
+    The change is a difference and the state is not: of differences a mean square could come out
+    below 0.
+    """
+    if (name := impossible_values(update.optimizer_state)) is not None:
+        raise UpdateRejected(
+            f"site {site}: optimizer state {name}: want finite values, of squares and steps 0 or "
+            "more; its update is left out of this round"
+        )
+    return update.change | _prefixed(update.optimizer_state)
 
 
 def facts_of(update: SiteUpdate) -> dict[str, object]:
@@ -189,7 +241,7 @@ def facts_of(update: SiteUpdate) -> dict[str, object]:
     facts = {
         field.name: getattr(update, field.name)
         for field in dataclasses.fields(update)
-        if field.name not in ("change", "features", "head_answers")
+        if field.name not in ("change", "features", "head_answers", "optimizer_state")
     }
     answers = [] if update.head_answers is None else [update.head_answers]
     norm = change_norm(update.change)

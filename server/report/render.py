@@ -29,7 +29,7 @@ from server.events.lesion_metric_warnings import warnings_of_run
 from server.events.schema import ThresholdChosen
 from server.report.bundle import TABLES, write_bundle
 from server.report.charts import run_charts
-from server.report.collapsed_head import head_collapsed, head_spread_all
+from server.report.collapsed_head import head_has_collapsed
 from server.report.evaluation_figures import (
     EvaluationTables,
     ReportDrawing,
@@ -206,9 +206,7 @@ def run_values(history: RunHistory, run_folder: Path) -> dict[str, Any]:
         "scored_grid": scored_grid_in_words(networks),
         "on_prepared_grid": _on_prepared_grid(unseen, networks),
         "lesion_metric_warnings": warnings_of_run(history),
-        "head_collapsed": head_collapsed(
-            head_spread_all(history), n_sites=len(history.sites("train"))
-        ),
+        "head_collapsed": head_has_collapsed(history),
         "definition": _definition(recipe_file),
         "recipe": _text(recipe_file),
         "environment": _environment(run_folder / "environment.json"),

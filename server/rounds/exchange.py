@@ -310,8 +310,6 @@ class Communicator:
             )
 
     def _assignment(self, site: str, place: Place, exchange_id: str) -> Assignment:
-        training = [s.name for s in self._consortium.sites if s.trains]
-        others = [s.name for s in self._consortium.sites if not s.trains]
         return Assignment(
             run=self._consortium.run,
             phase=place["phase"],
@@ -319,8 +317,8 @@ class Communicator:
             recipe=self._recipe.canonical_json(),
             code_digest=code_digest(),
             site=site,
-            site_index=[*training, *others].index(site),
-            n_sites=len(training),
+            site_index=self._consortium.site_index(site),
+            n_sites=self._consortium.n_head_outputs,
             exchange_id=exchange_id,
         )
 

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 KEPT = 2
 """Checkpoints kept: the last, and the one before it in case the last is damaged."""
 
+OPTIMIZER = "optimizer."
+"""Begins the names of the optimizer state's tensors; no parameter's name begins so."""
+
 DAMAGED = ".damaged"
 """Ends the name of a checkpoint that was passed over: it counts as none any more."""
 
@@ -38,7 +41,8 @@ def save_checkpoint(folder: Path, state: RunState) -> Path:
     """
     earlier = _checkpoints(folder)
     facts = json.dumps(_facts(state), sort_keys=True, allow_nan=False)
-    content = safetensors.numpy.save(state.parameters, metadata={"state": facts})
+    tensors = state.parameters | {OPTIMIZER + n: a for n, a in state.optimizer_state.items()}
+    content = safetensors.numpy.save(tensors, metadata={"state": facts})
     number = 1 + (_number(earlier[-1]) if earlier else 0)
     path = folder / f"{number:06d}-{hashlib.sha256(content).hexdigest()}.safetensors"
     try:
@@ -88,8 +92,8 @@ def load_checkpoint(
 
 
 def _facts(state: RunState) -> dict[str, object]:
-    facts = dataclasses.asdict(dataclasses.replace(state, parameters={}))
-    return {name: value for name, value in facts.items() if name != "parameters"}
+    facts = dataclasses.asdict(dataclasses.replace(state, parameters={}, optimizer_state={}))
+    return {n: value for n, value in facts.items() if n not in ("parameters", "optimizer_state")}
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -124,6 +128,9 @@ def _read_whole(path: Path) -> RunState:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             facts = json.loads(file.metadata()["state"])
-        return RunState(**facts, parameters=safetensors.numpy.load(content))
+        tensors = safetensors.numpy.load(content)
+        kept = {n: tensors.pop(n) for n in sorted(tensors) if n.startswith(OPTIMIZER)}
+        optimizer_state = {n.removeprefix(OPTIMIZER): array for n, array in kept.items()}
+        return RunState(**facts, parameters=tensors, optimizer_state=optimizer_state)
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
         raise CheckpointError(f"{path}: not a checkpoint of this version: {error}.") from None

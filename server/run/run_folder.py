@@ -32,6 +32,8 @@ class EnrolledSite(Settings):
     """What the site is known by: its registered public key (in the inline engine, its name); unset
     where the consortium has a members_file, which has the keys."""
     role: Role = "train"
+    pooled_from: tuple[SiteName, ...] = ()
+    """The sites whose data lie in this one, in a simulation of pooled training; else none."""
 
     @model_validator(mode="before")
     @classmethod
@@ -41,6 +43,11 @@ class EnrolledSite(Settings):
             return table
         role = "train" if table["trains"] else "statistics"
         return {"role": role} | {key: table[key] for key in table if key != "trains"}
+
+    @property
+    def n_indices(self) -> int:
+        """How many site indices it has: one, or one for each site that lies in it."""
+        return max(1, len(self.pooled_from))
 
     @property
     def trains(self) -> bool:
@@ -96,6 +103,17 @@ class Consortium(Settings):
         if not any(site.trains for site in self.sites):
             raise ValueError("no site trains")
         return self
+
+    @property
+    def n_head_outputs(self) -> int:
+        """Sites among which the site head tells: those that train, pooled ones one by one."""
+        return sum(site.n_indices for site in self.sites if site.trains)
+
+    def site_index(self, name: str) -> int:
+        """The site's first index: those that train come first, each group in its order."""
+        ordered = sorted(self.sites, key=lambda site: not site.trains)
+        place = [site.name for site in ordered].index(name)
+        return sum(site.n_indices for site in ordered[:place])
 
 
 class RunFolder:

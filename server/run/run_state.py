@@ -44,8 +44,7 @@ class SiteValidation:
 class RunState:
     """Everything the next round starts from.
 
-    No random numbers are kept: every seed is derived from the recipe, the site and the round. Nor
-    is an optimizer state: the coordinator has none, and each site starts a new one each round.
+    No random numbers are kept: every seed is derived from the recipe, the site and the round.
 
     phase                the phase that is under way
     round_index          rounds finished in it; 0 before its first
@@ -63,8 +62,12 @@ class RunState:
                          `federation.step_budget` alone
     features             site index -> the last summary of its features that the site has sent; with
                          a site loss that needs them alone
+    training_cases       training site -> its cases with lesions, by which a whole epoch's steps are
+                         divided; with `federation.steps_are` = "whole-epoch" alone
     sites                site -> where it stands
     parameters           `network.*` and `head.*`; empty before training
+    optimizer_state      the sites' mean, with `optimizer.state` = "averaged" alone; else a site has
+                         its own, on its disk, or restarts it
     """
 
     phase: str = ""
@@ -81,8 +84,10 @@ class RunState:
     threshold_choice: ThresholdChoice | None = None
     step_seconds: dict[str, float] = field(default_factory=dict)
     features: dict[int, FeatureSummary] = field(default_factory=dict)
+    training_cases: dict[str, int] = field(default_factory=dict)
     sites: dict[str, SiteRecord] = field(default_factory=dict)
     parameters: Arrays = field(default_factory=dict)
+    optimizer_state: Arrays = field(default_factory=dict)
 
     @property
     def training_round(self) -> int:

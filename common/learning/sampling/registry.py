@@ -9,6 +9,7 @@ import numpy as np
 
 from common.learning.sampling.batch import Batch
 from common.learning.sampling.centreline_patches import CentrelinePatches
+from common.learning.sampling.grid_patches import GridPatches
 from common.learning.sampling.labelled_case import FlatVoxels, LabelledCase
 from common.learning.sampling.lesion_voxels import LesionVoxels
 from common.learning.sampling.patches import Patches
@@ -26,7 +27,7 @@ class Sampler(Protocol):
 Build = Callable[[Sequence[LabelledCase], Recipe, Sequence[FlatVoxels]], Sampler]
 
 
-def _of_patches(kind: type[Patches] | type[CentrelinePatches]) -> Build:
+def _of_patches(kind: type[Patches] | type[GridPatches] | type[CentrelinePatches]) -> Build:
     """The samplers of whole patches, which differ in where a patch may lie."""
 
     def build(
@@ -57,6 +58,7 @@ def _voxels(
 
 SAMPLERS: Mapping[str, Build] = {
     "patches": _of_patches(Patches),
+    "grid": _of_patches(GridPatches),
     "centreline": _of_patches(CentrelinePatches),
     "voxels": _voxels,
 }

@@ -12,9 +12,9 @@ from common.code_digest import code_digest
 from common.errors import ConfigError
 from common.recipe.recipe import Recipe
 from server.run.data_record import DataPlace, RecordedPlace, places_of
+from server.run.pooled_site import POOLED_DATA, pooled_recipe
 from server.run.run_folder import RunFolder
 from server.simulate import lay_out
-from server.studies.leave_site_out.pooled_site import pool_sites
 from server.studies.plan import Parts, PlannedRun, StudyPlan, StudySite
 
 MIN_SITES = 3
@@ -42,7 +42,8 @@ class LeaveSiteOutPlan(StudyPlan):
     recipe_sha256: str
     sites: tuple[StudySite, ...] = Field(min_length=MIN_SITES)
     steps_of_each_network: int
-    """Optimizer steps in all: training rounds x steps x (sites - 1)."""
+    """Optimizer steps in all: training rounds x steps x (sites - 1); with steps of a whole epoch
+    training rounds x steps."""
 
     @model_validator(mode="after")
     def _fits_itself(self) -> Self:
@@ -50,7 +51,7 @@ class LeaveSiteOutPlan(StudyPlan):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"site {twice[0]!r} is named twice")
         if self.steps_of_each_network != _n_steps(self.recipe, len(names)):
-            raise ValueError("steps_of_each_network is not rounds x steps x (sites - 1)")
+            raise ValueError("steps_of_each_network is not what recipe and sites give")
         return self
 
     @property
@@ -90,18 +91,15 @@ class LeaveSiteOutPlan(StudyPlan):
         federated one takes at all its sites together. Every site must reply in every round: with
         one missing the budget would be another. Nothing is scored between the rounds.
         """
-        recipe = self.recipe
-        steps, quorum = recipe.optimizer.steps, len(run.parts.train)
-        if run.method != "federated":
-            steps, quorum = steps * (len(self.sites) - 1), 1
-        rounds = recipe.federation.rounds
-        changes = {"quorum": quorum, "evaluate_every": rounds}
-        return recipe.model_copy(
-            update={
-                "optimizer": recipe.optimizer.model_copy(update={"steps": steps}),
-                "federation": recipe.federation.model_copy(update=changes),
-            }
-        )
+        changes = {
+            "quorum": len(run.parts.train),
+            "evaluate_every": self.recipe.federation.rounds,
+        }
+        federation = self.recipe.federation.model_copy(update=changes)
+        recipe = self.recipe.model_copy(update={"federation": federation})
+        if run.method == "federated":
+            return recipe
+        return pooled_recipe(recipe, n_sites=len(self.sites) - 1)
 
     def lay_out(
         self,
@@ -112,16 +110,16 @@ class LeaveSiteOutPlan(StudyPlan):
         known: Sequence[RecordedPlace] = (),
     ) -> None:
         """Fills the new folder of a run; a pooled network learns from links, in pooled-data."""
-        sites = origins = self.folders(run.parts.train)
+        pooled_in = None
         if run.method == "pooled":  # `without-NAME`: longer than NAME, so no other site's name
-            sites = {run.place.name: pool_sites(sites, study / "pooled-data" / run.place.name)}
+            pooled_in = study / POOLED_DATA / run.place.name
         lay_out(
             new,
             self.recipe_of(run),
-            sites=sites,
+            sites=self.folders(run.parts.train),
             unseen=self.folders(run.parts.unseen),
             labels_are_local=self.labels_are_local,
-            origins=origins,
+            pooled_in=pooled_in,
             known=known,
         )
 
@@ -162,4 +160,6 @@ def make_plan(
 
 
 def _n_steps(recipe: Recipe, n_sites: int) -> int:
-    return recipe.n_training_rounds * recipe.optimizer.steps * (n_sites - 1)
+    """ConfigError where each site has another number: one site alone could not take as many."""
+    n_steps = recipe.n_training_rounds * recipe.optimizer.fixed_steps
+    return n_steps if recipe.federation.steps_are == "whole-epoch" else n_steps * (n_sites - 1)

@@ -14,6 +14,7 @@ from common.membership.site import NAME_PATTERN
 from common.recipe.recipe import Recipe
 from common.settings import Settings
 from server.run.data_record import DataPlace, PartOfRun, RecordedPlace
+from server.run.pooled_site import POOLED_DATA, pooled_recipe
 from server.run.run_folder import RunFolder
 from server.simulate import Folders, lay_out
 from server.studies.methods.folds import parts_of_fold, split_sites
@@ -27,6 +28,8 @@ class Method(Settings):
     recipe: Recipe
     """With its own seed; `MethodsPlan.recipe_of` gives each run's."""
     recipe_sha256: str
+    pooled: bool = False
+    """Whether one site of all the training sites' data learns it, in place of the federation."""
 
 
 class MethodsPlan(StudyPlan):
@@ -114,9 +117,10 @@ class MethodsPlan(StudyPlan):
         Every site must reply in every round: with one missing the methods would not have learned
         from the same data.
         """
-        [recipe] = [method.recipe for method in self.methods if method.name == run.method]
-        federation = recipe.federation.model_copy(update={"quorum": len(run.parts.train)})
-        return recipe.model_copy(update={"seed": run.seed, "federation": federation})
+        method, n_sites = self._method(run), len(run.parts.train)
+        federation = method.recipe.federation.model_copy(update={"quorum": n_sites})
+        recipe = method.recipe.model_copy(update={"seed": run.seed, "federation": federation})
+        return pooled_recipe(recipe, n_sites=n_sites) if method.pooled else recipe
 
     def lay_out(
         self,
@@ -126,8 +130,11 @@ class MethodsPlan(StudyPlan):
         study: Path,
         known: Sequence[RecordedPlace] = (),
     ) -> None:
-        """Fills the new folder of a run."""
-        recipe = self.recipe_of(run)
+        """Fills the new folder of a run; a pooled method learns from links, in pooled-data."""
+        recipe, pooled_in = self.recipe_of(run), None
+        if self._method(run).pooled:  # one folder for all runs over the same sites
+            folder = "pooled" if run.fold is None else f"pooled-fold-{run.fold}"
+            pooled_in = study / POOLED_DATA / folder
         lay_out(
             new,
             recipe,
@@ -137,8 +144,13 @@ class MethodsPlan(StudyPlan):
             validation=self.folders(run.parts.validation),
             unseen=self.folders(run.parts.unseen),
             labels_are_local=self.labels_are_local,
+            pooled_in=pooled_in,
             known=known,
         )
+
+    def _method(self, run: PlannedRun) -> Method:
+        [method] = [method for method in self.methods if method.name == run.method]
+        return method
 
     def _parts(self) -> Iterator[tuple[int | None, Parts]]:
         if not self.folds:
@@ -169,6 +181,7 @@ def make_plan(
     lesion_masks: Path | None = None,
     labels_are_local: bool = False,
     n_folds: int | None = None,
+    with_pooled: bool = False,
 ) -> MethodsPlan:
     """The study of `recipes`, by the code of this process; ConfigError lists faults.
 
@@ -178,6 +191,7 @@ def make_plan(
     labels_are_local   equal labels at two sites are two people
     n_folds   None: every site trains. Else the sites are split by the first recipe's own seed, so
               that every method and every seed has the same folds
+    with_pooled   after each method, named `-pooled`, the same from the pooled data
     """
     if n_folds is None and not unseen:
         raise ConfigError("want --held-out NAME=PATH, an unseen site to judge at, or --folds K")
@@ -192,11 +206,13 @@ def make_plan(
         {
             "methods": [
                 {
-                    "name": name,
+                    "name": f"{name}-pooled" if pooled else name,
                     "recipe": recipe.model_dump(mode="json"),
                     "recipe_sha256": recipe.sha256(),
+                    "pooled": pooled,
                 }
                 for name, recipe in recipes.items()
+                for pooled in ((False, True) if with_pooled else (False,))
             ],
             "seeds": list(seeds),
             "sites": _named_sites(sites),

@@ -63,7 +63,9 @@ def write_study_page(
 def _differences(plan: MethodsPlan) -> list[Difference]:
     """The settings in which the methods differ: all else is the same."""
     tables: list[Mapping[str, object]] = [
-        dotted_values(method.recipe.model_dump(mode="json")) for method in plan.methods
+        {"training data": "pooled" if method.pooled else "at the sites"}
+        | dotted_values(method.recipe.model_dump(mode="json"))
+        for method in plan.methods
     ]
     keys = dict.fromkeys(key for table in tables for key in table)
     return [

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from client.phases import training
 from client.phases.lesion_metric import store_lesion_metric
 from client.phases.site_cases import own_cases
 from client.phases.training import mean_dice, train
 from client.site.settings import Policy, Site, read_site
-from common.errors import SiteDataError
+from common.errors import SiteDataError, WireError
 from common.learning.hard_negatives import hard_negatives, random_negatives
 from common.learning.lesion_wise.metric_network import build_metric_network
 from common.learning.model import initial_parameters, new_network
@@ -99,6 +100,35 @@ def test_the_first_network_learns_from_bright_voxels_the_second_from_the_firsts_
     mistaken = hard_negatives(network.first, case, recipe.network)  # type: ignore[arg-type]  # a cascade's
     assert 0 < mistaken.size < bright.size
     np.testing.assert_array_equal(seen, [bright if stage == "first" else mistaken])
+
+
+@pytest.mark.parametrize(
+    ("patches", "asked", "steps"),
+    [
+        pytest.param(7, None, 4, id="7 patches of one training subject, two a step"),
+        pytest.param(7, 3, 3, id="fewer were asked for"),
+    ],
+)
+def test_the_steps_are_those_that_see_so_many_patches_of_each_training_subject(
+    site: Site, monkeypatch: pytest.MonkeyPatch, patches: int, asked: int | None, steps: int
+) -> None:
+    seen: list[int] = []
+
+    def train_locally(*_: object, recipe: Recipe, **__: object) -> None:
+        seen.append(recipe.optimizer.fixed_steps)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train_locally", train_locally)
+    recipe = unet_recipe(f"optimizer.steps={{patches_per_subject = {patches}}}")
+    with pytest.raises(KeyboardInterrupt):
+        train(dataclasses.replace(request(recipe), steps=asked), recipe, site)
+    assert seen == [steps]
+
+
+def test_more_steps_than_the_site_has_by_its_subjects_are_refused(site: Site) -> None:
+    recipe = unet_recipe("optimizer.steps={patches_per_subject = 7}")
+    with pytest.raises(WireError, match="want at most the recipe's 4 steps, got 5"):
+        train(dataclasses.replace(request(recipe), steps=5), recipe, site)
 
 
 def test_the_kept_cases_are_scored_with_what_came_before_training(site: Site) -> None:

@@ -121,6 +121,30 @@ NO_STEPS = "preprocessing.steps=[]"
             id="56 halves three times, the metric network four",
         ),
         pytest.param(
+            "aslani2020",
+            ["sampling.lesion_share=0.5"],
+            r"'grid' draws patches with a lesion voxel alone, and lesion_share is 0.5; leave",
+            id="lesion-free patches of a grid",
+        ),
+        pytest.param(
+            "fenneteau2021",
+            ["federation.steps_are=whole-epoch"],
+            r"counts each site's own subjects, and .* 'whole-epoch' divides a number over",
+            id="an epoch's steps that are counted at the sites",
+        ),
+        pytest.param(
+            "fenneteau2021",
+            ["federation.step_budget=0.5"],
+            r"with patches_per_subject the coordinator does not know how many these are",
+            id="a share of steps that the coordinator does not know",
+        ),
+        pytest.param(
+            "default",
+            ["optimizer.state=averaged", "federation.aggregation=median"],
+            r"optimizer.state = 'averaged' needs the mean: .* Set federation.aggregation to",
+            id="a median of optimizer states",
+        ),
+        pytest.param(
             "kamraoui2021",
             ["federation.rounds=20"],
             r"from_round 21 is never reached: federation.rounds is 20\. Lower it, or raise feder",

@@ -52,6 +52,30 @@ def test_the_result_is_printed_as_json(
     assert Path(result["report"]).is_file()
 
 
+def test_one_site_of_all_folders_trains_with_the_steps_of_all_and_is_resumed_alone(
+    lyon: Path, porto: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ghent = write_site(tmp_path / "ghent", name="ghent", seed=2, n_subjects=1, label="ghent").parent
+    out = tmp_path / "run"
+    sites = ["--site", f"lyon={lyon}", "--site", f"ghent={ghent / 'bids'}"]
+    arguments = ["simulate", *sites, "--held-out", f"porto={porto}", "--pooled", "--json"]
+    assert main([*arguments, "--out", str(out), *TINY]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "completed"
+    folder = RunFolder(out)
+    assert [site.name for site in folder.consortium().sites] == ["pooled"]
+    assert folder.recipe().optimizer.steps == 2
+    assert main(["simulate", "--resume", str(out), "--pooled"]) != 0
+    assert "leave out --pooled" in capsys.readouterr().err
+
+
+def test_pooled_and_alone_are_refused_together(
+    lyon: Path, porto: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sites = ["--site", f"lyon={lyon}", "--held-out", f"porto={porto}", "--alone", "lyon"]
+    assert main(["simulate", *sites, "--pooled", "--out", str(tmp_path / "run"), *TINY]) != 0
+    assert "--pooled takes every --site, and --alone one of them" in capsys.readouterr().err
+
+
 def test_a_report_without_images_holds_none(lyon: Path, porto: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     arguments = ["simulate", "--site", f"lyon={lyon}", "--held-out", f"porto={porto}"]

@@ -282,3 +282,84 @@ def test_a_change_of_the_frozen_head_is_refused_and_a_trained_one_must_be_there(
 def test_the_second_network_of_a_cascade_begins_without_the_first_one_s_features() -> None:
     before = RunState(phase="mining", round_index=1, features={0: summary(1)})
     assert phase_of(recipe_of("galassi2019"), "second").begin(before).features == {}
+
+
+def averaged_round(*updates: SiteUpdate) -> RunState:
+    """The state after a round of these sites; one weight, whose mean square was 4 before."""
+    recipe = recipe_of("default", "optimizer.state=averaged")
+    start = RunState(
+        parameters={"network.w": np.array([10.0], np.float32)},
+        optimizer_state={"exp_avg_sq.network.w": np.array([4.0], np.float32)},
+    )
+    round_ = phase_of(recipe, "whole").round(start)
+    exchange = next(round_)
+    request = exchange.request(ASSIGNMENT)
+    assert isinstance(request, TrainRequest)
+    np.testing.assert_equal(request.optimizer_state, start.optimizer_state)
+    for number, sent in enumerate(updates):
+        facts = exchange.accumulate(f"site-{number}", sent)
+        assert "optimizer_state" not in facts
+    with pytest.raises(StopIteration) as ended:
+        next(round_)
+    after: RunState = ended.value.value
+    return after
+
+
+def with_state(change: float, square: float, n_cases: int) -> SiteUpdate:
+    return dataclasses.replace(
+        update({"network.w": np.array([change], np.float32)}, n_cases),
+        optimizer_state={"exp_avg_sq.network.w": np.array([square], np.float32)},
+    )
+
+
+def test_optimizer_states_are_averaged_with_the_weights_of_the_changes() -> None:
+    """10 + (1 * -4 + 3 * 2) / 4, and (1 * 8 + 3 * 0) / 4 whatever it was before."""
+    after = averaged_round(with_state(-4, 8, 1), with_state(2, 0, 3))
+    np.testing.assert_array_equal(after.parameters["network.w"], [10.5])
+    np.testing.assert_array_equal(after.optimizer_state["exp_avg_sq.network.w"], [2.0])
+
+
+def test_the_state_of_one_site_alone_comes_back_bit_by_bit() -> None:
+    third = float(np.float32(1 / 3))
+    after = averaged_round(with_state(1, third, 7))
+    assert after.optimizer_state["exp_avg_sq.network.w"].tolist() == [third]
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        pytest.param(with_state(1, -1e-9, 1), "site-0: optimizer state exp_avg_sq", id="below 0"),
+        pytest.param(with_state(1, np.inf, 1), "site-0: optimizer state exp_avg", id="infinite"),
+        pytest.param(update({"network.w": np.ones(1, np.float32)}, 1), "missing", id="none"),
+    ],
+)
+def test_an_optimizer_state_that_cannot_be_is_refused_with_its_change(
+    sent: SiteUpdate, words: str
+) -> None:
+    with pytest.raises(UpdateRejected, match=words):
+        averaged_round(sent)
+
+
+def test_an_optimizer_state_that_nobody_asked_for_is_refused() -> None:
+    round_ = phase_of(recipe_of("default"), "whole").round(
+        RunState(parameters={"network.w": np.array([10.0], np.float32)})
+    )
+    with pytest.raises(UpdateRejected, match=r"missing or unknown: \['optimizer.exp_avg_sq"):
+        next(round_).accumulate("lyon", with_state(1, 1, 1))
+
+
+def test_a_whole_epochs_steps_are_divided_and_the_update_is_weighed_by_its_cases_alone() -> None:
+    """40 steps over 3 and 1 cases; 10 + (3 * -2 + 1 * 6) / 4."""
+    recipe = recipe_of("default", "optimizer.steps=40", "federation.steps_are=whole-epoch")
+    start: Arrays = {"network.w": np.array([10.0], np.float32)}
+    state = RunState(parameters=start, training_cases={"lyon": 3, "ghent": 1})
+    round_ = phase_of(recipe, "whole").round(state)
+    exchange = next(round_)
+    for site, change, n_cases, steps in (("lyon", -2, 3, 30), ("ghent", 6, 1, 10)):
+        request = exchange.request(dataclasses.replace(ASSIGNMENT, site=site))
+        assert isinstance(request, TrainRequest)
+        assert request.steps == steps
+        exchange.accumulate(site, update({"network.w": np.array([change], np.float32)}, n_cases))
+    with pytest.raises(StopIteration) as ended:
+        next(round_)
+    np.testing.assert_array_equal(ended.value.value.parameters["network.w"], [10.0])

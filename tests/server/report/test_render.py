@@ -230,6 +230,7 @@ def measured(at: int, spread: float) -> Line:
         "phase": "training",
         "round": at,
         "head_spread_all": spread,
+        "n_outputs": 2,
     }
 
 

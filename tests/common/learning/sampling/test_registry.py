@@ -7,6 +7,7 @@ import pytest
 
 from common.errors import SiteDataError
 from common.learning.sampling.centreline_patches import CentrelinePatches
+from common.learning.sampling.grid_patches import GridPatches
 from common.learning.sampling.lesion_voxels import LesionVoxels
 from common.learning.sampling.patches import Patches
 from common.learning.sampling.registry import build_sampler
@@ -33,6 +34,13 @@ SIAMESE = ("sampling.patch_shape=[8, 16, 8]", "sampling.lesion_share=1.0", "task
 @pytest.mark.parametrize(
     ("settings", "kind", "image_shape", "truth_shape"),
     [
+        pytest.param(
+            recipe("fenneteau2021", *SIAMESE, "sampling.name=grid"),
+            GridPatches,
+            (8, 16, 8),
+            (3, 8, 16, 8),
+            id="grid",
+        ),
         pytest.param(
             recipe("fenneteau2021", *SIAMESE), Patches, (8, 16, 8), (3, 8, 16, 8), id="patches"
         ),

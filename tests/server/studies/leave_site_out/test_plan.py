@@ -43,7 +43,7 @@ def test_every_network_takes_rounds_x_steps_x_one_site_less(n_sites: int) -> Non
     for run in plan.runs():
         recipe = plan.recipe_of(run)
         n_places = len(run.parts.train) if run.method == "federated" else 1
-        assert recipe.federation.rounds * recipe.optimizer.steps * n_places == expected
+        assert recipe.federation.rounds * recipe.optimizer.fixed_steps * n_places == expected
 
 
 def test_a_cascade_takes_its_rounds_twice() -> None:

@@ -108,11 +108,11 @@ def test_no_network_was_trained_on_the_site_that_judges_it(finished: Study) -> N
         assert not {*record.sites("train")} & {*run.parts.unseen}
 
 
-def test_the_site_head_is_off_where_one_place_trains(finished: Study) -> None:
+def test_the_site_head_is_off_where_one_site_trains_alone(finished: Study) -> None:
     for run in finished.plan().runs():
         [trained] = read_run(finished.run_folder(run).events_file).training
         spreads = [reply.fact("head_spread") for reply in trained.replies.values()]
-        assert all((spread is None) == (run.method != "federated") for spread in spreads)
+        assert all((spread is None) == (run.method == "local") for spread in spreads)
 
 
 def test_a_finished_study_trains_nothing_when_it_continues(finished: Study) -> None:

@@ -10,6 +10,7 @@ from common.recipe.recipe import load_recipe
 from server.run.run_folder import RunFolder
 from server.studies.methods.plan import MethodsPlan, make_plan
 from server.studies.study_folder import StudyFolder, as_json
+from tests.toy_sites import write_site
 
 RECIPES = {
     "BM": load_recipe("default", overrides=["loss.site.name=none"]),
@@ -38,6 +39,34 @@ def test_a_run_has_its_methods_recipe_its_own_seed_and_every_site_in_every_round
     assert run.parts.train == ("lyon", "ghent", "turin")
     assert run.parts.unseen == ("oslo",)
     assert run.title == "BM, seed 3"
+
+
+def test_beside_each_method_stands_the_same_from_pooled_data_with_the_steps_of_all_sites() -> None:
+    plan = make_plan(RECIPES, seeds=[0, 3], sites=SITES, unseen=UNSEEN, with_pooled=True)
+    runs = plan.runs()
+    assert [run.method for run in runs[:4]] == ["BM", "BM-pooled", "uniform", "uniform-pooled"]
+    federated, pooled = (plan.recipe_of(run) for run in runs[4:6])
+    assert (pooled.seed, pooled.federation.quorum) == (3, 1)
+    assert pooled.optimizer.fixed_steps == 3 * federated.optimizer.fixed_steps  # at three sites
+    assert runs[5].parts == runs[4].parts
+
+
+def test_pooled_runs_over_the_same_sites_share_one_folder_of_links(tmp_path: Path) -> None:
+    sites = {
+        name: write_site(tmp_path / name, name=name, seed=seed, label=name).parent / "bids"
+        for seed, name in enumerate(("lyon", "oslo"))
+    }
+    plan = make_plan(
+        RECIPES, seeds=[0, 1], sites={"lyon": sites["lyon"]}, unseen={"oslo": sites["oslo"]},
+        with_pooled=True,
+    )  # fmt: skip
+    for run in plan.runs():
+        new = RunFolder(tmp_path / run.place.as_posix().replace("/", "-"))
+        plan.lay_out(run, new, study=tmp_path / "study")
+        [site] = new.consortium().sites
+        pooled = run.method.endswith("-pooled")
+        assert (site.name, site.pooled_from) == (("pooled", ("lyon",)) if pooled else ("lyon", ()))
+    assert [path.name for path in (tmp_path / "study" / "pooled-data").iterdir()] == ["pooled"]
 
 
 def test_in_folds_every_site_is_unseen_once_by_each_method() -> None:

@@ -12,7 +12,7 @@ from common.imaging.intake.intake import examine
 from common.imaging.intake.usable_case import UsableCase
 from common.recipe.recipe import load_recipe
 from common.recipe.task import Task
-from server.studies.leave_site_out.pooled_site import pool_sites, pooled_subject
+from server.run.pooled_site import pool_sites, pooled_subject
 from tests.toy_sites import write_site
 
 MODALITIES = ("FLAIR", "T1w")

@@ -9,11 +9,15 @@ import csv
 import io
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from common.imaging.intake.bids_names import files_below
 from common.imaging.intake.participants import read_participants
+from common.recipe.recipe import Recipe
+
+POOLED_DATA = "pooled-data"
+"""The folder, in a run's or a study's, that holds a folder of links for each pooled site."""
 
 SUBJECT = re.compile(r"^sub-(?=[^_.])")
 """Where a folder's or file's name says whose it is."""
@@ -34,7 +38,7 @@ def pool_sites(sites: Mapping[str, Path], folder: Path) -> Path:
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    prefixes = _prefixes(list(sites))
+    prefixes = pooled_prefixes(list(sites))
     for name, root in sites.items():
         _link_subjects(root.resolve(), partial, prefixes[name])
     rows = [row for name, root in sites.items() for row in _participants(root, prefixes[name])]
@@ -44,13 +48,32 @@ def pool_sites(sites: Mapping[str, Path], folder: Path) -> Path:
     return folder
 
 
+def pooled_recipe(recipe: Recipe, *, n_sites: int) -> Recipe:
+    """What a pooled site trains with: as many steps a round as all of its sites would take.
+
+    n_sites   that lie in it
+
+    See docs/adr/0015. Rounds, learning rate and batch size stay; there is one site to reply. Steps
+    of a whole epoch, and steps by the number of subjects, are those of all sites as they are.
+    """
+    steps = recipe.optimizer.steps
+    if isinstance(steps, int) and recipe.federation.steps_are == "per-site":
+        steps = n_sites * steps
+    federation = recipe.federation.model_copy(update={"quorum": 1})
+    optimizer = recipe.optimizer.model_copy(update={"steps": steps})
+    return recipe.model_copy(update={"optimizer": optimizer, "federation": federation})
+
+
 def pooled_subject(subject: str, *, site: str, sites: list[str]) -> str:
     """What a site's `sub-..` is called in the pooled folder of `sites`."""
-    return SUBJECT.sub(_prefixes(sites)[site], subject)
+    return SUBJECT.sub(pooled_prefixes(sites)[site], subject)
 
 
-def _prefixes(names: list[str]) -> dict[str, str]:
-    """Site -> how its subjects' labels begin: letters and digits, as BIDS wants them."""
+def pooled_prefixes(names: Sequence[str]) -> dict[str, str]:
+    """Site -> how its subjects' labels begin in the pooled folder: letters and digits, as in BIDS.
+
+    None is the beginning of another: the numbers differ, and all have as many digits.
+    """
     width = len(str(len(names)))
     return {
         name: f"sub-{number:0{width}d}{re.sub('[^A-Za-z0-9]', '', name)}"
