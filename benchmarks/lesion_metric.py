@@ -44,7 +44,8 @@ UNET = UNetSettings(name="unet", widths=(4, 8, 12, 16, 16), norm="instance")
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     torch.set_num_threads(1)
-    shape: Shape = tuple(arguments.patch_shape)
+    i, j, k = arguments.patch_shape
+    shape: Shape = (i, j, k)
     settings = LesionWise(
         weight=0.2,
         widths=tuple(arguments.widths),
