@@ -75,8 +75,8 @@ def test_sites_of_eight_that_count_the_federations_subjects_choose_round_and_thr
     pooled: RunFolder,
 ) -> None:
     history = read_run(pooled.events_file)
-    for choice in ("round", "threshold"):
-        announced = history.announced[choice]
+    for name in ("round", "threshold"):
+        announced = history.announced[name]
         assert (announced.n_subjects, announced.n_sites, announced.otherwise) == (8, 4, None)
     assert {r: v.n_cases for r, v in history.site_validations.items()} == {1: 8, 2: 8}
     best = max(history.site_validations.values(), key=lambda v: (v.mean_dice, -v.round))
