@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common.errors import UpdateRejected, WireError
 from common.recipe.recipe import load_recipe
 from common.wire.codec import Packed, pack, unpack
-from common.wire.messages import SiteStatistics
+from common.wire.messages import Assignment, SiteStatistics
 from server.events.event_log import EventLog
 from server.phases.statistics import StatisticsPhase
 from server.run.run_state import RunState
@@ -214,3 +214,33 @@ def test_a_fixed_template_is_taken_as_it_stands(tmp_path: Path) -> None:
     with pytest.raises(StopIteration) as ended:
         next(round_)
     assert ended.value.value.template == {"FLAIR": tuple(row)}
+
+
+@pytest.mark.parametrize(("steps_are", "kept"), [("whole-epoch", True), ("per-site", False)])
+def test_a_whole_epoch_is_divided_by_the_cases_of_the_sites_that_train(
+    tmp_path: Path, steps_are: str, kept: bool
+) -> None:
+    """porto has the third index of two sites that train: it adds to the template alone."""
+    recipe = load_recipe("default", overrides=[f"federation.steps_are={steps_are}"])
+    round_ = StatisticsPhase(recipe, EventLog(tmp_path / "events.jsonl")).round(RunState())
+    exchange = next(round_)
+    for index, (site, n_subjects) in enumerate((("lyon", 3), ("ghent", 5), ("porto", 9))):
+        exchange.request(
+            Assignment(
+                run="r",
+                phase="statistics",
+                round_index=1,
+                recipe="{}",
+                code_digest="c",
+                site=site,
+                site_index=index,
+                n_sites=2,
+                exchange_id="0" * 32,
+            )
+        )
+        landmarks = [[n_subjects * value for value in (0.5, 1.0, 1.5)]] * 2
+        described_site = described(n_subjects, *landmarks)
+        exchange.accumulate(site, described_site)
+    with pytest.raises(StopIteration) as ended:
+        next(round_)
+    assert ended.value.value.training_cases == ({"ghent": 5, "lyon": 3} if kept else {})
