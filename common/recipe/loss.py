@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from common.recipe.norm_size import NormSize, Shape, norm_size
 from common.settings import Settings
 
 Positive = Annotated[int, Field(ge=1)]
@@ -172,6 +173,18 @@ class LesionWise(Settings):
     on_missed_aims: Literal["warn", "stop"] = "warn"
     """What the run does where F misses its aims (docs/adr/0024) on pairs that it has not seen:
     it warns, now and in every round with F, or it stops before the first round."""
+
+    def smallest_norm(self, patch_shape: Shape) -> NormSize:
+        """The norm of F of the fewest values while F trains."""
+        return norm_size(
+            "batch",
+            f"width {len(self.widths)} of {len(self.widths)}",
+            patch_shape,
+            divisor=2 ** len(self.widths),
+            batch_size=self.batch_size,
+            features_in_group=1,
+            change="raise loss.lesion_wise.batch_size, or take fewer loss.lesion_wise.widths",
+        )
 
 
 def _none_by_name(value: object) -> object:
