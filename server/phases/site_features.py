@@ -20,7 +20,12 @@ from common.wire.messages import Arrays, FeatureSummary, KnownFeatures
 HEAD_STEPS = 200
 SAMPLES_A_SITE = 64
 HEAD_LEARNING_RATE = 1e-3
-"""Of the head's training at the coordinator, after each round (chosen)."""
+LABEL_SMOOTHING = 0.1
+"""Of the head's training at the coordinator, after each round (chosen).
+
+Sites whose summaries lie apart can be told without an error, and cross-entropy then makes the
+logits larger in every round, and with them the confusion's gradient; a smoothed label has an
+optimum."""
 
 Features = Mapping[int, FeatureSummary]
 """Site index -> the last summary that the site has sent."""
@@ -84,14 +89,15 @@ def head_after(
 
 
 def _learn_sites(head: nn.Module, features: Features, seed: int) -> None:
-    """Cross-entropy, Adam, fresh samples in each step; a site without a summary is never drawn."""
+    """Smoothed cross-entropy, Adam, fresh samples in each step; none without a summary."""
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(head.parameters(), lr=HEAD_LEARNING_RATE)
     indices = sorted(features)
     labels = torch.tensor(indices).repeat_interleave(SAMPLES_A_SITE)
     for _ in range(HEAD_STEPS):
         drawn = [gaussian_sample(features[i], SAMPLES_A_SITE, generator) for i in indices]
-        loss = nn.functional.cross_entropy(head(torch.cat(drawn)), labels)
+        logits = head(torch.cat(drawn))
+        loss = nn.functional.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         optimizer.step()
