@@ -115,7 +115,7 @@ class SiteLoss(Settings):
     times that of the other losses there. Unset: it stays as it is."""
     proximal: Annotated[float, Field(ge=0)] = 0.0
     """mu of mu / 2 ||theta - theta_round||^2, which pulls the encoder back to the parameters that
-    the round began with (FedProx); 0: nothing does."""
+    the round began with (FedProx), in rounds with the site loss; 0: nothing does."""
 
     @property
     def has_head(self) -> bool:
@@ -137,6 +137,16 @@ class SiteLoss(Settings):
         if self.ramp_rounds == 0:
             return self.weight
         return self.weight * min(1.0, (round_index - 1) / self.ramp_rounds)
+
+    @model_validator(mode="after")
+    def _pulls_beside_a_site_loss(self) -> Self:
+        if self.name == "none" and self.proximal > 0:
+            raise ValueError(
+                f"proximal = {self.proximal:g} pulls the encoder in steps with a site loss, and "
+                "name = 'none' has none: nothing would pull. Set proximal to 0, or choose a site "
+                "loss"
+            )
+        return self
 
     @model_validator(mode="after")
     def _waits_for_summaries(self) -> Self:
