@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from common.errors import UpdateRejected
-from common.learning.confusion_terms import gaussian_sample
+from common.learning.confusion_terms import LABEL_SMOOTHING, gaussian_sample
 from common.learning.feature_summary import pooled_summary, steady_variance
 from common.learning.model import HEAD, part
 from common.learning.networks.parameters import load_parameters, parameters_of
@@ -20,12 +20,7 @@ from common.wire.messages import Arrays, FeatureSummary, KnownFeatures
 HEAD_STEPS = 200
 SAMPLES_A_SITE = 64
 HEAD_LEARNING_RATE = 1e-3
-LABEL_SMOOTHING = 0.1
-"""Of the head's training at the coordinator, after each round (chosen).
-
-Sites whose summaries lie apart can be told without an error, and cross-entropy then makes the
-logits larger in every round, and with them the confusion's gradient; a smoothed label has an
-optimum."""
+"""Of the head's training at the coordinator, after each round (chosen)."""
 
 Features = Mapping[int, FeatureSummary]
 """Site index -> the last summary that the site has sent."""
