@@ -13,6 +13,12 @@ from common.learning.losses.site_loss import confusion
 from common.seeds import derived_seed
 from common.wire.messages import FeatureSummary, KnownFeatures
 
+LABEL_SMOOTHING = 0.1
+"""Of a head that learns the sites (chosen).
+
+Sites whose features lie apart can be told without an error, and cross-entropy then makes the logits
+larger in every round, and with them the confusion's gradient; a smoothed label has an optimum."""
+
 
 class ConfusionTerm:
     """The encoder against a frozen head, which the coordinator has trained.
@@ -47,7 +53,7 @@ class HarmonyTerm:
 
     Source   Dinsdale et al. 2022 (FedHarmony), arXiv:2205.15970: the head learns from the site's
              own features and from Gaussians with the mean and variance of the others'. One step of
-             the head before each of the encoder is chosen.
+             the head before each of the encoder, and smoothed labels, are chosen.
     """
 
     def __init__(
@@ -78,7 +84,9 @@ class HarmonyTerm:
         drawn = [gaussian_sample(of, n, self._generator).to(own) for _, of in self._others]
         labels = [torch.full_like(sites, index) for index, _ in self._others]
         logits = self._head(torch.cat([own, *drawn]))
-        loss = nn.functional.cross_entropy(logits, torch.cat([sites, *labels]))
+        loss = nn.functional.cross_entropy(
+            logits, torch.cat([sites, *labels]), label_smoothing=LABEL_SMOOTHING
+        )
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         self._optimizer.step()

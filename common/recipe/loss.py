@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from common.recipe.norm_size import NormSize, Shape, norm_size
 from common.settings import Settings
 
 Positive = Annotated[int, Field(ge=1)]
@@ -114,7 +115,7 @@ class SiteLoss(Settings):
     times that of the other losses there. Unset: it stays as it is."""
     proximal: Annotated[float, Field(ge=0)] = 0.0
     """mu of mu / 2 ||theta - theta_round||^2, which pulls the encoder back to the parameters that
-    the round began with (FedProx); 0: nothing does."""
+    the round began with (FedProx), in rounds with the site loss; 0: nothing does."""
 
     @property
     def has_head(self) -> bool:
@@ -136,6 +137,16 @@ class SiteLoss(Settings):
         if self.ramp_rounds == 0:
             return self.weight
         return self.weight * min(1.0, (round_index - 1) / self.ramp_rounds)
+
+    @model_validator(mode="after")
+    def _pulls_beside_a_site_loss(self) -> Self:
+        if self.name == "none" and self.proximal > 0:
+            raise ValueError(
+                f"proximal = {self.proximal:g} pulls the encoder in steps with a site loss, and "
+                "name = 'none' has none: nothing would pull. Set proximal to 0, or choose a site "
+                "loss"
+            )
+        return self
 
     @model_validator(mode="after")
     def _waits_for_summaries(self) -> Self:
@@ -172,6 +183,18 @@ class LesionWise(Settings):
     on_missed_aims: Literal["warn", "stop"] = "warn"
     """What the run does where F misses its aims (docs/adr/0024) on pairs that it has not seen:
     it warns, now and in every round with F, or it stops before the first round."""
+
+    def smallest_norm(self, patch_shape: Shape) -> NormSize:
+        """The norm of F of the fewest values while F trains."""
+        return norm_size(
+            "batch",
+            f"width {len(self.widths)} of {len(self.widths)}",
+            patch_shape,
+            divisor=2 ** len(self.widths),
+            batch_size=self.batch_size,
+            features_in_group=1,
+            change="raise loss.lesion_wise.batch_size, or take fewer loss.lesion_wise.widths",
+        )
 
 
 def _none_by_name(value: object) -> object:

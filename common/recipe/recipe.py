@@ -209,13 +209,20 @@ def _network(recipe: Recipe) -> Iterator[str]:
 
 def _norms(recipe: Recipe) -> Iterator[str]:
     shape, batch_size = recipe.sampling.patch_shape, recipe.sampling.batch_size
-    norm = recipe.network.smallest_norm(shape, batch_size=batch_size)
-    if norm.n_values < LEAST_VALUES:
-        yield (
-            f"sampling.patch_shape {shape} leaves the {norm.norm} norm at {norm.where} of network "
-            f"{recipe.network.name!r} {norm}, and it needs at least {LEAST_VALUES}: mean and "
-            f"variance of fewer are mostly chance. Enlarge it, or {norm.change}"
+    smallest = {
+        f"network {recipe.network.name!r}": recipe.network.smallest_norm(
+            shape, batch_size=batch_size
         )
+    }
+    if recipe.loss.lesion_wise is not None:
+        smallest["loss.lesion_wise"] = recipe.loss.lesion_wise.smallest_norm(shape)
+    for of, norm in smallest.items():
+        if norm.n_values < LEAST_VALUES:
+            yield (
+                f"sampling.patch_shape {shape} leaves the {norm.norm} norm at {norm.where} of {of} "
+                f"{norm}, and it needs at least {LEAST_VALUES}: mean and variance of fewer are "
+                f"mostly chance. Enlarge it, or {norm.change}"
+            )
 
 
 def _cascade(recipe: Recipe) -> Iterator[str]:

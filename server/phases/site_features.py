@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from common.errors import UpdateRejected
-from common.learning.confusion_terms import gaussian_sample
+from common.learning.confusion_terms import LABEL_SMOOTHING, gaussian_sample
 from common.learning.feature_summary import pooled_summary, steady_variance
 from common.learning.model import HEAD, part
 from common.learning.networks.parameters import load_parameters, parameters_of
@@ -84,14 +84,15 @@ def head_after(
 
 
 def _learn_sites(head: nn.Module, features: Features, seed: int) -> None:
-    """Cross-entropy, Adam, fresh samples in each step; a site without a summary is never drawn."""
+    """Smoothed cross-entropy, Adam, fresh samples in each step; none without a summary."""
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(head.parameters(), lr=HEAD_LEARNING_RATE)
     indices = sorted(features)
     labels = torch.tensor(indices).repeat_interleave(SAMPLES_A_SITE)
     for _ in range(HEAD_STEPS):
         drawn = [gaussian_sample(features[i], SAMPLES_A_SITE, generator) for i in indices]
-        loss = nn.functional.cross_entropy(head(torch.cat(drawn)), labels)
+        logits = head(torch.cat(drawn))
+        loss = nn.functional.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         optimizer.step()

@@ -90,6 +90,13 @@ NO_STEPS = "preprocessing.steps=[]"
             r"the group norm .* 14 values \(1 x 1 x 2 voxels x 7 features\), .*network.features",
             id="group norm of 7 features of two voxels",
         ),
+        pytest.param(
+            "kamraoui2021",
+            ["loss.lesion_wise.widths=[8, 8, 8, 8, 8]", "loss.lesion_wise.batch_size=1"],
+            r"the batch norm at width 5 of 5 of loss.lesion_wise 8 values \(2 x 2 x 2 voxels x 1 "
+            r"samples\), .* Enlarge it, or raise loss.lesion_wise.batch_size, or take fewer",
+            id="batch norm of the metric network's 8 voxels of one pair",
+        ),
         *[
             pytest.param(
                 "galassi2019",

@@ -36,6 +36,12 @@ def test_a_loss_that_waits_for_summaries_cannot_begin_in_the_first_round(name: s
     assert settings(name, ramp_rounds=1).needs_summaries
 
 
+def test_a_pull_without_a_site_loss_is_refused_for_nothing_would_pull() -> None:
+    with pytest.raises(ConfigError, match=r"proximal = 0.1 pulls .* nothing would pull"):
+        settings("none", proximal=0.1)
+    assert settings("none").proximal == 0
+
+
 @pytest.mark.parametrize("odd", [{"gradient_bound": 0}, {"proximal": -1}, {"ramp_rounds": -1}])
 def test_settings_out_of_range_are_refused(odd: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(odd))):

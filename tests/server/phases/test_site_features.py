@@ -6,6 +6,7 @@ import torch
 
 from common.errors import UpdateRejected
 from common.learning.confusion_terms import gaussian_sample
+from common.learning.losses.site_loss import confusion
 from common.learning.model import HEAD, part
 from common.learning.networks.parameters import load_parameters, parameters_of
 from common.learning.networks.site_head import build_site_head
@@ -44,6 +45,57 @@ def test_the_coordinator_s_head_learns_the_sites_from_their_summaries_alone() ->
         # five deviations apart: nearly all are told apart; site 1 is never named
         assert (found == index).float().mean() > 0.9
         assert not (found == 1).any()
+
+
+def heads_of_rounds(of_each: dict[int, FeatureSummary], n_rounds: int) -> list[torch.nn.Module]:
+    """The coordinator's head for three sites after each round, the summaries always the same."""
+    n_features = len(of_each[0].mean)
+    head = build_site_head(n_features=n_features, n_sites=3, seed=0)
+    arrays: Arrays = {HEAD + name: array for name, array in parameters_of(head).items()}
+    heads: list[torch.nn.Module] = []
+    for seed in range(n_rounds):
+        arrays = head_after(arrays, of_each, settings("fed_confusion"), n_sites=3, seed=seed)
+        heads.append(build_site_head(n_features=n_features, n_sites=3, seed=0))
+        load_parameters(heads[-1], part(arrays, HEAD))
+    return heads
+
+
+def held_out(distance: float, *, correlation: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """300 samples of each of three sites in 32 features of deviation 1, and their sites."""
+    generator = torch.Generator().manual_seed(7)
+    labels = torch.arange(3).repeat_interleave(300)
+    own = torch.randn(900, 32, generator=generator)
+    shared = torch.randn(900, 1, generator=generator)
+    noise = (1 - correlation) ** 0.5 * own + correlation**0.5 * shared
+    return distance * labels[:, None] + noise, labels
+
+
+def three_sites(distance: float) -> dict[int, FeatureSummary]:
+    return {i: FeatureSummary(mean=(distance * i,) * 32, variance=(1.0,) * 32) for i in range(3)}
+
+
+@pytest.mark.parametrize("distance", [0.3, 5.0])
+def test_the_head_is_as_sure_as_it_is_right_and_no_surer_after_more_rounds(distance: float) -> None:
+    features, labels = held_out(distance, correlation=0)
+    features.requires_grad_()
+    lengths = []
+    for head in heads_of_rounds(three_sites(distance), 4):
+        logits = head(features)
+        right = (logits.argmax(dim=1) == labels).float().mean()
+        sure = torch.softmax(logits, dim=1).amax(dim=1).mean()
+        assert right - 0.15 < sure < right + 0.02
+        loss = confusion(logits, torch.arange(3))
+        # of a label smoothed by 0.1 it is -(log(0.933) + 2 log(0.033)) / 3 = 2.29
+        assert loss < 2.6
+        lengths.append(float(torch.autograd.grad(loss, features)[0].norm()))
+    assert lengths[-1] < lengths[0]
+
+
+def test_the_head_is_no_worse_than_chance_where_features_correlate() -> None:
+    # the summaries have no covariances: 32 features that err together count as 32 witnesses
+    features, labels = held_out(1.0, correlation=0.5)
+    logits = heads_of_rounds(three_sites(1.0), 4)[-1](features)
+    assert torch.nn.functional.cross_entropy(logits, labels) < np.log(3)
 
 
 def test_the_same_round_gives_the_same_head_and_the_order_of_arrival_does_not_count() -> None:
