@@ -240,9 +240,7 @@ def summary(mean: float) -> FeatureSummary:
     return FeatureSummary(mean=(mean,) * 8, variance=(1.0,) * 8)
 
 
-def opened(
-    name: str, *extra: str, n_asked: int = 2, n_sites: int = 2
-) -> tuple[Exchange, RunState]:
+def opened(name: str, *extra: str, n_asked: int = 2, n_sites: int = 2) -> tuple[Exchange, RunState]:
     """The first exchange of a round with this site loss, after so many sites were asked."""
     loss = f'loss.site={{name = "{name}", weight = 1.0, ramp_rounds = 1}}'
     phase = phase_of(recipe_of("default", loss, *extra), "whole", n_sites=n_sites)
