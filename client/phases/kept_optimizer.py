@@ -12,7 +12,7 @@ import safetensors.numpy
 
 from client.site.settings import Site
 from common.files import write_whole
-from common.learning.optimizer_state import State
+from common.learning.optimizer_state import State, impossible_values
 from common.wire.messages import Assignment
 
 log = logging.getLogger(__name__)
@@ -28,17 +28,22 @@ def kept_state(assignment: Assignment, site: Site) -> State | None:
     """What the site kept after the last round before this one in which it trained; None without.
 
     A round that is asked for again begins from the same state as the first time. A file that
-    cannot be read counts as none, with a warning in the log.
+    cannot be read counts as none, with a warning in the log, and so does a state that is not
+    finite: else a site that diverged once could never train again.
     """
     folder = _folder(assignment, site)
     earlier = [path for path in _rounds(assignment, folder) if path < _file(assignment, folder)]
     if not earlier:
         return None
     try:
-        return safetensors.numpy.load(earlier[-1].read_bytes())
+        state = safetensors.numpy.load(earlier[-1].read_bytes())
     except (OSError, safetensors.SafetensorError) as error:
         log.warning("%s cannot be read, the optimizer begins anew: %s", earlier[-1], error)
         return None
+    if impossible := impossible_values(state):
+        log.warning("%s: %s cannot be, the optimizer begins anew", earlier[-1], impossible)
+        return None
+    return state
 
 
 def keep_state(state: State, assignment: Assignment, site: Site) -> None:

@@ -33,6 +33,8 @@ SPACING_MM = (0.01, 100.0)
 """Spacings outside are in another unit and do not travel."""
 Spacing = Annotated[float, Field(ge=SPACING_MM[0], le=SPACING_MM[1], allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+MOST_SITES = 10_000
+"""A site head has an output for each; a site makes the head before it looks at the parameters."""
 MOST_FEATURES = 4096
 """Latent features that a network may have; the widest of ours has 256."""
 MOST_FEATURE, MOST_VARIANCE = 1e6, 1e12
@@ -46,7 +48,7 @@ class Assignment:
     """What every request to a site says about the work it belongs to.
 
     run           the run's name
-    phase         which part of the run, such as "training"
+    phase         which part of the run, such as "training"; sites name files after it
     round_index   from 1 within the phase
     recipe        the recipe's canonical JSON: the recipe travels, code does not
     code_digest   digest of the coordinator's packages; a site with other code refuses
@@ -59,13 +61,13 @@ class Assignment:
     """
 
     run: str
-    phase: str
+    phase: Annotated[str, Field(pattern=r"^[a-z][a-z-]{0,59}$")]
     round_index: Annotated[int, Field(ge=1)]
     recipe: str
     code_digest: str
     site: str
     site_index: Count
-    n_sites: Annotated[int, Field(ge=1)]
+    n_sites: Annotated[int, Field(ge=1, le=MOST_SITES)]
     exchange_id: ExchangeId
 
 
@@ -232,7 +234,7 @@ class KnownFeatures:
     others   index -> summary, without the site's own; empty where the loss needs them not
     """
 
-    sites: Annotated[tuple[Count, ...], Field(min_length=2, max_length=10_000)]
+    sites: Annotated[tuple[Count, ...], Field(min_length=2, max_length=MOST_SITES)]
     pooled: FeatureSummary | None = None
     others: dict[Count, FeatureSummary] = Field(default_factory=dict)
 
@@ -246,8 +248,8 @@ class HeadAnswers:
     """
 
     n_patches: Annotated[int, Field(ge=1, le=10**9)]
-    mean: Annotated[tuple[Score, ...], Field(min_length=1, max_length=10_000)]
-    mean_square: Annotated[tuple[Score, ...], Field(min_length=1, max_length=10_000)]
+    mean: Annotated[tuple[Score, ...], Field(min_length=1, max_length=MOST_SITES)]
+    mean_square: Annotated[tuple[Score, ...], Field(min_length=1, max_length=MOST_SITES)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

@@ -142,6 +142,7 @@ class TrainingPhase(Phase):
             return facts_of(update)
 
         def accumulate_late(site: str, update: SiteUpdate, n_rounds: int) -> Mapping[str, object]:
+            require_answers(site, update.head_answers, n_sites=self._n_head_outputs)
             factor = self._recipe.federation.late_weight**n_rounds
             weight = factor * site_weight(update, weighting)
             aggregate.accumulate(site, _learned(site, update), weight)
@@ -205,13 +206,13 @@ class TrainingPhase(Phase):
     def _require_sound(self, site: str, update: SiteUpdate, place_of: Mapping[str, int]) -> None:
         """UpdateRejected where what the update says of features and head cannot be.
 
-        A site summarizes its own features, but for one that trains alone: there data of several
-        sites may lie together.
+        A site summarizes its own features, but for the only one that trains: there data of several
+        sites may lie together. In a round at which others are absent a site is not that one.
         """
         require_answers(site, update.head_answers, n_sites=self._n_head_outputs)
         if not update.features:
             return
-        allowed = {place_of[site]} if len(place_of) > 1 else set(range(self._n_head_outputs))
+        allowed = {place_of[site]} if self._n_sites > 1 else set(range(self._n_head_outputs))
         if not self._recipe.loss.site.needs_summaries:
             allowed = set()
         require_summaries(site, update.features, allowed=allowed, n_features=self._n_features)
@@ -228,6 +229,11 @@ def _learned(site: str, update: SiteUpdate) -> Arrays:
     The change is a difference and the state is not: of differences a mean square could come out
     below 0.
     """
+    if odd := sorted(name for name in update.change if name.startswith(OPTIMIZER)):
+        raise UpdateRejected(
+            f"site {site}: change: want parameters alone, got {odd[:5]}; an optimizer state has a "
+            "field of its own"
+        )
     if (name := impossible_values(update.optimizer_state)) is not None:
         raise UpdateRejected(
             f"site {site}: optimizer state {name}: want finite values, of squares and steps 0 or "

@@ -231,7 +231,13 @@ class Communicator:
             return
         limit_bytes, place = 2 * packed.size_bytes + SMALL_REPLY_BYTES, opened.place
         opened.pending[message_id] = PendingRequest(
-            site, exchange_id, limit_bytes, sent_at=now, closes_at=opened.deadline, place=place
+            site,
+            exchange_id,
+            limit_bytes,
+            sent_at=now,
+            closes_at=opened.deadline,
+            place=place,
+            may_be_late=opened.exchange.accumulate_late is not None,
         )
         self._tracker.note(site, "asked", opened.place)
 

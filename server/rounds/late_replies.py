@@ -30,10 +30,12 @@ def time_after_deadline_s(federation: Federation) -> float:
 
 
 class LateReplies:
-    """Requests whose round has closed before their reply: the last one of each site.
+    """Requests whose round has closed before their reply: the last one of each site, of those
+    whose reply may count and of the others.
 
     A late reply counts only where the recipe gives it a weight, the open exchange takes such
-    replies, and it is of the same phase.
+    replies, and it is of the same phase. It is left where it is while another exchange of a round
+    of that phase is open, such as the one in which sites score the round.
     """
 
     def __init__(
@@ -43,29 +45,33 @@ class LateReplies:
         self._federation = federation
         self._events = events
         self._tracker = tracker
-        self._awaited: dict[str, tuple[str, PendingRequest]] = {}
+        self._awaited: dict[tuple[str, bool], tuple[str, PendingRequest]] = {}
 
     def expect(self, message_id: str, request: PendingRequest) -> None:
         """Looks for the reply from now on, and no more for an earlier one of the same site."""
-        earlier = self._awaited.pop(request.site, None)
+        key = request.site, request.may_be_late
+        earlier = self._awaited.pop(key, None)
         if earlier is not None:
             self._grid.forget(earlier[0])
-        self._awaited[request.site] = (message_id, request)
+        self._awaited[key] = (message_id, request)
 
     def collect(self, exchange: Exchange, place: Place) -> None:
         """Records each late reply that has come.
 
         exchange, place   the one that is open now, to which it may be added
         """
-        for site, (message_id, request) in list(self._awaited.items()):
+        for key, (message_id, request) in list(self._awaited.items()):
+            if self._may_count_later(exchange, place, request):
+                continue
+            site = request.site
             try:
                 message = self._grid.fetch(message_id, until=time.monotonic() + POLL_S)
             except WireError:
-                del self._awaited[site]
+                del self._awaited[key]
                 continue
             if message is None:
                 continue
-            del self._awaited[site]
+            del self._awaited[key]
             if message.has_error():  # from Flower: the message has expired
                 continue
             late_s = round(time.monotonic() - request.closes_at, 1)
@@ -76,13 +82,23 @@ class LateReplies:
             if self._tracker.records[site].state == "late":
                 self._tracker.note(site, "answered", request.place)
 
+    def _may_count_later(self, exchange: Exchange, place: Place, request: PendingRequest) -> bool:
+        """Whether the phase of the request goes on after this exchange, which takes no late reply.
+
+        An exchange under another name than its phase's is part of a round of that phase.
+        """
+        within = exchange.phase is not None or place["phase"] == request.place["phase"]
+        takes_none = exchange.accumulate_late is None
+        return within and takes_none and request.may_be_late and self._federation.late_weight > 0
+
     def _accumulate(
         self, exchange: Exchange, place: Place, request: PendingRequest, message: Message
     ) -> dict[str, Any]:
         """What became of a late reply: the round in which it counts, or None."""
         accumulate_late = exchange.accumulate_late
         same_phase = place["phase"] == request.place["phase"]
-        if accumulate_late is None or not same_phase or self._federation.late_weight <= 0:
+        counts = request.may_be_late and same_phase and self._federation.late_weight > 0
+        if accumulate_late is None or not counts:
             return {"counts_in": None}
         n_rounds = place["round"] - request.place["round"]
         outcome = accumulate_answer(

@@ -50,6 +50,7 @@ class PendingRequest:
     sent_at       on the monotonic clock, as closes_at
     closes_at     when its round closes at the latest: an answer after that is late
     place         phase and round it belongs to
+    may_be_late   whether its exchange takes late answers
     """
 
     site: str
@@ -58,6 +59,7 @@ class PendingRequest:
     sent_at: float
     place: Place
     closes_at: float
+    may_be_late: bool
 
 
 def new_exchange_id() -> str:

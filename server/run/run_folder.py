@@ -90,7 +90,7 @@ class Consortium(Settings):
 
     @model_validator(mode="after")
     def _names_and_keys_differ(self) -> Self:
-        names = [site.name for site in self.sites]
+        names = [name for site in self.sites for name in {site.name, *site.pooled_from}]
         names += [site.name for site in (*self.validation, *self.unseen)]
         for name in names:
             if names.count(name) > 1:

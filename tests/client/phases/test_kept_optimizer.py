@@ -92,6 +92,13 @@ def test_a_file_that_cannot_be_read_counts_as_none(site: Site) -> None:
     assert kept(of(2), site) is None
 
 
+def test_a_state_of_a_round_that_diverged_counts_as_none(site: Site) -> None:
+    keep(1.0, of(1), site)
+    keep(float("nan"), of(2), site)
+    assert kept(of(3), site) is None
+    assert kept(of(2), site) == 1.0
+
+
 def test_two_runs_may_take_turns_and_a_third_pushes_the_oldest_out(site: Site) -> None:
     for age, run in enumerate(("old", "middle", "new")):
         keep(1.0, of(1, run=run), site)

@@ -193,3 +193,20 @@ def test_every_request_says_whose_work_it_is_and_no_reply_does() -> None:
     assert not any("assignment" in cls.__dataclass_fields__ for cls in get_args(Reply))
     assert {LesionMetricRequest, MiningRequest} <= set(get_args(Request))
     assert {LesionMetricKept, MiningReply} <= set(get_args(Reply))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        pytest.param("phase", "../../elsewhere", id="a path: sites name files after the phase"),
+        pytest.param("phase", "training-[0-9]*", id="a pattern of file names"),
+        pytest.param("phase", "", id="no phase"),
+        pytest.param("n_sites", 10**7, id="a site head of more outputs than memory holds"),
+    ],
+)
+def test_an_assignment_that_would_harm_the_site_is_refused(field: str, value: object) -> None:
+    packed = pack(MiningRequest(assignment=ASSIGNMENT, template=TEMPLATE, parameters=PARAMETERS))
+    header = json.loads(packed.header)
+    header["fields"]["assignment"][field] = value
+    with pytest.raises(WireError, match=rf"MiningRequest\.assignment\.{field}"):
+        unpack(Packed(json.dumps(header), packed.payload), MiningRequest)

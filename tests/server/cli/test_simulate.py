@@ -107,6 +107,11 @@ def test_a_report_without_images_holds_none(lyon: Path, porto: Path, tmp_path: P
         pytest.param(
             ["--site", "a=.", "--held-out", "a=."], "site 'a' is named twice", id="two roles"
         ),
+        pytest.param(
+            ["--site", "a=.", "--site", "b=.", "--pooled", "--held-out", "a=."],
+            "site 'a' is named twice",
+            id="pooled, and held out",
+        ),
         pytest.param(["--site", "my site=."], "sites.0.name", id="a space in a name"),
         pytest.param(
             ["--site", "a=.", "--scale", "tiny"], "Invalid value for '--scale'", id="scale"

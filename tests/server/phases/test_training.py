@@ -14,6 +14,7 @@ from common.wire.messages import (
     Arrays,
     Assignment,
     FeatureSummary,
+    HeadAnswers,
     SiteUpdate,
     Stage,
     SummedSubjects,
@@ -45,9 +46,9 @@ def recipe_of(name: str, *overrides: str) -> Recipe:
     return load_recipe(name, overrides=[*small, *rounds, *overrides])
 
 
-def phase_of(recipe: Recipe, stage: Stage) -> TrainingPhase:
+def phase_of(recipe: Recipe, stage: Stage, *, n_sites: int = 2) -> TrainingPhase:
     events = EventLog(Path("never-written.jsonl"))
-    return TrainingPhase(recipe, n_sites=2, events=events, stage=stage)
+    return TrainingPhase(recipe, n_sites=n_sites, n_head_outputs=2, events=events, stage=stage)
 
 
 def update(change: Arrays, n_cases: int) -> SiteUpdate:
@@ -239,10 +240,10 @@ def summary(mean: float) -> FeatureSummary:
     return FeatureSummary(mean=(mean,) * 8, variance=(1.0,) * 8)
 
 
-def opened(name: str, n_asked: int = 2) -> tuple[Exchange, RunState]:
+def opened(name: str, *extra: str, n_asked: int = 2, n_sites: int = 2) -> tuple[Exchange, RunState]:
     """The first exchange of a round with this site loss, after so many sites were asked."""
     loss = f'loss.site={{name = "{name}", weight = 1.0, ramp_rounds = 1}}'
-    phase = phase_of(recipe_of("default", loss), "whole")
+    phase = phase_of(recipe_of("default", loss, *extra), "whole", n_sites=n_sites)
     state = phase.begin(RunState())
     exchange = next(phase.round(state))
     for index, site in enumerate(("lyon", "ghent")[:n_asked]):
@@ -260,8 +261,22 @@ def test_a_site_s_summary_is_of_itself_alone_unless_it_trains_alone() -> None:
     exchange.accumulate("lyon", reply(state, features={0: summary(1)}))
     with pytest.raises(UpdateRejected, match=r"site ghent: .* be of sites \[0\]; want \[1\]"):
         exchange.accumulate("ghent", reply(state, features={0: summary(-1)}))
-    alone, state = opened("fed_confusion", n_asked=1)
+    alone, state = opened("fed_confusion", n_asked=1, n_sites=1)
     alone.accumulate("lyon", reply(state, features={0: summary(1), 1: summary(2)}))
+
+
+def test_the_only_site_that_is_there_in_a_round_cannot_summarize_the_absent_ones() -> None:
+    exchange, state = opened("fed_confusion", n_asked=1)
+    with pytest.raises(UpdateRejected, match=r"site lyon: .* be of sites \[1\]; want \[0\]"):
+        exchange.accumulate("lyon", reply(state, features={0: summary(1), 1: summary(2)}))
+
+
+def test_a_late_update_with_answers_that_no_head_gives_is_refused_by_its_site_s_name() -> None:
+    exchange, state = opened("uniform", "federation.late_weight=0.5")
+    assert exchange.accumulate_late is not None
+    odd = HeadAnswers(n_patches=4, mean=(0.5, 0.25, 0.25), mean_square=(0.25, 0.25))
+    with pytest.raises(UpdateRejected, match=r"site ghent: the head's answers have \[2, 3\]"):
+        exchange.accumulate_late("ghent", reply(state, prefix="", head_answers=odd), 1)
 
 
 def test_features_that_nobody_asked_for_are_refused() -> None:
@@ -331,6 +346,17 @@ def test_the_state_of_one_site_alone_comes_back_bit_by_bit() -> None:
         pytest.param(with_state(1, -1e-9, 1), "site-0: optimizer state exp_avg_sq", id="below 0"),
         pytest.param(with_state(1, np.inf, 1), "site-0: optimizer state exp_avg", id="infinite"),
         pytest.param(update({"network.w": np.ones(1, np.float32)}, 1), "missing", id="none"),
+        pytest.param(
+            update(
+                {
+                    "network.w": np.ones(1, np.float32),
+                    "optimizer.exp_avg_sq.network.w": np.array([-9.0], np.float32),
+                },
+                1,
+            ),
+            "site-0: change: want parameters alone",
+            id="one below 0, said to be a change",
+        ),
     ],
 )
 def test_an_optimizer_state_that_cannot_be_is_refused_with_its_change(

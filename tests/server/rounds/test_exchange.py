@@ -110,7 +110,9 @@ class Run:
         self.accumulated: list[str] = []
         self.accumulated_late: list[tuple[str, int]] = []
 
-    def run_exchange(self, *, quorum: int | None = None, phase: str | None = None) -> None:
+    def run_exchange(
+        self, *, quorum: int | None = None, phase: str | None = None, takes_late: bool = True
+    ) -> None:
         self.round_index += 1
 
         def accumulate(site: str, reply: MiningReply) -> dict[str, object]:
@@ -125,7 +127,7 @@ class Run:
             request=lambda assignment: StatisticsRequest(assignment=assignment),
             reply=MiningReply,
             accumulate=accumulate,
-            accumulate_late=accumulate_late,
+            accumulate_late=accumulate_late if takes_late else None,
             roles=("train",),
             quorum=quorum,
             phase=phase,
@@ -249,6 +251,20 @@ def test_a_message_outlives_its_round_for_a_while(
     assert ttl_s - took_s <= grid.asked[0].metadata.ttl <= ttl_s
 
 
+class Each:
+    """A site that answers the first message as the first answer does, and so on."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = answers
+        self.messages: list[Message] = []
+
+    def __call__(self, message: Message) -> Message | None:
+        if not any(message is known for known in self.messages):
+            self.messages.append(message)
+        [number] = [n for n, known in enumerate(self.messages) if message is known]
+        return self.answers[number](message)
+
+
 class Late:
     """A site whose answer is not there before it is `ready`, and then at once."""
 
@@ -304,6 +320,32 @@ def test_a_late_reply_to_another_phase_does_not_count(tmp_path: Path) -> None:
     [late] = run.events("late-reply")
     assert (late["phase"], late["counts_in"]) == ("statistics", None)
     assert run.accumulated_late == []
+
+
+@pytest.mark.parametrize(
+    "phase",
+    [
+        pytest.param("validation", id="the sites score the round"),
+        pytest.param(None, id="something is sent again before the round"),
+    ],
+)
+@pytest.mark.parametrize("late_again", [False, True])
+def test_a_late_reply_is_not_lost_to_another_exchange_of_its_phase(
+    tmp_path: Path, phase: str | None, late_again: bool
+) -> None:
+    lyon = Late()
+    between = silent if late_again else says(USEFUL)
+    of_each = Each(lyon, between, says(USEFUL))
+    sites = Sites(lyon=[of_each], bonn=[says(USEFUL)])
+    run = Run(tmp_path, sites, *QUICK, "federation.late_weight=0.5", turn_s=0.2)
+    run.run_exchange()
+    lyon.ready = True
+    run.run_exchange(quorum=0, phase=phase, takes_late=False)
+    assert run.events("late-reply") == []
+    run.run_exchange()
+    [late] = run.events("late-reply")
+    assert (late["round"], late["counts_in"]) == (1, 3)
+    assert run.accumulated_late == [("lyon", 2)]
 
 
 def test_a_site_that_is_paused_has_not_failed(tmp_path: Path) -> None:

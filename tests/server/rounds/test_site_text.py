@@ -29,7 +29,13 @@ def test_no_words_of_a_site_are_kept_beside_class_and_code(
     TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 1, 1
     asked = Message(RecordDict(), 2, "query.lesionfed")
     pending = PendingRequest(
-        "lyon", "0" * 32, 1000, 0.0, Place(phase="training", round=1), closes_at=1.0
+        "lyon",
+        "0" * 32,
+        1000,
+        0.0,
+        Place(phase="training", round=1),
+        closes_at=1.0,
+        may_be_late=False,
     )
     with caplog.at_level(logging.DEBUG):
         failure = accumulate_answer(
