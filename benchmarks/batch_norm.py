@@ -44,7 +44,7 @@ from common.model_file import Model, read_model
 from common.recipe.network import CascadeSettings
 from common.recipe.recipe import Recipe, load_recipe
 from common.seeds import derived_seed
-from common.wire.messages import Arrays, Stage
+from common.wire.field_types import Arrays, Stage
 from server.aggregation.apply_update import apply_update
 from server.aggregation.registry import AGGREGATIONS
 from server.aggregation.weighted_mean import WeightedMean

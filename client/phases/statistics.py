@@ -24,7 +24,12 @@ from common.imaging.standardization.template import TemplateSums, subject_sums
 from common.imaging.volume import Volume
 from common.recipe.recipe import Recipe
 from common.recipe.task import Task
-from common.wire.messages import SPACING_MM, DigestQuestion, SaltedDigests, SiteStatistics
+from common.wire.field_types import SPACING_MM
+from common.wire.messages import (
+    DigestQuestion,
+    SaltedDigests,
+    SiteStatistics,
+)
 
 log = logging.getLogger(__name__)
 

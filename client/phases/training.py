@@ -43,7 +43,12 @@ from common.metrics.voxel import count_voxels
 from common.recipe.network import CascadeSettings
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
-from common.wire.messages import KnownFeatures, SiteUpdate, Stage, TrainRequest
+from common.wire.field_types import Stage
+from common.wire.messages import (
+    KnownFeatures,
+    SiteUpdate,
+    TrainRequest,
+)
 
 
 def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:

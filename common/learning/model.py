@@ -16,7 +16,7 @@ from common.learning.networks.registry import build_network
 from common.learning.networks.site_head import build_site_head
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
-from common.wire.messages import Stage
+from common.wire.field_types import Stage
 
 NETWORK = "network."
 HEAD = "head."

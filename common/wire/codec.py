@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from common.errors import WireError
-from common.wire.messages import Arrays, Message
+from common.wire.field_types import Arrays
+from common.wire.messages import Message
 
 DTYPES = {"float32": "<f4", "float64": "<f8", "int64": "<i8"}
 """What an array may hold, and its layout in the bytes: little-endian, C order."""

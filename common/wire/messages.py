@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-import numpy.typing as npt
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from common.imaging.dataset.split import Part
 from common.imaging.intake.findings import Level
 from common.imaging.standardization.template import FewNumbers, Template
-
-Arrays = dict[str, npt.NDArray[Any]]
-"""Name -> array; float32, float64 or int64 (see codec.py)."""
-
-CHECKED = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
-"""Every field is checked when a message is made, on either side."""
-
-Count = Annotated[int, Field(ge=0, le=10**7)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Billionths = Annotated[int, Field(ge=0, le=10**16)]
-Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Stage = Literal["whole", "first", "second"]
-"""Which part of a network is trained: all of it, or one of a cascade's two."""
-ScoredPart = Literal["validation", "threshold", "test", "all"]
-"""Which of its own cases a site scores; all: a site that never trains, all it has."""
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-ExchangeId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-SPACING_MM = (0.01, 100.0)
-"""Spacings outside are in another unit and do not travel."""
-Spacing = Annotated[float, Field(ge=SPACING_MM[0], le=SPACING_MM[1], allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-MOST_SITES = 10_000
-"""A site head has an output for each; a site makes the head before it looks at the parameters."""
-MOST_FEATURES = 4096
-"""Latent features that a network may have; the widest of ours has 256."""
-MOST_FEATURE, MOST_VARIANCE = 1e6, 1e12
-Feature = Annotated[float, Field(ge=-MOST_FEATURE, le=MOST_FEATURE, allow_inf_nan=False)]
-Variance = Annotated[float, Field(ge=0, le=MOST_VARIANCE, allow_inf_nan=False)]
-"""Of a network whose features are larger, nothing is summed up."""
+from common.wire.field_types import (
+    CHECKED,
+    MOST_FEATURES,
+    MOST_SITES,
+    Arrays,
+    Billionths,
+    Count,
+    Digest,
+    ExchangeId,
+    Feature,
+    Finite,
+    NotNegative,
+    Probability,
+    Score,
+    ScoredPart,
+    Spacing,
+    Stage,
+    Variance,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from common.errors import UpdateRejected
-from common.wire.messages import Arrays
+from common.wire.field_types import Arrays
 
 
 def apply_update(parameters: Arrays, update: Arrays) -> Arrays:

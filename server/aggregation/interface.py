@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from common.errors import UpdateRejected
 from common.learning.networks.parameters import running_statistics
-from common.wire.messages import Arrays
+from common.wire.field_types import Arrays
 
 FARTHEST = 1e18
 """How far a running mean may move: its square must be a float32."""

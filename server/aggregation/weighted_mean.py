@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import UpdateRejected
-from common.wire.messages import Arrays
+from common.wire.field_types import Arrays
 from server.aggregation.interface import Aggregate
 from server.aggregation.weighted_variance import WeightedVariance
 

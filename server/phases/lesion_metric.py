@@ -18,7 +18,8 @@ from common.learning.lesion_wise.lesion_masks import masks_from_folder
 from common.learning.lesion_wise.train_metric_network import masks_wanted, train_metric_network
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
-from common.wire.messages import Arrays, LesionMetricKept, LesionMetricRequest
+from common.wire.field_types import Arrays
+from common.wire.messages import LesionMetricKept, LesionMetricRequest
 from server.events.event_log import EventLog
 from server.events.lesion_metric_warnings import missed_aims
 from server.events.schema import LesionMetricStep, LesionMetricTrained

@@ -18,8 +18,8 @@ from common.learning.site_discriminant import (
     fit_discriminant,
 )
 from common.model_file import Model
+from common.wire.field_types import Arrays
 from common.wire.messages import (
-    Arrays,
     AttributionRequest,
     AttributionSums,
     FeatureRequest,

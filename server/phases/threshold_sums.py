@@ -16,7 +16,8 @@ from common.imaging.standardization.template import Template
 from common.membership.site import Role
 from common.metrics.threshold_choice import ThresholdSums
 from common.model_file import Model, read_model
-from common.wire.messages import ScoredPart, ThresholdReply, ThresholdRequest
+from common.wire.field_types import ScoredPart
+from common.wire.messages import ThresholdReply, ThresholdRequest
 from server.phases.usable_sites import usable_sites
 from server.rounds.phase import Exchange
 from server.run.run_state import RunState

@@ -11,13 +11,12 @@ from common.learning.model import initial_parameters, new_network, trained_at_si
 from common.learning.optimizer_state import fresh_state, impossible_values
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
+from common.wire.field_types import Arrays, Stage
 from common.wire.messages import (
-    Arrays,
     Assignment,
     FeatureSummary,
     HeadAnswers,
     SiteUpdate,
-    Stage,
     TrainRequest,
 )
 from server.aggregation.apply_update import apply_update, change_norm

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from common.wire.messages import CHECKED
+from common.wire.field_types import CHECKED
 
 SiteState = Literal["never-seen", "online", "training", "late", "dropped", "rejoined", "excluded"]
 """never-seen   planned, and never online yet

@@ -10,7 +10,7 @@ from benchmarks.batch_norm import AveragedStatistics, aggregated_as, changes, ov
 from common.learning.model import new_network
 from common.learning.networks.parameters import load_parameters, parameters_of
 from common.recipe.recipe import load_recipe
-from common.wire.messages import Arrays
+from common.wire.field_types import Arrays
 from server.aggregation.apply_update import apply_update
 from server.aggregation.registry import AGGREGATIONS
 from server.aggregation.weighted_mean import WeightedMean

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from common.recipe.recipe import Recipe, load_recipe
-from common.wire.messages import Arrays
+from common.wire.field_types import Arrays
 from server.execute_run import execute_run
 from server.inline import InlineGrid, inline_key
 from server.run.checkpoint import load_checkpoint

@@ -12,7 +12,7 @@ import pytest
 import tomli_w
 
 from common.recipe.recipe import load_recipe
-from common.wire.messages import Arrays
+from common.wire.field_types import Arrays
 from server.flower.programs import port_answers
 from server.flower.serve_lock import is_served
 from server.run.checkpoint import load_checkpoint

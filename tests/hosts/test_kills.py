@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from common.wire.messages import Arrays
+from common.wire.field_types import Arrays
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import RunFolder
 from tests.hosts.consortium import COORDINATOR, PROCESSES, SITES, HostedConsortium, events_of

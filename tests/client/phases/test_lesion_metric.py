@@ -14,7 +14,8 @@ from common.errors import ModelFileError, SiteDataError
 from common.learning.lesion_wise.metric_network import build_metric_network
 from common.learning.networks.parameters import parameters_of
 from common.recipe.recipe import Recipe, load_recipe
-from common.wire.messages import Arrays, Assignment, LesionMetricRequest
+from common.wire.field_types import Arrays
+from common.wire.messages import Assignment, LesionMetricRequest
 
 ASSIGNMENT = Assignment(
     run="r",

@@ -16,8 +16,8 @@ from common.learning.model import new_network
 from common.learning.networks.parameters import parameters_of
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.codec import pack, unpack
+from common.wire.field_types import Arrays
 from common.wire.messages import (
-    Arrays,
     Assignment,
     AttributionRequest,
     AttributionSums,

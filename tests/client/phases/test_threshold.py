@@ -16,9 +16,9 @@ from common.learning.networks.parameters import parameters_of
 from common.learning.segmentation import sweep_case
 from common.metrics.threshold_choice import sum_cases
 from common.recipe.recipe import Recipe, load_recipe
+from common.wire.field_types import ScoredPart
 from common.wire.messages import (
     Assignment,
-    ScoredPart,
     SummedSubjects,
     ThresholdReply,
     ThresholdRequest,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from common.errors import WireError
 from common.imaging.standardization.template import Template
 from common.wire.codec import Packed, pack, unpack
+from common.wire.field_types import Arrays
 from common.wire.messages import (
-    Arrays,
     Assignment,
     BaselineSums,
     SiteFailure,

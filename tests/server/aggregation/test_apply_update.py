@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.errors import UpdateRejected
-from common.wire.messages import Arrays
+from common.wire.field_types import Arrays
 from server.aggregation.apply_update import apply_update, change_norm
 
 

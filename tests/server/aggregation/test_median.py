@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import UpdateRejected
-from common.wire.messages import Arrays
+from common.wire.field_types import Arrays
 from server.aggregation.median import Median
 
 LIKE: Arrays = {"w": np.zeros(3, np.float32), "n": np.array(0, np.int64)}

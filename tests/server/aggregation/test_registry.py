@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from common.recipe.federation import Federation
-from common.wire.messages import Arrays
+from common.wire.field_types import Arrays
 from server.aggregation.registry import AGGREGATIONS
 
 

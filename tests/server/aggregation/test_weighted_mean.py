@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import UpdateRejected
-from common.wire.messages import Arrays
+from common.wire.field_types import Arrays
 from server.aggregation.apply_update import apply_update
 from server.aggregation.interface import Aggregate
 from server.aggregation.registry import AGGREGATIONS

@@ -15,8 +15,8 @@ from common.errors import UpdateRejected
 from common.learning.site_discriminant import SiteDiscriminant
 from common.model_file import Model, write_model
 from common.recipe.recipe import load_recipe
+from common.wire.field_types import Arrays
 from common.wire.messages import (
-    Arrays,
     Assignment,
     AttributionRequest,
     AttributionSums,

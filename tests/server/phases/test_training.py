@@ -10,13 +10,12 @@ import pytest
 from common.errors import ConfigError, UpdateRejected
 from common.learning.model import initial_parameters
 from common.recipe.recipe import Recipe, load_recipe
+from common.wire.field_types import Arrays, Stage
 from common.wire.messages import (
-    Arrays,
     Assignment,
     FeatureSummary,
     HeadAnswers,
     SiteUpdate,
-    Stage,
     SummedSubjects,
     ThresholdReply,
     ThresholdRequest,

@@ -14,7 +14,8 @@ from client import handle
 from client.site.settings import Site
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire import codec
-from common.wire.messages import CHECKED, Assignment, Count
+from common.wire.field_types import CHECKED, Count
+from common.wire.messages import Assignment
 from server.events.event_log import EventLog
 from server.inline import InlineGrid, inline_key
 from server.rounds.exchange import Communicator
