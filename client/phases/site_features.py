@@ -20,11 +20,10 @@ from common.learning.feature_summary import summary_of
 from common.learning.latent_features import latent_features
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
+from common.wire.feature_summary import FeatureSummary, HeadAnswers
 from common.wire.field_types import MOST_FEATURE, MOST_VARIANCE
 from common.wire.messages import (
     Assignment,
-    FeatureSummary,
-    HeadAnswers,
 )
 
 log = logging.getLogger(__name__)

@@ -43,9 +43,9 @@ from common.metrics.voxel import count_voxels
 from common.recipe.network import CascadeSettings
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
+from common.wire.feature_summary import KnownFeatures
 from common.wire.field_types import Stage
 from common.wire.messages import (
-    KnownFeatures,
     SiteUpdate,
     TrainRequest,
 )

@@ -11,7 +11,7 @@ from torch import nn
 from common.learning.drawn_alike import DrawnAlike
 from common.learning.losses.site_loss import confusion
 from common.seeds import derived_seed
-from common.wire.messages import FeatureSummary, KnownFeatures
+from common.wire.feature_summary import FeatureSummary, KnownFeatures
 
 LABEL_SMOOTHING = 0.1
 """Of a head that learns the sites (chosen).

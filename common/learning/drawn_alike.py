@@ -9,7 +9,7 @@ import torch
 
 from common.learning.feature_summary import steady_variance, summary_of
 from common.learning.networks.site_head import latent_vector
-from common.wire.messages import FeatureSummary
+from common.wire.feature_summary import FeatureSummary
 
 MOST_STRETCH = 10.0
 """No feature is stretched or shrunk by more than this."""

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from common.arrays import Float32Array, FloatArray
+from common.wire.feature_summary import FeatureSummary
 from common.wire.field_types import MOST_VARIANCE
-from common.wire.messages import FeatureSummary
 
 FLOOR_SHARE = 1e-3
 """Of the features' mean variance, added to each: no feature counts without limit (chosen)."""

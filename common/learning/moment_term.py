@@ -7,7 +7,7 @@ import torch
 from common.learning.drawn_alike import DrawnAlike
 from common.learning.feature_summary import steady_variance
 from common.learning.losses.moment_alignment import gaussian_divergence, moments_with_memory
-from common.wire.messages import FeatureSummary
+from common.wire.feature_summary import FeatureSummary
 
 N_REMEMBERED = 64
 """Latent vectors of steps before that count beside the batch's, for each site (chosen)."""

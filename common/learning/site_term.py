@@ -17,7 +17,7 @@ from common.learning.networks.site_head import latent_vector
 from common.learning.sampling.registry import Sampler
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
-from common.wire.messages import FeatureSummary, KnownFeatures
+from common.wire.feature_summary import FeatureSummary, KnownFeatures
 
 HeadOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 

@@ -27,7 +27,7 @@ from common.learning.site_gradient import SiteGradient
 from common.learning.site_term import build_site_term
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
-from common.wire.messages import FeatureSummary, KnownFeatures
+from common.wire.feature_summary import FeatureSummary, KnownFeatures
 
 OPTIMIZERS: Mapping[str, type[torch.optim.Adam | torch.optim.Adadelta]] = {
     "adam": torch.optim.Adam,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from common.errors import UpdateRejected
-from common.wire.messages import HeadAnswers
+from common.wire.feature_summary import HeadAnswers
 
 
 def head_spread(answers: Sequence[HeadAnswers]) -> float | None:

@@ -15,8 +15,8 @@ from common.learning.model import HEAD, part
 from common.learning.networks.parameters import load_parameters, parameters_of
 from common.learning.networks.site_head import build_site_head
 from common.recipe.loss import SiteLoss
+from common.wire.feature_summary import FeatureSummary, KnownFeatures
 from common.wire.field_types import Arrays
-from common.wire.messages import FeatureSummary, KnownFeatures
 
 HEAD_STEPS = 200
 SAMPLES_A_SITE = 64

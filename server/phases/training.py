@@ -11,11 +11,10 @@ from common.learning.model import initial_parameters, new_network, trained_at_si
 from common.learning.optimizer_state import fresh_state, impossible_values
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
+from common.wire.feature_summary import FeatureSummary, HeadAnswers
 from common.wire.field_types import Arrays, Stage
 from common.wire.messages import (
     Assignment,
-    FeatureSummary,
-    HeadAnswers,
     SiteUpdate,
     TrainRequest,
 )

@@ -9,8 +9,8 @@ from pydantic.dataclasses import dataclass
 from common.imaging.dataset.trained_grid import TrainedGrid
 from common.imaging.standardization.template import Template
 from common.metrics.threshold_choice import ThresholdChoice
+from common.wire.feature_summary import FeatureSummary
 from common.wire.field_types import CHECKED, Arrays
-from common.wire.messages import FeatureSummary
 from server.run.site_state import SiteRecord
 
 

@@ -14,10 +14,9 @@ from common.errors import WireError
 from common.learning.model import initial_parameters, new_network, new_site_head
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.codec import pack, unpack
+from common.wire.feature_summary import FeatureSummary, KnownFeatures
 from common.wire.messages import (
     Assignment,
-    FeatureSummary,
-    KnownFeatures,
     SiteUpdate,
     TrainRequest,
 )

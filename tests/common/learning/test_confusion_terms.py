@@ -7,7 +7,7 @@ import torch
 from common.learning.confusion_terms import HarmonyTerm, gaussian_sample
 from common.learning.drawn_alike import DrawnAlike
 from common.learning.networks.site_head import build_site_head
-from common.wire.messages import FeatureSummary, KnownFeatures
+from common.wire.feature_summary import FeatureSummary, KnownFeatures
 
 
 def summary(mean: float, variance: float) -> FeatureSummary:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from common.learning.drawn_alike import DrawnAlike
-from common.wire.messages import FeatureSummary
+from common.wire.feature_summary import FeatureSummary
 
 
 def alike(mean: float, variance: float) -> FeatureSummary:

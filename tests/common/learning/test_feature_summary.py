@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from common.learning.feature_summary import pooled_summary, steady_variance, summary_of
+from common.wire.feature_summary import FeatureSummary
 from common.wire.field_types import MOST_VARIANCE
-from common.wire.messages import FeatureSummary
 
 
 def test_mean_and_variance_are_over_the_patches() -> None:

@@ -23,7 +23,7 @@ from common.learning.site_gradient import Added, SiteGradient
 from common.learning.training import TrainingOutcome, train_locally
 from common.recipe.loss import SegmentationLoss, Tversky
 from common.recipe.recipe import Recipe, load_recipe, recipe_from_table, variants_of
-from common.wire.messages import FeatureSummary, KnownFeatures
+from common.wire.feature_summary import FeatureSummary, KnownFeatures
 from tests.patch_networks import BrainCase
 
 N_SITES = 3

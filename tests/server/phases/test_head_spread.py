@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.errors import UpdateRejected
-from common.wire.messages import HeadAnswers
+from common.wire.feature_summary import HeadAnswers
 from server.phases.head_spread import head_spread, require_answers
 
 

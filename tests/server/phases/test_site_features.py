@@ -11,8 +11,8 @@ from common.learning.model import HEAD, part
 from common.learning.networks.parameters import load_parameters, parameters_of
 from common.learning.networks.site_head import build_site_head
 from common.recipe.loss import SiteLoss
+from common.wire.feature_summary import FeatureSummary
 from common.wire.field_types import Arrays
-from common.wire.messages import FeatureSummary
 from server.phases.site_features import head_after, known_features, require_summaries
 
 

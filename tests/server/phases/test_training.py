@@ -10,11 +10,10 @@ import pytest
 from common.errors import ConfigError, UpdateRejected
 from common.learning.model import initial_parameters
 from common.recipe.recipe import Recipe, load_recipe
+from common.wire.feature_summary import FeatureSummary, HeadAnswers
 from common.wire.field_types import Arrays, Stage
 from common.wire.messages import (
     Assignment,
-    FeatureSummary,
-    HeadAnswers,
     SiteUpdate,
     SummedSubjects,
     ThresholdReply,
