@@ -67,7 +67,8 @@ def announced_in_words(event: schema.ChoiceAnnounced) -> str:
         for n, what in ((event.n_subjects, "subject"), (event.n_sites, "site"))
     )
     keep = "keeps" if event.n_sites == 1 else "keep"
-    return f"the {event.choice} will be chosen on cases of {subjects} that {sites} {keep} from training"
+    cases = f"cases of {subjects} that {sites} {keep} from training"
+    return f"the {event.choice} will be chosen on {cases}"
 
 
 def _in_round(event: RoundEvent) -> str:
