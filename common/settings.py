@@ -73,13 +73,20 @@ def with_overrides(table: Mapping[str, Any], overrides: Iterable[str]) -> Table:
 
 def with_value(table: Mapping[str, Any], dotted: str, value: object) -> Table:
     """A copy of `table` with one value set; `dotted` is its place, such as `optimizer.steps`."""
-    first, _, rest = dotted.partition(".")
+    return _with_value(table, dotted.split("."), value, dotted)
+
+
+def _with_value(table: Mapping[str, Any], keys: list[str], value: object, dotted: str) -> Table:
+    first, *rest = keys
     if not rest:
         return {**table, first: value}
     inner = table.get(first, {})
     if not isinstance(inner, Mapping):
-        raise ConfigError(f"{dotted}: {first!r} is a value, not a table of settings")
-    return {**table, first: with_value(inner, rest, value)}
+        raise ConfigError(
+            f"{dotted}: {first!r} is a value ({inner!r}), not a table of settings. Leave this "
+            f"setting out, or set {first!r} to a whole table, such as {first}={{...}}"
+        )
+    return {**table, first: _with_value(inner, rest, value, dotted)}
 
 
 def _toml_value(text: str) -> object:
@@ -96,6 +103,8 @@ def _fault(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
         valid = list(holder.model_fields)
         near = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(sorted(valid))}"
+        if len(location) < len(fault["loc"]):  # one of several parts, which its name chooses
+            hint += f". A part of another name is set whole: {_whole_part(location)}"
         return f"{key}: unknown key; {hint}"
     if fault["type"] == "missing":
         return f"{key}: missing; add it"
@@ -108,6 +117,11 @@ def _fault(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
     if fault["type"] == "value_error":  # one of our own checks, which says what it got
         return f"{key}: {fault['ctx']['error']}"
     return f"{key}: {fault['msg']}, got {fault['input']!r}"
+
+
+def _whole_part(location: Sequence[str | int]) -> str:
+    """How `--set` exchanges the part that holds this key."""
+    return f'{".".join(str(part) for part in location[:-1])}={{name="..."}}'
 
 
 def _without_tags(

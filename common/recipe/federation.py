@@ -96,8 +96,8 @@ class Federation(Settings):
     """How a site splits its subjects into the shares below. balanced: lesion volume in proportion
     to each share, and subjects without a lesion split separately (Hussein 2023)."""
     site_validation_share: HeldBackShare = 0.2
-    """Share of a site's subjects for validation: scored each round, never trained on; rounded
-    down."""
+    """Share of a site's subjects for validation: scored each round, never trained on; with
+    split = "random" rounded to the nearest number of subjects, a half down."""
     site_threshold_share: HeldBackShare = 0.0
     """Share on which the decision threshold is chosen; 0: on the subjects for validation."""
     site_test_share: HeldBackShare = 0.0

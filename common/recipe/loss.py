@@ -199,6 +199,8 @@ class LesionWise(Settings):
 
 def _none_by_name(value: object) -> object:
     """TOML has no null, and a variant or `--set` must be able to take the loss away."""
+    if isinstance(value, str) and value != "none":
+        raise ValueError(f'want a table of its settings, or "none", got {value!r}')
     return None if value == "none" else value
 
 

@@ -306,7 +306,7 @@ def _sampling(recipe: Recipe) -> Iterator[str]:
     if sampling.name == "grid" and sampling.lesion_share != 1:
         yield (
             f"sampling.name 'grid' draws patches with a lesion voxel alone, and lesion_share is "
-            f"{sampling.lesion_share:g}; leave it out, or choose 'patches'"
+            f"{sampling.lesion_share:g}; set it to 1, or choose 'patches'"
         )
     allowed = (
         {"half-turn"}

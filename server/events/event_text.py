@@ -66,9 +66,9 @@ def announced_in_words(event: schema.ChoiceAnnounced) -> str:
         f"{n} {what}" + ("" if n == 1 else "s")
         for n, what in ((event.n_subjects, "subject"), (event.n_sites, "site"))
     )
-    return (
-        f"the {event.choice} will be chosen on cases of {subjects} that {sites} keep from training"
-    )
+    keep = "keeps" if event.n_sites == 1 else "keep"
+    cases = f"cases of {subjects} that {sites} {keep} from training"
+    return f"the {event.choice} will be chosen on {cases}"
 
 
 def _in_round(event: RoundEvent) -> str:

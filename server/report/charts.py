@@ -56,7 +56,7 @@ def run_charts(history: RunHistory, *, threshold_name: str) -> list[Chart]:
         ),
         Chart(
             title="Gradient of the site loss beside that of the other losses",
-            y_label="ratio on the encoder, before its bound",
+            y_label="ratio on the encoder, before a bound",
             curves=_by_site(history, "site_gradient_ratio"),
             levels={},
             marked_round=chosen,

@@ -181,7 +181,7 @@ def _walk(root: Path) -> tuple[list[Path], list[str], list[Finding]]:
                 paths.extend(Path(folder, name) for name in names if name[0] != ".")
                 if not derived:
                     subjects.update(filter(_is_subject, kept))
-                    named = (name for name in names if _is_subject(name))
+                    named = (n for n in names if _is_subject(n) and not os.path.splitext(n)[1])
                     subjects.update(n for n in named if os.path.islink(os.path.join(folder, n)))
         starts = sorted(links)
     findings = [

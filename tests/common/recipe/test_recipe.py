@@ -336,3 +336,20 @@ def test_the_lesion_wise_loss_is_taken_away_by_name_alone() -> None:
     )
     with pytest.raises(ConfigError, match=r"loss\.lesion_wise: .*, got 'never'"):
         load_recipe("kamraoui2021", overrides=["loss.lesion_wise=never"])
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("loss.segmentation.name=bce", r'is set whole: loss\.segmentation=\{name="\.\.\."\}'),
+        ("loss.lesion_wise=off", r"loss\.lesion_wise: want a table of its settings, or \"none\""),
+        (
+            "optimizer.steps.patches_per_subject=9",
+            r"^optimizer\.steps\.pat.*set 'steps' to a whole",
+        ),
+        ("sampling.name=grid", r"lesion_share is 0\.7; set it to 1"),
+    ],
+)
+def test_an_override_that_does_not_fit_says_what_to_write(override: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        load_recipe("hussein2023", overrides=[override])

@@ -359,6 +359,17 @@ def test_every_subject_folder_is_named_whatever_it_holds(tmp_path: Path) -> None
     }
 
 
+def test_a_link_to_a_sidecar_is_no_subject(tmp_path: Path) -> None:
+    """A folder of links, such as the pooled site, or a clone whose sidecars are not fetched."""
+    with_images(tmp_path)
+    image = image_path(tmp_path, "sub-01", "FLAIR")
+    sidecar = tmp_path / "sidecar.json"
+    sidecar.write_text("{}", encoding="utf-8")
+    image.with_name("sub-01_FLAIR.json").symlink_to(sidecar)
+    image.with_name("sub-01_T1w.json").symlink_to("../.git/annex/objects/x")
+    assert left_out(list_cases(tmp_path, TASK)) == {}
+
+
 def test_a_mask_of_another_run_is_not_used(tmp_path: Path) -> None:
     for modality in WANTED:
         touch(image_path(tmp_path, "sub-01", f"run-1_{modality}"))
