@@ -24,7 +24,7 @@ from tests.toy_sites import write_site
 
 TINY = (
     "standardization.method=z-score",
-    "network.widths=[4, 4, 8, 8, 8]",
+    "network.widths=[4, 4, 8, 8]",
     "network.first_stride=1",
     "sampling.patch_shape=[32, 32, 32]",
     "optimizer.steps=2",

@@ -54,7 +54,7 @@ def recipe_with(name: str) -> Recipe:
             "inference.threshold_from=fixed",
             "inference.overlap=0",
             "compute.threads=1",
-            "network.widths=[4, 4, 8, 8, 8]",
+            "network.widths=[4, 4, 8, 8]",
             "network.first_stride=1",
             "sampling.patch_shape=[32, 32, 16]",
             "sampling.batch_size=2",

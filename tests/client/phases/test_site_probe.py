@@ -35,7 +35,7 @@ def recipe() -> Recipe:
     return load_recipe(
         "default",
         overrides=[
-            "network.widths=[4, 4, 8, 8, 8]",
+            "network.widths=[4, 4, 8, 8]",
             "network.first_stride=1",
             "sampling.patch_shape=[32, 32, 32]",
             "compute.threads=1",

@@ -39,7 +39,7 @@ NODES = moved_nodes(affine(), np.array([(8.0, 5, 12), (8, 30, 13), (8, 55, 11)])
 @pytest.fixture(scope="module")
 def model() -> Model:
     overrides = [
-        "network.widths=[4, 4, 8, 8, 8]",
+        "network.widths=[4, 4, 8, 8]",
         "network.first_stride=1",
         "sampling.patch_shape=[32, 32, 32]",
         "preprocessing.spacing_mm=1.5",

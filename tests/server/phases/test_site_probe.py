@@ -36,7 +36,7 @@ from tests.server.report.made_run import started
 from tests.toy_sites import write_site
 
 TINY = (
-    "network.widths=[4, 4, 8, 8, 8]",
+    "network.widths=[4, 4, 8, 8]",
     "network.first_stride=1",
     "sampling.patch_shape=[32, 32, 32]",
     "sampling.batch_size=1",

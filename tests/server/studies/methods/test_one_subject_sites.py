@@ -17,7 +17,7 @@ def test_six_sites_of_one_subject_make_three_folds_each_judged_once(tmp_path: Pa
         data = write_site(tmp_path / name, name=name, seed=seed, label=name, n_subjects=1).parent
         sites += ["--site", f"{name}={data / 'bids'}"]
     settings = [
-        "network.widths=[4, 4, 8, 8, 8]",
+        "network.widths=[4, 4, 8, 8]",
         "sampling.patch_shape=[32, 32, 32]",
         "sampling.batch_size=1",
         "optimizer.steps=1",
