@@ -91,6 +91,8 @@ ADVICE = {
     "case that `lesionfed-site prepare` names.",
     "no-lesion-metric": "The site lost the network that the run had given it: `lesionfed stop` and "
     "`lesionfed resume` the run, and if that does not help start a new one.",
+    "pooled-sites": "The simulated site holds other hospitals' data than the run counts: lay the "
+    "simulation out again with --pooled.",
     # the coordinator's own side
     "quorum": "Too few sites answered: see the table of sites for who and why, then `lesionfed "
     "resume`; or lower federation.quorum.",

@@ -40,7 +40,11 @@ TINY = (
     "inference.overlap=0",
     "compute.threads=1",
 )
-ROUNDS = [("statistics", 1), ("baseline", 1), *(("training", i) for i in (1, 2, 3))]
+ROUNDS = [
+    *(("statistics", 1), ("baseline", 1)),
+    *(("training", i) for i in (1, 2, 3)),
+    ("site-probe", 1),
+]
 KILL = """
 import os, sys
 from pathlib import Path

@@ -22,7 +22,7 @@ from common.learning.training import TrainingOutcome, train_locally
 from common.recipe.recipe import Recipe, load_recipe
 
 SMALL = (
-    "network.widths=[4, 4, 4, 4, 4]",
+    "network.widths=[4, 4, 4, 64]",
     "network.first_stride=1",
     "network.norm=group",
     "task.modalities=['FLAIR']",

@@ -130,7 +130,7 @@ NO_STEPS = "preprocessing.steps=[]"
         pytest.param(
             "aslani2020",
             ["sampling.lesion_share=0.5"],
-            r"'grid' draws patches with a lesion voxel alone, and lesion_share is 0.5; leave",
+            r"'grid' draws patches with a lesion voxel alone, and lesion_share is 0.5; set it to 1",
             id="lesion-free patches of a grid",
         ),
         pytest.param(

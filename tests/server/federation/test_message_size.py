@@ -14,7 +14,8 @@ from server.run.run_folder import Consortium, EnrolledSite, RunFolder
 
 
 def test_an_update_needs_a_fifth_more_than_its_own_size() -> None:
-    recipe = load_recipe("default")
+    sizes = ("network.widths=[16, 32, 48, 64, 64]", "sampling.patch_shape=[64, 64, 128]")
+    recipe = load_recipe("default", overrides=sizes)
     # 1.2 million parameters of 4 bytes are 4.5 MB, and a fifth more than that is 5.4
     with pytest.raises(ConfigError, match=r"updates of 4\.\d MB, and the proxy lets .*_mb = 5 thr"):
         require_fits(recipe, largest_message_mb=5)
