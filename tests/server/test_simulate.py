@@ -34,6 +34,7 @@ TINY = (
     "network.widths=[4, 4, 8, 8]",
     "network.first_stride=1",
     "sampling.patch_shape=[32, 32, 32]",
+    'loss.site={name = "uniform", weight = 0.3}',
     "optimizer.steps=2",
     "federation.rounds=2",
     "federation.evaluate_every=1",

@@ -29,7 +29,7 @@ def test_every_shipped_recipe_is_valid_at_both_scales(name: str, scale: str) -> 
 def test_the_default_recipe_is_the_mission() -> None:
     recipe = load_recipe("default")
     assert recipe.standardization.method == "two-step"
-    assert recipe.loss.site.name == "uniform"
+    assert recipe.loss.site.name == "none"  # docs/adr/0043
     assert recipe.network.name == "unet"
     assert recipe.network.norm == "instance"
     assert recipe.loss.segmentation.name == "dice"
