@@ -23,6 +23,7 @@ from server.simulate import lay_out, simulate
 from tests.toy_sites import write_site
 
 TINY = (
+    'loss.site={name = "uniform", weight = 0.3}',
     "standardization.method=z-score",
     "network.widths=[4, 4, 8, 8]",
     "network.first_stride=1",

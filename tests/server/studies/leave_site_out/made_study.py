@@ -45,7 +45,8 @@ def made_study(path: Path, rows: Rows, *, failed: Mapping[str, str] | None = Non
             image.parent.mkdir(parents=True)
             image.touch()
     study = StudyFolder(path / "study", LeaveSiteOutPlan)
-    study.begin(make_plan(load_recipe("default", scale="small"), sites))
+    uniform = 'loss.site={name = "uniform", weight = 0.3}'
+    study.begin(make_plan(load_recipe("default", scale="small", overrides=[uniform]), sites))
     for run in study.plan().runs():
         place = run.place.as_posix()
         folder = study.run_folder(run)

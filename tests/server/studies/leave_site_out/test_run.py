@@ -36,6 +36,7 @@ TINY = (
     "network.widths=[4, 4, 8, 8]",
     "network.first_stride=1",
     "sampling.patch_shape=[32, 32, 32]",
+    'loss.site={name = "uniform", weight = 0.3}',
     "optimizer.steps=1",
     "federation.rounds=1",
     "compute.threads=1",

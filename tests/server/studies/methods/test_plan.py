@@ -13,8 +13,8 @@ from server.studies.study_folder import StudyFolder, as_json
 from tests.toy_sites import write_site
 
 RECIPES = {
-    "BM": load_recipe("default", overrides=["loss.site.name=none"]),
-    "uniform": load_recipe("default"),
+    "BM": load_recipe("default"),
+    "uniform": load_recipe("default", overrides=["loss.site.name=uniform"]),
 }
 SITES = {name: Path("/data") / name for name in ("lyon", "ghent", "turin")}
 UNSEEN = {"oslo": Path("/data/oslo")}

@@ -61,7 +61,7 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def plan_of(hospitals: dict[str, Path]) -> MethodsPlan:
-    recipes = {"uniform": tiny(), "none": tiny("loss.site.name=none")}
+    recipes = {"uniform": tiny("loss.site.name=uniform"), "none": tiny()}
     return make_plan(recipes, seeds=[0], sites=hospitals, n_folds=3)
 
 
