@@ -257,7 +257,9 @@ def test_the_federated_choice_is_that_of_the_pooled_kept_cases(finished: RunFold
     assert len(sweeps) == 3  # half of three, rounded down, and half of four
     choice = model.threshold_choice
     assert choice is not None
-    assert choice == choose(sum_cases(sweeps), by="dice", split=choice.split)
+    assert choice == choose(
+        sum_cases(sweeps), by=model.recipe.inference.threshold_by, split=choice.split
+    )
     assert model.threshold == choice.threshold
 
 
