@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
 from common.learning.sampling.cutting import Shape, cut, cut_each
 from common.learning.sampling.labelled_case import LabelledCase
-from common.learning.sampling.patches import Patch, PatchSampler
+from common.learning.sampling.patches import Patch, PatchSampler, no_lesion_voxel
 from common.recipe.sampling import Augmentation
 
 OVERLAP = 0.5
@@ -42,7 +41,11 @@ class GridPatches(PatchSampler):
         augment: Sequence[Augmentation] = (),
     ) -> None:
         super().__init__(patch_shape=patch_shape, lesion_share=lesion_share, augment=augment)
-        self._cases = [(case.image, case.references(n_outputs)) for case in cases]
+        self._cases = {
+            number: (case.image, case.references(n_outputs))
+            for number, case in enumerate(cases)
+            if case.lesions is not None
+        }
         self._places = [
             (number, start)
             for number, case in enumerate(cases)
@@ -51,13 +54,7 @@ class GridPatches(PatchSampler):
             if cut(case.lesions[None], start, patch_shape).any()
         ]
         if not self._places:
-            raise SiteDataError(
-                f"no lesion voxel in the reference of {len(cases)} cases, want at least one: this "
-                "site may join the statistics, but cannot train. Add lesion masks, enrol the "
-                "site for the statistics only, or, where its cases with lesions were all kept from "
-                "training, let the recipe's federation.site_*_share keep fewer.",
-                code="no-lesions",
-            )
+            raise no_lesion_voxel(len(cases))
 
     def draw(self, random: np.random.Generator) -> Patch:
         """One patch, copied; zeros where it reaches beyond the volume."""

@@ -58,6 +58,17 @@ class PatchSampler(ABC):
         return self._lesion_share < 1 and bool(random.random() >= self._lesion_share)
 
 
+def no_lesion_voxel(n_cases: int) -> SiteDataError:
+    """The refusal of a site whose cases that train have no lesion voxel in their references."""
+    return SiteDataError(
+        f"no lesion voxel in the reference of {n_cases} cases, want at least one: this site may "
+        "join the statistics, but cannot train. Add lesion masks, enrol the site for the "
+        "statistics only, or, where its cases with lesions were all kept from training, let the recipe's "
+        "federation.site_*_share keep fewer.",
+        code="no-lesions",
+    )
+
+
 class Patches(PatchSampler):
     """Draws patches with a lesion voxel, and others anywhere in the brain.
 
@@ -83,13 +94,7 @@ class Patches(PatchSampler):
             if case.lesions is not None
         ]
         if not any(voxels.size for *_, voxels in labelled):
-            raise SiteDataError(
-                f"no lesion voxel in the reference of {len(cases)} cases, want at least one: this "
-                "site may join the statistics, but cannot train. Add lesion masks, enrol the "
-                "site for the statistics only, or, where its cases with lesions were all kept from "
-                "training, let the recipe's federation.site_*_share keep fewer.",
-                code="no-lesions",
-            )
+            raise no_lesion_voxel(len(cases))
         self._cases = [
             (number, case.image, case.brain, case.references(n_outputs), voxels)
             for number, case, voxels in labelled

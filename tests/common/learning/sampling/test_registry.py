@@ -139,7 +139,7 @@ def test_a_site_without_a_lesion_cannot_train_with_any_sampler(
             recipe("fenneteau2021", *SIAMESE, f"sampling.name={name}", "preprocessing.steps=[]"),
             id=name,
         )
-        for name in ("patches", "centreline")
+        for name in ("patches", "grid", "centreline")
     ]
     + [pytest.param(recipe("galassi2019"), id="voxels")],
 )
