@@ -28,11 +28,7 @@ from common.imaging.standardization.template import Template
 from common.wire.codec import pack, unpack
 from common.wire.field_types import Arrays
 from common.wire.flower_record import from_record, to_record
-from common.wire.messages import (
-    Assignment,
-    SiteUpdate,
-    TrainRequest,
-)
+from common.wire.messages import Assignment, SiteUpdate, TrainRequest
 from server.aggregation.weighted_mean import WeightedMean
 
 SIZES_MB = (1, 10, 60)

@@ -22,9 +22,7 @@ from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.feature_summary import FeatureSummary, HeadAnswers
 from common.wire.field_types import MOST_FEATURE, MOST_VARIANCE
-from common.wire.messages import (
-    Assignment,
-)
+from common.wire.messages import Assignment
 
 log = logging.getLogger(__name__)
 

@@ -20,12 +20,7 @@ from common.learning.networks.parameters import load_parameters
 from common.learning.site_discriminant import HALVES, SiteDiscriminant
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
-from common.wire.messages import (
-    AttributionRequest,
-    AttributionSums,
-    FeatureRequest,
-    FeatureSums,
-)
+from common.wire.messages import AttributionRequest, AttributionSums, FeatureRequest, FeatureSums
 
 log = logging.getLogger(__name__)
 

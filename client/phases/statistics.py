@@ -25,11 +25,7 @@ from common.imaging.volume import Volume
 from common.recipe.recipe import Recipe
 from common.recipe.task import Task
 from common.wire.field_types import SPACING_MM
-from common.wire.messages import (
-    DigestQuestion,
-    SaltedDigests,
-    SiteStatistics,
-)
+from common.wire.messages import DigestQuestion, SaltedDigests, SiteStatistics
 
 log = logging.getLogger(__name__)
 

@@ -45,10 +45,7 @@ from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.feature_summary import KnownFeatures
 from common.wire.field_types import Stage
-from common.wire.messages import (
-    SiteUpdate,
-    TrainRequest,
-)
+from common.wire.messages import SiteUpdate, TrainRequest
 
 
 def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:

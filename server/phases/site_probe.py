@@ -19,12 +19,7 @@ from common.learning.site_discriminant import (
 )
 from common.model_file import Model
 from common.wire.field_types import Arrays
-from common.wire.messages import (
-    AttributionRequest,
-    AttributionSums,
-    FeatureRequest,
-    FeatureSums,
-)
+from common.wire.messages import AttributionRequest, AttributionSums, FeatureRequest, FeatureSums
 from server.events.event_log import EventLog
 from server.events.site_probed import SiteNotProbed, SiteProbed
 from server.phases.probe_accuracy import HalfSums, probe_accuracy

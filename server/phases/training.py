@@ -13,11 +13,7 @@ from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.feature_summary import FeatureSummary, HeadAnswers
 from common.wire.field_types import Arrays, Stage
-from common.wire.messages import (
-    Assignment,
-    SiteUpdate,
-    TrainRequest,
-)
+from common.wire.messages import Assignment, SiteUpdate, TrainRequest
 from server.aggregation.apply_update import apply_update, change_norm
 from server.aggregation.registry import AGGREGATIONS
 from server.aggregation.site_weight import site_weight

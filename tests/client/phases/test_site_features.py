@@ -15,11 +15,7 @@ from common.learning.model import initial_parameters, new_network, new_site_head
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.codec import pack, unpack
 from common.wire.feature_summary import FeatureSummary, KnownFeatures
-from common.wire.messages import (
-    Assignment,
-    SiteUpdate,
-    TrainRequest,
-)
+from common.wire.messages import Assignment, SiteUpdate, TrainRequest
 from tests.toy_sites import write_site
 
 ASSIGNMENT = Assignment(

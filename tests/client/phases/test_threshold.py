@@ -17,12 +17,7 @@ from common.learning.segmentation import sweep_case
 from common.metrics.threshold_choice import sum_cases
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.field_types import ScoredPart
-from common.wire.messages import (
-    Assignment,
-    SummedSubjects,
-    ThresholdReply,
-    ThresholdRequest,
-)
+from common.wire.messages import Assignment, SummedSubjects, ThresholdReply, ThresholdRequest
 from tests.drawn import draw_on_thick_slices
 from tests.toy_sites import write_site
 

@@ -19,11 +19,7 @@ from common.learning.networks.cascade import Cascade
 from common.learning.networks.parameters import parameters_of
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.field_types import Stage
-from common.wire.messages import (
-    Assignment,
-    LesionMetricRequest,
-    TrainRequest,
-)
+from common.wire.messages import Assignment, LesionMetricRequest, TrainRequest
 from tests.toy_sites import write_site
 
 TINY = (
