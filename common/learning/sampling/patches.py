@@ -63,8 +63,8 @@ def no_lesion_voxel(n_cases: int) -> SiteDataError:
     return SiteDataError(
         f"no lesion voxel in the reference of {n_cases} cases, want at least one: this site may "
         "join the statistics, but cannot train. Add lesion masks, enrol the site for the "
-        "statistics only, or, where its cases with lesions were all kept from training, let the recipe's "
-        "federation.site_*_share keep fewer.",
+        "statistics only, or, where its cases with lesions were all kept from training, let the "
+        "recipe's federation.site_*_share keep fewer.",
         code="no-lesions",
     )
 
