@@ -55,14 +55,28 @@ def study(
         list[str] | None,
         typer.Option(help="A method of the recipe's [variants]. Repeatable. Without it: all."),
     ] = None,
-    with_pooled: Annotated[
-        bool,
+    pooled: Annotated[
+        list[str] | None,
         typer.Option(
-            "--with-pooled",
-            help="Beside each method, named METHOD-pooled, the same from one site of all the "
-            "training sites' data, as `lesionfed simulate --pooled` trains it.",
+            metavar="METHOD",
+            help="Beside this method, named METHOD-pooled, the same from one site of all the "
+            "training sites' data, as `lesionfed simulate --pooled` trains it. Repeatable; all.",
         ),
-    ] = False,
+    ] = None,
+    alone: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Beside this method, named METHOD-alone-SITE, the same at each training site "
+            "alone, as `lesionfed simulate --alone` trains it. Repeatable; all.",
+        ),
+    ] = None,
+    once: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METHOD", help="Train this method with the first of --seeds only. Repeatable."
+        ),
+    ] = None,
     seeds: Annotated[
         str | None, typer.Option(help="Such as 0,1,2. Without it: the recipe's own.")
     ] = None,
@@ -93,7 +107,7 @@ def study(
     from server.cli.study_progress import run_with_progress
     from server.run.leakage import require_masks_apart
     from server.studies.begin_study import begin_study
-    from server.studies.methods.plan import MethodsPlan, make_plan
+    from server.studies.methods.plan import Beside, MethodsPlan, make_plan
     from server.studies.methods.results import write_results
     from server.studies.study_folder import StudyFolder
 
@@ -122,7 +136,11 @@ def study(
             lesion_masks=lesion_masks,
             labels_are_local=labels_are_local,
             n_folds=folds,
-            with_pooled=with_pooled,
+            beside=Beside(
+                pooled=_chosen(pooled, recipes),
+                alone=_chosen(alone, recipes),
+                once=_chosen(once, recipes),
+            ),
         )
         require_masks_apart(plan.lesion_masks, plan.places)
         for data in plan.data.values():
@@ -152,6 +170,11 @@ def _recipes(
     return {
         name: load_recipe(source, scale=scale, variant=name, overrides=overrides) for name in names
     }
+
+
+def _chosen(names: list[str] | None, recipes: dict[str, Recipe]) -> list[str]:
+    """The methods that an option names; `all` names every one."""
+    return list(recipes) if names == ["all"] else names or []
 
 
 def _numbers(text: str) -> list[int]:
@@ -194,4 +217,5 @@ def _show(folder: StudyFolder[MethodsPlan], table: PaperTable, result: dict[str,
     show_failed(result["runs"])
     print(f"table    {folder.table_file}")
     print(f"summary  {folder.summary_file}")
+    print(f"unseen   {folder.unseen_file}")
     print(f"report   {folder.page_file}")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from common.figures.curves import Chart, Curve
+from common.figures.intervals import IntervalChart
 from common.figures.parts_chart import PartOfSite, PartsChart
 from common.figures.threshold_boxes import MethodBoxes, ThresholdBoxes
 from server.evaluation.case_row import CaseRow
@@ -24,7 +25,7 @@ class PaperFigure:
 
     name: str
     caption: str
-    drawing: Chart | ThresholdBoxes | PartsChart
+    drawing: Chart | ThresholdBoxes | PartsChart | IntervalChart
 
 
 def paper_figures(paper: Paper, runs: Sequence[EvaluatedRun]) -> list[PaperFigure]:

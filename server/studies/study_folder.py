@@ -54,6 +54,11 @@ class StudyFolder(Generic[Plan]):
         return self.path / "site-probe.csv"
 
     @property
+    def unseen_file(self) -> Path:
+        """One row a method: its mean over the unseen sites, with an interval, and its worst one."""
+        return self.path / "unseen-sites.csv"
+
+    @property
     def matrix_file(self) -> Path:
         """One row for each network and threshold at each site it never saw; of sites left out."""
         return self.path / "matrix.csv"

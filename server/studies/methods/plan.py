@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -30,6 +32,10 @@ class Method(Settings):
     recipe_sha256: str
     pooled: bool = False
     """Whether one site of all the training sites' data learns it, in place of the federation."""
+    alone: str | None = None
+    """The only site that learns it, in place of the federation."""
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Unset: all of the study's."""
 
 
 class MethodsPlan(StudyPlan):
@@ -77,6 +83,11 @@ class MethodsPlan(StudyPlan):
                 raise ValueError("with folds every site has its turn: name no other sites")
         elif not self.unseen:
             raise ValueError("no unseen site, so there would be no verdict")
+        for method in self.methods:
+            if odd := sorted(set(method.seeds or ()) - set(self.seeds)):
+                raise ValueError(f"method {method.name!r} has seeds that the study lacks: {odd}")
+            if method.alone not in (None, *(site.name for site in self.sites)):
+                raise ValueError(f"method {method.name!r} learns at {method.alone!r}, no --site")
         learned = [method.recipe.loss.lesion_wise is not None for method in self.methods]
         if self.lesion_masks is not None and not any(learned):
             raise ValueError("lesion masks, and no method has loss.lesion_wise, which needs them")
@@ -105,10 +116,12 @@ class MethodsPlan(StudyPlan):
     def runs(self) -> list[PlannedRun]:
         """Every network, in the order of training: a study that is cut has compared all methods."""
         return [
-            _planned_run(method.name, seed, fold, parts)
+            _planned_run(method.name, seed, fold, _parts_for(method, parts))
             for seed in self.seeds
             for fold, parts in self._parts()
             for method in self.methods
+            if seed in (self.seeds if method.seeds is None else method.seeds)
+            and method.alone in (None, *parts.train)
         ]
 
     def recipe_of(self, run: PlannedRun) -> Recipe:
@@ -170,6 +183,20 @@ class MethodsPlan(StudyPlan):
         return (*self.sites, *self.controls, *self.validation, *self.unseen)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """The methods that also stand beside themselves in another form, or train with one seed.
+
+    pooled   as METHOD-pooled, from the pooled data of all training sites
+    alone    as METHOD-alone-SITE, at each training site by itself
+    once     with the first seed only, in every form
+    """
+
+    pooled: Collection[str] = ()
+    alone: Collection[str] = ()
+    once: Collection[str] = ()
+
+
 def make_plan(
     recipes: Mapping[str, Recipe],
     *,
@@ -181,7 +208,7 @@ def make_plan(
     lesion_masks: Path | None = None,
     labels_are_local: bool = False,
     n_folds: int | None = None,
-    with_pooled: bool = False,
+    beside: Beside = Beside(),  # frozen
 ) -> MethodsPlan:
     """The study of `recipes`, by the code of this process; ConfigError lists faults.
 
@@ -191,8 +218,11 @@ def make_plan(
     labels_are_local   equal labels at two sites are two people
     n_folds   None: every site trains. Else the sites are split by the first recipe's own seed, so
               that every method and every seed has the same folds
-    with_pooled   after each method, named `-pooled`, the same from the pooled data
+    beside    which of the methods also train in another way; ConfigError for an unknown one
     """
+    for option, names in dataclasses.asdict(beside).items():
+        if odd := sorted(set(names) - set(recipes)):
+            raise ConfigError(f"--{option} {odd[0]}: want one of {', '.join(recipes)}")
     if n_folds is None and not unseen:
         raise ConfigError("want --held-out NAME=PATH, an unseen site to judge at, or --folds K")
     if n_folds is not None and (unseen or validation):
@@ -205,14 +235,9 @@ def make_plan(
     return MethodsPlan.from_table(
         {
             "methods": [
-                {
-                    "name": f"{name}-pooled" if pooled else name,
-                    "recipe": recipe.model_dump(mode="json"),
-                    "recipe_sha256": recipe.sha256(),
-                    "pooled": pooled,
-                }
+                form | {"seeds": list(seeds)[:1] if name in beside.once else None}
                 for name, recipe in recipes.items()
-                for pooled in ((False, True) if with_pooled else (False,))
+                for form in _forms(name, recipe, beside, sites)
             ],
             "seeds": list(seeds),
             "sites": _named_sites(sites),
@@ -226,6 +251,23 @@ def make_plan(
         },
         where="the settings of this study",
     )
+
+
+def _forms(
+    name: str, recipe: Recipe, beside: Beside, sites: Collection[str]
+) -> list[dict[str, object]]:
+    """The method's tables: federated, then pooled, then alone at each site."""
+    learned = {"recipe": recipe.model_dump(mode="json"), "recipe_sha256": recipe.sha256()}
+    forms: list[dict[str, object]] = [{"name": name}]
+    if name in beside.pooled:
+        forms.append({"name": f"{name}-pooled", "pooled": True})
+    if name in beside.alone:
+        forms += [{"name": f"{name}-alone-{site}", "alone": site} for site in sites]
+    return [learned | form for form in forms]
+
+
+def _parts_for(method: Method, parts: Parts) -> Parts:
+    return parts if method.alone is None else dataclasses.replace(parts, train=(method.alone,))
 
 
 def _planned_run(method: str, seed: int, fold: int | None, parts: Parts) -> PlannedRun:

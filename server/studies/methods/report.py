@@ -15,6 +15,7 @@ from server.papers.paper_figures import PaperFigure
 from server.papers.paper_table import PaperTable, all_notes, as_grid
 from server.studies.methods.plan import MethodsPlan
 from server.studies.methods.site_probes import probes_by_method
+from server.studies.methods.unseen_sites import MethodAtUnseen
 from server.studies.run_results import RunResult, summaries_by_site
 from server.studies.study_folder import StudyFolder
 
@@ -32,6 +33,7 @@ def write_study_page(
     results: Sequence[RunResult],
     table: PaperTable,
     figures: Sequence[PaperFigure],
+    at_unseen: Sequence[MethodAtUnseen],
 ) -> None:
     """Writes the page of the study; the runs' own reports are linked, not held."""
     plan = folder.plan()
@@ -48,6 +50,7 @@ def write_study_page(
         "n_ours": len(table.lines),
         "notes": all_notes(table),
         "figures": [(svg_uri(f.drawing.svg()), f.drawing.in_words(), f.caption) for f in figures],
+        "at_unseen": at_unseen,
         "by_site": summaries_by_site(rows_of_method),
         "probes": probes_by_method(results),
         "runs": results,

@@ -14,12 +14,14 @@ from server.papers.published import Paper
 from server.studies.methods.plan import MethodsPlan
 from server.studies.methods.report import write_study_page
 from server.studies.methods.site_probes import COLUMNS, probe_rows
+from server.studies.methods.unseen_figures import unseen_figures
+from server.studies.methods.unseen_sites import methods_at_unseen, unseen_rows
 from server.studies.run_results import RunResult, read_results
 from server.studies.study_folder import StudyFolder
 
 
 def write_results(folder: StudyFolder[MethodsPlan], *, paper: Paper | None = None) -> PaperTable:
-    """Writes table.csv, summary.csv, site-probe.csv, the paper's table, figures and page.
+    """Writes the study's tables (.csv), the paper's table, the figures and the page.
 
     paper   whose table and figures; None: that which the recipe is named after
     Returns the paper's table.
@@ -36,11 +38,14 @@ def write_results(folder: StudyFolder[MethodsPlan], *, paper: Paper | None = Non
         for row in as_rows(summarize_sites(result.rows))
     ]
     write_whole(folder.summary_file, as_csv(sites))
+    at_unseen = methods_at_unseen(results)
+    write_whole(folder.unseen_file, as_csv(unseen_rows(at_unseen)))
     write_whole(folder.site_probe_file, as_csv(probe_rows(results), columns=COLUMNS))
     runs = [_evaluated(result) for result in results]
-    table, figures = paper_table(paper, runs), paper_figures(paper, runs)
+    table = paper_table(paper, runs)
+    figures = [*unseen_figures(at_unseen), *paper_figures(paper, runs)]
     write_paper(folder.path, table, figures)
-    write_study_page(folder, results, table, figures)
+    write_study_page(folder, results, table, figures, at_unseen)
     return table
 
 

@@ -8,7 +8,7 @@ import pytest
 from common.errors import ConfigError, RunFolderError
 from common.recipe.recipe import load_recipe
 from server.run.run_folder import RunFolder
-from server.studies.methods.plan import MethodsPlan, make_plan
+from server.studies.methods.plan import Beside, MethodsPlan, make_plan
 from server.studies.study_folder import StudyFolder, as_json
 from tests.toy_sites import write_site
 
@@ -42,7 +42,9 @@ def test_a_run_has_its_methods_recipe_its_own_seed_and_every_site_in_every_round
 
 
 def test_beside_each_method_stands_the_same_from_pooled_data_with_the_steps_of_all_sites() -> None:
-    plan = make_plan(RECIPES, seeds=[0, 3], sites=SITES, unseen=UNSEEN, with_pooled=True)
+    plan = make_plan(
+        RECIPES, seeds=[0, 3], sites=SITES, unseen=UNSEEN, beside=Beside(pooled=list(RECIPES))
+    )
     runs = plan.runs()
     assert [run.method for run in runs[:4]] == ["BM", "BM-pooled", "uniform", "uniform-pooled"]
     federated, pooled = (plan.recipe_of(run) for run in runs[4:6])
@@ -58,7 +60,7 @@ def test_pooled_runs_over_the_same_sites_share_one_folder_of_links(tmp_path: Pat
     }
     plan = make_plan(
         RECIPES, seeds=[0, 1], sites={"lyon": sites["lyon"]}, unseen={"oslo": sites["oslo"]},
-        with_pooled=True,
+        beside=Beside(pooled=list(RECIPES)),
     )  # fmt: skip
     for run in plan.runs():
         new = RunFolder(tmp_path / run.place.as_posix().replace("/", "-"))
@@ -138,3 +140,41 @@ def test_a_plan_whose_recipe_was_changed_by_hand_is_refused(tmp_path: Path) -> N
 def test_a_folder_without_a_plan_is_no_study(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="is no study of methods"):
         StudyFolder(tmp_path, MethodsPlan).plan()
+
+
+def test_a_method_alone_trains_at_each_site_by_itself_and_is_judged_at_the_same_unseen_sites() -> (
+    None
+):
+    plan = make_plan(
+        RECIPES, seeds=[0], sites=SITES, unseen=UNSEEN, beside=Beside(alone=["uniform"])
+    )
+    alone = [run for run in plan.runs() if "-alone-" in run.method]
+    assert [(run.method, run.parts.train) for run in alone] == [
+        ("uniform-alone-lyon", ("lyon",)),
+        ("uniform-alone-ghent", ("ghent",)),
+        ("uniform-alone-turin", ("turin",)),
+    ]
+    assert {run.parts.unseen for run in alone} == {("oslo",)}
+    assert plan.recipe_of(alone[0]).federation.quorum == 1
+    assert plan.recipe_of(alone[0]).optimizer == RECIPES["uniform"].optimizer
+
+
+def test_in_folds_a_site_alone_has_no_run_where_it_is_held_out_or_validates() -> None:
+    beside = Beside(alone=["BM"])
+    plan = make_plan({"BM": RECIPES["BM"]}, seeds=[0], sites=SITES, n_folds=3, beside=beside)
+    alone = [run for run in plan.runs() if "-alone-" in run.method]
+    assert len(alone) == 3  # each of three sites trains in one of three folds
+    assert all(run.parts.train[0] not in run.parts.unseen for run in alone)
+
+
+def test_a_method_trained_once_has_the_first_seed_only_in_every_form() -> None:
+    beside = Beside(once=["uniform"], pooled=["uniform"])
+    plan = make_plan(RECIPES, seeds=[4, 5], sites=SITES, unseen=UNSEEN, beside=beside)
+    assert [(run.method, run.seed) for run in plan.runs()] == [
+        ("BM", 4), ("uniform", 4), ("uniform-pooled", 4), ("BM", 5),
+    ]  # fmt: skip
+
+
+def test_a_method_that_is_not_compared_cannot_stand_beside_itself() -> None:
+    with pytest.raises(ConfigError, match="--alone BDM: want one of BM, uniform"):
+        make_plan(RECIPES, seeds=[0], sites=SITES, unseen=UNSEEN, beside=Beside(alone=["BDM"]))
