@@ -144,5 +144,5 @@ def _anatomy(average: Anatomy, inside: BoolArray, white: Field, fluid: Field) ->
     deep = ndimage.gaussian_filter(average.fraction("deep_grey"), 1.0)
     deep_share = grey * np.minimum(1.5 * deep, 1.0)
     fractions = np.stack([grey - deep_share, deep_share, white, ventricle, fluid - ventricle])
-    away: Field = ndimage.distance_transform_edt(ventricle < 0.5, sampling=grid.spacing_mm)
+    away = ndimage.distance_transform_edt(ventricle < 0.5, sampling=grid.spacing_mm)
     return Anatomy(grid, fractions.astype(np.float32), away.astype(np.float32), sharpening=1.0)

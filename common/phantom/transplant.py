@@ -143,8 +143,8 @@ def through_slices(share: Field, spacing_mm: FloatArray, slice_mm: Sequence[floa
     for axis, (fine, thick) in enumerate(zip(spacing_mm, slice_mm, strict=True)):
         if thick <= 1.05 * fine:
             continue
-        at = fine * np.arange(share.shape[axis])
-        slices = thick * np.arange(int(at[-1] / thick) + 2)
+        at = float(fine) * np.arange(share.shape[axis], dtype=np.float64)
+        slices = float(thick) * np.arange(int(at[-1] / thick) + 2, dtype=np.float64)
         averaging = triangle_weights(at, slices, width_mm=thick)
         back = triangle_weights(slices, at, width_mm=thick)
         found = np.moveaxis(np.tensordot(back @ averaging, found, axes=(1, axis)), 0, axis)

@@ -18,8 +18,10 @@ BRIGHTER = (0.7, 2.0)
 brain."""
 DARKER = (0.1, 1.5)
 """The same for the T1w, the other way round."""
-FLUID = 1.2
-"""So many standard deviations below white matter no lesion is painted."""
+FLUID = (1.2, 2.0)
+"""So many standard deviations below white matter, in FLAIR and in T1w, no lesion is painted."""
+WHITE = 0.3
+"""White matter's T1w is above this, in standard deviations over the brain; grey matter's is not."""
 BLOCK = 2
 """Voxels along each axis that are averaged to look for white matter: for speed."""
 FEWEST = 8
@@ -37,8 +39,8 @@ def with_transplanted_lesions(
               whose lesions are 1.2 to 1.7 standard deviations brighter in FLAIR and 0.2 to 1.1
               darker in T1w; the ranges here are wider on both sides.
     Chosen    ovoids with ragged, soft borders. Their middle lies where the image is smooth: in the
-              half of the patch that varies least within 10 voxels, not in fluid, and with a T1w
-              above its mean over the brain. The image's noise stays. No lesion of a real case is
+              half of the patch that varies least within 10 voxels, not in fluid, and where the
+              T1w is bright. The image's noise stays. No lesion of a real case is
               used, so that none can be of a patient who is judged.
     """
     if lesions.any() or random.random() >= PROBABILITY:
@@ -63,25 +65,29 @@ def _white_matter(images: Float32Array) -> FloatArray:
     square = ndimage.uniform_filter(np.square(blocks[0]), 5)
     varies = square - np.square(mean)
     white = brain & (varies <= np.median(varies[brain]))
-    white &= mean > np.median(mean[brain]) - FLUID / 2
+    white &= mean > np.median(mean[brain]) - FLUID[0] / 2
     if len(blocks) > 1:
-        white &= blocks[1] > 0.0
+        white &= ndimage.uniform_filter(blocks[1], 3) > WHITE
     return np.asarray(np.argwhere(white) * BLOCK + BLOCK / 2)
 
 
 def _block_means(images: Float32Array) -> Float32Array:
-    n_channels, *shape = images.shape
-    n = [side // BLOCK for side in shape]
-    whole = images[:, : n[0] * BLOCK, : n[1] * BLOCK, : n[2] * BLOCK]
-    split = whole.reshape(n_channels, n[0], BLOCK, n[1], BLOCK, n[2], BLOCK)
-    means: Float32Array = split.mean(axis=(2, 4, 6), dtype=np.float32)
+    """(C, i, j, k), means over blocks of BLOCK voxels a side, which fill the patch from its start.
+
+    A sum of eight thinned copies: five times as fast as a mean over axes.
+    """
+    n = [side // BLOCK * BLOCK for side in images.shape[1:]]
+    means = np.zeros((len(images), *(side // BLOCK for side in n)), np.float32)
+    for i, j, k in np.ndindex(BLOCK, BLOCK, BLOCK):
+        means += images[:, i : n[0] : BLOCK, j : n[1] : BLOCK, k : n[2] : BLOCK]
+    means /= BLOCK**3
     return means
 
 
 def _paint(
     images: Float32Array, lesions: BoolArray, centre: FloatArray, random: np.random.Generator
 ) -> None:
-    """One lesion about `centre`, into both arrays."""
+    """One lesion about `centre`, into both arrays, or neither where the tissue has no room."""
     low, high = np.log(VOLUME_VOXELS)
     radius = float(np.cbrt(0.75 / np.pi * np.exp(random.uniform(low, high))))
     stretch = np.exp(0.25 * random.standard_normal(3))
@@ -104,11 +110,15 @@ def _paint(
     seen = images[(slice(None), *box)]
     level = [_level(channel, relative) for channel in seen]
     inside = (seen != 0).all(axis=0)
-    share *= inside * np.clip((seen[0] - level[0] + FLUID) * 2.0, 0.0, 1.0)
+    share *= inside
+    for channel, about, fluid in zip(seen, level, FLUID, strict=False):
+        share *= np.clip((channel - about + fluid) * 2.0, 0.0, 1.0)
+    if not (share >= 0.5).any():  # no lesion shows that the reference would lack
+        return
     moves = (random.uniform(*BRIGHTER), -random.uniform(*DARKER))
-    for channel, middle_level, move in zip(seen, level, moves, strict=False):
+    for channel, about, move in zip(seen, level, moves, strict=False):
         smooth = ndimage.gaussian_filter(channel, 1.0)
-        painted = channel + share * (middle_level + move - smooth)
+        painted = channel + share * (about + move - smooth)
         channel[...] = np.where(share > 0, painted, channel)
     lesions[(slice(None), *box)] |= share >= 0.5
 
