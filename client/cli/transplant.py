@@ -19,7 +19,10 @@ def transplant(
         Path, typer.Option(help="New or empty folder for the BIDS dataset.", show_default=False)
     ],
     per_subject: Annotated[
-        int, typer.Option(min=1, help="Copies with lesions of each brain; one without comes along.")
+        int,
+        typer.Option(
+            min=1, max=98, help="Copies with lesions of each brain; one without comes along."
+        ),
     ] = 4,
     side: Annotated[
         Literal["left", "right", "both"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -12,8 +13,8 @@ from common.arrays import BoolArray, FloatArray
 from common.errors import SiteDataError
 from common.imaging.tissue_order import onto_template
 from common.imaging.volume import Volume
-from common.phantom.anatomy import Anatomy, mni_anatomy
-from common.phantom.grid import Field, PhantomGrid
+from common.phantom.anatomy import TISSUES, Anatomy, mni_anatomy
+from common.phantom.grid import Field, PhantomGrid, common_grid, resampled
 
 LEAST_WHITE_ML = 40.0
 """Less white matter than this, and its brightness is not known well enough. Chosen."""
@@ -62,8 +63,8 @@ def real_tissue(images: Mapping[str, Volume], brain: Volume) -> RealTissue:
     """
     inside = brain.data.astype(np.bool_)
     grid = template_grid(brain)
-    average = mni_anatomy(grid)
-    certain = (average.fraction("white") > CERTAIN_WHITE) & inside
+    average = average_on(grid)
+    certain = (average[TISSUES.index("white")] > CERTAIN_WHITE) & inside
     likely = np.ones(grid.shape, dtype=np.float32)
     fluid = np.ones(grid.shape, dtype=np.float32)
     level: dict[str, Field] = {}
@@ -75,11 +76,11 @@ def real_tissue(images: Mapping[str, Volume], brain: Volume) -> RealTissue:
         likely *= np.exp(-0.5 * np.square(np.maximum(apart - 1.0, 0.0)))
         ratio = seen / np.maximum(level[modality], 1e-6)
         fluid *= np.clip((FLUID[1] - ratio) / (FLUID[1] - FLUID[0]), 0.0, 1.0)
-    room = ndimage.gaussian_filter(average.fraction("white"), MISFIT_MM / brain.spacing_mm)
-    fluid = fluid * inside
+    room = ndimage.gaussian_filter(average[TISSUES.index("white")], MISFIT_MM / brain.spacing_mm)
+    fluid = (fluid * inside).astype(np.float32)
     white_share = np.clip(1.6 * room - 0.15, 0.0, 1.0) * likely * inside
     white_share = np.minimum(ndimage.gaussian_filter(white_share, 0.6), inside - fluid)
-    return RealTissue(_anatomy(average, inside, white_share, fluid), level)
+    return RealTissue(_anatomy(grid, average, inside, white_share, fluid), level)
 
 
 def template_grid(brain: Volume) -> PhantomGrid:
@@ -105,6 +106,18 @@ def template_grid(brain: Volume) -> PhantomGrid:
         (float(spacing[0]), float(spacing[1]), float(spacing[2])),
         (i, j, k),
     )
+
+
+def average_on(grid: PhantomGrid) -> Field:
+    """(5, i, j, k), order of TISSUES: the average brain's fractions on a grid of MNI space."""
+    average = _average()
+    return np.stack([resampled(field, average.grid, grid) for field in average.fractions])
+
+
+@functools.cache
+def _average() -> Anatomy:
+    """The average brain, loaded once. 2 mm do: it is off by as much in another brain."""
+    return mni_anatomy(common_grid(MISFIT_MM))
 
 
 def smoothed(data: Field, where: BoolArray, width_voxels: FloatArray) -> Field:
@@ -136,12 +149,13 @@ def _white_matter(
     return certain & (np.abs(seen - middle) < 2.5 * spread), spread
 
 
-def _anatomy(average: Anatomy, inside: BoolArray, white: Field, fluid: Field) -> Anatomy:
-    grid = average.grid
-    near = ndimage.gaussian_filter(average.fraction("ventricle"), 3.0) > 0.03
+def _anatomy(
+    grid: PhantomGrid, average: Field, inside: BoolArray, white: Field, fluid: Field
+) -> Anatomy:
+    near = ndimage.gaussian_filter(average[TISSUES.index("ventricle")], 3.0) > 0.03
     ventricle = fluid * near
     grey = np.maximum(inside - fluid - white, 0.0)
-    deep = ndimage.gaussian_filter(average.fraction("deep_grey"), 1.0)
+    deep = ndimage.gaussian_filter(average[TISSUES.index("deep_grey")], 1.0)
     deep_share = grey * np.minimum(1.5 * deep, 1.0)
     fractions = np.stack([grey - deep_share, deep_share, white, ventricle, fluid - ventricle])
     away = ndimage.distance_transform_edt(ventricle < 0.5, sampling=grid.spacing_mm)

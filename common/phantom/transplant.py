@@ -22,11 +22,11 @@ T1W_DARKER = ((3.0, 0.08), (12.0, 0.14), (40.0, 0.22), (150.0, 0.30), (600.0, 0.
 """Volume of a lesion in mm3, and by how much of white matter its inside is darker in the T1w.
 
 Both from `python -m benchmarks.lesion_contrast` on two patients of one 3 T scanner (Lesjak et al.
-2017), at values inside the quartiles that both have: neither patient alone moves them. Mean over a
-lesion of 5 to 20, 20 to 60 and 60 to 250 mm3: FLAIR +0.28 to +0.34, +0.32 to +0.35, +0.40 to +0.45;
-T1w -0.08 to -0.10, -0.15 to -0.19, -0.24 to -0.29. Small ones show less because of partial volume,
-which is added here by itself. Source of the form: the same patients; of the T1w, that large lesions
-are darker, also van Walderveen et al. 1995 ("black holes")."""
+2017), rounded to values inside the quartiles that both have: either patient alone gives them. The
+two medians of the mean over a lesion of 5 to 20, 20 to 60 and 60 to 250 mm3: FLAIR +0.28 and +0.34,
++0.32 and +0.35, +0.45 and +0.40; T1w -0.08 and -0.11, -0.19 and -0.13, -0.29 and -0.24; from 1 to 2
+mm inside large lesions +0.48 and +0.43, -0.26 and -0.29. Small lesions show less because of partial
+volume, which is added here by itself."""
 LESIONS_DIFFER = 0.22
 """Standard deviation of the logarithm of the contrast between one patient's lesions of one size:
 the quartiles of both patients are 0.80 to 0.97 and 1.10 to 1.31 of the median."""

@@ -44,7 +44,7 @@ MIDDLE_MM = 1.0
 class TransplantPlan:
     """What is put into each brain.
 
-    per_subject     copies with lesions that each case gets, 1 or more
+    per_subject     copies with lesions that each case gets, 1 to 98: two digits with the one without
     side            the half that is kept; both: the whole brain, and controls alone
     lesion_masks    folder of masks on the MNI152 1 mm grid; None: lesions are drawn
     without_masks   mask files, or folders of them, none of which may be used
@@ -58,8 +58,8 @@ class TransplantPlan:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.per_subject < 1:
-            raise ConfigError(f"--per-subject: want 1 or more, got {self.per_subject}")
+        if not 1 <= self.per_subject <= 98:
+            raise ConfigError(f"--per-subject: want 1 to 98, got {self.per_subject}")
         if self.without_masks and self.lesion_masks is None:
             raise ConfigError(
                 "--without-masks names masks that --lesion-masks may not use, and there is no "

@@ -36,7 +36,7 @@ def with_transplanted_lesions(
     images    (C, i, j, k), z-scores, 0 outside the brain; first the FLAIR, then, if any, the T1w
     lesions   (R, i, j, k); a drawn lesion is in all of them, where at least half a voxel is lesion
     Source    the contrast: `python -m benchmarks.lesion_contrast`, two patients of one scanner,
-              whose lesions are 1.2 to 1.7 standard deviations brighter in FLAIR and 0.2 to 1.1
+              whose lesions are 0.9 to 1.8 standard deviations brighter in FLAIR and 0.3 to 1.1
               darker in T1w; the ranges here are wider on both sides.
     Chosen    ovoids with ragged, soft borders. Their middle lies where the image is smooth: in the
               half of the patch that varies least within 10 voxels, not in fluid, and where the
@@ -113,14 +113,23 @@ def _paint(
     share *= inside
     for channel, about, fluid in zip(seen, level, FLUID, strict=False):
         share *= np.clip((channel - about + fluid) * 2.0, 0.0, 1.0)
-    if not (share >= 0.5).any():  # no lesion shows that the reference would lack
+    if share[middle] < 0.5:  # no lesion shows that the reference would lack
         return
+    share = _one_lesion(share, middle)
     moves = (random.uniform(*BRIGHTER), -random.uniform(*DARKER))
     for channel, about, move in zip(seen, level, moves, strict=False):
         smooth = ndimage.gaussian_filter(channel, 1.0)
         painted = channel + share * (about + move - smooth)
         channel[...] = np.where(share > 0, painted, channel)
     lesions[(slice(None), *box)] |= share >= 0.5
+
+
+def _one_lesion(share: FloatArray, middle: tuple[int, ...]) -> FloatArray:
+    """`share` with the lesion at `middle` and its soft border alone: no specks around it."""
+    parts, _ = ndimage.label(share >= 0.5, structure=np.ones((3, 3, 3)))
+    own = parts == parts[middle]
+    bordering = ndimage.binary_dilation(own, iterations=2)
+    return np.where(own, share, np.minimum(share, 0.45) * bordering)
 
 
 def _level(channel: Float32Array, relative: FloatArray) -> float:

@@ -192,8 +192,8 @@ def real_images(average: Anatomy, *, noise: float) -> tuple[dict[str, Volume], V
     inside = average.brain > 0.5
     images = {}
     for name, signal in signals.items():
-        data = sum(signal[t] * average.fraction(t) for t in TISSUES)
-        data = data + rng.normal(0, noise, average.grid.shape)
+        levels = np.array([signal[tissue] for tissue in TISSUES])
+        data = np.tensordot(levels, average.fractions, 1) + rng.normal(0, noise, inside.shape)
         data = np.where(inside, np.maximum(data, 1), 0).astype(np.float32)
         images[name] = Volume(data, average.grid.affine)
     return images, Volume(inside, average.grid.affine)
@@ -225,10 +225,10 @@ def test_tissue_outside_the_kept_half_is_nowhere(average: Anatomy) -> None:
 
 
 def test_oblique_images_are_refused(average: Anatomy) -> None:
-    images, brain = real_images(average, noise=3.0)
+    _, brain = real_images(average, noise=3.0)
     tilted = brain.affine.copy()
     tilted[0, 1] = 0.3
-    with pytest.raises(SiteDataError, match="found oblique ones. Prepare them first"):
+    with pytest.raises(SiteDataError, match="found oblique ones"):
         template_grid(Volume(brain.data, tilted))
 
 
