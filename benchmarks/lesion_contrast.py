@@ -3,7 +3,7 @@
     python -m benchmarks.lesion_contrast FOLDER
 
 FOLDER is a BIDS folder of stripped FLAIR and T1w with a reference for every case. White matter is
-where the T1w is among the brightest 40 % of the brain, two voxels inside that and at least 5 mm from
+where the T1w is among the brightest 40 % of the brain, two voxels inside that and over 5 mm from
 every lesion; a contrast is relative to the median over it. Printed for each case: the spread of the
 brain over that median (contrast over it is in standard deviations); by the volume of a lesion the
 quartiles of its mean contrast; and the median contrast by distance to the border of lesions of 60
@@ -45,7 +45,7 @@ def print_contrast(name: str, case: CaseImages) -> None:
         middle = float(np.median(image.data[white]))
         contrast[modality] = image.data / middle - 1.0
         print(f"{name} {modality}: brain varies by {image.data[brain].std() / middle:.3f}")
-    parts, n = ndimage.label(lesions, structure=np.ones((3, 3, 3)))
+    parts, _ = ndimage.label(lesions, structure=np.ones((3, 3, 3)))
     volume = np.bincount(parts.ravel())[1:] * case.brain.voxel_volume_mm3
     for low, high in pairwise(VOLUMES_MM3):
         chosen = 1 + np.flatnonzero((volume >= low) & (volume < high))

@@ -44,7 +44,7 @@ MIDDLE_MM = 1.0
 class TransplantPlan:
     """What is put into each brain.
 
-    per_subject     copies with lesions that each case gets, 1 to 98: two digits with the one without
+    per_subject     copies with lesions that each case gets, 1 to 98 (numbers of two digits)
     side            the half that is kept; both: the whole brain, and controls alone
     lesion_masks    folder of masks on the MNI152 1 mm grid; None: lesions are drawn
     without_masks   mask files, or folders of them, none of which may be used

@@ -41,7 +41,7 @@ def test_the_output_may_not_lie_in_the_folder_that_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = controls(tmp_path)
-    assert main(["transplant", str(folder), "--out", str(folder / "new")]) == 1
+    assert main(["transplant", str(folder), "--out", str(folder / "new")]) == 2
     assert "one is the other or lies inside it" in " ".join(capsys.readouterr().err.split())
     assert not (folder / "new").exists()
 
@@ -51,5 +51,5 @@ def test_masks_to_leave_out_of_none_are_refused(
 ) -> None:
     folder = controls(tmp_path)
     words = ["transplant", folder, "--out", tmp_path / "new", "--without-masks", folder]
-    assert main([str(word) for word in words]) == 1
+    assert main([str(word) for word in words]) == 2
     assert "there is no --lesion-masks" in " ".join(capsys.readouterr().err.split())
