@@ -79,8 +79,10 @@ def real_tissue(images: Mapping[str, Volume], brain: Volume) -> RealTissue:
     room = ndimage.gaussian_filter(average[TISSUES.index("white")], MISFIT_MM / brain.spacing_mm)
     fluid = (fluid * inside).astype(np.float32)
     white_share = np.clip(1.6 * room - 0.15, 0.0, 1.0) * likely * inside
-    white_share = np.minimum(ndimage.gaussian_filter(white_share, 0.6), inside - fluid)
-    return RealTissue(_anatomy(grid, average, inside, white_share, fluid), level)
+    soft: Field = ndimage.gaussian_filter(white_share, 0.6).astype(np.float32)
+    return RealTissue(
+        _anatomy(grid, average, inside, np.minimum(soft, inside - fluid), fluid), level
+    )
 
 
 def template_grid(brain: Volume) -> PhantomGrid:

@@ -22,6 +22,8 @@ from common.phantom.transplant_site import (
 )
 from common.recipe.task import Task
 
+DATA = Path(__file__).parents[4] / "shared" / "data"
+
 SIGNALS = {
     "FLAIR": {"cortex": 122, "deep_grey": 112, "white": 100, "ventricle": 25, "csf": 30},
     "T1w": {"cortex": 68, "deep_grey": 80, "white": 100, "ventricle": 20, "csf": 25},
@@ -128,6 +130,16 @@ def test_the_masks_of_a_judged_patient_are_not_used_under_any_name(
         assert case["sha256"] == hashlib.sha256(content).hexdigest()
     # two masks, four copies: the second time round they are mirrored
     assert [case["mirrored"] for case in with_lesions] == [False, False, True, True]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not on this machine")
+@pytest.mark.parametrize("patient", ["07", "19"])
+def test_the_references_of_ljubljana_are_known_among_the_masks_of_their_study(patient: str) -> None:
+    judged = mask_digests([DATA / "sites" / "ljubljana-cs" / "derivatives"])
+    mask = DATA / "lesion-masks" / "mni1mm" / f"patient{patient}_lesion.nii.gz"
+    other = DATA / "lesion-masks" / "mni1mm" / "patient01_lesion.nii.gz"
+    assert not judged.isdisjoint(mask_digests([mask]))
+    assert judged.isdisjoint(mask_digests([other]))
 
 
 def test_where_every_mask_is_a_judged_patient_s_nothing_is_written(
