@@ -14,6 +14,7 @@ from client.cli.pause import pause, unpause
 from client.cli.preflight import preflight
 from client.cli.prepare import prepare
 from client.cli.run import run
+from client.cli.transplant import transplant
 from common.cli.run import run as run_command_line
 
 
@@ -28,6 +29,7 @@ def build_parser() -> typer.Typer:
     app.callback()(_hospital)
     app.command()(check)
     app.command()(prepare)
+    app.command()(transplant)
     app.command()(preflight)
     app.command()(init)
     app.command()(join)

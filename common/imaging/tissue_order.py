@@ -183,21 +183,33 @@ def _world(index: npt.NDArray[np.integer[Any]], affine: FloatArray) -> FloatArra
     return np.asarray(index @ affine[:3, :3].T + affine[:3, 3])
 
 
+def onto_template(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Scale and offset along x, y and z, (3,) each: template = place * scale + offset.
+
+    low, high   the box of the image's brain (0.5 and 99.5 % of its voxels), RAS+ world mm. Its
+                lower end depends on how much of the brain stem it holds: where it does not fit,
+                the width gives the scale, from the top down
+    """
+    first, last = _maps()[-1]
+    scale = (last - first) / (high - low)
+    offset = first - low * scale
+    across = float(scale[:2].mean())
+    if abs(scale[2] / across - 1) > 0.15:
+        scale[2] = across
+        offset[2] = last[2] - high[2] * across
+    return scale, offset
+
+
 def _maps_at(
     at_mm: FloatArray, low: FloatArray, high: FloatArray
 ) -> tuple[Float32Array, Float32Array, Float32Array]:
     """Probability of white, grey and fluid at each place, (n,) each; 0 outside the template.
 
-    low, high   the box of the image's brain, RAS+ world mm. Its lower end depends on how much of
-                the brain stem it holds: where it does not fit, the width gives the scale, from the
-                top down
+    low, high   as in `onto_template`
     """
-    white, grey, fluid, affine, (first, last) = _maps()
-    scale = (last - first) / (high - low)
-    across = float(scale[:2].mean())
-    there = (at_mm - low) * scale + first
-    if abs(scale[2] / across - 1) > 0.15:
-        there[:, 2] = (at_mm[:, 2] - high[2]) * across + last[2]
+    white, grey, fluid, affine, _ = _maps()
+    scale, offset = onto_template(low, high)
+    there = at_mm * scale + offset
     index = np.rint((there - affine[:3, 3]) / np.diag(affine)[:3]).astype(int)
     inside: BoolArray = np.asarray(((index >= 0) & (index < white.shape)).all(axis=1))
     index = np.where(inside[:, None], index, 0)

@@ -162,7 +162,7 @@ def masked_lesions(
     mask   (i, j, k) on the anatomy's grid, share of the voxel that is lesion
     Each 26-connected lesion gets its own contrast; the fluid around it is left out.
     """
-    fraction = np.clip(mask, 0.0, 1.0) * _soil(anatomy)
+    fraction = np.clip(mask, 0.0, 1.0) * soil_of(anatomy)
     parts, n_parts = ndimage.label(fraction > 0.2, structure=np.ones((3, 3, 3)))
     bright, dark = _contrasts(habit, rng, n_parts + 1)
     bright[0] = dark[0] = 0.0
@@ -182,7 +182,7 @@ class LesionPen:
         grid = anatomy.grid
         self._anatomy = anatomy
         self._habit = habit
-        self._soil = _soil(anatomy)
+        self._soil = soil_of(anatomy)
         self._places = _Places(anatomy, self._soil, habit)
         self._ragged = 0.20 * smooth_noise(rng, grid, scale_mm=4.0) + 0.16 * smooth_noise(
             rng, grid, scale_mm=9.0
@@ -254,7 +254,7 @@ class _Places:
         return (int(i), int(j), int(k)), kind == 0
 
 
-def _soil(anatomy: Anatomy) -> Field:
+def soil_of(anatomy: Anatomy) -> Field:
     """How much of each voxel a lesion may take: white matter wholly, grey partly, fluid never."""
     soil = (
         anatomy.fraction("white")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from common.arrays import BoolArray
 from common.errors import SiteDataError
 from common.imaging.volume import NIFTI_SUFFIXES, VolumeFault, read_grid, read_labels
 from common.phantom.anatomy import Anatomy, individual, label_map_anatomy, mni_anatomy
@@ -122,12 +123,18 @@ def lesion_share(path: Path, grid: PhantomGrid, *, mirrored: bool) -> Field:
 
     mirrored   with left and right exchanged
     """
+    return resampled(on_mni_grid(path, mirrored=mirrored).astype(np.float32), MNI_1MM, grid)
+
+
+def on_mni_grid(path: Path, *, mirrored: bool) -> BoolArray:
+    """The mask in `path`, a file of `mni_lesion_masks`, on MNI_1MM, which runs from left to right.
+
+    mirrored   with left and right exchanged
+    """
     volume = read_labels(path)
-    data = (volume.data > 0).astype(np.float32)
     from_right_to_left = bool(volume.affine[0, 0] < 0)
-    if from_right_to_left != mirrored:
-        data = data[::-1]
-    return resampled(data, MNI_1MM, grid)
+    mask: BoolArray = volume.data > 0
+    return mask[::-1] if from_right_to_left != mirrored else mask
 
 
 def _shuffled(files: list[Path], seed: int) -> list[Path]:

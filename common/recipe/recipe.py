@@ -19,6 +19,7 @@ from common.recipe.preprocessing import Preprocessing
 from common.recipe.sampling import Sampling
 from common.recipe.standardization import Standardization
 from common.recipe.task import Task
+from common.recipe.transplant import transplant_faults
 from common.settings import Settings, Table, read_toml, with_overrides, with_value
 
 Scale = Literal["full", "small"]
@@ -184,7 +185,7 @@ def incompatibilities(recipe: Recipe) -> Iterator[str]:
     """A sentence for each combination of settings that cannot work, with what to change."""
     rules = (
         *(_network, _norms, _cascade, _loss, _rounds, _sampling, _steps),
-        *(_dates, _sharing, _region),
+        *(_dates, _sharing, _region, _transplants),
     )
     for rule in rules:
         yield from rule(recipe)
@@ -311,7 +312,10 @@ def _sampling(recipe: Recipe) -> Iterator[str]:
     allowed = (
         {"half-turn"}
         if sampling.name == "voxels"
-        else {"mirror-left-right", "mirror", "quarter-turns", "image-quality"}
+        else {
+            *("mirror-left-right", "mirror", "quarter-turns", "image-quality"),
+            "lesion-transplant",
+        }
     )
     if odd := [name for name in sampling.augment if name not in allowed]:
         yield (
@@ -392,3 +396,9 @@ def _region(recipe: Recipe) -> Iterator[str]:
             f"sampling.name 'centreline' follows the spinal cord, and preprocessing.steps {steps} "
             "look at the brain; put 'cord' in place of 'brain', or choose 'patches'"
         )
+
+
+def _transplants(recipe: Recipe) -> Iterator[str]:
+    yield from transplant_faults(
+        recipe.sampling, recipe.task, recipe.preprocessing, recipe.standardization
+    )

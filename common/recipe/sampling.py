@@ -10,7 +10,14 @@ from common.settings import Settings
 
 Positive = Annotated[int, Field(ge=1)]
 Shape = tuple[Positive, Positive, Positive]
-Augmentation = Literal["mirror-left-right", "mirror", "quarter-turns", "half-turn", "image-quality"]
+Augmentation = Literal[
+    "mirror-left-right",
+    "mirror",
+    "quarter-turns",
+    "half-turn",
+    "image-quality",
+    "lesion-transplant",
+]
 
 
 class Sampling(Settings):
@@ -32,7 +39,9 @@ class Sampling(Settings):
     augment: tuple[Augmentation, ...] = ()
     """In this order. mirror-left-right: the first axis, with probability one half; mirror: each
     axis; quarter-turns: by a multiple of 90 degrees; half-turn: half of each batch by 180 degrees
-    in plane, flipped, or both; image-quality: blurred, sharpened, or averaged over slices."""
+    in plane, flipped, or both; image-quality: blurred, sharpened, or averaged over slices;
+    lesion-transplant: half of the patches without a lesion get drawn ones; before those that change
+    the quality, which lesions share with their surroundings."""
 
     @property
     def takes_lesion_free_cases(self) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from common.arrays import BoolArray, Float32Array
 from common.errors import ConfigError
 from common.learning.augmentation.image_quality import with_other_quality
+from common.learning.augmentation.lesion_transplant import with_transplanted_lesions
 from common.learning.augmentation.mirror import mirrored, mirrored_left_right
 from common.learning.augmentation.quarter_turns import turned_by_quarters
 
@@ -24,6 +25,7 @@ AUGMENTATIONS: Mapping[str, Augmentation] = MappingProxyType(
         "mirror": mirrored,
         "quarter-turns": turned_by_quarters,
         "image-quality": with_other_quality,
+        "lesion-transplant": with_transplanted_lesions,
     }
 )
 
