@@ -16,6 +16,8 @@ class Task(Settings):
 
     modalities: tuple[str, ...] = Field(min_length=1)
     """BIDS suffixes, in channel order, such as ("FLAIR", "T1w")."""
+    optional_modalities: tuple[str, ...] = ()
+    """Those of `modalities` that a case may lack, never the first: its channel is then zeros."""
     target: Target = "lesions"
     """lesions: those of one session; new-lesions: those of a session that the one before lacks."""
     raters: Annotated[int, Field(ge=0, le=8)] = 0
@@ -25,6 +27,16 @@ class Task(Settings):
     def _each_once(self) -> Self:
         if len(set(self.modalities)) != len(self.modalities):
             raise ValueError(f"each modality once, got {self.modalities}")
+        return self
+
+    @model_validator(mode="after")
+    def _optional_ones_are_read(self) -> Self:
+        optional = self.optional_modalities
+        if len(set(optional)) != len(optional) or not set(optional) <= set(self.modalities[1:]):
+            raise ValueError(
+                f"optional_modalities: want some of {self.modalities[1:]}, each once; the first "
+                f"modality is always there. Got {optional}"
+            )
         return self
 
     @property

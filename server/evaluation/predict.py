@@ -31,8 +31,6 @@ from common.imaging.volume import (
     grid_text,
     noted,
     read_mask,
-    read_volume,
-    require_finite,
     require_same_grid,
     same_grid,
 )
@@ -42,6 +40,7 @@ from common.learning.segmentation import found_lesions, segment
 from common.model_file import Model
 from common.recipe.recipe import Recipe
 from common.recipe.task import Task
+from server.evaluation.given_images import notes_on_missing, read_given
 
 HALF = 0.501
 """The threshold of `brighter_than`: halfway between 0 and 1 the last digit must not decide."""
@@ -104,12 +103,12 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
     """The lesions of one prepared case, with the template and the threshold the model carries.
 
     images       channel -> NIfTI file: co-registered, on one grid, in any storage order; all that
-                 the model was trained on. A channel is a modality, with two dates FLAIR-1 for the
-                 earlier and FLAIR-2
+                 the model was trained on, but for the recipe's optional modalities. A channel is a
+                 modality, with two dates FLAIR-1 for the earlier and FLAIR-2
     brain_mask   on that grid, of both dates where there are two; None where the images are stripped
     """
     task = model.recipe.task
-    stored = _read(model, images)
+    stored = read_given(images, model.recipe.task)
     volumes = _all_upright(stored)
     first = task.channels[0]
     for channel, volume in volumes.items():
@@ -133,6 +132,7 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
         notes=(
             *_of_files(volumes, own_mask),
             *_of_images(volumes, brain, recipe=model.recipe),
+            *notes_on_missing(volumes, task),
             *notes,
         ),
     )
@@ -178,7 +178,7 @@ def predict_raw(
             "and predict without --raw."
         )
     _require_region(recipe, brain_mask, cord)
-    stored = _read(model, images)
+    stored = read_given(images, model.recipe.task)
     volumes = _all_upright(stored)
     own_mask = None if brain_mask is None else upright(read_mask(brain_mask))
     cord_mask = None if cord is None or cord.mask is None else upright(read_mask(cord.mask))
@@ -203,7 +203,12 @@ def predict_raw(
     return Prediction(
         mask=turned_back(mask, file),
         probability=turned_back(likely, file),
-        notes=(*_of_files(volumes, own_mask, cord_mask), *said, *notes),
+        notes=(
+            *_of_files(volumes, own_mask, cord_mask),
+            *said,
+            *notes_on_missing(volumes, recipe.task),
+            *notes,
+        ),
     )
 
 
@@ -276,7 +281,7 @@ def _working_cases(
     return [
         WorkingCase(
             images={name: WorkingImage(volume=v, to_common=here) for name, v in images.items()},
-            reference=recipe.preprocessing.reference_of(recipe.task.modalities),
+            reference=recipe.preprocessing.reference_of(list(images)),
             brain=WorkingImage(volume=own_mask, to_common=here)
             if own_mask is not None and number == owner
             else None,
@@ -302,9 +307,9 @@ def _drawn_on(brain_mask: Volume, dates: Sequence[Mapping[str, Volume]]) -> int:
 
 
 def _date(volumes: Mapping[str, Volume], task: Task, date: int) -> dict[str, Volume]:
-    """Modality -> image of one date, counted from 0."""
+    """Modality -> image of one date, counted from 0; without optional ones that were not given."""
     n = len(task.modalities)
-    channels = task.channels[date * n : (date + 1) * n]
+    channels = [c for c in task.channels[date * n : (date + 1) * n] if c in volumes]
     return {task.modality_of(channel): volumes[channel] for channel in channels}
 
 
@@ -315,8 +320,13 @@ def _answered(volumes: Mapping[str, Volume], task: Task) -> Volume:
 
 def _joined(dates: list[PreparedVolumes], task: Task) -> CaseImages:
     """The dates, which the chain has put on one grid with one brain, as one case."""
-    images = [date.images[modality] for date in dates for modality in task.modalities]
-    return CaseImages(dict(zip(task.channels, images, strict=True)), dates[-1].brain, None)
+    n = len(task.modalities)
+    images = {
+        channel: dates[place // n].images[task.modality_of(channel)]
+        for place, channel in enumerate(task.channels)
+        if task.modality_of(channel) in dates[place // n].images
+    }
+    return CaseImages(images, dates[-1].brain, None)
 
 
 def _of_files(
@@ -338,21 +348,6 @@ def _of_images(volumes: Mapping[str, Volume], brain: Volume, *, recipe: Recipe) 
         found = prepared_doubts(images, brain, of_head=of_head)
         notes += [note.replace(":", f"{date}:", 1) for note in found]
     return tuple(notes)
-
-
-def _read(model: Model, images: Mapping[str, Path]) -> dict[str, Volume]:
-    """Channel -> image, in the model's order."""
-    wanted = model.recipe.task.channels
-    if set(images) != set(wanted):
-        dates = " (1: the earlier date, 2: the later)" if model.recipe.task.dates == 2 else ""
-        raise ModelFileError(
-            f"the model reads {', '.join(wanted)}{dates}; given were "
-            f"{', '.join(sorted(images)) or 'none'}. Give one --image MODALITY=FILE for each."
-        )
-    volumes = {channel: read_volume(images[channel]) for channel in wanted}
-    for channel, volume in volumes.items():
-        require_finite(volume, images[channel])
-    return volumes
 
 
 def _all_upright(volumes: Mapping[str, Volume]) -> dict[str, Volume]:

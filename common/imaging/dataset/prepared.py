@@ -191,7 +191,8 @@ def prepare_case(
 
     template   modality -> landmarks, for the methods that have a template; both dates share them
     Chosen     a rater who is missing is stood in for: in slot r, counted from 0, by the one who is
-               number r modulo how many there are among those present
+               number r modulo how many there are among those present; an optional modality that is
+               missing is a channel of zeros
     """
     brain, lesions = case.brain.data, None if case.lesions is None else case.lesions.data
     raters = _in_slots({rater: mask.data for rater, mask in case.raters.items()}, task)
@@ -199,7 +200,11 @@ def prepare_case(
     box = ndimage.find_objects(shown.astype(np.uint8), max_label=1)[0]
     channels, left_out = [], []
     for channel in task.channels:
-        image, modality = case.images[channel], task.modality_of(channel)
+        modality = task.modality_of(channel)
+        if channel not in case.images and modality in task.optional_modalities:
+            channels.append(np.zeros(brain[box].shape, np.float32))
+            continue
+        image = case.images[channel]
         standardized = standardize(
             image.data,
             brain,

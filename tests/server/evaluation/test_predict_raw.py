@@ -78,7 +78,7 @@ def moved(hospital: Path, tmp_path: Path) -> dict[str, Path]:
 
 
 def options(files: dict[str, Path]) -> list[str]:
-    return [part for name, file in files.items() for part in ("--image", f"{name}={file}")]
+    return ["--flair", str(files["FLAIR"]), "--t1", str(files["T1w"])]
 
 
 def test_the_mask_of_raw_images_lies_on_the_flairs_own_grid_and_on_its_lesions(
@@ -86,7 +86,19 @@ def test_the_mask_of_raw_images_lies_on_the_flairs_own_grid_and_on_its_lesions(
 ) -> None:
     out = tmp_path / "mask.nii.gz"
     assert (
-        main(["predict", str(model), "--raw", *options(moved), "--out", str(out), "--quiet"]) == 0
+        main(
+            [
+                "predict",
+                "--model",
+                str(model),
+                "--raw",
+                *options(moved),
+                "--out",
+                str(out),
+                "--quiet",
+            ]
+        )
+        == 0
     )
     found, flair = read_volume(out), read_volume(moved["FLAIR"])
     assert found.data.shape == flair.data.shape
@@ -122,7 +134,7 @@ def test_images_on_two_grids_are_refused_without_raw(
     model: Path, moved: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "mask.nii.gz"
-    assert main(["predict", str(model), *options(moved), "--out", str(out)]) == 1
+    assert main(["predict", "--model", str(model), *options(moved), "--out", str(out)]) == 1
     assert "on one grid" in capsys.readouterr().err
     assert not out.exists()
 
@@ -130,7 +142,7 @@ def test_images_on_two_grids_are_refused_without_raw(
 def test_the_notes_of_the_chain_come_with_the_result(
     model: Path, moved: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["predict", str(model), "--raw", *options(moved), "--json"]
+    arguments = ["predict", "--model", str(model), "--raw", *options(moved), "--json"]
     assert main([*arguments, "--out", str(tmp_path / "mask.nii.gz")]) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
     assert any("brain mask made from the voxels of the stripped T1w" in note for note in notes)
@@ -153,7 +165,7 @@ def test_z_scored_images_are_refused_raw_and_prepared_and_nothing_is_written(
         files[modality] = tmp_path / f"{modality}.nii.gz"
         write_volume(image, files[modality])
     out = tmp_path / "mask.nii.gz"
-    arguments = ["predict", str(model), *options(files), "--out", str(out)]
+    arguments = ["predict", "--model", str(model), *options(files), "--out", str(out)]
     assert main([*arguments, *(["--raw"] if raw else [])]) == 1
     assert "from before any z-score" in capsys.readouterr().err
     assert not out.exists()
