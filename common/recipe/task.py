@@ -17,7 +17,8 @@ class Task(Settings):
     modalities: tuple[str, ...] = Field(min_length=1)
     """BIDS suffixes, in channel order, such as ("FLAIR", "T1w")."""
     optional_modalities: tuple[str, ...] = ()
-    """Those of `modalities` that a case may lack, never the first: its channel is then zeros."""
+    """Those of them that a case may lack, such as ("T1w",): its channel is then zeros, which is the
+    mean of a standardized image. Never the first."""
     target: Target = "lesions"
     """lesions: those of one session; new-lesions: those of a session that the one before lacks."""
     raters: Annotated[int, Field(ge=0, le=8)] = 0
@@ -30,12 +31,12 @@ class Task(Settings):
         return self
 
     @model_validator(mode="after")
-    def _optional_ones_are_read(self) -> Self:
-        optional = self.optional_modalities
-        if len(set(optional)) != len(optional) or not set(optional) <= set(self.modalities[1:]):
+    def _optional_are_further_ones(self) -> Self:
+        optional, further = self.optional_modalities, self.modalities[1:]
+        if len(set(optional)) != len(optional) or set(optional) - set(further):
             raise ValueError(
-                f"optional_modalities: want some of {self.modalities[1:]}, each once; the first "
-                f"modality is always there. Got {optional}"
+                f"optional_modalities: want some of {further}, each once (every case has the "
+                f"first, {self.modalities[0]}), got {optional}"
             )
         return self
 

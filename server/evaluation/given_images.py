@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from common.errors import ModelFileError
@@ -25,37 +25,19 @@ def read_given(images: Mapping[str, Path], task: Task) -> dict[str, Volume]:
     ModelFileError where one is missing that the model cannot do without, or one is given that it
     does not read.
     """
-    lacking = _may_lack(images, task)
-    missing = [c for c in task.channels if c not in images and c not in lacking]
+    optional = [c for c in task.channels if task.modality_of(c) in task.optional_modalities]
+    missing = [c for c in task.channels if c not in images and c not in optional]
     too_much = sorted(set(images) - set(task.channels))
     if missing or too_much:
         dates = " (1: the earlier date, 2: the later)" if task.dates == 2 else ""
+        without = f", and can do without {', '.join(optional)}" if optional else ""
         add = f" Add {', '.join(map(option_of, missing))}." if missing else ""
         leave_out = f" Leave out {', '.join(map(option_of, too_much))}." if too_much else ""
         raise ModelFileError(
-            f"the model reads {', '.join(task.channels)}{dates}; given were "
+            f"the model reads {', '.join(task.channels)}{dates}{without}; given were "
             f"{', '.join(sorted(images)) or 'none'}.{add}{leave_out}"
         )
     volumes = {c: read_volume(images[c]) for c in task.channels if c in images}
     for channel, volume in volumes.items():
         require_finite(volume, images[channel])
     return volumes
-
-
-def notes_on_missing(given: Collection[str], task: Task) -> tuple[str, ...]:
-    """A note for each optional modality that was not given.
-
-    given   channels
-    """
-    absent = dict.fromkeys(task.modality_of(channel) for channel in _may_lack(given, task))
-    return tuple(
-        f"{modality}: not given; the model looks at the other images alone, as its recipe allows"
-        for modality in absent
-    )
-
-
-def _may_lack(given: Collection[str], task: Task) -> list[str]:
-    """The channels of the optional modalities that were not given, of two dates at neither."""
-    present = {task.modality_of(channel) for channel in given if channel in task.channels}
-    absent = set(task.optional_modalities) - present
-    return [channel for channel in task.channels if task.modality_of(channel) in absent]

@@ -40,7 +40,7 @@ from common.learning.segmentation import found_lesions, segment
 from common.model_file import Model
 from common.recipe.recipe import Recipe
 from common.recipe.task import Task
-from server.evaluation.given_images import notes_on_missing, read_given
+from server.evaluation.given_images import read_given
 
 HALF = 0.501
 """The threshold of `brighter_than`: halfway between 0 and 1 the last digit must not decide."""
@@ -103,12 +103,12 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
     """The lesions of one prepared case, with the template and the threshold the model carries.
 
     images       channel -> NIfTI file: co-registered, on one grid, in any storage order; all that
-                 the model was trained on, but for the recipe's optional modalities. A channel is a
-                 modality, with two dates FLAIR-1 for the earlier and FLAIR-2
+                 the model was trained on, but for its optional modalities. A channel is a modality,
+                 with two dates FLAIR-1 for the earlier and FLAIR-2
     brain_mask   on that grid, of both dates where there are two; None where the images are stripped
     """
     task = model.recipe.task
-    stored = read_given(images, model.recipe.task)
+    stored = read_given(images, task)
     volumes = _all_upright(stored)
     first = task.channels[0]
     for channel, volume in volumes.items():
@@ -117,7 +117,8 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
         )
     own_mask = None if brain_mask is None else upright(read_mask(brain_mask))
     try:
-        brain = brain_of_dates(list(volumes.values()), [own_mask] * task.dates)
+        of_dates = [list(_date(volumes, task, date).values()) for date in range(task.dates)]
+        brain = brain_of_dates(of_dates, [own_mask] * task.dates)
     except SiteDataError as error:
         if own_mask is not None:
             raise
@@ -132,7 +133,6 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
         notes=(
             *_of_files(volumes, own_mask),
             *_of_images(volumes, brain, recipe=model.recipe),
-            *notes_on_missing(volumes, task),
             *notes,
         ),
     )
@@ -178,7 +178,7 @@ def predict_raw(
             "and predict without --raw."
         )
     _require_region(recipe, brain_mask, cord)
-    stored = read_given(images, model.recipe.task)
+    stored = read_given(images, recipe.task)
     volumes = _all_upright(stored)
     own_mask = None if brain_mask is None else upright(read_mask(brain_mask))
     cord_mask = None if cord is None or cord.mask is None else upright(read_mask(cord.mask))
@@ -203,12 +203,7 @@ def predict_raw(
     return Prediction(
         mask=turned_back(mask, file),
         probability=turned_back(likely, file),
-        notes=(
-            *_of_files(volumes, own_mask, cord_mask),
-            *said,
-            *notes_on_missing(volumes, recipe.task),
-            *notes,
-        ),
+        notes=(*_of_files(volumes, own_mask, cord_mask), *said, *notes),
     )
 
 
@@ -281,7 +276,7 @@ def _working_cases(
     return [
         WorkingCase(
             images={name: WorkingImage(volume=v, to_common=here) for name, v in images.items()},
-            reference=recipe.preprocessing.reference_of(list(images)),
+            reference=recipe.preprocessing.reference_of(tuple(images)),
             brain=WorkingImage(volume=own_mask, to_common=here)
             if own_mask is not None and number == owner
             else None,
@@ -307,10 +302,10 @@ def _drawn_on(brain_mask: Volume, dates: Sequence[Mapping[str, Volume]]) -> int:
 
 
 def _date(volumes: Mapping[str, Volume], task: Task, date: int) -> dict[str, Volume]:
-    """Modality -> image of one date, counted from 0; without optional ones that were not given."""
+    """Modality -> image of one date, counted from 0, of those given."""
     n = len(task.modalities)
-    channels = [c for c in task.channels[date * n : (date + 1) * n] if c in volumes]
-    return {task.modality_of(channel): volumes[channel] for channel in channels}
+    channels = task.channels[date * n : (date + 1) * n]
+    return {task.modality_of(name): volumes[name] for name in channels if name in volumes}
 
 
 def _answered(volumes: Mapping[str, Volume], task: Task) -> Volume:
@@ -320,13 +315,10 @@ def _answered(volumes: Mapping[str, Volume], task: Task) -> Volume:
 
 def _joined(dates: list[PreparedVolumes], task: Task) -> CaseImages:
     """The dates, which the chain has put on one grid with one brain, as one case."""
-    n = len(task.modalities)
-    images = {
-        channel: dates[place // n].images[task.modality_of(channel)]
-        for place, channel in enumerate(task.channels)
-        if task.modality_of(channel) in dates[place // n].images
-    }
-    return CaseImages(images, dates[-1].brain, None)
+    images = [date.images.get(modality) for date in dates for modality in task.modalities]
+    channels = zip(task.channels, images, strict=True)
+    present = {channel: image for channel, image in channels if image is not None}
+    return CaseImages(present, dates[-1].brain, None)
 
 
 def _of_files(
@@ -369,4 +361,5 @@ def _segmented(
     )
     network = trained_network(model)
     reasons = tuple(f"z-score alone was used for {reason}" for reason in left_out)
+    reasons += tuple(f"no {channel}: predicted without it" for channel in case.missing)
     return case, segment(network, case, model.recipe), reasons

@@ -132,7 +132,8 @@ def test_a_missing_modality_is_named(
         *images(hospitals["porto"])[:2],
     ]
     assert main([*arguments, "--out", str(tmp_path / "mask.nii.gz")]) == 1
-    assert "the model reads FLAIR, T1w; given were FLAIR." in capsys.readouterr().err
+    told = "the model reads FLAIR, T1w; given were FLAIR. Add --t1 FILE."
+    assert told in " ".join(capsys.readouterr().err.split())
 
 
 def test_evaluate_gives_the_rows_of_the_run(

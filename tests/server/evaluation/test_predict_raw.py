@@ -15,7 +15,7 @@ from common.imaging.grid import Grid
 from common.imaging.preprocessing.resampling import resampled
 from common.imaging.preprocessing.working_case import WorkingImage
 from common.imaging.volume import Volume, read_volume, write_volume
-from common.model_file import read_model
+from common.model_file import read_model, write_model
 from server.cli import main
 from server.evaluation.predict import predict_raw
 from tests.toy_sites import write_site
@@ -146,6 +146,35 @@ def test_the_notes_of_the_chain_come_with_the_result(
     assert main([*arguments, "--out", str(tmp_path / "mask.nii.gz")]) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
     assert any("brain mask made from the voxels of the stripped T1w" in note for note in notes)
+
+
+def test_half_the_digits_of_the_parameters_leave_the_mask_as_it_was(
+    model: Path, moved: dict[str, Path], tmp_path: Path
+) -> None:
+    half = tmp_path / "half.safetensors"
+    write_model(read_model(model), half, half=True)
+    assert half.stat().st_size < 0.7 * model.stat().st_size  # half, and the description
+    whole, halved = (predict_raw(read_model(file), moved, None) for file in (model, half))
+    np.testing.assert_allclose(halved.probability.data, whole.probability.data, atol=0.005)
+    a, b = whole.mask.data, halved.mask.data
+    assert a.any()
+    assert 2 * np.count_nonzero(a & b) / (a.sum() + b.sum()) > 0.995
+
+
+def test_the_flair_alone_goes_through_the_chain_where_the_t1w_is_optional(
+    model: Path, moved: dict[str, Path]
+) -> None:
+    trained = read_model(model)
+    task = trained.recipe.task.model_copy(update={"optional_modalities": ("T1w",)})
+    recipe = trained.recipe.model_copy(update={"task": task})
+    found = predict_raw(
+        dataclasses.replace(trained, recipe=recipe), {"FLAIR": moved["FLAIR"]}, None
+    )
+    flair = read_volume(moved["FLAIR"])
+    assert found.mask.data.shape == flair.data.shape
+    np.testing.assert_allclose(found.mask.affine, flair.affine, atol=1e-5)
+    assert "no T1w: predicted without it" in found.notes
+    assert any("made from the voxels of the stripped FLAIR" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("raw", [True, False])
