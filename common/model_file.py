@@ -20,6 +20,7 @@ from common.errors import ConfigError, ModelFileError
 from common.files import write_whole
 from common.imaging.dataset.trained_grid import TrainedGrid
 from common.imaging.standardization.template import Template
+from common.metrics.mask import least_voxels
 from common.metrics.threshold_choice import ThresholdChoice
 from common.recipe.recipe import Recipe, recipe_from_table
 
@@ -60,6 +61,17 @@ class Model:
     threshold_choice: ThresholdChoice | None = None
     trained_grid: TrainedGrid | None = None
     card: str | None = None
+
+    @property
+    def smallest_mm3(self) -> float | None:
+        """The volume below which lesions are dropped; None: the recipe's number of voxels holds."""
+        return None if self.threshold_choice is None else self.threshold_choice.smallest_mm3
+
+    def at_least(self, voxel_volume_mm3: float) -> int:
+        """Voxels that a lesion has: those of the chosen volume, else as many as the recipe says."""
+        if self.smallest_mm3 is None:
+            return self.recipe.inference.min_lesion_voxels
+        return least_voxels(self.smallest_mm3, voxel_volume_mm3)
 
     def with_choice(self, choice: ThresholdChoice) -> Model:
         """The same network, used at the chosen threshold."""

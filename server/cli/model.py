@@ -92,7 +92,9 @@ def _facts(path: Path) -> dict[str, Any]:
         "threshold_chosen_on": "the recipe's own"
         if choice is None
         else f"{choice.n_cases} {choice.split}",
-        "min_lesion_voxels": recipe.inference.min_lesion_voxels,
+        "smallest_lesion": f"{recipe.inference.min_lesion_voxels} voxels"
+        if loaded.smallest_mm3 is None
+        else f"{loaded.smallest_mm3:g} mm3",
         "card": loaded.card,
     }
 

@@ -125,7 +125,8 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
         raise SiteDataError(f"{error} {_instead(model)}", code=error.code) from None
     case, probability, notes = _segmented(model, CaseImages(volumes, brain, None))
     notes += grid_doubts(model, case, what_to_do=_instead(model))
-    found = found_lesions(probability, model.threshold, model.recipe)
+    at_least = model.at_least(case.voxel_volume_mm3)
+    found = found_lesions(probability, model.threshold, model.recipe, at_least=at_least)
     file = _answered(stored, task)
     return Prediction(
         mask=turned_back(case.on_file_grid(found), file),
@@ -166,7 +167,8 @@ def predict_raw(
                  no brain mask
 
     The probability is taken to that grid, linear between the prepared voxels, and the mask is made
-    there: above the threshold, without lesions of too few of the grid's voxels.
+    there: above the threshold, without lesions of too few of the grid's voxels, or of too little
+    volume where that was chosen with the threshold.
     ModelFileError where the recipe has no preprocessing, or needs other files than those given.
     Source       Fenneteau et al. 2021: resampled to the original grid, then the threshold.
     """
@@ -191,7 +193,9 @@ def predict_raw(
     scanner = Grid.of(_answered(volumes, recipe.task))
     move = dates[-1].moves[recipe.task.modalities[0]]
     likely = back_to_scanner(case.on_file_grid(probability), move, scanner, interpolation="linear")
-    mask = Volume(found_lesions(likely.data, model.threshold, recipe), likely.affine)
+    at_least = model.at_least(likely.voxel_volume_mm3)
+    found = found_lesions(likely.data, model.threshold, recipe, at_least=at_least)
+    mask = Volume(found, likely.affine)
     said = dict.fromkeys(note for date in dates for note in date.notes)  # of both dates once
     notes += grid_doubts(
         model,

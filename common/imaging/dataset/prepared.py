@@ -119,6 +119,11 @@ class PreparedCase:
             return 0.0
         return int(self.lesions.sum()) * Volume(self.brain, self.affine).voxel_volume_mm3 / 1000
 
+    @property
+    def voxel_volume_mm3(self) -> float:
+        """Volume of one voxel, mm3."""
+        return Volume(self.brain, self.affine).voxel_volume_mm3
+
     def references(self, n_outputs: int) -> tuple[BoolArray, ...]:
         """What each output of the network is to learn, (i, j, k) each: the consensus last.
 
