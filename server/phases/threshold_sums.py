@@ -156,9 +156,10 @@ def _sums_of(
     n = len(thresholds)
     try:
         if not len(reply.dice_sums) == len(reply.lesion_f1_sums) == n * n_smallest:
+            times = f" with each of {n_smallest} smallest volumes" if n_smallest > 1 else ""
             raise ValueError(
-                f"want a sum of Dice and of lesion F1 for each of {n} thresholds and {n_smallest} "
-                f"smallest volumes, got {len(reply.dice_sums)} and {len(reply.lesion_f1_sums)}"
+                f"want a sum of Dice and of lesion F1 for each of {n} thresholds{times}, got "
+                f"{len(reply.dice_sums)} and {len(reply.lesion_f1_sums)}"
             )
         return tuple(
             ThresholdSums(

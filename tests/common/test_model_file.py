@@ -67,7 +67,7 @@ def test_the_trained_grid_comes_back_and_an_older_file_has_none(tmp_path: Path) 
 
 def test_half_the_digits_come_back_as_float32_and_counters_stay_whole(tmp_path: Path) -> None:
     """float16 has 11 binary digits: 1 + 1/1024 is one of its numbers, 1 + 1/4096 becomes 1."""
-    parameters = {
+    parameters: dict[str, npt.NDArray[Any]] = {
         "w": np.array([1 + 1 / 1024, 1 + 1 / 4096, -65504.0, 6e-8, 0.0], np.float32),
         "n": np.array(70_001, np.int64),
     }
@@ -77,7 +77,7 @@ def test_half_the_digits_come_back_as_float32_and_counters_stay_whole(tmp_path: 
         "w": "float32",
         "n": "int64",
     }
-    np.testing.assert_array_equal(again["w"], np.float32([1 + 1 / 1024, 1, -65504, 2**-24, 0]))
+    np.testing.assert_array_equal(again["w"], [1 + 1 / 1024, 1, -65504, 2**-24, 0])
     assert again["n"] == 70_001
 
 
@@ -107,7 +107,7 @@ def test_a_parameter_too_large_for_half_the_digits_is_named_and_nothing_written(
 def test_parameters_that_are_not_stored_as_the_description_says_are_refused(
     tmp_path: Path, dtype: type, said: dict[str, str], words: str
 ) -> None:
-    path = hostile(tmp_path / "model.safetensors", parameters={"w": np.ones(2, dtype)}, **said)
+    path = hostile(tmp_path / "model.safetensors", {"w": np.ones(2, dtype)}, **said)
     with pytest.raises(ModelFileError, match=words):
         read_model(path)
 
@@ -121,7 +121,7 @@ def test_the_card_comes_back_and_a_runs_own_model_has_none(tmp_path: Path) -> No
 
 
 def hostile(
-    path: Path, parameters: Mapping[str, npt.NDArray[Any]] = MODEL.parameters, **metadata: str
+    path: Path, parameters: Mapping[str, npt.NDArray[Any]] = MODEL.parameters, /, **metadata: str
 ) -> Path:
     """A model file whose description says something else."""
     plain = {

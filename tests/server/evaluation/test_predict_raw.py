@@ -15,6 +15,7 @@ from common.imaging.grid import Grid
 from common.imaging.preprocessing.resampling import resampled
 from common.imaging.preprocessing.working_case import WorkingImage
 from common.imaging.volume import Volume, read_volume, write_volume
+from common.metrics.threshold_choice import ThresholdChoice
 from common.model_file import read_model, write_model
 from server.cli import main
 from server.evaluation.predict import predict_raw
@@ -123,6 +124,31 @@ def test_the_threshold_and_the_smallest_lesion_are_looked_at_on_the_scanners_gri
     assert found.mask.data.sum() == sum(size for size in sizes if size >= fewest)
     assert found.mask.data.any()
     assert not (found.mask.data & ~above).any()
+
+
+def test_a_smallest_volume_chosen_with_the_threshold_takes_the_place_of_the_recipes_voxels(
+    model: Path, moved: dict[str, Path], tmp_path: Path
+) -> None:
+    """On the scanner's grid, whose voxels measure 1.2 x 1.2 x 1.5 = 2.16 mm3: 20 mm3 are 10."""
+    trained = read_model(model)
+    choice = ThresholdChoice(
+        threshold=0.5,
+        by="dice",
+        split="kept",
+        n_cases=1,
+        thresholds=(0.5,),
+        mean_dice=(0.5,),
+        mean_lesion_f1=(0.5,),
+        smallest_mm3=20.0,
+        smallest_grid_mm3=(0.0, 20.0),
+        best_by_smallest=(0.4, 0.5),
+    )
+    write_model(trained.with_choice(choice), tmp_path / "model.safetensors")
+    found = predict_raw(read_model(tmp_path / "model.safetensors"), moved, None)
+    above = found.probability.data > 0.5
+    sizes = [int(above[lesion].sum()) for lesion in every_lesion(above)]
+    assert found.mask.data.sum() == sum(size for size in sizes if size >= 10)
+    assert found.mask.data.any()
 
 
 def every_lesion(mask: BoolArray) -> list[BoolArray]:
