@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import safetensors
 import safetensors.numpy
@@ -19,10 +20,15 @@ from common.errors import ConfigError, ModelFileError
 from common.files import write_whole
 from common.imaging.dataset.trained_grid import TrainedGrid
 from common.imaging.standardization.template import Template
+from common.metrics.mask import least_voxels
 from common.metrics.threshold_choice import ThresholdChoice
 from common.recipe.recipe import Recipe, recipe_from_table
 
 FORMAT = "lesionfed-model-1"
+HALF = "float16"
+"""What the description of a file says whose parameters are stored with half the digits."""
+RESEARCH_USE = "Research use, not a medical device."
+"""Said wherever a model's answer or its card is printed."""
 
 _CHOICE: TypeAdapter[ThresholdChoice] = TypeAdapter(ThresholdChoice)
 _GRID: TypeAdapter[TrainedGrid] = TypeAdapter(TrainedGrid)
@@ -42,6 +48,8 @@ class Model:
     threshold_choice   how the threshold was chosen; None where it is the recipe's
     trained_grid  what the images were like that trained it; None where no site said it, and in the
                   file of an older version
+    card          Markdown: what it was trained on, how well it does, where it fails, its licence;
+                  None for a run's own model, which has its report
     """
 
     recipe: Recipe
@@ -52,14 +60,34 @@ class Model:
     parameters: Mapping[str, npt.NDArray[Any]]
     threshold_choice: ThresholdChoice | None = None
     trained_grid: TrainedGrid | None = None
+    card: str | None = None
+
+    @property
+    def smallest_mm3(self) -> float | None:
+        """The volume below which lesions are dropped; None: the recipe's number of voxels holds."""
+        return None if self.threshold_choice is None else self.threshold_choice.smallest_mm3
+
+    def at_least(self, voxel_volume_mm3: float) -> int:
+        """Voxels that a lesion has: those of the chosen volume, else as many as the recipe says."""
+        if self.smallest_mm3 is None:
+            return self.recipe.inference.min_lesion_voxels
+        return least_voxels(self.smallest_mm3, voxel_volume_mm3)
 
     def with_choice(self, choice: ThresholdChoice) -> Model:
         """The same network, used at the chosen threshold."""
         return dataclasses.replace(self, threshold=choice.threshold, threshold_choice=choice)
 
+    def with_card(self, card: str) -> Model:
+        """The same network with its model card."""
+        return dataclasses.replace(self, card=card)
 
-def write_model(model: Model, path: Path) -> None:
-    """Writes the model, whole or not at all."""
+
+def write_model(model: Model, path: Path, *, half: bool = False) -> None:
+    """Writes the model, whole or not at all.
+
+    half   the parameters are stored as float16, which keeps 3 digits: half the size. `read_model`
+           gives them back as float32. ModelFileError where one is too large for it.
+    """
     metadata = {
         "format": FORMAT,
         "recipe": model.recipe.canonical_json(),
@@ -75,7 +103,13 @@ def write_model(model: Model, path: Path) -> None:
     if model.trained_grid is not None:
         grid = dataclasses.asdict(model.trained_grid)
         metadata["trained_grid"] = json.dumps(grid, sort_keys=True, allow_nan=False)
-    write_whole(path, safetensors.numpy.save(dict(model.parameters), metadata=metadata))
+    if model.card is not None:
+        metadata["card"] = model.card
+    parameters = dict(model.parameters)
+    if half:
+        metadata["parameters_stored_as"] = HALF
+        parameters = {name: _halved(name, array) for name, array in parameters.items()}
+    write_whole(path, safetensors.numpy.save(parameters, metadata=metadata))
 
 
 def read_model(path: Path) -> Model:
@@ -102,9 +136,10 @@ def read_model(path: Path) -> Model:
             threshold=threshold,
             round_index=int(metadata["round"]),
             run=metadata["run"],
-            parameters=parameters,
+            parameters=_at_full_length(parameters, metadata.get("parameters_stored_as")),
             threshold_choice=_choice(metadata.get("threshold_choice"), threshold),
             trained_grid=_trained_grid(metadata.get("trained_grid")),
+            card=metadata.get("card"),
         )
     except (
         KeyError,
@@ -115,6 +150,34 @@ def read_model(path: Path) -> Model:
         ConfigError,
     ) as error:
         raise ModelFileError(f"{path}: its description cannot be read: {error}") from None
+
+
+def _halved(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array as float16 where it holds float32; counters stay whole numbers."""
+    if array.dtype != np.float32:
+        return array
+    if not np.abs(array).max(initial=0) <= np.finfo(np.float16).max:  # nan fails as well
+        raise ModelFileError(
+            f"parameter {name}: want values up to {np.finfo(np.float16).max:g} to store them as "
+            f"{HALF}, found {np.abs(array).max():g}. Store the model as it is."
+        )
+    return array.astype(np.float16)
+
+
+def _at_full_length(
+    stored: Mapping[str, npt.NDArray[Any]], stored_as: str | None
+) -> dict[str, npt.NDArray[Any]]:
+    """The parameters as float32; ValueError where they are not stored as the description says."""
+    if stored_as not in (None, HALF):
+        raise ValueError(f"parameters_stored_as: want {HALF} or nothing, got {stored_as!r}")
+    expected = np.dtype(np.float32 if stored_as is None else np.float16)
+    for name, array in stored.items():
+        if array.dtype.kind == "f" and array.dtype != expected:
+            raise ValueError(f"parameter {name}: want it stored as {expected}, found {array.dtype}")
+    return {
+        name: array.astype(np.float32) if array.dtype == np.float16 else array
+        for name, array in stored.items()
+    }
 
 
 def _threshold(text: str) -> float:

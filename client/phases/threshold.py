@@ -17,8 +17,8 @@ from client.site.settings import Site
 from common.imaging.dataset.prepared import PreparedCase
 from common.learning.model import new_network
 from common.learning.networks.parameters import load_parameters
-from common.learning.segmentation import sweep_case
-from common.metrics.threshold_choice import sum_cases
+from common.learning.segmentation import sweep_case_by_size
+from common.metrics.threshold_choice import ThresholdSums
 from common.recipe.recipe import Recipe
 from common.wire.messages import SummedSubjects, ThresholdReply, ThresholdRequest
 
@@ -41,17 +41,24 @@ def sum_thresholds(request: ThresholdRequest, recipe: Recipe, site: Site) -> Thr
     network = new_network(recipe)
     load_parameters(network, request.parameters)
     as_drawn = request.part in ("test", "all")
-    sums = sum_cases(
-        (
-            sweep_case(network, case, recipe, thresholds=request.thresholds, as_drawn=as_drawn)
-            for case in cases
-        ),
-        request.thresholds,
-    )
+    by_size = [ThresholdSums.none(request.thresholds)] * max(1, len(request.smallest_mm3))
+    for case in cases:
+        sweeps = sweep_case_by_size(
+            network,
+            case,
+            recipe,
+            thresholds=request.thresholds,
+            smallest_mm3=request.smallest_mm3,
+            as_drawn=as_drawn,
+        )
+        by_size = [
+            sums + ThresholdSums.of_case(sweep) for sums, sweep in zip(by_size, sweeps, strict=True)
+        ]
+    sums = by_size[0]  # whether a figure is defined depends on the reference alone
     n_drawn = sum(case.drawn_reference is not None for case in cases)
     return ThresholdReply(
-        dice_sums=sums.dice,
-        lesion_f1_sums=sums.lesion_f1,
+        dice_sums=tuple(one for of_size in by_size for one in of_size.dice),
+        lesion_f1_sums=tuple(one for of_size in by_size for one in of_size.lesion_f1),
         n_dice=sums.n_dice,
         n_lesion_f1=sums.n_lesion_f1,
         n_cases=sums.n_cases,

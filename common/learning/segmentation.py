@@ -17,7 +17,7 @@ from common.imaging.dataset.where_drawn import FoundInCase, where_drawn
 from common.learning.cascade_segmentation import cascade_probability
 from common.learning.model import available_device
 from common.learning.networks.cascade import Cascade
-from common.metrics.mask import without_small_lesions
+from common.metrics.mask import least_voxels, without_small_lesions
 from common.metrics.presets import preset
 from common.metrics.threshold_sweep import THRESHOLDS, ThresholdCounts, sweep_thresholds
 from common.recipe.network import CascadeSettings
@@ -58,9 +58,19 @@ def segment(network: nn.Module, case: PreparedCase, recipe: Recipe) -> Float32Ar
     return np.where(case.brain, np.clip(probability, 0, 1), np.float32(0))
 
 
-def found_lesions(probability: Float32Array, threshold: float, recipe: Recipe) -> BoolArray:
-    """Where the probability is above the threshold, without the lesions that are too small."""
-    return without_small_lesions(probability > threshold, recipe.inference.min_lesion_voxels)
+def found_lesions(
+    probability: Float32Array,
+    threshold: float,
+    recipe: Recipe,
+    *,
+    at_least: int | None = None,
+) -> BoolArray:
+    """Where the probability is above the threshold, without the lesions that are too small.
+
+    at_least   voxels that a lesion has; None: as many as the recipe says
+    """
+    fewest = recipe.inference.min_lesion_voxels if at_least is None else at_least
+    return without_small_lesions(probability > threshold, fewest)
 
 
 def lesion_probability(
@@ -115,9 +125,32 @@ def sweep_case(
     thresholds: Sequence[float] = THRESHOLDS,
     as_drawn: bool = False,
 ) -> list[ThresholdCounts]:
-    """The counts at each threshold, on the file's whole grid, by the recipe's lesion definition.
+    """The counts at each threshold, without lesions that are too small by the recipe.
+
+    All else as in `sweep_case_by_size`.
+    """
+    [sweep] = sweep_case_by_size(
+        network, case, recipe, thresholds=thresholds, smallest_mm3=(), as_drawn=as_drawn
+    )
+    return sweep
+
+
+def sweep_case_by_size(
+    network: nn.Module,
+    case: PreparedCase,
+    recipe: Recipe,
+    *,
+    thresholds: Sequence[float] = THRESHOLDS,
+    smallest_mm3: Sequence[float],
+    as_drawn: bool = False,
+) -> list[list[ThresholdCounts]]:
+    """For each smallest volume of a lesion the counts at each threshold.
+
+    On the file's whole grid, by the recipe's lesion definition.
 
     case       with a reference
+    smallest_mm3   predicted lesions of less volume are dropped; without any, one sweep with those
+               dropped that have fewer voxels than the recipe says
     as_drawn   on the grid on which the reference was drawn, see `where_drawn`: for a verdict, not
                for a choice
     """
@@ -127,11 +160,16 @@ def sweep_case(
     case = found.case
     assert case.lesions is not None, "only cases with a reference are scored"
     reference = case.on_file_grid(np.asarray(case.lesions))
-    return sweep_thresholds(
-        case.on_file_grid(found.probability).data,
-        reference.data,
-        spacing_mm=reference.spacing_mm,
-        definition=preset(recipe.evaluation.preset),
-        thresholds=thresholds,
-        min_voxels=recipe.inference.min_lesion_voxels,
-    )
+    fewest = [least_voxels(mm3, reference.voxel_volume_mm3) for mm3 in smallest_mm3]
+    probability = case.on_file_grid(found.probability).data
+    return [
+        sweep_thresholds(
+            probability,
+            reference.data,
+            spacing_mm=reference.spacing_mm,
+            definition=preset(recipe.evaluation.preset),
+            thresholds=thresholds,
+            min_voxels=min_voxels,
+        )
+        for min_voxels in fewest or [recipe.inference.min_lesion_voxels]
+    ]

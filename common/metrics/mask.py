@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,11 @@ def without_small_lesions(mask: BoolArray, min_voxels: int) -> BoolArray:
     large_enough[0] = False
     kept: BoolArray = large_enough[lesions]
     return kept
+
+
+def least_voxels(smallest_mm3: float, voxel_volume_mm3: float) -> int:
+    """How many voxels have at least this volume; 1 for 0 mm3. A lesion of exactly it is kept."""
+    return max(1, math.ceil(smallest_mm3 / voxel_volume_mm3 - 1e-6))
 
 
 def _whole(values: NDArray[Any], name: str, threshold: float | None) -> NDArray[Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ By = Literal["dice", "lesion_f1"]
 
 UNIT = 10**9
 """A case's figure is rounded to a whole number of 1 / UNIT before it is summed."""
+
+
+SMALLEST_MM3 = (0.0, 3.0, 6.0, 10.0, 15.0, 20.0)
+"""The volumes below which predicted lesions may be dropped, mm3 (chosen; 20 is 3.4 mm wide)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +115,11 @@ class ThresholdChoice:
     split            description of the cases of the sweep
     n_cases          cases with a defined mean in the sweep
     thresholds       the grid, rising
-    mean_dice, mean_lesion_f1   a mean a threshold
+    mean_dice, mean_lesion_f1   a mean a threshold, at the chosen smallest volume
+    smallest_mm3     predicted lesions of less volume are dropped; None: not chosen, the recipe's
+                     number of voxels holds
+    smallest_grid_mm3   what it was chosen from, rising
+    best_by_smallest    for each of them the best mean that any threshold reaches with it
     """
 
     threshold: float
@@ -120,8 +129,12 @@ class ThresholdChoice:
     thresholds: tuple[float, ...]
     mean_dice: tuple[float, ...]
     mean_lesion_f1: tuple[float, ...]
+    smallest_mm3: float | None = None
+    smallest_grid_mm3: tuple[float, ...] = ()
+    best_by_smallest: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_smallest()
         if self.by not in get_args(By):
             raise ValueError(f"by: want one of {', '.join(get_args(By))}, got {self.by!r}")
         if self.n_cases < 1:
@@ -137,6 +150,17 @@ class ThresholdChoice:
                 raise ValueError(
                     f"{name}: want {len(self.thresholds)} means from 0 to 1, got {means}"
                 )
+
+    def _check_smallest(self) -> None:
+        grid, best = self.smallest_grid_mm3, self.best_by_smallest
+        if not all(low < high for low, high in itertools.pairwise((-1.0, *grid, 1e6))) or any(
+            mm3 < 0 for mm3 in grid
+        ):
+            raise ValueError(f"smallest_grid_mm3: want them rising from 0 or more, got {grid}")
+        if len(best) != len(grid) or not all(0 <= mean <= 1 for mean in best):
+            raise ValueError(f"best_by_smallest: want {len(grid)} means from 0 to 1, got {best}")
+        if self.smallest_mm3 not in (grid or (None,)):
+            raise ValueError(f"smallest_mm3: want one of {grid}, got {self.smallest_mm3!r}")
 
     @property
     def at_edge(self) -> bool:
@@ -183,6 +207,33 @@ def choose(sums: ThresholdSums, *, by: By = "dice", split: str) -> ThresholdChoi
         thresholds=sums.thresholds,
         mean_dice=mean_dice,
         mean_lesion_f1=mean_lesion_f1,
+    )
+
+
+def choose_of(
+    sums: Sequence[ThresholdSums], smallest_mm3: Sequence[float], *, by: By, split: str
+) -> ThresholdChoice | None:
+    """The threshold and the smallest volume with the highest mean; None as in `choose`.
+
+    sums           one for each smallest volume, over the same cases
+    smallest_mm3   rising; without any, the only sums' threshold is chosen
+
+    Ties go to the smaller volume, then as in `choose`: what is dropped for nothing is lost.
+    """
+    if not smallest_mm3:
+        [only] = sums
+        return choose(only, by=by, split=split)
+    choices = [choose(one, by=by, split=split) for one in sums]
+    best_of = [max(one.summed(by)[0]) for one in sums]
+    best = max(range(len(sums)), key=lambda index: (best_of[index], -index))
+    chosen = choices[best]
+    if chosen is None:
+        return None
+    return dataclasses.replace(
+        chosen,
+        smallest_mm3=smallest_mm3[best],
+        smallest_grid_mm3=tuple(smallest_mm3),
+        best_by_smallest=tuple(best_of[i] / (chosen.n_cases * UNIT) for i in range(len(sums))),
     )
 
 

@@ -20,7 +20,11 @@ class Inference(Settings):
     """How overlapping patches are averaged. gaussian: a voxel counts more the nearer it is to the
     middle of its patch; mean: all voxels count alike."""
     min_lesion_voxels: Annotated[int, Field(ge=1)] = 1
-    """Lesions of fewer voxels (26-connected) are dropped."""
+    """Lesions of fewer voxels (26-connected) are dropped; with `smallest_from` = "sites", until a
+    volume is chosen."""
+    smallest_from: Literal["fixed", "sites"] = "fixed"
+    """sites: the sites' sums are over each threshold with each of 0, 3, 6, 10, 15 and 20 mm3; the
+    volume below which lesions are dropped goes into the model file with the threshold."""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """A voxel is lesion where its probability is above this; with `sites`, until one is chosen."""
     threshold_from: Literal["fixed", "sites"] = "fixed"

@@ -380,6 +380,12 @@ def _sharing(recipe: Recipe) -> Iterator[str]:
             "gradient with another's mean square. Set federation.aggregation to weighted-mean, or "
             "optimizer.state to reset or kept"
         )
+    inference = recipe.inference
+    if inference.smallest_from == "sites" and inference.threshold_from == "fixed":
+        yield (
+            "inference.smallest_from = 'sites' is chosen together with the threshold, and "
+            "inference.threshold_from is 'fixed'. Set both to 'sites', or both to 'fixed'"
+        )
     kept = federation.site_validation_share + federation.site_threshold_share
     if recipe.inference.threshold_from == "sites" and kept == 0:
         yield (

@@ -266,6 +266,8 @@ class ThresholdRequest:
     """Asks a site how a network does at each decision threshold.
 
     parameters   the segmentation network's, without the site head's
+    smallest_mm3   volumes below which predicted lesions are dropped, each with every threshold;
+                   none: those of fewer voxels than the recipe says
     """
 
     assignment: Assignment
@@ -273,12 +275,15 @@ class ThresholdRequest:
     parameters: Arrays
     part: ScoredPart
     thresholds: Annotated[tuple[Probability, ...], Field(min_length=1, max_length=99)]
+    smallest_mm3: Annotated[tuple[NotNegative, ...], Field(max_length=9)] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
 class ThresholdReply:
     """Per threshold, sums over one part of the site's cases, in whole numbers of 1e-9.
 
+    dice_sums, lesion_f1_sums   of the request's first smallest volume at every threshold, then of
+                          the next one
     n_dice, n_lesion_f1   cases in which the figure is defined
     n_cases               cases looked at; 0 where the site keeps none, or fewer subjects with a
                           lesion than its policy allows to be summed

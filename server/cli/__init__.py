@@ -12,6 +12,7 @@ from server.cli.enrol import enrol
 from server.cli.evaluate import evaluate
 from server.cli.leave_site_out import leave_site_out
 from server.cli.logs import logs
+from server.cli.model import model
 from server.cli.phantom import phantom
 from server.cli.predict import predict
 from server.cli.preflight import preflight
@@ -66,6 +67,7 @@ def build_parser() -> typer.Typer:
     ):
         app.command(command.__name__.replace("_", "-"))(command)
     app.add_typer(recipes, name="recipes")
+    app.add_typer(model, name="model")
     return app
 
 

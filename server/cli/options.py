@@ -63,6 +63,12 @@ StudyImages = Annotated[
 ]
 
 ModelFile = Annotated[Path, typer.Argument(help="model.safetensors of a run.")]
+ShippedUnlessNamed = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", help="A model.safetensors. Without it: the model that comes with LesionFed."
+    ),
+]
 Federation = Annotated[
     Path, typer.Option(help="The federation's folder.", file_okay=False, exists=True)
 ]
@@ -113,6 +119,13 @@ def refuse_settings_beside_resume(allowed: Set[str] = KEPT_BY_RESUME) -> None:
         raise ConfigError(
             f"--resume continues with the settings it began with; leave out {', '.join(refused)}"
         )
+
+
+def model_or_shipped(model: Path | None) -> Path:
+    """The model that was named, else the one that comes with LesionFed; errors as there."""
+    from server.evaluation.shipped_model import shipped_model
+
+    return shipped_model() if model is None else model
 
 
 def named_files(texts: Sequence[str], *, option: str) -> dict[str, Path]:

@@ -138,6 +138,8 @@ def _show(choice: ThresholdChoice) -> None:
         chosen = "chosen" if at == choice.threshold else ""
         table.add_row(f"{at:.2f}", f"{dice:.4f}", f"{lesion_f1:.4f}", str(choice.n_cases), chosen)
     Console().print(table)
+    if choice.smallest_mm3 is not None:
+        print(f"chosen  lesions of less than {choice.smallest_mm3:g} mm3 are dropped")
     print(f"chosen  {choice.threshold:g}, by {METRIC_NAMES[choice.by]}, on {choice.split}")
     if choice.at_edge:
         print("This is the edge of the grid: the best threshold may lie beyond it.")

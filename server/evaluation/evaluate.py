@@ -90,7 +90,12 @@ def evaluate(
                 failed.append(failed_row(site.name, case, error))
                 continue
             if images:
-                mask = found_lesions(judged.probability, model.threshold, model.recipe)
+                mask = found_lesions(
+                    judged.probability,
+                    model.threshold,
+                    model.recipe,
+                    at_least=model.at_least(judged.case.voxel_volume_mm3),
+                )
                 _draw(folder, scored[-1].row, judged.case, mask, model)
     folder.write(scored, failed, definition=_definition(model) | {"notes": notes})
     rows = [*(case.row for case in scored), *failed]
@@ -122,6 +127,7 @@ def _definition(model: Model) -> dict[str, object]:
         "run": model.run,
         "round": model.round_index,
         "threshold": model.threshold,
+        "smallest_mm3": model.smallest_mm3,
         "recipe": model.recipe.name,
         "recipe_sha256": model.recipe.sha256(),
     }

@@ -31,8 +31,6 @@ from common.imaging.volume import (
     grid_text,
     noted,
     read_mask,
-    read_volume,
-    require_finite,
     require_same_grid,
     same_grid,
 )
@@ -42,6 +40,7 @@ from common.learning.segmentation import found_lesions, segment
 from common.model_file import Model
 from common.recipe.recipe import Recipe
 from common.recipe.task import Task
+from server.evaluation.given_images import read_given
 
 HALF = 0.501
 """The threshold of `brighter_than`: halfway between 0 and 1 the last digit must not decide."""
@@ -104,12 +103,12 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
     """The lesions of one prepared case, with the template and the threshold the model carries.
 
     images       channel -> NIfTI file: co-registered, on one grid, in any storage order; all that
-                 the model was trained on. A channel is a modality, with two dates FLAIR-1 for the
-                 earlier and FLAIR-2
+                 the model was trained on, but for its optional modalities. A channel is a modality,
+                 with two dates FLAIR-1 for the earlier and FLAIR-2
     brain_mask   on that grid, of both dates where there are two; None where the images are stripped
     """
     task = model.recipe.task
-    stored = _read(model, images)
+    stored = read_given(images, task)
     volumes = _all_upright(stored)
     first = task.channels[0]
     for channel, volume in volumes.items():
@@ -118,14 +117,16 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
         )
     own_mask = None if brain_mask is None else upright(read_mask(brain_mask))
     try:
-        brain = brain_of_dates(list(volumes.values()), [own_mask] * task.dates)
+        of_dates = [list(_date(volumes, task, date).values()) for date in range(task.dates)]
+        brain = brain_of_dates(of_dates, [own_mask] * task.dates)
     except SiteDataError as error:
         if own_mask is not None:
             raise
         raise SiteDataError(f"{error} {_instead(model)}", code=error.code) from None
     case, probability, notes = _segmented(model, CaseImages(volumes, brain, None))
     notes += grid_doubts(model, case, what_to_do=_instead(model))
-    found = found_lesions(probability, model.threshold, model.recipe)
+    at_least = model.at_least(case.voxel_volume_mm3)
+    found = found_lesions(probability, model.threshold, model.recipe, at_least=at_least)
     file = _answered(stored, task)
     return Prediction(
         mask=turned_back(case.on_file_grid(found), file),
@@ -166,7 +167,8 @@ def predict_raw(
                  no brain mask
 
     The probability is taken to that grid, linear between the prepared voxels, and the mask is made
-    there: above the threshold, without lesions of too few of the grid's voxels.
+    there: above the threshold, without lesions of too few of the grid's voxels, or of too little
+    volume where that was chosen with the threshold.
     ModelFileError where the recipe has no preprocessing, or needs other files than those given.
     Source       Fenneteau et al. 2021: resampled to the original grid, then the threshold.
     """
@@ -178,7 +180,7 @@ def predict_raw(
             "and predict without --raw."
         )
     _require_region(recipe, brain_mask, cord)
-    stored = _read(model, images)
+    stored = read_given(images, recipe.task)
     volumes = _all_upright(stored)
     own_mask = None if brain_mask is None else upright(read_mask(brain_mask))
     cord_mask = None if cord is None or cord.mask is None else upright(read_mask(cord.mask))
@@ -191,7 +193,9 @@ def predict_raw(
     scanner = Grid.of(_answered(volumes, recipe.task))
     move = dates[-1].moves[recipe.task.modalities[0]]
     likely = back_to_scanner(case.on_file_grid(probability), move, scanner, interpolation="linear")
-    mask = Volume(found_lesions(likely.data, model.threshold, recipe), likely.affine)
+    at_least = model.at_least(likely.voxel_volume_mm3)
+    found = found_lesions(likely.data, model.threshold, recipe, at_least=at_least)
+    mask = Volume(found, likely.affine)
     said = dict.fromkeys(note for date in dates for note in date.notes)  # of both dates once
     notes += grid_doubts(
         model,
@@ -276,7 +280,7 @@ def _working_cases(
     return [
         WorkingCase(
             images={name: WorkingImage(volume=v, to_common=here) for name, v in images.items()},
-            reference=recipe.preprocessing.reference_of(recipe.task.modalities),
+            reference=recipe.preprocessing.reference_of(tuple(images)),
             brain=WorkingImage(volume=own_mask, to_common=here)
             if own_mask is not None and number == owner
             else None,
@@ -302,10 +306,10 @@ def _drawn_on(brain_mask: Volume, dates: Sequence[Mapping[str, Volume]]) -> int:
 
 
 def _date(volumes: Mapping[str, Volume], task: Task, date: int) -> dict[str, Volume]:
-    """Modality -> image of one date, counted from 0."""
+    """Modality -> image of one date, counted from 0, of those given."""
     n = len(task.modalities)
     channels = task.channels[date * n : (date + 1) * n]
-    return {task.modality_of(channel): volumes[channel] for channel in channels}
+    return {task.modality_of(name): volumes[name] for name in channels if name in volumes}
 
 
 def _answered(volumes: Mapping[str, Volume], task: Task) -> Volume:
@@ -315,8 +319,10 @@ def _answered(volumes: Mapping[str, Volume], task: Task) -> Volume:
 
 def _joined(dates: list[PreparedVolumes], task: Task) -> CaseImages:
     """The dates, which the chain has put on one grid with one brain, as one case."""
-    images = [date.images[modality] for date in dates for modality in task.modalities]
-    return CaseImages(dict(zip(task.channels, images, strict=True)), dates[-1].brain, None)
+    images = [date.images.get(modality) for date in dates for modality in task.modalities]
+    channels = zip(task.channels, images, strict=True)
+    present = {channel: image for channel, image in channels if image is not None}
+    return CaseImages(present, dates[-1].brain, None)
 
 
 def _of_files(
@@ -340,21 +346,6 @@ def _of_images(volumes: Mapping[str, Volume], brain: Volume, *, recipe: Recipe) 
     return tuple(notes)
 
 
-def _read(model: Model, images: Mapping[str, Path]) -> dict[str, Volume]:
-    """Channel -> image, in the model's order."""
-    wanted = model.recipe.task.channels
-    if set(images) != set(wanted):
-        dates = " (1: the earlier date, 2: the later)" if model.recipe.task.dates == 2 else ""
-        raise ModelFileError(
-            f"the model reads {', '.join(wanted)}{dates}; given were "
-            f"{', '.join(sorted(images)) or 'none'}. Give one --image MODALITY=FILE for each."
-        )
-    volumes = {channel: read_volume(images[channel]) for channel in wanted}
-    for channel, volume in volumes.items():
-        require_finite(volume, images[channel])
-    return volumes
-
-
 def _all_upright(volumes: Mapping[str, Volume]) -> dict[str, Volume]:
     return {channel: upright(volume) for channel, volume in volumes.items()}
 
@@ -374,4 +365,5 @@ def _segmented(
     )
     network = trained_network(model)
     reasons = tuple(f"z-score alone was used for {reason}" for reason in left_out)
+    reasons += tuple(f"no {channel}: predicted without it" for channel in case.missing)
     return case, segment(network, case, model.recipe), reasons

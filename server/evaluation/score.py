@@ -43,13 +43,20 @@ def failed_row(site: str, case: PreparedCase, error: LesionFedError) -> CaseRow:
 
 
 def score_where_drawn(
-    site: str, prepared: PreparedCase, judged: FoundInCase, *, threshold: float, recipe: Recipe
+    site: str,
+    prepared: PreparedCase,
+    judged: FoundInCase,
+    *,
+    threshold: float,
+    recipe: Recipe,
+    at_least: int | None = None,
 ) -> CaseRow:
     """The case's row on the grid of `judged`: lesion is above the threshold there.
 
+    at_least   voxels that a lesion has there; None: as many as the recipe says
     prepared   the case as it was prepared: lesions that are in `judged` alone are counted
     """
-    mask = found_lesions(judged.probability, threshold, recipe)
+    mask = found_lesions(judged.probability, threshold, recipe, at_least=at_least)
     row = score_prepared(judged.case, mask, site=site, recipe=recipe)
     if judged.drawn is None:
         return row
@@ -67,13 +74,17 @@ def score_fully(site: str, prepared: FoundInCase, judged: FoundInCase, model: Mo
     case, threshold, recipe = judged.case, model.threshold, model.recipe
     definition = preset(recipe.evaluation.preset)
     reference = _reference(case)
-    mask = found_lesions(judged.probability, threshold, recipe)
+    at_least = model.at_least(case.voxel_volume_mm3)
+    mask = found_lesions(judged.probability, threshold, recipe, at_least=at_least)
     on_prepared_grid = None
     if judged is not prepared:
-        found = found_lesions(prepared.probability, threshold, recipe)
+        there = model.at_least(prepared.case.voxel_volume_mm3)
+        found = found_lesions(prepared.probability, threshold, recipe, at_least=there)
         on_prepared_grid = score_prepared(prepared.case, found, site=site, recipe=recipe)
     return ScoredCase(
-        row=score_where_drawn(site, prepared.case, judged, threshold=threshold, recipe=recipe),
+        row=score_where_drawn(
+            site, prepared.case, judged, threshold=threshold, recipe=recipe, at_least=at_least
+        ),
         on_prepared_grid=on_prepared_grid,
         lesions=lesion_rows(
             reference.data, case.on_file_grid(mask).data, affine=case.affine, definition=definition
@@ -83,7 +94,7 @@ def score_fully(site: str, prepared: FoundInCase, judged: FoundInCase, model: Mo
             reference.data,
             spacing_mm=reference.spacing_mm,
             definition=definition,
-            min_voxels=recipe.inference.min_lesion_voxels,
+            min_voxels=at_least,
         ),
         probabilities=count_probabilities(
             judged.probability, np.asarray(case.lesions), np.asarray(case.brain)

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import LesionFedError, SiteDataError
-from common.learning.segmentation import sweep_case
-from common.metrics.threshold_choice import By, ThresholdChoice, choose, sum_cases
+from common.learning.segmentation import sweep_case_by_size
+from common.metrics.threshold_choice import (
+    SMALLEST_MM3,
+    By,
+    ThresholdChoice,
+    ThresholdSums,
+    choose_of,
+)
 from common.model_file import Model
 from server.evaluation.held_out_site import open_held_out_site
 from server.evaluation.predict import trained_network
@@ -35,6 +41,8 @@ def choose_threshold(
 ) -> SiteSweep:
     """The model's best threshold over all cases of these sites that have a lesion.
 
+    With the smallest lesion, where the recipe has `inference.smallest_from` = "sites".
+
     sites     name -> BIDS folder
     store     where prepared cases are kept between calls
     on_case   called before each case with its name, its number from 1, and how many there are
@@ -48,15 +56,18 @@ def choose_threshold(
     ]
     failed = {f"{site.name} {row.name}": str(row.failed) for site in opened for row in site.failed}
     cases = [(f"{site.name} {case.name}", case) for site in opened for case in site.cases]
-    sweeps = []
+    smallest_mm3 = SMALLEST_MM3 if model.recipe.inference.smallest_from == "sites" else ()
+    by_size = [ThresholdSums.none()] * max(1, len(smallest_mm3))
     for number, (name, case) in enumerate(cases, start=1):
         if on_case is not None:
             on_case(name, number, len(cases))
         try:
-            sweeps.append(sweep_case(network, case, model.recipe))
+            swept = sweep_case_by_size(network, case, model.recipe, smallest_mm3=smallest_mm3)
         except LesionFedError as error:
             failed[name] = str(error)
-    choice = choose(sum_cases(sweeps), by=by, split=f"sites {', '.join(sites)}")
+            continue
+        by_size = [a + ThresholdSums.of_case(b) for a, b in zip(by_size, swept, strict=True)]
+    choice = choose_of(by_size, smallest_mm3, by=by, split=f"sites {', '.join(sites)}")
     if choice is None:
         reasons = "; ".join(f"{name}: {why}" for name, why in failed.items()) or "no lesion in any"
         raise SiteDataError(

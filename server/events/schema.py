@@ -324,6 +324,8 @@ class ThresholdChosen(RunEvent):
     by           dice or lesion_f1: which mean is the highest at `threshold`
     split        whose cases were swept
     thresholds   the grid, rising; a mean of each kind for each
+    smallest_mm3   the volume below which predicted lesions are dropped, if it was chosen too
+    best_by_smallest   for each of its grid the best mean that any threshold reaches
     """
 
     event: Literal["threshold-chosen"] = "threshold-chosen"
@@ -334,6 +336,9 @@ class ThresholdChosen(RunEvent):
     thresholds: tuple[float, ...]
     mean_dice: tuple[float, ...]
     mean_lesion_f1: tuple[float, ...]
+    smallest_mm3: float | None = None
+    smallest_grid_mm3: tuple[float, ...] = ()
+    best_by_smallest: tuple[float, ...] = ()
 
 
 class ThresholdKept(RunEvent):

@@ -34,6 +34,7 @@ class SiteTestPhase(Phase):
             template=model.template,
             thresholds=(model.threshold,),
             part="test",
+            smallest_mm3=() if model.smallest_mm3 is None else (model.smallest_mm3,),
             quorum=0,
         )
         total = summed.total

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Generator
 from pathlib import Path
 
-from common.metrics.threshold_choice import choose
+from common.metrics.threshold_choice import SMALLEST_MM3, choose_of
 from common.metrics.threshold_sweep import THRESHOLDS
 from common.recipe.recipe import Recipe
 from server.events.event_log import EventLog
@@ -21,6 +21,8 @@ SPLIT = "cases that the training sites keep from training"
 
 class ThresholdPhase(Phase):
     """One exchange: sums of Dice and of lesion F1 per threshold; the best mean is chosen.
+
+    With `inference.smallest_from` = "sites", per smallest volume of a lesion and threshold.
 
     The network is that of the selected round. Only the model file has it, for the state continues
     with the last round's parameters; it is read when the round begins, so that a run cut off in
@@ -37,13 +39,16 @@ class ThresholdPhase(Phase):
     def round(self, state: RunState) -> Generator[Exchange, None, RunState]:
         """The state with the choice in it; as it was where no site had a case to give."""
         model = selected_model(self._model_file, state)
+        inference = self._recipe.inference
+        smallest_mm3 = SMALLEST_MM3 if inference.smallest_from == "sites" else ()
         summed = yield from sum_over_sites(
             parameters=model.parameters,
             template=model.template,
             thresholds=THRESHOLDS,
             part="threshold",
+            smallest_mm3=smallest_mm3,
         )
-        choice = choose(summed.total, by=self._recipe.inference.threshold_by, split=SPLIT)
+        choice = choose_of(summed.by_smallest, smallest_mm3, by=inference.threshold_by, split=SPLIT)
         if choice is None:
             threshold = model.recipe.inference.threshold
             self._events.record(ThresholdKept(threshold=threshold, reason=NO_CASES))

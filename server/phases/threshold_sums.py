@@ -27,13 +27,19 @@ from server.run.run_state import RunState
 class SumsOverSites:
     """The sums over the cases of all sites whose policy lets them be used.
 
+    by_smallest         one for each smallest volume of the request, without any the only one
     sites               those that have such cases, by name
     n_on_scanner_grid   of the cases, those scored on the scanner's own grid
     """
 
-    total: ThresholdSums
+    by_smallest: tuple[ThresholdSums, ...]
     sites: tuple[str, ...]
     n_on_scanner_grid: int
+
+    @property
+    def total(self) -> ThresholdSums:
+        """Those of the first smallest volume, or of the only one."""
+        return self.by_smallest[0]
 
 
 def sum_over_sites(
@@ -42,6 +48,7 @@ def sum_over_sites(
     template: Template,
     thresholds: tuple[float, ...],
     part: ScoredPart,
+    smallest_mm3: tuple[float, ...] = (),
     role: Role = "train",
     quorum: int | None = None,
     phase: str | None = None,
@@ -51,6 +58,7 @@ def sum_over_sites(
 
     parameters   the segmentation network's
     part      which of its cases a site scores
+    smallest_mm3   below which volumes predicted lesions are dropped; none: as the recipe says
     phase     under whose name the exchange is run, see `Exchange`
     on_sums   for the part `all`, which is shown site by site: called with each site's name, its
               sums, and how many of its cases it scored on the scanner's own grid, as they come
@@ -59,14 +67,15 @@ def sum_over_sites(
     subjects in the total than there are are left out of it, see `usable_sites`.
     """
     replies: dict[str, ThresholdReply] = {}
-    sums_of: dict[str, ThresholdSums] = {}
+    sums_of: dict[str, tuple[ThresholdSums, ...]] = {}
+    nothing = (ThresholdSums.none(thresholds),) * max(1, len(smallest_mm3))
 
     def accumulate(site: str, reply: ThresholdReply) -> Mapping[str, object]:
-        sums_of[site] = _sums_of(site, reply, thresholds, part=part)
+        sums_of[site] = _sums_of(site, reply, thresholds, n_smallest=len(nothing), part=part)
         replies[site] = reply
         if part != "all":
             return {}
-        on_sums(site, sums_of[site], reply.n_on_scanner_grid)
+        on_sums(site, sums_of[site][0], reply.n_on_scanner_grid)
         return {"n_cases": reply.n_cases}
 
     yield Exchange(
@@ -76,6 +85,7 @@ def sum_over_sites(
             parameters=dict(parameters),
             part=part,
             thresholds=thresholds,
+            smallest_mm3=smallest_mm3,
         ),
         reply=ThresholdReply,
         accumulate=accumulate,
@@ -85,8 +95,9 @@ def sum_over_sites(
     )
     sites = usable_sites({site: reply.subjects for site, reply in replies.items()})
     return SumsOverSites(
-        total=functools.reduce(
-            operator.add, [sums_of[site] for site in sites], ThresholdSums.none(thresholds)
+        by_smallest=tuple(
+            functools.reduce(operator.add, [sums_of[site][place] for site in sites], none)
+            for place, none in enumerate(nothing)
         ),
         sites=sites,
         n_on_scanner_grid=sum(replies[site].n_on_scanner_grid for site in sites),
@@ -115,9 +126,17 @@ def selected_model(model_file: Path, state: RunState) -> Model:
 
 
 def _sums_of(
-    site: str, reply: ThresholdReply, thresholds: tuple[float, ...], *, part: ScoredPart
-) -> ThresholdSums:
-    """The site's sums; UpdateRejected where they cannot be sums over so many cases."""
+    site: str,
+    reply: ThresholdReply,
+    thresholds: tuple[float, ...],
+    *,
+    n_smallest: int,
+    part: ScoredPart,
+) -> tuple[ThresholdSums, ...]:
+    """The site's sums for each smallest volume.
+
+    UpdateRejected where they cannot be sums over so many cases.
+    """
     if reply.n_on_scanner_grid > reply.n_cases:
         raise UpdateRejected(
             f"site {site}: want at most its {reply.n_cases} cases on the scanner's grid, got "
@@ -134,14 +153,24 @@ def _sums_of(
             f"site {site}: want sums that its policy lets be shown for this site alone, got some "
             f"for a total of {min_total} subjects"
         )
+    n = len(thresholds)
     try:
-        return ThresholdSums(
-            thresholds=thresholds,
-            dice=reply.dice_sums,
-            lesion_f1=reply.lesion_f1_sums,
-            n_dice=reply.n_dice,
-            n_lesion_f1=reply.n_lesion_f1,
-            n_cases=reply.n_cases,
+        if not len(reply.dice_sums) == len(reply.lesion_f1_sums) == n * n_smallest:
+            times = f" with each of {n_smallest} smallest volumes" if n_smallest > 1 else ""
+            raise ValueError(
+                f"want a sum of Dice and of lesion F1 for each of {n} thresholds{times}, got "
+                f"{len(reply.dice_sums)} and {len(reply.lesion_f1_sums)}"
+            )
+        return tuple(
+            ThresholdSums(
+                thresholds=thresholds,
+                dice=reply.dice_sums[n * place : n * (place + 1)],
+                lesion_f1=reply.lesion_f1_sums[n * place : n * (place + 1)],
+                n_dice=reply.n_dice,
+                n_lesion_f1=reply.n_lesion_f1,
+                n_cases=reply.n_cases,
+            )
+            for place in range(n_smallest)
         )
     except ValueError as error:
         raise UpdateRejected(f"site {site}: {error}") from None

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import safetensors.numpy
 
@@ -63,7 +65,64 @@ def test_the_trained_grid_comes_back_and_an_older_file_has_none(tmp_path: Path) 
     assert read_model(tmp_path / "new").trained_grid == GRID
 
 
-def hostile(path: Path, **metadata: str) -> Path:
+def test_half_the_digits_come_back_as_float32_and_counters_stay_whole(tmp_path: Path) -> None:
+    """float16 has 11 binary digits: 1 + 1/1024 is one of its numbers, 1 + 1/4096 becomes 1."""
+    parameters: dict[str, npt.NDArray[Any]] = {
+        "w": np.array([1 + 1 / 1024, 1 + 1 / 4096, -65504.0, 6e-8, 0.0], np.float32),
+        "n": np.array(70_001, np.int64),
+    }
+    write_model(dataclasses.replace(MODEL, parameters=parameters), tmp_path / "m", half=True)
+    again = read_model(tmp_path / "m").parameters
+    assert {name: array.dtype.name for name, array in again.items()} == {
+        "w": "float32",
+        "n": "int64",
+    }
+    np.testing.assert_array_equal(again["w"], [1 + 1 / 1024, 1, -65504, 2**-24, 0])
+    assert again["n"] == 70_001
+
+
+@pytest.mark.parametrize("value", [65520.0, -1e9, float("inf"), float("nan")])
+def test_a_parameter_too_large_for_half_the_digits_is_named_and_nothing_written(
+    tmp_path: Path, value: float
+) -> None:
+    model = dataclasses.replace(MODEL, parameters={"deep.w": np.array([0.5, value], np.float32)})
+    with pytest.raises(ModelFileError, match=r"parameter deep.w: want values up to 65504"):
+        write_model(model, tmp_path / "m", half=True)
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "said", "words"),
+    [
+        (
+            np.float32,
+            {"parameters_stored_as": "float16"},
+            "want it stored as float16, found float32",
+        ),
+        (np.float16, {}, "want it stored as float32, found float16"),
+        (np.float64, {}, "want it stored as float32, found float64"),
+        (np.float32, {"parameters_stored_as": "int8"}, "want float16 or nothing, got 'int8'"),
+    ],
+)
+def test_parameters_that_are_not_stored_as_the_description_says_are_refused(
+    tmp_path: Path, dtype: type, said: dict[str, str], words: str
+) -> None:
+    path = hostile(tmp_path / "model.safetensors", {"w": np.ones(2, dtype)}, **said)
+    with pytest.raises(ModelFileError, match=words):
+        read_model(path)
+
+
+def test_the_card_comes_back_and_a_runs_own_model_has_none(tmp_path: Path) -> None:
+    card = "# Läsionen\n\nResearch use."
+    write_model(MODEL.with_card(card), tmp_path / "m", half=True)
+    assert read_model(tmp_path / "m").card == card
+    write_model(MODEL, tmp_path / "m")
+    assert read_model(tmp_path / "m").card is None
+
+
+def hostile(
+    path: Path, parameters: Mapping[str, npt.NDArray[Any]] = MODEL.parameters, /, **metadata: str
+) -> Path:
     """A model file whose description says something else."""
     plain = {
         "format": FORMAT,
@@ -73,7 +132,7 @@ def hostile(path: Path, **metadata: str) -> Path:
         "round": "3",
         "run": "r1",
     }
-    path.write_bytes(safetensors.numpy.save(dict(MODEL.parameters), metadata=plain | metadata))
+    path.write_bytes(safetensors.numpy.save(dict(parameters), metadata=plain | metadata))
     return path
 
 

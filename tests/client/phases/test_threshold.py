@@ -91,6 +91,30 @@ def test_the_sums_are_those_of_the_kept_cases_alone(site: Site) -> None:
     assert dice.any()
 
 
+def test_for_each_smallest_volume_the_sums_are_those_of_that_volume_alone(site: Site) -> None:
+    """The toys' voxels measure about 2.2 mm3: 8 mm3 are 4 voxels."""
+    recipe = tiny(share=0.5)
+    asked = dataclasses.replace(request(recipe), smallest_mm3=(0.0, 8.0))
+    both = sum_thresholds(asked, recipe, site)
+    assert len(both.dice_sums) == len(both.lesion_f1_sums) == 2 * len(THRESHOLDS)
+    n = len(THRESHOLDS)
+    for place, fewest in enumerate((1, 4)):
+        own = tiny(0.5, f"inference.min_lesion_voxels={fewest}")
+        alone = sum_thresholds(request(own), own, site)
+        assert both.dice_sums[n * place : n * (place + 1)] == alone.dice_sums
+        assert both.lesion_f1_sums[n * place : n * (place + 1)] == alone.lesion_f1_sums
+        assert (both.n_dice, both.n_cases) == (alone.n_dice, alone.n_cases)
+
+
+def test_no_volume_leaves_a_site_with_fewer_subjects_than_it_allows(site: Site) -> None:
+    recipe = tiny(share=0.5)
+    strict = site.model_copy(update={"policy": Policy(min_subjects=3)})
+    asked = dataclasses.replace(request(recipe), smallest_mm3=(0.0, 8.0))
+    reply = sum_thresholds(asked, recipe, strict)
+    assert (reply.dice_sums, reply.lesion_f1_sums) == ((0,) * 6, (0,) * 6)
+    assert (reply.n_cases, reply.subjects.n_subjects) == (0, 0)
+
+
 def test_a_site_that_keeps_no_case_answers_with_none(site: Site) -> None:
     recipe = tiny(share=0.1)  # 0.4 of a subject, rounded to none
     assert sum_thresholds(request(recipe), recipe, site) == NOTHING

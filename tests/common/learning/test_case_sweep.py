@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from common.imaging.dataset.prepared import PreparedCase
-from common.learning.segmentation import sweep_case
+from common.learning.segmentation import sweep_case, sweep_case_by_size
 from common.metrics.threshold_sweep import THRESHOLDS
 from common.recipe.recipe import load_recipe
 
@@ -73,6 +73,24 @@ def test_the_counts_are_the_recipe_s_on_the_whole_grid(
     assert counts.lesions.lesion_f1 == pytest.approx(lesion_f1)
     n_voxels = counts.voxels.tp + counts.voxels.fp + counts.voxels.fn + counts.voxels.tn
     assert n_voxels == 24 * 20 * 22
+
+
+def test_for_each_smallest_volume_there_is_a_sweep() -> None:
+    """The 5 voxels of nothing are 10 mm3, the lesion is 16: kept are both, both, one, none."""
+    recipe = load_recipe(
+        "aslani2020",
+        overrides=[
+            "task.modalities=['FLAIR']",
+            "sampling.patch_shape=[16, 16, 32]",
+            "network.norm=group",
+            "inference.min_lesion_voxels=6",  # the volumes take its place
+        ],
+    )
+    sweeps = sweep_case_by_size(
+        FirstChannel(), case(), recipe, thresholds=(0.5, 0.7), smallest_mm3=(0, 10, 10.1, 16.1)
+    )
+    dice = [[at.voxels.dice for at in sweep] for sweep in sweeps]
+    assert dice == [[16 / 21, 1], [16 / 21, 1], [1, 1], [0, 0]]
 
 
 def test_without_a_choice_the_thresholds_are_the_grid_s() -> None:

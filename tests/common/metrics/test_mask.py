@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import DTypeLike, NDArray
 
 from common.errors import SiteDataError
-from common.metrics.mask import lesion_mask
+from common.metrics.mask import least_voxels, lesion_mask
 
 
 def values(*first: float, dtype: DTypeLike = np.float32) -> NDArray[Any]:
@@ -157,3 +157,19 @@ def test_the_image_itself_is_not_changed() -> None:
     image = np.full((4, 3, 2), 1, dtype=np.uint8)
     lesion_mask(image, name="reference")
     assert (image == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("smallest_mm3", "voxel_mm3", "expected"),
+    [
+        pytest.param(0.0, 1.0, 1, id="nothing is dropped"),
+        pytest.param(3.0, 1.0, 3, id="exactly three voxels are enough"),
+        pytest.param(6.0, 0.9 * 0.9 * 3.0, 3, id="two are 4.86 mm3, three 7.29"),
+        pytest.param(3.0, 5.0, 1, id="a voxel is larger"),
+        pytest.param(0.1 * 3, 0.1, 3, id="three, and 3.0000000000000004 in floats"),
+    ],
+)
+def test_a_lesion_of_exactly_the_smallest_volume_is_kept(
+    smallest_mm3: float, voxel_mm3: float, expected: int
+) -> None:
+    assert least_voxels(smallest_mm3, voxel_mm3) == expected

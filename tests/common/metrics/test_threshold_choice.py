@@ -15,6 +15,7 @@ from common.metrics.threshold_choice import (
     ThresholdChoice,
     ThresholdSums,
     choose,
+    choose_of,
     sum_cases,
 )
 from common.metrics.threshold_sweep import ThresholdCounts
@@ -226,3 +227,62 @@ def test_a_choice_that_does_not_hold_together_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         dataclasses.replace(CHOICE, **changes)
+
+
+def joint(*dice: tuple[int, int, int]) -> list[ThresholdSums]:
+    """One sum of Dice in tenths for each smallest volume and threshold, over 2 cases."""
+    return [sums_of([one * 10**8 for one in row], GRID) for row in dice]
+
+
+@pytest.mark.parametrize(
+    ("tenths", "smallest", "threshold"),
+    [
+        pytest.param([(4, 6, 5), (4, 5, 9), (8, 5, 6)], 3.0, 0.7, id="9 is the highest of all"),
+        pytest.param([(4, 9, 5), (4, 5, 9), (9, 9, 9)], 0.0, 0.5, id="a tie: less is dropped"),
+        pytest.param([(4, 6, 5), (9, 5, 4), (9, 9, 9)], 3.0, 0.3, id="before the middle threshold"),
+    ],
+)
+def test_threshold_and_smallest_volume_are_the_best_pair(
+    tenths: list[tuple[int, int, int]], smallest: float, threshold: float
+) -> None:
+    choice = choose_of(joint(*tenths), (0.0, 3.0, 6.0), by="dice", split="kept")
+    assert choice is not None
+    assert (choice.smallest_mm3, choice.threshold) == (smallest, threshold)
+    assert choice.smallest_grid_mm3 == (0.0, 3.0, 6.0)
+    n = choice.n_cases
+    assert choice.best_by_smallest == tuple(max(row) / 10 / n for row in tenths)
+    assert max(choice.mean_dice) == max(choice.best_by_smallest)
+
+
+def test_without_volumes_the_threshold_alone_is_chosen() -> None:
+    [sums] = joint((4, 6, 5))
+    choice = choose_of([sums], (), by="dice", split="kept")
+    assert choice == choose(sums, by="dice", split="kept")
+    assert choice is not None
+    assert choice.smallest_mm3 is None
+
+
+def test_no_case_with_a_lesion_chooses_no_volume_either() -> None:
+    none = [ThresholdSums.none(GRID)] * 2
+    assert choose_of(none, (0.0, 3.0), by="dice", split="kept") is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"smallest_mm3": 4.0}, "smallest_mm3: want one of"),
+        ({"smallest_mm3": None}, "smallest_mm3: want one of"),
+        ({"smallest_grid_mm3": (3.0, 0.0)}, "smallest_grid_mm3: want them rising"),
+        ({"smallest_grid_mm3": (-0.5, 3.0)}, "smallest_grid_mm3: want them rising"),
+        ({"smallest_grid_mm3": (3.0, float("nan"))}, "smallest_grid_mm3: want them rising"),
+        ({"best_by_smallest": (0.5,)}, "best_by_smallest: want 2 means"),
+        ({"best_by_smallest": (0.5, 1.5)}, "best_by_smallest: want 2 means"),
+    ],
+)
+def test_a_smallest_volume_that_cannot_have_been_chosen_is_refused(
+    changes: dict[str, Any], words: str
+) -> None:
+    choice = choose_of(joint((4, 6, 5), (4, 5, 9)), (0.0, 3.0), by="dice", split="kept")
+    assert choice is not None
+    with pytest.raises(ValueError, match=words):
+        dataclasses.replace(choice, **changes)

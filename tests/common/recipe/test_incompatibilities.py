@@ -242,6 +242,12 @@ NO_STEPS = "preprocessing.steps=[]"
             id="a threshold from cases that no site keeps",
         ),
         pytest.param(
+            "default",
+            ["inference.threshold_from=fixed", "inference.smallest_from=sites"],
+            r"smallest_from = 'sites' is chosen together with the threshold.* Set both to 'sites'",
+            id="a smallest lesion without a threshold",
+        ),
+        pytest.param(
             "hussein2023",
             ["preprocessing.steps=['brain', 'resample']"],
             r"'centreline' follows the spinal cord, .* put 'cord' in place of 'brain', or choose",

@@ -29,12 +29,14 @@ NOT_OF_THE_METHOD = {
 NONE_HERE = {
     "federation.site_test_share",
     "federation.site_threshold_share",
+    "inference.smallest_from",
     "loss.lesion_wise",
     "loss.site.gradient_bound",
     "loss.site.proximal",
     "loss.site.ramp_rounds",
     "preprocessing.reference",
     "standardization.template",
+    "task.optional_modalities",
     "task.raters",
 }
 """Parts of other methods: without a line, there is none."""

@@ -47,8 +47,8 @@ def images(folder: Path) -> list[str]:
     anat = folder / "sub-porto01" / "anat"
     return [
         part
-        for modality in ("FLAIR", "T1w")
-        for part in ("--image", f"{modality}={anat / f'sub-porto01_{modality}.nii.gz'}")
+        for option, modality in (("--flair", "FLAIR"), ("--t1", "T1w"))
+        for part in (option, str(anat / f"sub-porto01_{modality}.nii.gz"))
     ]
 
 
@@ -59,7 +59,13 @@ def test_a_prediction_lies_on_the_images_grid_and_matches_the_evaluation(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     mask, probability = tmp_path / "mask.nii.gz", tmp_path / "probability.nii.gz"
-    arguments = ["predict", str(run / "model.safetensors"), *images(hospitals["porto"]), "--json"]
+    arguments = [
+        "predict",
+        "--model",
+        str(run / "model.safetensors"),
+        *images(hospitals["porto"]),
+        "--json",
+    ]
     assert main([*arguments, "--out", str(mask), "--probability", str(probability)]) == 0
     flair = read_volume(hospitals["porto"] / "sub-porto01" / "anat" / "sub-porto01_FLAIR.nii.gz")
     found, likely = read_volume(mask), read_volume(probability)
@@ -97,7 +103,7 @@ def test_another_grid_than_the_trained_one_is_said_with_what_to_do(
     site = thick(hospitals["porto"], tmp_path, Path("bids"))
     where = "the voxels measure 1.22 x 1.22 x 3.01 mm (right, front, up), and the model was trained"
     out = ["--out", str(tmp_path / "mask.nii.gz")]
-    assert main(["predict", model, *images(site), *out, "--json"]) == 0
+    assert main(["predict", "--model", model, *images(site), *out, "--json"]) == 0
     captured = capsys.readouterr()
     skew, note = json.loads(captured.out)["notes"]
     assert "not at right angles" in skew
@@ -119,9 +125,15 @@ def test_another_grid_than_the_trained_one_is_said_with_what_to_do(
 def test_a_missing_modality_is_named(
     run: Path, hospitals: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["predict", str(run / "model.safetensors"), *images(hospitals["porto"])[:2]]
+    arguments = [
+        "predict",
+        "--model",
+        str(run / "model.safetensors"),
+        *images(hospitals["porto"])[:2],
+    ]
     assert main([*arguments, "--out", str(tmp_path / "mask.nii.gz")]) == 1
-    assert "the model reads FLAIR, T1w; given were FLAIR." in capsys.readouterr().err
+    told = "the model reads FLAIR, T1w; given were FLAIR. Add --t1 FILE."
+    assert told in " ".join(capsys.readouterr().err.split())
 
 
 def test_evaluate_gives_the_rows_of_the_run(
@@ -169,10 +181,10 @@ def test_a_header_that_contradicts_itself_is_a_note_beside_the_volume(
     struct.pack_into("<3f", content, 80, di, dj, 2 * dk)
     flair = tmp_path / "FLAIR.nii.gz"
     flair.write_bytes(gzip.compress(content))
-    given = ["--image", f"FLAIR={flair}", "--image", f"T1w={anat / 'sub-porto01_T1w.nii.gz'}"]
+    given = ["--flair", str(flair), "--t1", str(anat / "sub-porto01_T1w.nii.gz")]
     out = str(tmp_path / "mask.nii.gz")
     model = str(run / "model.safetensors")
-    assert main(["predict", model, *given, "--out", out, "--json"]) == 0
+    assert main(["predict", "--model", model, *given, "--out", out, "--json"]) == 0
     (note, *_) = json.loads(capsys.readouterr().out)["notes"]
     assert note.startswith("FLAIR: the header contradicts itself on the voxel size: pixdim says")
     assert note.endswith("a program that goes by pixdim finds 2 times the volume")

@@ -26,8 +26,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-PREDICT = ["predict", "model.safetensors"]
-BOTH = [*PREDICT, "--image", "FLAIR=FLAIR.nii.gz", "--image", "T1w=T1w.nii.gz"]
+PREDICT = ["predict", "--model", "model.safetensors"]
+BOTH = [*PREDICT, "--flair", "FLAIR.nii.gz", "--t1", "T1w.nii.gz"]
 SCORE = ["score", "reference.nii.gz", "prediction.nii.gz"]
 
 
@@ -35,31 +35,36 @@ SCORE = ["score", "reference.nii.gz", "prediction.nii.gz"]
     ("arguments", "told"),
     [
         ([*BOTH, "--out", "here/FLAIR.nii.gz"], "--out here/FLAIR.nii.gz is the same file as"),
-        ([*BOTH, "--out", "T1w-again.nii.gz"], "is the same file as --image T1w T1w.nii.gz"),
+        ([*BOTH, "--out", "T1w-again.nii.gz"], "is the same file as --t1 T1w.nii.gz"),
         ([*BOTH, "--out", "new.nii", "--probability", "./new.nii"], "are the same file"),
         (
             [*BOTH, "--out", "new.nii", "--probability", "here/T1w.nii.gz"],
-            "--probability here/T1w.nii.gz is the same file as --image T1w",
+            "--probability here/T1w.nii.gz is the same file as --t1",
         ),
         (
             [*BOTH, "--out", "brain.nii.gz", "--brain-mask", "./brain.nii.gz"],
             "is the same file as --brain-mask",
         ),
-        ([*BOTH, "--out", "model.safetensors"], "is the same file as MODEL model.safetensors"),
+        ([*BOTH, "--out", "model.safetensors"], "is the same file as --model model.safetensors"),
         (
-            [*BOTH, "--image", "FLAIR=brain.nii.gz", "--out", "new.nii"],
-            "--image FLAIR=brain.nii.gz: FLAIR is FLAIR.nii.gz already. Name each modality once.",
+            [*BOTH, "--flair", "brain.nii.gz", "--out", "new.nii"],
+            "--flair: want one file, got FLAIR.nii.gz, brain.nii.gz. Of two dates give --image "
+            "FLAIR-1=FILE and --image FLAIR-2=FILE.",
+        ),
+        (
+            [*BOTH, "--image", "T2w=brain.nii.gz", "--image", "T2w=old.csv", "--out", "new.nii"],
+            "--image T2w=old.csv: T2w is brain.nii.gz already. Name each modality once.",
         ),
         (
             [
-                *(*PREDICT, "--image", "FLAIR=T1w.nii.gz"),
-                *("--image", "T1w=T1w-again.nii.gz", "--out", "new.nii"),
+                *(*PREDICT, "--flair", "T1w.nii.gz"),
+                *("--t1", "T1w-again.nii.gz", "--out", "new.nii"),
             ],
-            "--image FLAIR T1w.nii.gz and --image T1w T1w-again.nii.gz are the same file",
+            "--flair T1w.nii.gz and --t1 T1w-again.nii.gz are the same file",
         ),
         (
             [*BOTH, "--brain-mask", "here/FLAIR.nii.gz", "--out", "new.nii"],
-            "--image FLAIR FLAIR.nii.gz and --brain-mask here/FLAIR.nii.gz are the same file",
+            "--flair FLAIR.nii.gz and --brain-mask here/FLAIR.nii.gz are the same file",
         ),
         ([*BOTH, "--out", "nowhere/new.nii"], "--out nowhere/new.nii: no such folder nowhere."),
         (
@@ -69,12 +74,12 @@ SCORE = ["score", "reference.nii.gz", "prediction.nii.gz"]
         ([*BOTH, "--out", "new.mgz"], "--out new.mgz: want a file name in .nii.gz or .nii"),
         ([*BOTH, "--out", "mask.nii.gz"], "not written over. Choose another name, or"),
         (
-            [*PREDICT, "--image", "FLAIR=nowhere.nii", "--out", "new.nii"],
-            "--image FLAIR nowhere.nii: no such file",
+            [*PREDICT, "--flair", "nowhere.nii", "--out", "new.nii"],
+            "--flair nowhere.nii: no such file",
         ),
         (
-            ["predict", "nowhere.safetensors", *BOTH[2:], "--out", "new.nii"],
-            "MODEL nowhere.safetensors: no such file",
+            ["predict", "--model", "nowhere.safetensors", *BOTH[3:], "--out", "new.nii"],
+            "--model nowhere.safetensors: no such file",
         ),
         ([*SCORE, "--out", "reference.nii.gz"], "is the same file as REF reference.nii.gz"),
         ([*SCORE, "--lesions", "here/prediction.nii.gz"], "is the same file as PRED"),

@@ -128,7 +128,7 @@ def test_by_the_command_line_one_file_says_where_the_cord_is(
     write_model(model, tmp_path / "model.safetensors")
     out = tmp_path / "mask.nii.gz"
     image = ["--image", f"T2w={scan['T2w']}", "--out", str(out), "--quiet"]
-    predict = ["predict", str(tmp_path / "model.safetensors"), *image]
+    predict = ["predict", "--model", str(tmp_path / "model.safetensors"), *image]
     centreline, mask = (
         ["--centreline", str(scan["centreline"])],
         ["--cord-mask", str(scan["cord"])],

@@ -125,5 +125,5 @@ def test_the_command_takes_an_image_for_each_date(tmp_path: Path) -> None:
     file, out = tmp_path / "model.safetensors", tmp_path / "mask.nii.gz"
     write_model(untrained(), file)
     options = [part for name, path in dates(bids).items() for part in ("--image", f"{name}={path}")]
-    assert main(["predict", str(file), *options, "--out", str(out), "--quiet"]) == 0
+    assert main(["predict", "--model", str(file), *options, "--out", str(out), "--quiet"]) == 0
     assert read_volume(out).data.shape == read_volume(dates(bids)["FLAIR-2"]).data.shape

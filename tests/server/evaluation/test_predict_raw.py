@@ -15,7 +15,8 @@ from common.imaging.grid import Grid
 from common.imaging.preprocessing.resampling import resampled
 from common.imaging.preprocessing.working_case import WorkingImage
 from common.imaging.volume import Volume, read_volume, write_volume
-from common.model_file import read_model
+from common.metrics.threshold_choice import ThresholdChoice
+from common.model_file import read_model, write_model
 from server.cli import main
 from server.evaluation.predict import predict_raw
 from tests.toy_sites import write_site
@@ -78,7 +79,7 @@ def moved(hospital: Path, tmp_path: Path) -> dict[str, Path]:
 
 
 def options(files: dict[str, Path]) -> list[str]:
-    return [part for name, file in files.items() for part in ("--image", f"{name}={file}")]
+    return ["--flair", str(files["FLAIR"]), "--t1", str(files["T1w"])]
 
 
 def test_the_mask_of_raw_images_lies_on_the_flairs_own_grid_and_on_its_lesions(
@@ -86,7 +87,19 @@ def test_the_mask_of_raw_images_lies_on_the_flairs_own_grid_and_on_its_lesions(
 ) -> None:
     out = tmp_path / "mask.nii.gz"
     assert (
-        main(["predict", str(model), "--raw", *options(moved), "--out", str(out), "--quiet"]) == 0
+        main(
+            [
+                "predict",
+                "--model",
+                str(model),
+                "--raw",
+                *options(moved),
+                "--out",
+                str(out),
+                "--quiet",
+            ]
+        )
+        == 0
     )
     found, flair = read_volume(out), read_volume(moved["FLAIR"])
     assert found.data.shape == flair.data.shape
@@ -113,6 +126,31 @@ def test_the_threshold_and_the_smallest_lesion_are_looked_at_on_the_scanners_gri
     assert not (found.mask.data & ~above).any()
 
 
+def test_a_smallest_volume_chosen_with_the_threshold_takes_the_place_of_the_recipes_voxels(
+    model: Path, moved: dict[str, Path], tmp_path: Path
+) -> None:
+    """On the scanner's grid, whose voxels measure 1.2 x 1.2 x 1.5 = 2.16 mm3: 20 mm3 are 10."""
+    trained = read_model(model)
+    choice = ThresholdChoice(
+        threshold=0.5,
+        by="dice",
+        split="kept",
+        n_cases=1,
+        thresholds=(0.5,),
+        mean_dice=(0.5,),
+        mean_lesion_f1=(0.5,),
+        smallest_mm3=20.0,
+        smallest_grid_mm3=(0.0, 20.0),
+        best_by_smallest=(0.4, 0.5),
+    )
+    write_model(trained.with_choice(choice), tmp_path / "model.safetensors")
+    found = predict_raw(read_model(tmp_path / "model.safetensors"), moved, None)
+    above = found.probability.data > 0.5
+    sizes = [int(above[lesion].sum()) for lesion in every_lesion(above)]
+    assert found.mask.data.sum() == sum(size for size in sizes if size >= 10)
+    assert found.mask.data.any()
+
+
 def every_lesion(mask: BoolArray) -> list[BoolArray]:
     labels, n = ndimage.label(mask, np.ones((3, 3, 3)))
     return [labels == number for number in range(1, n + 1)]
@@ -122,7 +160,7 @@ def test_images_on_two_grids_are_refused_without_raw(
     model: Path, moved: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "mask.nii.gz"
-    assert main(["predict", str(model), *options(moved), "--out", str(out)]) == 1
+    assert main(["predict", "--model", str(model), *options(moved), "--out", str(out)]) == 1
     assert "on one grid" in capsys.readouterr().err
     assert not out.exists()
 
@@ -130,10 +168,39 @@ def test_images_on_two_grids_are_refused_without_raw(
 def test_the_notes_of_the_chain_come_with_the_result(
     model: Path, moved: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["predict", str(model), "--raw", *options(moved), "--json"]
+    arguments = ["predict", "--model", str(model), "--raw", *options(moved), "--json"]
     assert main([*arguments, "--out", str(tmp_path / "mask.nii.gz")]) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
     assert any("brain mask made from the voxels of the stripped T1w" in note for note in notes)
+
+
+def test_half_the_digits_of_the_parameters_leave_the_mask_as_it_was(
+    model: Path, moved: dict[str, Path], tmp_path: Path
+) -> None:
+    half = tmp_path / "half.safetensors"
+    write_model(read_model(model), half, half=True)
+    assert half.stat().st_size < 0.7 * model.stat().st_size  # half, and the description
+    whole, halved = (predict_raw(read_model(file), moved, None) for file in (model, half))
+    np.testing.assert_allclose(halved.probability.data, whole.probability.data, atol=0.005)
+    a, b = whole.mask.data, halved.mask.data
+    assert a.any()
+    assert 2 * np.count_nonzero(a & b) / (a.sum() + b.sum()) > 0.995
+
+
+def test_the_flair_alone_goes_through_the_chain_where_the_t1w_is_optional(
+    model: Path, moved: dict[str, Path]
+) -> None:
+    trained = read_model(model)
+    task = trained.recipe.task.model_copy(update={"optional_modalities": ("T1w",)})
+    recipe = trained.recipe.model_copy(update={"task": task})
+    found = predict_raw(
+        dataclasses.replace(trained, recipe=recipe), {"FLAIR": moved["FLAIR"]}, None
+    )
+    flair = read_volume(moved["FLAIR"])
+    assert found.mask.data.shape == flair.data.shape
+    np.testing.assert_allclose(found.mask.affine, flair.affine, atol=1e-5)
+    assert "no T1w: predicted without it" in found.notes
+    assert any("made from the voxels of the stripped FLAIR" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("raw", [True, False])
@@ -153,7 +220,7 @@ def test_z_scored_images_are_refused_raw_and_prepared_and_nothing_is_written(
         files[modality] = tmp_path / f"{modality}.nii.gz"
         write_volume(image, files[modality])
     out = tmp_path / "mask.nii.gz"
-    arguments = ["predict", str(model), *options(files), "--out", str(out)]
+    arguments = ["predict", "--model", str(model), *options(files), "--out", str(out)]
     assert main([*arguments, *(["--raw"] if raw else [])]) == 1
     assert "from before any z-score" in capsys.readouterr().err
     assert not out.exists()

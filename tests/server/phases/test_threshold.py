@@ -14,7 +14,7 @@ from common.errors import RunFolderError, UpdateRejected
 from common.learning.model import new_network
 from common.learning.networks.parameters import load_parameters
 from common.learning.segmentation import sweep_case
-from common.metrics.threshold_choice import choose, sum_cases
+from common.metrics.threshold_choice import SMALLEST_MM3, choose, sum_cases
 from common.metrics.threshold_sweep import THRESHOLDS
 from common.model_file import Model, read_model, write_model
 from common.recipe.recipe import Recipe, load_recipe
@@ -54,8 +54,13 @@ def reply(n_cases: int, best: int = 5, **changes: Any) -> ThresholdReply:
 class Held:
     """One threshold phase whose sites answer as told."""
 
-    def __init__(self, folder: Path, *, round_index: int = 3, by: str = "dice") -> None:
-        recipe = load_recipe("default", overrides=[f"inference.threshold_by={by}"])
+    def __init__(
+        self, folder: Path, *, round_index: int = 3, by: str = "dice", smallest: str = "fixed"
+    ) -> None:
+        recipe = load_recipe(
+            "default",
+            overrides=[f"inference.threshold_by={by}", f"inference.smallest_from={smallest}"],
+        )
         self.events_file = folder / "events.jsonl"
         write_model(
             Model(
@@ -186,6 +191,49 @@ def test_sums_that_cannot_be_true_are_left_out_and_their_site_named(
         exchange.accumulate("lyon", reply(2, **changes))
 
 
+def by_smallest(n_cases: int, tenths: tuple[int, ...]) -> ThresholdReply:
+    """Mean Dice in tenths at the 10th threshold for each smallest volume; 0 elsewhere."""
+    rows = [(0,) * 9 + (n_cases * one * 10**8,) + (0,) * 9 for one in tenths]
+    flat = tuple(one for row in rows for one in row)
+    return reply(n_cases, dice_sums=flat, lesion_f1_sums=(0,) * len(flat))
+
+
+def test_the_smallest_lesion_is_chosen_over_all_cases_and_kept_in_event_and_checkpoint(
+    tmp_path: Path,
+) -> None:
+    """(1 * 9 + 3 * 2) / 4 = 3.75 tenths without a limit, (1 * 1 + 3 * 6) / 4 = 4.75 with 6 mm3."""
+    held = Held(tmp_path, smallest="sites")
+    replies = {
+        "lyon": by_smallest(1, (9, 1, 1, 1, 1, 1)),
+        "ghent": by_smallest(3, (2, 2, 6, 2, 2, 2)),
+    }
+    state = held.end(replies)
+    choice = state.threshold_choice
+    assert choice is not None
+    assert (choice.smallest_mm3, choice.threshold) == (6.0, 0.5)
+    assert choice.best_by_smallest == (0.375, 0.175, 0.475, 0.175, 0.175, 0.175)
+    event = held.last_event()
+    assert (event["smallest_mm3"], event["smallest_grid_mm3"]) == (6.0, [0, 3, 6, 10, 15, 20])
+    save_checkpoint(tmp_path, state)
+    assert load_checkpoint(tmp_path) == state
+
+
+@pytest.mark.parametrize(
+    ("dice", "words"),
+    [
+        ((0,) * 19, "19 thresholds with each of 6 smallest volumes, got 19 and 114"),
+        ((0,) * 113, "got 113 and 114"),
+        ((0,) * 113 + (2 * 10**9 + 1,), "from 0 to 2 cases"),
+    ],
+)
+def test_sums_by_smallest_volume_that_cannot_be_true_are_left_out(
+    tmp_path: Path, dice: tuple[int, ...], words: str
+) -> None:
+    exchange = Held(tmp_path, smallest="sites").exchange()
+    with pytest.raises(UpdateRejected, match=f"site lyon: .*{words}"):
+        exchange.accumulate("lyon", reply(2, dice_sums=dice, lesion_f1_sums=(0,) * 114))
+
+
 def test_a_model_file_of_another_round_than_the_selected_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="want the selected round 3, found round 2"):
         Held(tmp_path, round_index=2).exchange()
@@ -276,6 +324,27 @@ def test_the_record_of_the_run_knows_the_choice(finished: RunFolder) -> None:
     assert choice is not None
     assert isinstance(chosen, ThresholdChosen)
     assert (chosen.threshold, chosen.mean_dice) == (choice.threshold, choice.mean_dice)
+
+
+def test_a_run_that_chooses_the_smallest_lesion_uses_it_for_the_verdict(
+    tmp_path: Path, hospitals: dict[str, Path]
+) -> None:
+    recipe = tiny()
+    inference = recipe.inference.model_copy(update={"smallest_from": "sites"})
+    recipe = recipe.model_copy(update={"inference": inference})
+    folder = new_run(tmp_path / "run", hospitals, recipe)
+    simulate(folder, images=False)
+    model = read_model(folder.model_file)
+    assert model.threshold_choice is not None
+    assert model.smallest_mm3 in SMALLEST_MM3
+    chosen = read_run(folder.events_file).decision_threshold
+    assert isinstance(chosen, ThresholdChosen)
+    assert chosen.smallest_mm3 == model.smallest_mm3
+    facts = json.loads((folder.evaluation / "definition.json").read_text("utf-8"))
+    assert facts["smallest_mm3"] == model.smallest_mm3
+    assert "mm³ are dropped, which was chosen with it" in (folder.path / "report.html").read_text(
+        "utf-8"
+    )
 
 
 def cut_at(kind: str) -> Callable[[RunEvent], None]:
