@@ -16,6 +16,9 @@ class Task(Settings):
 
     modalities: tuple[str, ...] = Field(min_length=1)
     """BIDS suffixes, in channel order, such as ("FLAIR", "T1w")."""
+    optional_modalities: tuple[str, ...] = ()
+    """Those of them that a case may lack, such as ("T1w",): its channel is then zeros, which is the
+    mean of a standardized image. Never the first."""
     target: Target = "lesions"
     """lesions: those of one session; new-lesions: those of a session that the one before lacks."""
     raters: Annotated[int, Field(ge=0, le=8)] = 0
@@ -25,6 +28,16 @@ class Task(Settings):
     def _each_once(self) -> Self:
         if len(set(self.modalities)) != len(self.modalities):
             raise ValueError(f"each modality once, got {self.modalities}")
+        return self
+
+    @model_validator(mode="after")
+    def _optional_are_further_ones(self) -> Self:
+        optional, further = self.optional_modalities, self.modalities[1:]
+        if len(set(optional)) != len(optional) or set(optional) - set(further):
+            raise ValueError(
+                f"optional_modalities: want some of {further}, each once (every case has the "
+                f"first, {self.modalities[0]}), got {optional}"
+            )
         return self
 
     @property

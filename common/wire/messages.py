@@ -94,6 +94,9 @@ class SiteStatistics:
     n_template_subjects   subjects in the sums; 0 when the recipe needs no template from this site
     n_controls            of the cases, those of healthy participants
     n_findings            how many findings of each level intake made
+    n_template_without    modality -> of those subjects, how many are not in its sums: they have no
+                          image of it, or too few have one for the site's policy
+    n_missing             optional modality -> cases without an image of it
     landmark_sums         3 relative class centres, or 13 landmarks on Nyul's standard scale
     spacing_mm            median over the cases to the right, to the front and upwards, to 0.01 mm;
                           None where the cases come from fewer subjects than the site's policy
@@ -111,6 +114,8 @@ class SiteStatistics:
     n_findings: dict[Level, Count]
     n_template_subjects: Count
     landmark_sums: dict[str, FewNumbers]
+    n_template_without: dict[str, Count] = Field(default_factory=dict)
+    n_missing: dict[str, Count] = Field(default_factory=dict)
     spacing_mm: tuple[Spacing, Spacing, Spacing] | None = None
     n_stripped: Count | None = None
     digests: SaltedDigests | None = None

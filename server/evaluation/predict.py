@@ -104,8 +104,8 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
     """The lesions of one prepared case, with the template and the threshold the model carries.
 
     images       channel -> NIfTI file: co-registered, on one grid, in any storage order; all that
-                 the model was trained on. A channel is a modality, with two dates FLAIR-1 for the
-                 earlier and FLAIR-2
+                 the model was trained on, but for its optional modalities. A channel is a modality,
+                 with two dates FLAIR-1 for the earlier and FLAIR-2
     brain_mask   on that grid, of both dates where there are two; None where the images are stripped
     """
     task = model.recipe.task
@@ -118,7 +118,8 @@ def predict(model: Model, images: Mapping[str, Path], brain_mask: Path | None) -
         )
     own_mask = None if brain_mask is None else upright(read_mask(brain_mask))
     try:
-        brain = brain_of_dates(list(volumes.values()), [own_mask] * task.dates)
+        of_dates = [list(_date(volumes, task, date).values()) for date in range(task.dates)]
+        brain = brain_of_dates(of_dates, [own_mask] * task.dates)
     except SiteDataError as error:
         if own_mask is not None:
             raise
@@ -276,7 +277,7 @@ def _working_cases(
     return [
         WorkingCase(
             images={name: WorkingImage(volume=v, to_common=here) for name, v in images.items()},
-            reference=recipe.preprocessing.reference_of(recipe.task.modalities),
+            reference=recipe.preprocessing.reference_of(tuple(images)),
             brain=WorkingImage(volume=own_mask, to_common=here)
             if own_mask is not None and number == owner
             else None,
@@ -302,10 +303,10 @@ def _drawn_on(brain_mask: Volume, dates: Sequence[Mapping[str, Volume]]) -> int:
 
 
 def _date(volumes: Mapping[str, Volume], task: Task, date: int) -> dict[str, Volume]:
-    """Modality -> image of one date, counted from 0."""
+    """Modality -> image of one date, counted from 0, of those given."""
     n = len(task.modalities)
     channels = task.channels[date * n : (date + 1) * n]
-    return {task.modality_of(channel): volumes[channel] for channel in channels}
+    return {task.modality_of(name): volumes[name] for name in channels if name in volumes}
 
 
 def _answered(volumes: Mapping[str, Volume], task: Task) -> Volume:
@@ -315,8 +316,10 @@ def _answered(volumes: Mapping[str, Volume], task: Task) -> Volume:
 
 def _joined(dates: list[PreparedVolumes], task: Task) -> CaseImages:
     """The dates, which the chain has put on one grid with one brain, as one case."""
-    images = [date.images[modality] for date in dates for modality in task.modalities]
-    return CaseImages(dict(zip(task.channels, images, strict=True)), dates[-1].brain, None)
+    images = [date.images.get(modality) for date in dates for modality in task.modalities]
+    channels = zip(task.channels, images, strict=True)
+    present = {channel: image for channel, image in channels if image is not None}
+    return CaseImages(present, dates[-1].brain, None)
 
 
 def _of_files(
@@ -342,14 +345,17 @@ def _of_images(volumes: Mapping[str, Volume], brain: Volume, *, recipe: Recipe) 
 
 def _read(model: Model, images: Mapping[str, Path]) -> dict[str, Volume]:
     """Channel -> image, in the model's order."""
-    wanted = model.recipe.task.channels
-    if set(images) != set(wanted):
+    task = model.recipe.task
+    wanted = task.channels
+    optional = {name for name in wanted if task.modality_of(name) in task.optional_modalities}
+    if set(images) - set(wanted) or set(wanted) - optional - set(images):
+        may_lack = f" (of which {', '.join(sorted(optional))} may be missing)" if optional else ""
         dates = " (1: the earlier date, 2: the later)" if model.recipe.task.dates == 2 else ""
         raise ModelFileError(
-            f"the model reads {', '.join(wanted)}{dates}; given were "
+            f"the model reads {', '.join(wanted)}{may_lack}{dates}; given were "
             f"{', '.join(sorted(images)) or 'none'}. Give one --image MODALITY=FILE for each."
         )
-    volumes = {channel: read_volume(images[channel]) for channel in wanted}
+    volumes = {channel: read_volume(images[channel]) for channel in wanted if channel in images}
     for channel, volume in volumes.items():
         require_finite(volume, images[channel])
     return volumes
@@ -374,4 +380,5 @@ def _segmented(
     )
     network = trained_network(model)
     reasons = tuple(f"z-score alone was used for {reason}" for reason in left_out)
+    reasons += tuple(f"no {channel}: predicted without it" for channel in case.missing)
     return case, segment(network, case, model.recipe), reasons

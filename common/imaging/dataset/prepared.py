@@ -28,7 +28,7 @@ from common.recipe.task import Task
 class CaseImages:
     """What intake found usable, in memory; all on one grid and upright, else GeometryError.
 
-    images     channel -> image, scanner units
+    images     channel -> image, scanner units; without those of optional modalities that it lacks
     brain      bool: the site's own mask, or made from the stripped images; of two dates the union
     lesions    bool, or None without a reference
     raters     "lesionRater1" -> that rater's own mask, bool, in order
@@ -71,7 +71,8 @@ class PreparedCase:
     the order on disk.
 
     control      the participant is healthy
-    image        (C, i, j, k) float32, standardized, 0 outside the brain; may be mapped from disk
+    image        (C, i, j, k) float32, standardized, 0 outside the brain and in the channels of
+                 `missing`; may be mapped from disk
     brain        (i, j, k) bool
     lesions      (i, j, k) bool, or None without a reference: what is scored, the consensus
     raters       (n, i, j, k) bool, what the output of each rater of the task learns, in order:
@@ -81,6 +82,7 @@ class PreparedCase:
     affine       (4, 4), voxel of the file's grid -> RAS+ world, mm
     stored_as    the order in which the file holds that grid, such as "PIR"
     stripped     every image shows a brain alone
+    missing      channels of which it has no image, in order
     drawn_reference   the file of the reference on the scanner's own grid, and that of the prepared
                  one, for `read_drawn_reference`; None where the folder has none
     """
@@ -97,6 +99,7 @@ class PreparedCase:
     raters: BoolArray | None = None
     stored_as: str = UPRIGHT
     stripped: bool = True
+    missing: tuple[str, ...] = ()
     drawn_reference: tuple[Path, Path] | None = None
 
     @property
@@ -144,33 +147,37 @@ def read_case(usable: UsableCase) -> CaseImages:
     Each file is turned upright here, so that nothing that follows depends on its storage order.
     """
     stored = {channel: read_volume(path) for channel, path in usable.images.items()}
-    dates = (usable,) if usable.earlier is None else (usable.earlier, usable)
-    first_of_last_date = [*stored.values()][-(len(stored) // len(dates))]
+    earlier = usable.earlier
+    dates, n_earlier = (
+        ((usable,), 0) if earlier is None else ((earlier, usable), len(earlier.images))
+    )
+    first_of_last_date = [*stored.values()][n_earlier]
     images = {channel: upright(image) for channel, image in stored.items()}
+    present = list(images.values())
     return CaseImages(
         images=images,
         stored_as=orientation_of(first_of_last_date),
         brain=brain_of_dates(
-            list(images.values()), [_read_mask(date.brain_mask) for date in dates]
+            [of_date for of_date in (present[:n_earlier], present[n_earlier:]) if of_date],
+            [_read_mask(date.brain_mask) for date in dates],
         ),
         lesions=_read_mask(usable.lesion_mask),
         raters={rater: upright(read_mask(path)) for rater, path in usable.rater_masks.items()},
     )
 
 
-def brain_of_dates(images: Sequence[Volume], own_masks: Sequence[Volume | None]) -> Volume:
+def brain_of_dates(
+    images: Sequence[Sequence[Volume]], own_masks: Sequence[Volume | None]
+) -> Volume:
     """The union of the brains of a case's dates, as bool on the images' grid.
 
-    images      every date's in turn, as many of each, on one grid
+    images      for each date its own, at least one, all on one grid
     own_masks   for each date the site's own, or None where its images are stripped
     Errors as in `brain_mask_of`.
     Source      Fenneteau 2021: the union of both dates' masks.
     """
-    n = len(images) // len(own_masks)
-    brains = [
-        brain_mask_of(images[date * n : (date + 1) * n], own) for date, own in enumerate(own_masks)
-    ]
-    return Volume(np.any([brain.data for brain in brains], axis=0), images[0].affine)
+    brains = [brain_mask_of(of_date, own) for of_date, own in zip(images, own_masks, strict=True)]
+    return Volume(np.any([brain.data for brain in brains], axis=0), images[0][0].affine)
 
 
 def _read_mask(path: Path | None) -> Volume | None:
@@ -191,15 +198,23 @@ def prepare_case(
 
     template   modality -> landmarks, for the methods that have a template; both dates share them
     Chosen     a rater who is missing is stood in for: in slot r, counted from 0, by the one who is
-               number r modulo how many there are among those present
+               number r modulo how many there are among those present; a channel of an optional
+             modality that the case lacks is zeros, the mean of a standardized image
     """
     brain, lesions = case.brain.data, None if case.lesions is None else case.lesions.data
     raters = _in_slots({rater: mask.data for rater, mask in case.raters.items()}, task)
     shown = np.any([brain, *([] if lesions is None else [lesions]), *raters], axis=0)
     box = ndimage.find_objects(shown.astype(np.uint8), max_label=1)[0]
-    channels, left_out = [], []
+    channels, left_out, missing = [], [], []
     for channel in task.channels:
-        image, modality = case.images[channel], task.modality_of(channel)
+        modality = task.modality_of(channel)
+        if channel not in case.images:
+            if modality not in task.optional_modalities:
+                raise SiteDataError(f"{subject}: want an image of {channel}, found none. Add it.")
+            missing.append(channel)
+            channels.append(np.zeros(brain[box].shape, np.float32))
+            continue
+        image = case.images[channel]
         standardized = standardize(
             image.data,
             brain,
@@ -224,6 +239,7 @@ def prepare_case(
         affine=case.brain.affine,
         stored_as=case.stored_as,
         stripped=case.stripped,
+        missing=tuple(missing),
     )
     return prepared, left_out
 

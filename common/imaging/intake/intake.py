@@ -110,8 +110,9 @@ def survey(
 
     root         a BIDS folder, or any folder where there is a `mapping`; SiteDataError when
                  there is none
-    task         its modalities; a session that lacks one is left out. Its target: for new lesions
-                 a case is a session with the one before it, see `session_pairs`
+    task         its modalities; a session that lacks one is left out, unless that is optional. Its
+                 target: for new lesions a case is a session with the one before it, see
+                 `session_pairs`
     raw          judge the cases as input of `prepare`: modalities may lie on different grids, no
                  image need be stripped, a mask lies on the grid of any modality or is absent, and
                  each session is a case, whatever the target
