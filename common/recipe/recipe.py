@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from common.errors import ConfigError
+from common.recipe.federated_faults import federated_faults
 from common.recipe.federation import Federation, Optimizer, PatchesPerSubject
 from common.recipe.inference import Compute, Evaluation, Inference
 from common.recipe.loss import BatchDice, Dice, FocalTversky, Loss, Tversky
@@ -184,7 +185,7 @@ def incompatibilities(recipe: Recipe) -> Iterator[str]:
     """A sentence for each combination of settings that cannot work, with what to change."""
     rules = (
         *(_network, _norms, _cascade, _loss, _rounds, _sampling, _steps),
-        *(_dates, _sharing, _region),
+        *(_dates, _sharing, _region, federated_faults),
     )
     for rule in rules:
         yield from rule(recipe)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -214,6 +214,8 @@ class TrainRequest:
     features        for a site loss that needs the sites' summaries; None while it is off, because
                     fewer than two sites have sent one
     optimizer_state   the sites' mean, with `optimizer.state` = "averaged"; else empty
+    variates          the mean of the sites' control variates, with `federation.drift` = "scaffold";
+                      else empty
     """
 
     assignment: Assignment
@@ -224,6 +226,7 @@ class TrainRequest:
     steps: Annotated[int, Field(ge=1)] | None = None
     features: KnownFeatures | None = None
     optimizer_state: Arrays = Field(default_factory=dict)
+    variates: Arrays = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -246,6 +249,10 @@ class SiteUpdate:
                       a site loss that needs it, and of fewer subjects than the policy allows
     optimizer_state   as it is after the round, with `optimizer.state` = "averaged"; else empty
     optimizer_restarted   whether a state that the site should have kept was not there
+    variates          change of the site's control variates, with `federation.drift` = "scaffold";
+                      else empty
+    not_kept          what else the site should have kept from its last round, and has not: it began
+                      with zeros, or with the received norms
     """
 
     n_cases: Annotated[int, Field(ge=1, le=10**7)]
@@ -264,6 +271,8 @@ class SiteUpdate:
     features: dict[Count, FeatureSummary] = Field(default_factory=dict)
     optimizer_state: Arrays = Field(default_factory=dict)
     optimizer_restarted: bool = False
+    variates: Arrays = Field(default_factory=dict)
+    not_kept: tuple[Literal["norms", "variates"], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

@@ -27,6 +27,10 @@ NOT_OF_THE_METHOD = {
     "federation.wait_for_sites_s",
 }
 NONE_HERE = {
+    "federation.drift",
+    "federation.norms",
+    "federation.proximal",
+    "federation.server_optimizer.name",
     "federation.site_test_share",
     "federation.site_threshold_share",
     "loss.lesion_wise",
@@ -35,6 +39,7 @@ NONE_HERE = {
     "loss.site.ramp_rounds",
     "preprocessing.reference",
     "standardization.template",
+    "task.optional_modalities",
     "task.raters",
 }
 """Parts of other methods: without a line, there is none."""
