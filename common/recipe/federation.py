@@ -70,7 +70,7 @@ class Federation(Settings):
     """How the sites' updates are aggregated."""
     weighting: Literal["equal", "cases", "lesion-volume", "validation"] = "cases"
     """How much a site counts in the mean. validation: more where the network does badly on the
-    cases that the site keeps for validation (ours after Liu 2023: server/aggregation/)."""
+    cases that the site keeps for validation (ours after Liu 2023: docs/adr/0047)."""
     server_optimizer: ServerOptimizer = PlainServer()
     """What the coordinator does with the mean change."""
     proximal: Annotated[float, Field(ge=0, le=100)] = 0.0

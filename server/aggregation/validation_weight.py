@@ -14,9 +14,9 @@ def validation_weight(site: str, validation_dice: Mapping[str, float]) -> float:
     validation_dice   site -> mean Dice, on its own validation cases, of the parameters that the
                       round before began with; a site that has sent none counts 1, as the mean does
 
-    Source   ours after Liu et al. 2023 (federated MS lesion segmentation with weights that follow
-             the sites' validation performance). Chosen: this formula, the bounds, and the figures
-             of the round before, so that an update can be added as soon as it comes.
+    Source   ours after Liu et al. 2023, Front Neurosci 17:1167612, where each site's weight is
+             learned from how it segments. Chosen: this formula, the bounds, and the figures of the
+             round before, so that an update can be added as soon as it comes.
     """
     lacking = {name: 1 - dice for name, dice in sorted(validation_dice.items())}
     mean = sum(lacking.values()) / len(lacking) if lacking else 0.0
