@@ -59,6 +59,11 @@ def _scaffold(recipe: Recipe) -> Iterator[str]:
             0.0,
             "the variates of a late update are of older parameters",
         ),
+        "federation.step_budget": (
+            federation.step_budget,
+            None,
+            "the update of a site with fewer steps counts less",
+        ),
     }
     for key, (found, want, why) in wanted.items():
         if found != want:

@@ -89,8 +89,9 @@ def examine(root: Path, *, task: Task, raw: bool = False, on_case: OnCase | None
     intake = survey(root, task=task, raw=raw, on_case=on_case)
     if not intake.usable:
         dates = " of two dates" if task.dates == 2 and not raw else ""
+        wanted = [name for name in task.modalities if name not in task.optional_modalities]
         raise SiteDataError(
-            f"{root}: want at least one usable case with {', '.join(task.modalities)}{dates}, "
+            f"{root}: want at least one usable case with {', '.join(wanted)}{dates}, "
             "found none. "
             f"What was found:\n{as_text(intake.findings)}"
         )

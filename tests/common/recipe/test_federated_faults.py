@@ -41,6 +41,7 @@ SCAFFOLD = (
         ((*SCAFFOLD, "federation.aggregation=median"), "wants federation.aggregation"),
         ((*SCAFFOLD, "federation.norms=local"), "wants federation.norms = 'averaged'"),
         ((*SCAFFOLD, "federation.late_weight=0.5"), "wants federation.late_weight = 0.0"),
+        ((*SCAFFOLD, "federation.step_budget=0.5"), "wants federation.step_budget = None"),
         (('federation.server_optimizer={name="adagrad"}',), "server_optimizer"),
         (('federation.server_optimizer={name="momentum", tau=0.1}',), "tau"),
         (("federation.proximal=-1",), "federation.proximal"),
