@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from common.recipe.recipe import Recipe
+from common.recipe.federation import Federation, Optimizer
+from common.recipe.loss import SiteLoss
 
 
-def federated_faults(recipe: Recipe) -> Iterator[str]:
-    """A sentence for each combination of settings of a federation that cannot work."""
-    federation, optimizer = recipe.federation, recipe.optimizer
-    if federation.proximal and recipe.loss.site.proximal:
+def federated_faults(
+    federation: Federation, optimizer: Optimizer, site_loss: SiteLoss
+) -> Iterator[str]:
+    """A sentence for each combination of these settings that cannot work."""
+    if federation.proximal and site_loss.proximal:
         yield (
             "federation.proximal pulls all that a site trains, the encoder too, and "
             "loss.site.proximal pulls the encoder again; set one of the two to 0"
@@ -36,13 +36,12 @@ def federated_faults(recipe: Recipe) -> Iterator[str]:
                 "or choose another weighting"
             )
     if federation.drift == "scaffold":
-        yield from _scaffold(recipe)
+        yield from _scaffold(federation, optimizer)
 
 
-def _scaffold(recipe: Recipe) -> Iterator[str]:
-    federation = recipe.federation
+def _scaffold(federation: Federation, optimizer: Optimizer) -> Iterator[str]:
     wanted = {
-        "optimizer.name": (recipe.optimizer.name, "sgd", "its variates are mean gradients"),
+        "optimizer.name": (optimizer.name, "sgd", "its variates are mean gradients"),
         "federation.weighting": (federation.weighting, "equal", "the sites' variates count alike"),
         "federation.aggregation": (
             federation.aggregation,

@@ -185,10 +185,11 @@ def incompatibilities(recipe: Recipe) -> Iterator[str]:
     """A sentence for each combination of settings that cannot work, with what to change."""
     rules = (
         *(_network, _norms, _cascade, _loss, _rounds, _sampling, _steps),
-        *(_dates, _sharing, _region, federated_faults),
+        *(_dates, _sharing, _region),
     )
     for rule in rules:
         yield from rule(recipe)
+    yield from federated_faults(recipe.federation, recipe.optimizer, recipe.loss.site)
 
 
 def _network(recipe: Recipe) -> Iterator[str]:
