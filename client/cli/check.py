@@ -198,6 +198,7 @@ def _as_dict(intake: Intake) -> dict[str, object]:
                 "lesion_mask": None if case.lesion_mask is None else printable(case.lesion_mask),
                 "rater_masks": {rater: printable(path) for rater, path in case.rater_masks.items()},
                 "brain_mask": None if case.brain_mask is None else printable(case.brain_mask),
+                "missing": list(case.missing),
                 "control": case.control,
                 "n_lesion_voxels": case.n_lesion_voxels,
             }

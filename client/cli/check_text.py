@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -137,10 +138,17 @@ def _counts(intake: Intake, *, raw: bool) -> Iterator[str]:
             f"{n_unprepared} of the quarantined cases only want preparing: lesionfed-site check "
             "--raw, then lesionfed-site prepare"
         )
+    for modality, n in _lacking(intake).items():
+        yield f"{modality} missing: {n} of {len(intake.usable)} usable cases, which take part"
     yield (
         f"usable: {len(intake.usable)} (with lesions to train on: {n_trainable}), "
         f"quarantined: {len(intake.quarantined)}"
     )
+
+
+def _lacking(intake: Intake) -> dict[str, int]:
+    """Optional modality -> usable cases without it, for those that some case lacks."""
+    return dict(Counter(name for case in intake.usable for name in case.missing))
 
 
 def _unprepared(intake: Intake) -> int:

@@ -19,7 +19,6 @@ from common.imaging.intake.bids import list_cases
 from common.imaging.intake.image_digests import image_digests, salted, salted_labels
 from common.imaging.intake.intake import examine
 from common.imaging.intake.usable_case import UsableCase
-from common.imaging.standardization.standardization import Method
 from common.imaging.standardization.template import TemplateSums, subject_sums
 from common.imaging.volume import Volume
 from common.recipe.recipe import Recipe
@@ -47,24 +46,29 @@ def describe_site(
     write_findings(site, intake.findings, n_left_out=len(intake.quarantined))
     settings = recipe.standardization
     lesion_volume_ml, n_stripped = 0.0, 0
+    n_missing = dict.fromkeys(recipe.task.optional_modalities, 0)
     spacings_mm: list[FloatArray] = []
     sessions: dict[str, dict[str | None, list[TemplateSums]]] = defaultdict(dict)
     for usable in intake.usable:
         case = read_case(usable)
         lesion_volume_ml += case.lesion_volume_ml
         n_stripped += case.stripped
+        for modality in n_missing:
+            lacks = any(recipe.task.modality_of(name) == modality for name in usable.missing)
+            n_missing[modality] += lacks
         spacings_mm.append(case.brain.spacing_mm)
         if settings.learns_template and (usable.control or settings.template_from == "all"):
             of_subject = sessions[usable.subject]
             for session, images in _dates(usable, case, recipe.task):
                 if session not in of_subject:
                     brain = case.brain
-                    of_subject[session] = _sums_of(images, brain, usable.name, settings.method)
+                    of_subject[session] = _sums_of(images, brain, usable.name, recipe)
     of_subjects = [[one for sums in dates.values() for one in sums] for dates in sessions.values()]
     subjects = [_mean(sums) for sums in of_subjects if sums]
     empty = TemplateSums.none(recipe.task.modalities, settings.n_landmarks)
     total = functools.reduce(operator.add, subjects, empty)
     site.policy.require_enough_subjects(total.n_subjects)
+    total = _shareable(total, site)
     spacing_mm = None
     if site.policy.allows(len({usable.subject for usable in intake.usable})):
         spacing_mm = _median(spacings_mm)
@@ -79,6 +83,8 @@ def describe_site(
         landmark_sums={
             modality: tuple(sums.tolist()) for modality, sums in total.landmark_sums.items()
         },
+        n_template_without=dict(total.without),
+        n_missing=n_missing,
         spacing_mm=spacing_mm,
         n_stripped=None if spacing_mm is None else n_stripped,
         digests=_digests(recipe.task, site, question) if site.policy.share_digests else None,
@@ -112,16 +118,22 @@ def _dates(
     dates = (usable,) if usable.earlier is None else (usable.earlier, usable)
     channels = iter(task.channels)
     for date in dates:
-        yield date.session, {name: case.images[next(channels)] for name in task.modalities}
+        of_date = {name: next(channels) for name in task.modalities}
+        images = {
+            n: case.images[channel] for n, channel in of_date.items() if channel in case.images
+        }
+        yield date.session, images
 
 
 def _sums_of(
-    images: dict[str, Volume], brain: Volume, name: str, method: Method
+    images: dict[str, Volume], brain: Volume, name: str, recipe: Recipe
 ) -> list[TemplateSums]:
     """One session's sums; none, with a warning in the log, where its intensities cannot be used."""
     arrays = {modality: image.data for modality, image in images.items()}
+    lacking = [modality for modality in recipe.task.modalities if modality not in images]
+    method = recipe.standardization.method
     try:
-        return [subject_sums(arrays, brain.data, method=method)]
+        return [subject_sums(arrays, brain.data, method=method, lacking=lacking)]
     except SiteDataError as error:
         log.warning("one case adds nothing to the template: %s", error)
         log.debug("it is %s", name)
@@ -129,7 +141,20 @@ def _sums_of(
 
 
 def _mean(sessions: Sequence[TemplateSums]) -> TemplateSums:
-    """One subject's sums over its sessions, counted once."""
+    """One subject's sums over its sessions, counted once; of each modality those that have it."""
     total = functools.reduce(operator.add, sessions)
-    means = {name: sums / total.n_subjects for name, sums in total.landmark_sums.items()}
-    return TemplateSums(1, means)
+    means = {n: sums / max(1, total.n_with(n)) for n, sums in total.landmark_sums.items()}
+    return TemplateSums(1, means, {name: 1 for name in means if not total.n_with(name)})
+
+
+def _shareable(sums: TemplateSums, site: Site) -> TemplateSums:
+    """The sums without those of a modality that too few subjects have."""
+    few = [name for name in sums.without if not site.policy.allows(sums.n_with(name))]
+    for name in few:
+        log.info("no sum over the %s of %d subjects leaves", name, sums.n_with(name))
+    zeros = {name: np.zeros_like(sums.landmark_sums[name]) for name in few}
+    return TemplateSums(
+        sums.n_subjects,
+        {**sums.landmark_sums, **zeros},
+        {**sums.without, **dict.fromkeys(few, sums.n_subjects)},
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from torch import nn
 from client.phases.kept_optimizer import keep_state, kept_state
 from client.phases.lesion_metric import stored_lesion_metric
 from client.phases.mining import stored_hard_negatives
+from client.phases.own_norms import OwnNorms
+from client.phases.own_variates import OwnVariates
 from client.phases.site_cases import own_cases, shareable, sites_of
 from client.phases.site_features import NO_FEATURES, SiteFeatures, site_features
 from client.site.settings import Site
@@ -44,8 +47,8 @@ from common.recipe.network import CascadeSettings
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.feature_summary import KnownFeatures
-from common.wire.field_types import Stage
-from common.wire.messages import SiteUpdate, TrainRequest
+from common.wire.field_types import Arrays, Stage
+from common.wire.messages import Assignment, SiteUpdate, TrainRequest
 
 
 def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
@@ -74,6 +77,11 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
     if keeps:
         state = kept_state(assignment, site)
     negatives = _negatives(network, cases.training, recipe, site, stage=request.stage)
+    local = OwnNorms(network, assignment, site) if recipe.federation.norms == "local" else None
+    own_variates = None
+    if recipe.federation.drift == "scaffold":
+        own_variates = OwnVariates(request, recipe, site)
+    began = join(network, head)
     outcome = train_locally(
         network,
         head,
@@ -86,9 +94,16 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         summaries=features.summaries,
         metric_network=_metric_network(request, recipe, site),
         optimizer_state=state,
+        variates=None if own_variates is None else own_variates.both,
     )
     if keeps:
         keep_state(outcome.optimizer_state, assignment, site)
+    if local is not None:
+        local.keep(network)
+    variates: Arrays = {}
+    if own_variates is not None:
+        change = differences(join(network, head), began)
+        variates = own_variates.keep(change, n_steps=outcome.n_steps, recipe=recipe)
     return SiteUpdate(
         n_cases=len(cases.training),
         lesion_volume_ml=sum(case.lesion_volume_ml for case in cases.training),
@@ -106,7 +121,22 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         features=features.shared if recipe.loss.site.needs_summaries else {},
         optimizer_state=dict(outcome.optimizer_state) if averages else {},
         optimizer_restarted=keeps and state is None and assignment.round_index > 1,
+        variates=variates,
+        not_kept=_not_kept(local, own_variates, assignment),
     )
+
+
+def _not_kept(
+    local: OwnNorms | None, variates: OwnVariates | None, assignment: Assignment
+) -> tuple[Literal["norms", "variates"], ...]:
+    """What the site began anew, in a round that is not the first."""
+    if assignment.round_index == 1:
+        return ()
+    norms: tuple[Literal["norms"], ...] = ("norms",) if local and not local.were_kept else ()
+    anew: tuple[Literal["variates"], ...] = (
+        ("variates",) if variates and not variates.were_kept else ()
+    )
+    return norms + anew
 
 
 def _features(

@@ -18,6 +18,7 @@ STEP = "step"
 SLOTS: Mapping[str, tuple[str, ...]] = {
     "adam": ("exp_avg", "exp_avg_sq"),
     "adadelta": ("square_avg", "acc_delta"),
+    "sgd": (),
 }
 """Optimizer -> what it keeps of each parameter, as torch names it, beside its number of steps."""
 

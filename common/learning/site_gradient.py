@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from common.learning.proximal import ProximalPull
+
 
 class Added(NamedTuple):
     """What a step added to the gradients.
@@ -45,8 +47,7 @@ class SiteGradient:
         self._network = list(network.parameters())
         self._head = [] if head is None else list(head.parameters())
         self._bound = bound
-        self._proximal = proximal
-        self._began = [p.detach().clone() for p in self._network] if proximal else []
+        self._pull = ProximalPull(self._network, proximal)
 
     def add(self, weighted_loss: torch.Tensor) -> Added:
         """Adds the gradients of lambda L_reg and of the pull; its graph must still be there."""
@@ -64,18 +65,7 @@ class SiteGradient:
             _add(self._network[i], of_network[i], factor)
         for parameter, gradient in zip(self._head, gradients[len(self._network) :], strict=True):
             _add(parameter, gradient, 1.0)
-        return Added(length / others if others else None, self._pull(encoder))
-
-    def _pull(self, encoder: list[int]) -> float:
-        if not self._proximal:
-            return 0.0
-        square = 0.0
-        with torch.no_grad():
-            for i in encoder:
-                moved = self._network[i] - self._began[i]
-                square += float(moved.double().square().sum())
-                _add(self._network[i], moved, self._proximal)
-        return self._proximal / 2 * square
+        return Added(length / others if others else None, self._pull.add(encoder))
 
 
 def _length(gradients: list[torch.Tensor | None]) -> float:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from common.errors import SiteDataError
+from common.learning.control_variates import Correction, Variates
 from common.learning.lesion_wise.lesion_wise_loss import lesion_wise_loss, true_lesion_f1_mean
 from common.learning.lesion_wise.metric_network import MetricNetwork
 from common.learning.losses.registry import segmentation_loss
@@ -22,6 +23,7 @@ from common.learning.optimizer_state import (
     state_of,
     trained_parameters,
 )
+from common.learning.proximal import ProximalPull
 from common.learning.sampling.registry import Sampler
 from common.learning.site_gradient import SiteGradient
 from common.learning.site_term import build_site_term
@@ -29,9 +31,10 @@ from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.feature_summary import FeatureSummary, KnownFeatures
 
-OPTIMIZERS: Mapping[str, type[torch.optim.Adam | torch.optim.Adadelta]] = {
+OPTIMIZERS: Mapping[str, type[torch.optim.Adam | torch.optim.Adadelta | torch.optim.SGD]] = {
     "adam": torch.optim.Adam,
     "adadelta": torch.optim.Adadelta,
+    "sgd": torch.optim.SGD,
 }
 
 
@@ -79,6 +82,7 @@ def train_locally(
     summaries: Mapping[int, FeatureSummary] | None = None,
     metric_network: MetricNetwork | None = None,
     optimizer_state: State | None = None,
+    variates: tuple[Variates, Variates] | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> TrainingOutcome:
     """Trains network and head in place for `optimizer.steps` steps; returns how it went.
@@ -96,6 +100,7 @@ def train_locally(
     metric_network   frozen, of `loss.lesion_wise`; None without that loss, and in the rounds before
                      `from_round`
     optimizer_state  what the optimizer begins with; None: it is restarted
+    variates         of all sites and the site's own, with `federation.drift` = "scaffold"
     on_step          called after each step with steps taken and loss
 
     The same seed on the same machine with as many threads
@@ -132,6 +137,8 @@ def train_locally(
     kept, slots = trained_parameters(network, joint), SLOTS[recipe.optimizer.name]
     if optimizer_state is not None:
         load_state(optimizer, kept, slots, optimizer_state)
+    pull = ProximalPull(list(kept.values()), recipe.federation.proximal)
+    correction = None if variates is None else Correction(kept, *variates)
     random = np.random.default_rng(derived_seed(seed, "patches"))
     segmentation_losses, site_losses, ratios, losses = [], [], [], []
     estimated_f1, true_f1 = [], []
@@ -157,7 +164,10 @@ def train_locally(
                 site_losses.append(regularization.item())
                 ratios += [] if added.ratio is None else [added.ratio]
                 total += site_weight * site_losses[-1] + added.penalty
+            total += pull.add()
             losses.append(_finite(total, step, recipe))
+            if correction is not None:
+                correction.add()
             optimizer.step()
             if on_step is not None:
                 on_step(step, losses[-1])

@@ -24,13 +24,15 @@ SHARE_OF_DEADLINE = 0.25
 def update_size_bytes(recipe: Recipe) -> int:
     """Bytes of the recipe's network as it travels: every parameter and buffer at its own width.
 
-    Three times as many where the optimizer's state, two values a parameter, travels along. The
-    site head, some thousand values a site, is left out.
+    Three times as many where the optimizer's state, two values a parameter, travels along, twice as
+    many where control variates do. The site head, some thousand values a site, is left out.
     """
     from common.learning.model import new_network  # torch takes seconds
 
     state = new_network(recipe).state_dict()
     size_bytes: int = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+    if recipe.federation.drift == "scaffold":
+        return 2 * size_bytes
     return 3 * size_bytes if recipe.optimizer.state == "averaged" else size_bytes
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from common.errors import ConfigError
+from common.recipe.server_optimizer import PlainServer, ServerOptimizer
 from common.settings import Settings
 
 Positive = Annotated[int, Field(ge=1)]
@@ -23,7 +24,7 @@ class PatchesPerSubject(Settings):
 class Optimizer(Settings):
     """The optimizer of a site in one round."""
 
-    name: Literal["adam", "adadelta"]
+    name: Literal["adam", "adadelta", "sgd"]
     learning_rate: Annotated[float, Field(gt=0)]
     """In the first round."""
     decay: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -67,8 +68,20 @@ class Federation(Settings):
     """Of training; of each of the two networks in a cascade."""
     aggregation: Literal["weighted-mean", "median"] = "weighted-mean"
     """How the sites' updates are aggregated."""
-    weighting: Literal["equal", "cases", "lesion-volume"] = "cases"
-    """How much a site counts in the mean."""
+    weighting: Literal["equal", "cases", "lesion-volume", "validation"] = "cases"
+    """How much a site counts in the mean. validation: more where the network does badly on the
+    cases that the site keeps for validation (ours after Liu 2023: docs/adr/0047)."""
+    server_optimizer: ServerOptimizer = PlainServer()
+    """What the coordinator does with the mean change."""
+    proximal: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """mu of mu / 2 ||theta - theta_round||^2, which pulls all that a site trains back to where its
+    round began (FedProx: Li 2020, arXiv:1812.06127); 0: nothing does."""
+    drift: Literal["none", "scaffold"] = "none"
+    """scaffold: each step at a site is corrected by how its gradients differ from all sites'
+    (Karimireddy 2020, arXiv:1910.06378, option II). Needs optimizer "sgd" and equal weights."""
+    norms: Literal["averaged", "local"] = "averaged"
+    """local: each site goes on with its own normalization layers, kept on its disk (after FedBN: Li
+    2021, arXiv:2102.07623); their mean over the sites is what other sites are judged with."""
     quorum: Positive | None = None
     """Sites whose replies a round needs; unset: all of two or three sites, else two thirds."""
     wait_for_sites_s: Annotated[float, Field(gt=0)] = 120.0

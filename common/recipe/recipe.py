@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from common.errors import ConfigError
+from common.recipe.federated_faults import federated_faults
 from common.recipe.federation import Federation, Optimizer, PatchesPerSubject
 from common.recipe.inference import Compute, Evaluation, Inference
 from common.recipe.loss import BatchDice, Dice, FocalTversky, Loss, Tversky
@@ -189,6 +190,7 @@ def incompatibilities(recipe: Recipe) -> Iterator[str]:
     )
     for rule in rules:
         yield from rule(recipe)
+    yield from federated_faults(recipe.federation, recipe.optimizer, recipe.loss.site)
 
 
 def _network(recipe: Recipe) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -94,6 +94,9 @@ class SiteStatistics:
     n_template_subjects   subjects in the sums; 0 when the recipe needs no template from this site
     n_controls            of the cases, those of healthy participants
     n_findings            how many findings of each level intake made
+    n_template_without    modality -> of those subjects, how many are not in its sums: they have no
+                          image of it, or too few have one for the site's policy
+    n_missing             optional modality -> cases without an image of it
     landmark_sums         3 relative class centres, or 13 landmarks on Nyul's standard scale
     spacing_mm            median over the cases to the right, to the front and upwards, to 0.01 mm;
                           None where the cases come from fewer subjects than the site's policy
@@ -111,6 +114,8 @@ class SiteStatistics:
     n_findings: dict[Level, Count]
     n_template_subjects: Count
     landmark_sums: dict[str, FewNumbers]
+    n_template_without: dict[str, Count] = Field(default_factory=dict)
+    n_missing: dict[str, Count] = Field(default_factory=dict)
     spacing_mm: tuple[Spacing, Spacing, Spacing] | None = None
     n_stripped: Count | None = None
     digests: SaltedDigests | None = None
@@ -209,6 +214,8 @@ class TrainRequest:
     features        for a site loss that needs the sites' summaries; None while it is off, because
                     fewer than two sites have sent one
     optimizer_state   the sites' mean, with `optimizer.state` = "averaged"; else empty
+    variates          the mean of the sites' control variates, with `federation.drift` = "scaffold";
+                      else empty
     """
 
     assignment: Assignment
@@ -219,6 +226,7 @@ class TrainRequest:
     steps: Annotated[int, Field(ge=1)] | None = None
     features: KnownFeatures | None = None
     optimizer_state: Arrays = Field(default_factory=dict)
+    variates: Arrays = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -241,6 +249,10 @@ class SiteUpdate:
                       a site loss that needs it, and of fewer subjects than the policy allows
     optimizer_state   as it is after the round, with `optimizer.state` = "averaged"; else empty
     optimizer_restarted   whether a state that the site should have kept was not there
+    variates          change of the site's control variates, with `federation.drift` = "scaffold";
+                      else empty
+    not_kept          what else the site should have kept from its last round, and has not: it began
+                      with zeros, or with the received norms
     """
 
     n_cases: Annotated[int, Field(ge=1, le=10**7)]
@@ -259,6 +271,8 @@ class SiteUpdate:
     features: dict[Count, FeatureSummary] = Field(default_factory=dict)
     optimizer_state: Arrays = Field(default_factory=dict)
     optimizer_restarted: bool = False
+    variates: Arrays = Field(default_factory=dict)
+    not_kept: tuple[Literal["norms", "variates"], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

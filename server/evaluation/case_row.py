@@ -21,6 +21,9 @@ Value = float | int | None
 PLACE = ("site", "subject", "session", "grid", "failed")
 """The columns before the metrics."""
 
+MISSING = "missing"
+"""A column of tables in which a case lacks an image that the recipe lets it lack."""
+
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 LARGEST = 1e12
 """No count of voxels and no volume in mm3 comes near it."""
@@ -33,6 +36,7 @@ class CaseRow:
     grid      where its figures were made: on the scanner's own grid, where the lesions were drawn,
               or on that of the prepared images
     failed    why the case has no score, or None; it counts among the planned ones all the same
+    missing   channels of which the case has no image, such as "T1w"; None where it has all
     metrics   name -> value, None where undefined; empty where failed
     """
 
@@ -41,6 +45,7 @@ class CaseRow:
     session: str | None = None
     grid: ScoredGrid = "prepared"
     failed: str | None = None
+    missing: str | None = None
     metrics: Mapping[str, Value] = field(default_factory=dict)
 
     @property
@@ -54,7 +59,8 @@ class CaseRow:
 
     def as_dict(self) -> dict[str, Any]:
         """One flat row: the place, then every metric; a failed case was scored on no grid."""
-        row = {column: getattr(self, column) for column in PLACE} | dict(self.metrics)
+        row = {column: getattr(self, column) for column in PLACE}
+        row |= ({} if self.missing is None else {MISSING: self.missing}) | dict(self.metrics)
         return row if self.failed is None else row | {"grid": None}
 
     @classmethod
@@ -63,13 +69,14 @@ class CaseRow:
 
         Tables from before there was a `grid` were all made on the prepared one.
         """
-        metrics = {name: _value(name, row[name]) for name in row if name not in PLACE}
+        metrics = {name: _value(name, row[name]) for name in row if name not in (*PLACE, MISSING)}
         return cls(
             site=str(row["site"]),
             subject=str(row["subject"]),
             session=None if row.get("session") is None else str(row["session"]),
             grid=_grid(row.get("grid")),
             failed=None if row.get("failed") is None else str(row["failed"]),
+            missing=None if row.get(MISSING) is None else str(row[MISSING]),
             metrics={} if row.get("failed") is not None else metrics,
         )
 

@@ -34,12 +34,24 @@ def score_prepared(case: PreparedCase, mask: BoolArray, *, site: str, recipe: Re
         spacing_mm=reference.spacing_mm,
         definition=preset(recipe.evaluation.preset),
     )
-    return CaseRow(site=site, subject=case.subject, session=case.session, metrics=score.metrics())
+    return CaseRow(
+        site=site,
+        subject=case.subject,
+        session=case.session,
+        missing=", ".join(case.missing) or None,
+        metrics=score.metrics(),
+    )
 
 
 def failed_row(site: str, case: PreparedCase, error: LesionFedError) -> CaseRow:
     """The row of a case that could not be scored; it counts among the planned ones."""
-    return CaseRow(site=site, subject=case.subject, session=case.session, failed=error.code)
+    return CaseRow(
+        site=site,
+        subject=case.subject,
+        session=case.session,
+        failed=error.code,
+        missing=", ".join(case.missing) or None,
+    )
 
 
 def score_where_drawn(

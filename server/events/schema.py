@@ -202,7 +202,11 @@ class SiteStateChanged(SiteEvent):
 
 
 class SiteDescribed(RunEvent):
-    """What a site has. n_findings: level of finding -> how many. spacing_mm: the cases' median."""
+    """What a site has. n_findings: level of finding -> how many. spacing_mm: the cases' median.
+
+    n_missing: optional modality -> cases without it. n_template_without: modality -> of the
+    subjects in the template's sums, those that are not in its own.
+    """
 
     event: Literal["site-described"] = "site-described"
     site: str
@@ -213,6 +217,8 @@ class SiteDescribed(RunEvent):
     lesion_volume_ml: Value = None
     n_findings: dict[str, int]
     n_template_subjects: int | None = None
+    n_template_without: dict[str, int] = Field(default_factory=dict)
+    n_missing: dict[str, int] = Field(default_factory=dict)
     spacing_mm: tuple[float, float, float] | None = None
     n_stripped: int | None = None
 

@@ -14,6 +14,7 @@ from common.imaging.dataset.trained_grid import TrainedGrid
 from common.imaging.standardization.template import TemplateSums, refuse_implausible
 from common.recipe.recipe import Recipe
 from common.recipe.standardization import Standardization
+from common.recipe.task import Task
 from common.wire.messages import Assignment, SaltedDigests, SiteStatistics, StatisticsRequest
 from server.events.event_log import EventLog
 from server.events.schema import SiteDescribed, TemplateMade
@@ -58,6 +59,7 @@ class StatisticsPhase(Phase):
             )
 
         def accumulate(site: str, reply: SiteStatistics) -> Mapping[str, object]:
+            _require_optional(site, reply, self._recipe.task)
             sums[site] = _sums_of(site, reply, empty=empty, settings=settings)
             replies[site] = reply
             facts = dataclasses.asdict(reply)
@@ -109,6 +111,21 @@ def _trained_grid(replies: Sequence[SiteStatistics]) -> TrainedGrid | None:
     )
 
 
+def _require_optional(site: str, reply: SiteStatistics, task: Task) -> None:
+    """UpdateRejected where the site says that it lacks what every case must have."""
+    for field in ("n_missing", "n_template_without"):
+        found = getattr(reply, field)
+        if odd := sorted(found.keys() - set(task.optional_modalities)):
+            raise UpdateRejected(
+                f"site {site}: {field}: want optional modalities alone "
+                f"{task.optional_modalities}, got {odd[:5]}"
+            )
+    if over := {name: n for name, n in reply.n_missing.items() if n > reply.n_cases}:
+        raise UpdateRejected(
+            f"site {site}: n_missing: want at most its {reply.n_cases} cases, got {over}"
+        )
+
+
 def _sums_of(
     site: str, reply: SiteStatistics, *, empty: TemplateSums, settings: Standardization
 ) -> TemplateSums:
@@ -128,7 +145,7 @@ def _sums_of(
         )
     rows = {name: np.array(row) for name, row in reply.landmark_sums.items()}
     try:
-        sums = empty + TemplateSums(reply.n_template_subjects, rows)
+        sums = empty + TemplateSums(reply.n_template_subjects, rows, reply.n_template_without)
         refuse_implausible(sums, method=settings.method)
     except UpdateRejected as error:
         raise UpdateRejected(f"site {site}: {error}") from None

@@ -6,8 +6,18 @@ import dataclasses
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from common.errors import UpdateRejected
-from common.learning.model import initial_parameters, new_network, trained_at_sites, width_of
+from common.learning.control_variates import fresh_variates
+from common.learning.model import (
+    NETWORK,
+    initial_parameters,
+    new_network,
+    trained_at_sites,
+    width_of,
+)
+from common.learning.networks.parameters import norm_names
 from common.learning.optimizer_state import fresh_state, impossible_values
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
@@ -16,6 +26,7 @@ from common.wire.field_types import Arrays, Stage
 from common.wire.messages import Assignment, SiteUpdate, TrainRequest
 from server.aggregation.apply_update import apply_update, change_norm
 from server.aggregation.registry import AGGREGATIONS
+from server.aggregation.server_optimizer import server_step
 from server.aggregation.site_weight import site_weight
 from server.events.event_log import EventLog
 from server.events.schema import HeadMeasured
@@ -29,6 +40,8 @@ from server.run.run_state import RunState
 
 OPTIMIZER = "optimizer."
 """Begins the names of the optimizer state's arrays where they are averaged with the changes."""
+VARIATES = "variates."
+"""Likewise those of the changes of the sites' control variates."""
 
 
 class TrainingPhase(Phase):
@@ -45,6 +58,13 @@ class TrainingPhase(Phase):
     open, by that factor for each round between: its change was made from older parameters. Source:
     Xie et al. 2019, arXiv:1903.03934 (a weight that falls with staleness); the power of one factor,
     and the mean with the round's own updates, are chosen (docs/adr/0031).
+
+    With `federation.server_optimizer` the mean change goes through the coordinator's own optimizer
+    (aggregation/server_optimizer.py); with `norms` = "local" the norms' mean does not.
+
+    With `federation.drift` = "scaffold" c goes out with the parameters, and c + |S| / N times the
+    mean of the sites' changes of c_i is that of the next round, of |S| sites that answered among N.
+    Source: Karimireddy et al. 2020, arXiv:1910.06378, algorithm 1.
 
     With `optimizer.state` = "averaged" the optimizers' states are averaged with the weights of the
     changes and go out with the parameters (docs/adr/0040).
@@ -78,7 +98,10 @@ class TrainingPhase(Phase):
         self._stage = stage
         self._metric_file = lesion_metric_file
         self._all_have_trained = False
-        self._n_features = width_of(new_network(recipe))
+        network = new_network(recipe)
+        self._n_features = width_of(network)
+        local = recipe.federation.norms == "local"
+        self._norms = {NETWORK + name for name in norm_names(network)} if local else set()
         self.name = "training" if stage == "whole" else f"training-{stage}"
         self.n_rounds = recipe.federation.rounds
 
@@ -92,6 +115,10 @@ class TrainingPhase(Phase):
         if self._recipe.optimizer.state == "averaged":
             fresh = fresh_state(self._recipe, n_sites=self._n_head_outputs)
             state = dataclasses.replace(state, optimizer_state=fresh)
+        if self._recipe.federation.drift == "scaffold":
+            zeros = fresh_variates(self._recipe, n_sites=self._n_head_outputs)
+            state = dataclasses.replace(state, variates=zeros)
+        state = dataclasses.replace(state, server_state={}, validation_dice={})
         if self._stage == "second":
             rounds_before = self._recipe.federation.rounds
             return dataclasses.replace(state, rounds_before=rounds_before, features={})
@@ -117,19 +144,24 @@ class TrainingPhase(Phase):
         site_loss = self._recipe.loss.site
         trained = trained_at_sites(state.parameters, self._recipe)
         aggregate = AGGREGATIONS[self._recipe.federation.aggregation](
-            trained | _prefixed(state.optimizer_state)
+            trained
+            | _prefixed(OPTIMIZER, state.optimizer_state)
+            | _prefixed(VARIATES, state.variates)
         )
         place_of: dict[str, int] = {}
         answers: dict[str, HeadAnswers] = {}
         features: dict[int, FeatureSummary] = {}
         weighting = self._recipe.federation.weighting
         shares: dict[str, float] = {}
+        validation_dice: dict[str, float | None] = {}
 
         def accumulate(site: str, update: SiteUpdate) -> Mapping[str, object]:
             self._require_sound(site, update, place_of)
-            weight = shares.get(site, 1.0) * site_weight(update, weighting)
+            counts = site_weight(site, update, weighting, state.validation_dice)
+            weight = shares.get(site, 1.0) * counts
             aggregate.accumulate(site, _learned(site, update), weight)
             wall_s[site] = update.wall_s
+            validation_dice[site] = update.validation_dice
             features.update(update.features)
             if update.head_answers is not None:
                 answers[site] = update.head_answers
@@ -138,7 +170,7 @@ class TrainingPhase(Phase):
         def accumulate_late(site: str, update: SiteUpdate, n_rounds: int) -> Mapping[str, object]:
             require_answers(site, update.head_answers, n_sites=self._n_head_outputs)
             factor = self._recipe.federation.late_weight**n_rounds
-            weight = factor * site_weight(update, weighting)
+            weight = factor * site_weight(site, update, weighting, state.validation_dice)
             aggregate.accumulate(site, _learned(site, update), weight)
             return facts_of(update) | {"factor": factor}
 
@@ -157,6 +189,7 @@ class TrainingPhase(Phase):
                 stage=self._stage,
                 lesion_metric=state.lesion_metric,
                 optimizer_state=state.optimizer_state,
+                variates=state.variates,
                 steps=None if asked == self._recipe.optimizer.steps else asked,
                 features=known_features(state.features, site_loss, site_index=place_of[site]),
             )
@@ -172,7 +205,16 @@ class TrainingPhase(Phase):
         step_seconds = step_seconds_after(state.step_seconds, steps_asked, wall_s, self._recipe)
         learned = aggregate.result()
         optimizer_state = {name: learned.pop(OPTIMIZER + name) for name in state.optimizer_state}
-        parameters = state.parameters | apply_update(trained, learned)
+        mean_moves = {name: learned.pop(VARIATES + name) for name in state.variates}
+        answered = len(wall_s) / self._n_sites
+        variates = _variates_after(state.variates, mean_moves, answered=answered)
+        change, server_state = server_step(
+            learned,
+            state.server_state,
+            self._recipe.federation.server_optimizer,
+            plain=self._norms.__contains__,
+        )
+        parameters = state.parameters | apply_update(trained, change)
         latest = dict(sorted((state.features | features).items()))
         index = state.round_index + 1
         seed = derived_seed(self._recipe.seed, "site-head", self.name, index)
@@ -188,6 +230,9 @@ class TrainingPhase(Phase):
             state,
             parameters=parameters,
             optimizer_state=optimizer_state,
+            server_state=server_state,
+            variates=variates,
+            validation_dice=self._latest_dice(state.validation_dice, validation_dice),
             step_seconds=step_seconds,
             features=latest,
             site_validation=None,
@@ -196,6 +241,15 @@ class TrainingPhase(Phase):
         if state.sites_choose_round and selects and self.is_evaluated(index):
             state = yield from validate_at_sites(state, self._recipe)
         return state
+
+    def _latest_dice(
+        self, before: Mapping[str, float], sent: Mapping[str, float | None]
+    ) -> dict[str, float]:
+        """Site -> its figure, with those sent in this round; one that sent none has none."""
+        if self._recipe.federation.weighting != "validation":
+            return {}
+        latest = sorted({**before, **sent}.items())
+        return {site: dice for site, dice in latest if dice is not None}
 
     def _require_sound(self, site: str, update: SiteUpdate, place_of: Mapping[str, int]) -> None:
         """UpdateRejected where what the update says of features and head cannot be.
@@ -212,28 +266,48 @@ class TrainingPhase(Phase):
         require_summaries(site, update.features, allowed=allowed, n_features=self._n_features)
 
 
-def _prefixed(optimizer_state: Arrays) -> Arrays:
+def _variates_after(variates: Arrays, mean_change: Arrays, *, answered: float) -> Arrays:
+    """c + |S| / N times the mean change over the S sites that answered; UpdateRejected if infinite.
+
+    answered   |S| / N, of the sites that train
+    """
+    after = {
+        name: np.asarray(array + answered * mean_change[name], array.dtype)
+        for name, array in variates.items()
+    }
+    if odd := sorted(name for name, array in after.items() if not np.isfinite(array).all()):
+        raise UpdateRejected(
+            f"the mean of the control variates is not finite in {odd[:5]}; this round is not kept"
+        )
+    return after
+
+
+def _prefixed(prefix: str, arrays: Arrays) -> Arrays:
     """Under names that no parameter has."""
-    return {OPTIMIZER + name: array for name, array in optimizer_state.items()}
+    return {prefix + name: array for name, array in arrays.items()}
 
 
 def _learned(site: str, update: SiteUpdate) -> Arrays:
-    """The change and the optimizer state, to be averaged alike; UpdateRejected for a wrong one.
+    """Change, optimizer state and variates, to be averaged alike; UpdateRejected for a wrong one.
 
     The change is a difference and the state is not: of differences a mean square could come out
     below 0.
     """
-    if odd := sorted(name for name in update.change if name.startswith(OPTIMIZER)):
+    if odd := sorted(name for name in update.change if name.startswith((OPTIMIZER, VARIATES))):
         raise UpdateRejected(
-            f"site {site}: change: want parameters alone, got {odd[:5]}; an optimizer state has a "
-            "field of its own"
+            f"site {site}: change: want parameters alone, got {odd[:5]}; optimizer state and "
+            "control variates have fields of their own"
         )
     if (name := impossible_values(update.optimizer_state)) is not None:
         raise UpdateRejected(
             f"site {site}: optimizer state {name}: want finite values, of squares and steps 0 or "
             "more; its update is left out of this round"
         )
-    return update.change | _prefixed(update.optimizer_state)
+    return (
+        update.change
+        | _prefixed(OPTIMIZER, update.optimizer_state)
+        | _prefixed(VARIATES, update.variates)
+    )
 
 
 def facts_of(update: SiteUpdate) -> dict[str, object]:
@@ -241,7 +315,7 @@ def facts_of(update: SiteUpdate) -> dict[str, object]:
     facts = {
         field.name: getattr(update, field.name)
         for field in dataclasses.fields(update)
-        if field.name not in ("change", "features", "head_answers", "optimizer_state")
+        if field.name not in ("change", "features", "head_answers", "optimizer_state", "variates")
     }
     answers = [] if update.head_answers is None else [update.head_answers]
     norm = change_norm(update.change)

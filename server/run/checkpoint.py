@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.numpy
@@ -23,8 +24,12 @@ log = logging.getLogger(__name__)
 KEPT = 2
 """Checkpoints kept: the last, and the one before it in case the last is damaged."""
 
-OPTIMIZER = "optimizer."
-"""Begins the names of the optimizer state's tensors; no parameter's name begins so."""
+PREFIXES = {
+    "optimizer_state": "optimizer.",
+    "server_state": "server.",
+    "variates": "variates.",
+}
+"""Field of arrays beside the parameters -> how its tensors' names begin; no parameter's does."""
 
 DAMAGED = ".damaged"
 """Ends the name of a checkpoint that was passed over: it counts as none any more."""
@@ -41,7 +46,9 @@ def save_checkpoint(folder: Path, state: RunState) -> Path:
     """
     earlier = _checkpoints(folder)
     facts = json.dumps(_facts(state), sort_keys=True, allow_nan=False)
-    tensors = state.parameters | {OPTIMIZER + n: a for n, a in state.optimizer_state.items()}
+    tensors = dict(state.parameters)
+    for field, prefix in PREFIXES.items():
+        tensors |= {prefix + name: array for name, array in getattr(state, field).items()}
     content = safetensors.numpy.save(tensors, metadata={"state": facts})
     number = 1 + (_number(earlier[-1]) if earlier else 0)
     path = folder / f"{number:06d}-{hashlib.sha256(content).hexdigest()}.safetensors"
@@ -92,8 +99,10 @@ def load_checkpoint(
 
 
 def _facts(state: RunState) -> dict[str, object]:
-    facts = dataclasses.asdict(dataclasses.replace(state, parameters={}, optimizer_state={}))
-    return {n: value for n, value in facts.items() if n not in ("parameters", "optimizer_state")}
+    arrays = ("parameters", *PREFIXES)
+    without: dict[str, Any] = {name: {} for name in arrays}
+    facts = dataclasses.asdict(dataclasses.replace(state, **without))
+    return {name: value for name, value in facts.items() if name not in arrays}
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -129,8 +138,14 @@ def _read_whole(path: Path) -> RunState:
         with safetensors.safe_open(path, framework="numpy") as file:
             facts = json.loads(file.metadata()["state"])
         tensors = safetensors.numpy.load(content)
-        kept = {n: tensors.pop(n) for n in sorted(tensors) if n.startswith(OPTIMIZER)}
-        optimizer_state = {n.removeprefix(OPTIMIZER): array for n, array in kept.items()}
-        return RunState(**facts, parameters=tensors, optimizer_state=optimizer_state)
+        arrays: dict[str, Any] = {
+            field: {
+                name.removeprefix(prefix): tensors.pop(name)
+                for name in sorted(tensors)
+                if name.startswith(prefix)
+            }
+            for field, prefix in PREFIXES.items()
+        }
+        return RunState(**facts, parameters=tensors, **arrays)
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
         raise CheckpointError(f"{path}: not a checkpoint of this version: {error}.") from None

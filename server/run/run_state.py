@@ -69,6 +69,11 @@ class RunState:
     parameters           `network.*` and `head.*`; empty before training
     optimizer_state      the sites' mean, with `optimizer.state` = "averaged" alone; else a site has
                          its own, on its disk, or restarts it
+    server_state         what `federation.server_optimizer` remembers; empty with "none"
+    variates             the mean of the sites' control variates, with `federation.drift` =
+                         "scaffold" alone
+    validation_dice      site -> the last mean Dice on its validation cases that it has sent; with
+                         `federation.weighting` = "validation" alone
     """
 
     phase: str = ""
@@ -89,6 +94,9 @@ class RunState:
     sites: dict[str, SiteRecord] = field(default_factory=dict)
     parameters: Arrays = field(default_factory=dict)
     optimizer_state: Arrays = field(default_factory=dict)
+    server_state: Arrays = field(default_factory=dict)
+    variates: Arrays = field(default_factory=dict)
+    validation_dice: dict[str, float] = field(default_factory=dict)
 
     @property
     def training_round(self) -> int:

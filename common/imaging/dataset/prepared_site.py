@@ -181,6 +181,7 @@ def _write_case(case: PreparedCase, folder: Path) -> dict[str, Any]:
         "affine": case.affine.tolist(),
         "stored_as": case.stored_as,
         "stripped": case.stripped,
+        "missing": case.missing,
     }
 
 
@@ -219,6 +220,7 @@ def _read_case(folder: Path, entry: dict[str, Any], root: Path) -> PreparedCase:
         affine=np.array(entry["affine"]),
         stored_as=entry["stored_as"],
         stripped=entry["stripped"],
+        missing=tuple(entry["missing"]),
         drawn_reference=None if drawn is None else (root / drawn[0], root / drawn[1]),
     )
 

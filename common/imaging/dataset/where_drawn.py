@@ -78,5 +78,6 @@ def where_drawn(found: FoundInCase) -> FoundInCase:
         crop_start=(box[0].start, box[1].start, box[2].start),
         grid_shape=grid.shape,
         affine=grid.affine,
+        missing=case.missing,
     )
     return FoundInCase(own, probability[box], drawn)

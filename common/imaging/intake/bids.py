@@ -12,7 +12,8 @@ from pathlib import Path
 
 from common.imaging.bids_name import disagreeing, values_of
 from common.imaging.intake.bids_names import NamedFile, UnreadFile, named_files, natural_order
-from common.imaging.intake.findings import Finding, Level, case_name, first_of, without_it
+from common.imaging.intake.findings import Finding, Level, case_name, first_of
+from common.imaging.intake.missing_modality import missing_modality
 from common.imaging.intake.participants import read_participants, without_images
 from common.imaging.intake.unread_images import (
     CaseKey,
@@ -296,12 +297,15 @@ def _case(
             found = ", ".join(file.path.name for file in images)
             enhanced = any("ce" in file.name.entities for file in images)
             hint = " (a contrast-enhanced ce- image does not count)" if enhanced else ""
-            note(
-                "blocking",
-                "missing-modality",
-                f"no {modality} image; found {found}{hint}",
-                f"Add {case_name(subject, session)}_{modality}.nii.gz"
-                f"{without_it(modality, task.modalities)}.",
+            findings.append(
+                missing_modality(
+                    modality,
+                    task,
+                    subject=subject,
+                    session=session,
+                    text=f"no {modality} image; found {found}{hint}",
+                    add=f"Add {case_name(subject, session)}_{modality}.nii.gz",
+                )
             )
     reference, what = REFERENCE[task.target], reference_text(task)
     lesion_mask = only([mask for mask in masks if _is_mask(mask, reference)], what)

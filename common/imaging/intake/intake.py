@@ -89,8 +89,9 @@ def examine(root: Path, *, task: Task, raw: bool = False, on_case: OnCase | None
     intake = survey(root, task=task, raw=raw, on_case=on_case)
     if not intake.usable:
         dates = " of two dates" if task.dates == 2 and not raw else ""
+        wanted = [name for name in task.modalities if name not in task.optional_modalities]
         raise SiteDataError(
-            f"{root}: want at least one usable case with {', '.join(task.modalities)}{dates}, "
+            f"{root}: want at least one usable case with {', '.join(wanted)}{dates}, "
             "found none. "
             f"What was found:\n{as_text(intake.findings)}"
         )
@@ -110,8 +111,9 @@ def survey(
 
     root         a BIDS folder, or any folder where there is a `mapping`; SiteDataError when
                  there is none
-    task         its modalities; a session that lacks one is left out. Its target: for new lesions
-                 a case is a session with the one before it, see `session_pairs`
+    task         its modalities; a session that lacks one is left out, unless that is optional. Its
+                 target: for new lesions a case is a session with the one before it, see
+                 `session_pairs`
     raw          judge the cases as input of `prepare`: modalities may lie on different grids, no
                  image need be stripped, a mask lies on the grid of any modality or is absent, and
                  each session is a case, whatever the target

@@ -21,7 +21,8 @@ from common.imaging.intake.bids import (
     reference_text,
 )
 from common.imaging.intake.bids_names import natural_order
-from common.imaging.intake.findings import Finding, case_name, on_folder, without_it
+from common.imaging.intake.findings import Finding, case_name, on_folder
+from common.imaging.intake.missing_modality import missing_modality
 from common.imaging.intake.participants import read_participants
 from common.imaging.unread_files import other_format, why_unread
 from common.recipe.task import Task
@@ -53,8 +54,8 @@ def mapped_cases(table: Path, *, root: Path, task: Task) -> SiteFiles:
             so on, brain_mask, cord_mask, or centreline: a .tsv, see
             `common/imaging/centreline.py`
     root    the folder that holds all the files; a path counts from here
-    task    the images that every case must have, and what the reference shows; others in the table
-            are left alone
+    task    the images that a case must or may have, and what the reference shows; others in the
+            table are left alone
     A path must lie below `root` by name; a link is followed wherever it points, as in a BIDS
     folder. Labels may be written with or without `sub-` and `ses-`; a session is empty or `n/a`
     where a site has none. A line that cannot be used is a blocking finding on its case, with its
@@ -188,17 +189,17 @@ def _missing(
     files: Mapping[str, Path],
     task: Task,
 ) -> Iterator[Finding]:
-    """Blocking for each modality no line names; a note where nothing is the reference."""
+    """As `missing_modality` for each that no line names; a note where nothing is the reference."""
     subject, session = case
     for modality in task.modalities:
         if modality not in files:
-            yield Finding(
-                level="blocking",
-                code="missing-modality",
+            yield missing_modality(
+                modality,
+                task,
                 subject=subject,
                 session=session,
                 text=f"no {modality} image; {table.name} names {', '.join(files) or 'none'}",
-                fix=f"Add its line to {table.name}{without_it(modality, task.modalities)}.",
+                add=f"Add its line to {table.name}",
             )
     reference = f"{REFERENCE[task.target]}_mask"
     if reference not in files:

@@ -86,10 +86,15 @@ def _pairs(sessions: Sequence[CaseFiles]) -> list[tuple[CaseFiles | None, CaseFi
 
 
 def _pair(earlier: UsableCase, later: UsableCase, task: Task) -> UsableCase:
-    files = [date.images[modality] for date in (earlier, later) for modality in task.modalities]
-    return dataclasses.replace(
-        later, images=dict(zip(task.channels, files, strict=True)), earlier=earlier
-    )
+    of_dates = [(date, modality) for date in (earlier, later) for modality in task.modalities]
+    channels = zip(task.channels, of_dates, strict=True)
+    images = {
+        channel: date.images[modality]
+        for channel, (date, modality) in channels
+        if modality in date.images
+    }
+    missing = tuple(channel for channel in task.channels if channel not in images)
+    return dataclasses.replace(later, images=images, earlier=earlier, missing=missing)
 
 
 def _single(only: CaseFiles) -> Finding:

@@ -79,8 +79,9 @@ class UsableCase:
 
     subject          "sub-01"
     session          "ses-01", or None; of two dates the later one's
-    images           channel -> file, in the task's order; on one grid, unless taken in raw. The
-                     channels of a session alone, `earlier` among them, are its modalities
+    images           channel -> file, in the task's order, without those of optional modalities that
+                     it lacks; on one grid, unless taken in raw. The channels of a session alone,
+                     `earlier` among them, are its modalities
     lesion_mask      the reference, or None
     brain_mask       the site's own, or None: to be made
     cord_mask        the site's own, or None; not opened here
@@ -88,6 +89,7 @@ class UsableCase:
     reference        the `desc-` of the reference, as the task's target has it
     rater_masks      "lesionRater1" -> that rater's own mask, in order, of those that there are
     earlier          the session before this one, where a case has two dates; else None
+    missing          channels of optional modalities that it lacks, in the task's order
     control          participants.tsv says diagnosis = healthy, or another word for it
     n_lesion_voxels  voxels above 0 in the reference; 0 without one
     """
@@ -104,6 +106,7 @@ class UsableCase:
     reference: str = "lesion"
     rater_masks: Mapping[str, Path] = field(default_factory=dict)
     earlier: UsableCase | None = None
+    missing: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -176,6 +179,7 @@ def usable_case(case: OpenCase, task: Task) -> UsableCase:
         centreline=files.centreline,
         reference=REFERENCE[task.target],
         rater_masks=files.rater_masks,
+        missing=tuple(name for name in task.modalities if name not in files.images),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from common.imaging.standardization.brain_voxels import BrainMask, Image
 from common.imaging.standardization.kmeans_standardization import relative_centres
 from common.imaging.standardization.landmark_map import Landmarks
 from common.imaging.standardization.nyul import SCALE, SMALLEST_GAP, landmarks_on_scale
-from common.imaging.standardization.standardization import Method
+from common.imaging.standardization.standardization import N_LANDMARKS, Method
 
 FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
 FewNumbers = Annotated[tuple[FiniteNumber, ...], Field(max_length=13)]
@@ -46,7 +46,8 @@ class TemplateSums:
     """What a subject, a site or the consortium adds to the template.
 
     n_subjects      0 or more
-    landmark_sums   modality -> (k,), landmarks summed over the subjects
+    landmark_sums   modality -> (k,), landmarks summed over the subjects that have it
+    without         modality -> how many of the subjects have no image of it, where some have none
 
     `+` joins two groups of subjects: in any order, grouped in any way, with `none` changing
     nothing. A site's sums and the pooled sums thus differ by rounding alone.
@@ -54,23 +55,34 @@ class TemplateSums:
 
     n_subjects: int
     landmark_sums: Mapping[str, Landmarks]
+    without: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.n_subjects < 0:
             raise UpdateRejected(f"template: want 0 subjects or more, got {self.n_subjects}")
+        for modality, n in self.without.items():
+            if modality not in self.landmark_sums or not 0 <= n <= self.n_subjects:
+                raise UpdateRejected(
+                    f"template, {modality}: want 0 to {self.n_subjects} subjects without an image "
+                    f"of one of {sorted(self.landmark_sums)}, got {n}"
+                )
         for modality, sums in self.landmark_sums.items():
             self._check(modality, sums)
 
     def _check(self, modality: str, sums: Landmarks) -> None:
         if sums.ndim != 1 or not np.all(np.isfinite(sums)):
             wanted = "a row of finite sums"
-        elif self.n_subjects == 0 and np.any(sums != 0):
+        elif self.n_with(modality) == 0 and np.any(sums != 0):
             wanted = "zeros from 0 subjects"
-        elif self.n_subjects > 0 and not np.all(sums[1:] > sums[:-1]):
+        elif self.n_with(modality) > 0 and not np.all(sums[1:] > sums[:-1]):
             wanted = "sums that rise from landmark to landmark"
         else:
             return
         raise UpdateRejected(f"template, {modality}: want {wanted}, got {sums.tolist()}")
+
+    def n_with(self, modality: str) -> int:
+        """The subjects that the sums of a modality are over."""
+        return self.n_subjects - self.without.get(modality, 0)
 
     @classmethod
     def none(cls, modalities: Iterable[str], n_landmarks: int) -> Self:
@@ -92,7 +104,12 @@ class TemplateSums:
         joined = {
             name: sums + other.landmark_sums[name] for name, sums in self.landmark_sums.items()
         }
-        return type(self)(self.n_subjects + other.n_subjects, joined)
+        without = {
+            name: n
+            for name in self.landmark_sums
+            if (n := self.without.get(name, 0) + other.without.get(name, 0))
+        }
+        return type(self)(self.n_subjects + other.n_subjects, joined, without)
 
     def template(self) -> Template:
         """The mean over the subjects, modality by modality.
@@ -108,7 +125,14 @@ class TemplateSums:
                 '"controls", a participants.tsv must say diagnosis = healthy for at least one; '
                 'or choose "all" or "fixed".'
             )
-        means = {name: sums / self.n_subjects for name, sums in self.landmark_sums.items()}
+        if lacking := [name for name in self.landmark_sums if not self.n_with(name)]:
+            raise SiteDataError(
+                f"no subject contributed its {lacking[0]} to the template: no site has one, or "
+                "each has fewer than its policy allows to be summed. Take it out of "
+                "task.modalities and task.optional_modalities, or choose "
+                'standardization.method = "z-score", which needs no template.'
+            )
+        means = {name: sums / self.n_with(name) for name, sums in self.landmark_sums.items()}
         return {name: tuple(mean.tolist()) for name, mean in means.items()}
 
 
@@ -127,7 +151,9 @@ def refuse_implausible(sums: TemplateSums, *, method: Method) -> None:
     if method not in LEARNED_FROM or sums.n_subjects == 0:
         return
     for modality, row in sums.landmark_sums.items():
-        mean = row / sums.n_subjects
+        if (n_subjects := sums.n_with(modality)) == 0:
+            continue
+        mean = row / n_subjects
         low, high = float(mean[0]), float(mean[-1])
         if method == "two-step":
             fits = 0 <= low <= 1 + ROUNDING and 1 - ROUNDING <= high <= HIGHEST_CENTRE
@@ -139,16 +165,21 @@ def refuse_implausible(sums: TemplateSums, *, method: Method) -> None:
         if not fits or np.min(np.diff(mean)) < step * (1 - ROUNDING):
             raise UpdateRejected(
                 f"template, {modality}: want {wanted}, {step:g} or more apart, got "
-                f"{mean.tolist()} as the mean over {sums.n_subjects} subjects"
+                f"{mean.tolist()} as the mean over {n_subjects} subjects"
             )
 
 
-def subject_sums(images: Mapping[str, Image], brain: BrainMask, *, method: Method) -> TemplateSums:
+def subject_sums(
+    images: Mapping[str, Image], brain: BrainMask, *, method: Method, lacking: Sequence[str] = ()
+) -> TemplateSums:
     """One subject's part of the template: its landmarks, modality by modality.
 
-    images   modality -> (i, j, k), scanner units
-    brain    (i, j, k)
-    method   one that has a template; the errors are those of its entry in `LEARNED_FROM`
+    images    modality -> (i, j, k), scanner units
+    brain     (i, j, k)
+    method    one that has a template; the errors are those of its entry in `LEARNED_FROM`
+    lacking   modalities of the task of which the subject has no image
     """
     landmarks = LEARNED_FROM[method]
-    return TemplateSums(1, {name: landmarks(image, brain) for name, image in images.items()})
+    sums = {name: landmarks(image, brain) for name, image in images.items()}
+    sums |= {name: np.zeros(N_LANDMARKS[method]) for name in lacking}
+    return TemplateSums(1, sums, dict.fromkeys(lacking, 1))

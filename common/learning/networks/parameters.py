@@ -16,6 +16,10 @@ MEAN, VARIANCE = ".running_mean", ".running_var"
 """How torch's batch norms end the names of the statistics that they use once trained."""
 
 
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm)
+"""Torch's batch and instance norms have one base, and group norm is another class."""
+
+
 def parameters_of(module: nn.Module) -> dict[str, npt.NDArray[Any]]:
     """Name -> C-ordered copy of everything the module keeps, in the module's order, dtypes kept."""
     return {
@@ -37,6 +41,30 @@ def running_statistics(names: Iterable[str]) -> dict[str, str]:
         name: name.removesuffix(MEAN) + VARIANCE for name in sorted(known) if name.endswith(MEAN)
     }
     return {mean: variance for mean, variance in pairs.items() if variance in known}
+
+
+def norm_names(module: nn.Module) -> tuple[str, ...]:
+    """The names, in `parameters_of`, of what the module's normalization layers keep.
+
+    Scale, shift, and batch norm's running statistics, of batch, group and instance norms.
+    """
+    return tuple(
+        f"{layer}.{name}" if layer else name
+        for layer, part in module.named_modules()
+        if isinstance(part, NORMS)
+        for name in part.state_dict()
+    )
+
+
+def not_finite(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
+    """The first array, by name, with a value that is not finite; None where all are."""
+    return next((name for name in sorted(arrays) if not np.isfinite(arrays[name]).all()), None)
+
+
+def impossible_norms(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
+    """The same, and a running variance below 0."""
+    below = (n for n in sorted(arrays) if n.endswith(VARIANCE) and (arrays[n] < 0).any())
+    return not_finite(arrays) or next(below, None)
 
 
 def load_parameters(module: nn.Module, parameters: Mapping[str, npt.NDArray[Any]]) -> None:

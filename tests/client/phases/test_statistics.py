@@ -108,3 +108,25 @@ def test_the_grid_of_fewer_subjects_than_the_policy_allows_stays_at_the_site(sit
 def test_the_statistics_survive_the_wire(site: Site, method: str) -> None:
     described = describe_site(recipe_with(method), site)
     assert unpack(pack(described), SiteStatistics) == described
+
+
+@pytest.mark.parametrize(("min_subjects", "without"), [(1, 2), (2, 3)])
+def test_the_sums_of_an_optional_modality_leave_only_from_enough_subjects(
+    tmp_path: Path, min_subjects: int, without: int
+) -> None:
+    """Three subjects, of whom one has T1w: its own landmarks, or zeros from none."""
+    site = read_site(write_site(tmp_path, name="lyon", seed=3, n_subjects=3))
+    for number in (1, 2):
+        (site.data / f"sub-0{number}" / "anat" / f"sub-0{number}_T1w.nii.gz").unlink()
+    site = site.model_copy(update={"policy": Policy(min_subjects=min_subjects)})
+    recipe = load_recipe(
+        "default",
+        overrides=["standardization.method=two-step", 'task.optional_modalities=["T1w"]'],
+    )
+    described = describe_site(recipe, site)
+    assert (described.n_cases, described.n_template_subjects) == (3, 3)
+    assert described.n_missing == {"T1w": 2}
+    assert described.n_template_without == {"T1w": without}
+    own = landmarks_of(site.data / "sub-03" / "anat" / "sub-03_T1w.nii.gz", "two-step")
+    expected = own if without == 2 else np.zeros(3)
+    np.testing.assert_allclose(described.landmark_sums["T1w"], expected, rtol=1e-6)

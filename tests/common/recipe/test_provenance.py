@@ -27,6 +27,10 @@ NOT_OF_THE_METHOD = {
     "federation.wait_for_sites_s",
 }
 NONE_HERE = {
+    "federation.drift",
+    "federation.norms",
+    "federation.proximal",
+    "federation.server_optimizer.name",
     "federation.site_test_share",
     "federation.site_threshold_share",
     "inference.smallest_from",

@@ -23,9 +23,12 @@ UPDATE = SiteUpdate(
 
 
 @pytest.mark.parametrize(
-    ("weighting", "weight"), [("equal", 1.0), ("cases", 7.0), ("lesion-volume", 12.5)]
+    ("weighting", "weight"),
+    # 1 - 0.2 over the mean of 1 - 0.2 and 1 - 0.6
+    [("equal", 1.0), ("cases", 7.0), ("lesion-volume", 12.5), ("validation", 0.8 / 0.6)],
 )
 def test_a_site_counts_as_the_recipe_says(
-    weighting: Literal["equal", "cases", "lesion-volume"], weight: float
+    weighting: Literal["equal", "cases", "lesion-volume", "validation"], weight: float
 ) -> None:
-    assert site_weight(UPDATE, weighting) == weight
+    figures = {"lyon": 0.2, "ghent": 0.6}
+    assert site_weight("lyon", UPDATE, weighting, figures) == pytest.approx(weight)

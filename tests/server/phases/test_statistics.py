@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.errors import UpdateRejected, WireError
+from common.errors import SiteDataError, UpdateRejected, WireError
 from common.recipe.recipe import load_recipe
 from common.wire.codec import Packed, pack, unpack
 from common.wire.messages import Assignment, SiteStatistics
@@ -244,3 +244,55 @@ def test_a_whole_epoch_is_divided_by_the_cases_of_the_sites_that_train(
     with pytest.raises(StopIteration) as ended:
         next(round_)
     assert ended.value.value.training_cases == ({"ghent": 5, "lyon": 3} if kept else {})
+
+
+OPTIONAL = 'task.optional_modalities=["T1w"]'
+
+
+def optional_template(folder: Path, replies: dict[str, SiteStatistics]) -> RunState:
+    recipe = load_recipe("default", overrides=["standardization.method=two-step", OPTIONAL])
+    round_ = StatisticsPhase(recipe, EventLog(folder / "events.jsonl")).round(RunState())
+    exchange = next(round_)
+    for site, reply in replies.items():
+        exchange.accumulate(site, unpack(pack(reply), SiteStatistics))
+    with pytest.raises(StopIteration) as ended:
+        next(round_)
+    state: RunState = ended.value.value
+    return state
+
+
+def test_a_modality_that_some_subjects_lack_has_the_mean_over_those_that_have_it(
+    tmp_path: Path,
+) -> None:
+    """Lyon: 3 subjects, of whom 1 has T1w. Porto: 1 subject with both."""
+    lyon = described(3, [1.5, 3.0, 4.5], [0.4, 1.0, 1.4])
+    lyon = dataclasses.replace(lyon, n_template_without={"T1w": 2}, n_missing={"T1w": 2})
+    porto = described(1, [0.7, 1.0, 1.1], [0.6, 1.0, 1.8])
+    state = optional_template(tmp_path, {"lyon": lyon, "porto": porto})
+    np.testing.assert_allclose(state.template["FLAIR"], [2.2 / 4, 1.0, 5.6 / 4])
+    np.testing.assert_allclose(state.template["T1w"], [0.5, 1.0, 1.6])
+
+
+def test_a_modality_that_no_site_has_ends_the_run_with_what_to_do(tmp_path: Path) -> None:
+    lyon = described(2, [1.0, 2.0, 3.0], [0.0, 0.0, 0.0])
+    lyon = dataclasses.replace(lyon, n_template_without={"T1w": 2}, n_missing={"T1w": 2})
+    with pytest.raises(SiteDataError, match=r"no subject contributed its T1w .* Take it out of"):
+        optional_template(tmp_path, {"lyon": lyon})
+
+
+@pytest.mark.parametrize(
+    ("odd", "text"),
+    [
+        ({"n_missing": {"FLAIR": 1}}, r"n_missing: want optional modalities alone .* \['FLAIR'\]"),
+        ({"n_template_without": {"FLAIR": 1}}, "n_template_without: want optional modalities"),
+        ({"n_missing": {"T1w": 3}}, "n_missing: want at most its 2 cases"),
+        ({"n_template_without": {"T1w": 3}}, "T1w: want 0 to 2 subjects without an image"),
+        ({"n_template_without": {"T1w": 2}}, "T1w: want zeros from 0 subjects"),
+    ],
+)
+def test_a_site_that_says_it_lacks_what_it_cannot_lack_is_refused(
+    tmp_path: Path, odd: dict[str, Any], text: str
+) -> None:
+    reply = dataclasses.replace(described(2, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]), **odd)
+    with pytest.raises(UpdateRejected, match=rf"site lyon: .*{text}"):
+        optional_template(tmp_path, {"lyon": reply})

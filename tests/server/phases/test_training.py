@@ -387,3 +387,107 @@ def test_a_whole_epochs_steps_are_divided_and_the_update_is_weighed_by_its_cases
     with pytest.raises(StopIteration) as ended:
         next(round_)
     np.testing.assert_array_equal(ended.value.value.parameters["network.w"], [10.0])
+
+
+def after_round(
+    phase: TrainingPhase, state: RunState, updates: dict[str, SiteUpdate]
+) -> tuple[RunState, dict[str, TrainRequest]]:
+    """The state after a round in which these sites answer, and what each was asked."""
+    round_ = phase.round(state)
+    exchange = next(round_)
+    asked = {}
+    for index, (site, sent) in enumerate(updates.items()):
+        assignment = dataclasses.replace(ASSIGNMENT, site=site, site_index=index)
+        request = exchange.request(assignment)
+        assert isinstance(request, TrainRequest)
+        asked[site] = request
+        exchange.accumulate(site, sent)
+    with pytest.raises(StopIteration) as ended:
+        next(round_)
+    after: RunState = ended.value.value
+    return after, asked
+
+
+def change_of(value: float) -> Arrays:
+    return {"network.w": np.array([value], np.float32)}
+
+
+def test_a_server_optimizer_goes_on_with_the_changes_of_the_rounds_before() -> None:
+    """Mean changes 2 and 0: 10 + 2, then + 0.5 * 2."""
+    recipe = recipe_of("default", 'federation.server_optimizer={name="momentum", beta=0.5}')
+    phase = phase_of(recipe, "whole")
+    state = RunState(parameters=change_of(10.0))
+    for changes in ((1.0, 3.0), (-1.0, 1.0)):
+        sent = dict(zip("ab", (update(change_of(value), 1) for value in changes), strict=True))
+        state, _ = after_round(phase, state, sent)
+    np.testing.assert_allclose(state.parameters["network.w"], [13.0])
+
+
+def test_a_new_training_forgets_what_the_server_optimizer_remembers() -> None:
+    before = RunState(parameters=change_of(1.0), server_state={"first.network.w": np.ones(1)})
+    assert phase_of(recipe_of("galassi2019"), "second").begin(before).server_state == {}
+
+
+def test_the_figures_of_one_round_weigh_the_updates_of_the_next() -> None:
+    """Dice 0.2 and 0.6 weigh 0.8 / 0.6 and 0.4 / 0.6, two to one: 10 + 0, then + (2 * 3 - 3) / 3.
+
+    In the first round both count alike.
+    """
+    recipe = recipe_of("default", "federation.weighting=validation")
+    phase, state = phase_of(recipe, "whole"), RunState(parameters=change_of(10.0))
+    sent = {
+        site: dataclasses.replace(update(change_of(value), n), validation_dice=dice)
+        for site, value, n, dice in (("a", 3.0, 1, 0.2), ("b", -3.0, 9, 0.6))
+    }
+    state, _ = after_round(phase, state, sent)
+    np.testing.assert_allclose(state.parameters["network.w"], [10.0])
+    assert state.validation_dice == {"a": 0.2, "b": 0.6}
+    without = dataclasses.replace(sent["a"], validation_dice=None)
+    state, _ = after_round(phase, state, {**sent, "a": without})
+    np.testing.assert_allclose(state.parameters["network.w"], [11.0])
+    assert state.validation_dice == {"b": 0.6}
+
+
+SCAFFOLD = (
+    "federation.drift=scaffold",
+    "federation.weighting=equal",
+    "optimizer.name=sgd",
+    "optimizer.state=reset",
+)
+
+
+def test_the_variates_of_all_sites_move_by_the_share_of_those_that_answered() -> None:
+    """One of two sites answers and moves its own by 3: c is 0.5 + 3 / 2, and went out as 0.5."""
+    phase = phase_of(recipe_of("default", *SCAFFOLD), "whole")
+    state = RunState(parameters=change_of(10.0), variates=change_of(0.5))
+    sent = dataclasses.replace(update(change_of(1.0), 1), variates=change_of(3.0))
+    state, asked = after_round(phase, state, {"a": sent})
+    np.testing.assert_array_equal(asked["a"].variates["network.w"], [0.5])
+    np.testing.assert_allclose(state.variates["network.w"], [2.0])
+    np.testing.assert_allclose(state.parameters["network.w"], [11.0])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"network.v": np.zeros(1, np.float32)},
+        {"network.w": np.zeros(2, np.float32)},
+        {"network.w": np.array([np.inf], np.float32)},
+    ],
+)
+def test_an_update_whose_variates_do_not_fit_is_refused_by_name(odd: Arrays) -> None:
+    phase = phase_of(recipe_of("default", *SCAFFOLD), "whole")
+    exchange = next(phase.round(RunState(parameters=change_of(1.0), variates=change_of(0.0))))
+    with pytest.raises(UpdateRejected, match="lyon"):
+        exchange.accumulate("lyon", dataclasses.replace(update(change_of(1.0), 1), variates=odd))
+
+
+def test_variates_that_nobody_asked_for_are_refused() -> None:
+    exchange = next(
+        phase_of(recipe_of("default"), "whole").round(RunState(parameters=change_of(1)))
+    )
+    with pytest.raises(UpdateRejected, match="lyon"):
+        exchange.accumulate(
+            "lyon", dataclasses.replace(update(change_of(1.0), 1), variates=change_of(1.0))
+        )

@@ -180,3 +180,27 @@ def test_plausible_sums_rise_when_a_large_site_meets_a_small_one() -> None:
 def test_a_site_without_subjects_is_plausible(method: Method) -> None:
     n_landmarks = N_LANDMARKS.get(method, 0)
     refuse_implausible(TemplateSums.none(["FLAIR"], n_landmarks), method=method)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.1, 5), st.booleans(), st.integers(0, 2)), min_size=1, max_size=9)
+)
+def test_a_modality_has_the_mean_over_the_subjects_that_have_it_however_they_lie_at_sites(
+    subjects: list[tuple[float, bool, int]],
+) -> None:
+    sites = [TemplateSums.none(["FLAIR", "T1w"], 3)] * 3
+    with_t1w = []
+    for level, has_t1w, site in subjects:
+        row = level * np.array([1.0, 2.0, 4.0])
+        t1w = 3 * row if has_t1w else np.zeros(3)
+        one = TemplateSums(1, {"FLAIR": row, "T1w": t1w}, {} if has_t1w else {"T1w": 1})
+        sites[site] = sites[site] + one
+        with_t1w += [3 * row] if has_t1w else []
+    total = sites[2] + (sites[0] + sites[1])
+    assert total.n_with("FLAIR") == len(subjects)
+    assert total.n_with("T1w") == len(with_t1w)
+    if with_t1w:
+        np.testing.assert_allclose(total.template()["T1w"], np.mean(with_t1w, axis=0))
+    else:
+        with pytest.raises(SiteDataError, match="no subject contributed its T1w"):
+            total.template()

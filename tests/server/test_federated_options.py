@@ -1,0 +1,99 @@
+"""Toy federations with the options of a federation: each is cut, resumed and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.recipe.recipe import load_recipe
+from server.events.run_event import RunEvent
+from server.run.checkpoint import load_checkpoint
+from server.run.run_folder import RunFolder
+from server.run.run_state import RunState
+from server.simulate import lay_out, simulate
+from tests.toy_sites import write_site
+
+TINY = (
+    "standardization.method=z-score",
+    "network.widths=[4, 4, 8, 8]",
+    "network.first_stride=1",
+    "network.norm=group",
+    "sampling.patch_shape=[32, 32, 32]",
+    "inference.threshold_from=fixed",
+    "inference.overlap=0",
+    "optimizer.steps=2",
+    "federation.rounds=3",
+    "federation.evaluate_every=3",
+    "federation.site_validation_share=0",
+    "compute.threads=1",
+)
+SGD = ("optimizer.name=sgd", "optimizer.state=reset", "federation.weighting=equal")
+WAYS = {
+    "adam at the coordinator, local norms, a pull": (
+        'federation.server_optimizer={name="adam"}',
+        "federation.norms=local",
+        "federation.proximal=0.1",
+    ),
+    "momentum at the coordinator, control variates": (
+        'federation.server_optimizer={name="momentum"}',
+        "federation.drift=scaffold",
+        *SGD,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def hospitals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    base = tmp_path_factory.mktemp("hospitals")
+    return {
+        name: write_site(base / name, name=name, seed=seed, label=name, n_subjects=1).parent
+        / "bids"
+        for seed, name in enumerate(("lyon", "ghent", "porto"))
+    }
+
+
+def new_run(path: Path, hospitals: dict[str, Path], *overrides: str) -> RunFolder:
+    folder = RunFolder(path)
+    lay_out(
+        folder,
+        load_recipe("default", overrides=[*TINY, *overrides]),
+        sites={name: hospitals[name] for name in ("lyon", "ghent")},
+        unseen={"porto": hospitals["porto"]},
+    )
+    return folder
+
+
+def end_of(folder: RunFolder) -> RunState:
+    state = load_checkpoint(folder.checkpoints)
+    assert state is not None
+    return state
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_that_was_cut_in_a_round_and_resumed_equals_an_uninterrupted_one(
+    hospitals: dict[str, Path], tmp_path: Path, way: str
+) -> None:
+    whole, cut = (new_run(tmp_path / name, hospitals, *WAYS[way]) for name in ("whole", "cut"))
+    simulate(whole, images=False)
+
+    def stop(event: RunEvent) -> None:
+        """After lyon's answer in the second round of training, which is then asked for again."""
+        if event.event == "reply" and getattr(event, "phase", "") == "training":
+            seen.append(event)
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+
+    seen: list[RunEvent] = []
+    with pytest.raises(KeyboardInterrupt):
+        simulate(cut, images=False, listener=stop)
+    simulate(cut, images=False)
+    expected, found = end_of(whole), end_of(cut)
+    for field in ("parameters", "server_state", "variates"):
+        before, after = getattr(expected, field), getattr(found, field)
+        assert before.keys() == after.keys()
+        for name, array in before.items():
+            np.testing.assert_array_equal(after[name], array)
+    assert expected.server_state
+    assert bool(expected.variates) == ("variates" in way)
