@@ -11,7 +11,10 @@ from common.arrays import BoolArray, Float32Array
 from common.errors import ConfigError
 from common.learning.augmentation.image_quality import with_other_quality
 from common.learning.augmentation.mirror import mirrored, mirrored_left_right
+from common.learning.augmentation.modality_dropout import with_modalities_missing
 from common.learning.augmentation.quarter_turns import turned_by_quarters
+from common.learning.augmentation.rotation_scaling import rotated_and_scaled
+from common.learning.augmentation.scanner import as_other_scanner
 
 Augmentation = Callable[
     [Float32Array, BoolArray, np.random.Generator], tuple[Float32Array, BoolArray]
@@ -24,6 +27,9 @@ AUGMENTATIONS: Mapping[str, Augmentation] = MappingProxyType(
         "mirror": mirrored,
         "quarter-turns": turned_by_quarters,
         "image-quality": with_other_quality,
+        "rotation-scaling": rotated_and_scaled,
+        "scanner": as_other_scanner,
+        "modality-dropout": with_modalities_missing,
     }
 )
 
