@@ -11,7 +11,7 @@ from torch import nn
 
 from client.phases.kept_optimizer import keep_state, kept_state
 from client.phases.lesion_metric import stored_lesion_metric
-from client.phases.mining import stored_hard_negatives
+from client.phases.mining import false_lesions_of_some, stored_hard_negatives
 from client.phases.site_cases import own_cases, shareable, sites_of
 from client.phases.site_features import NO_FEATURES, SiteFeatures, site_features
 from client.site.settings import Site
@@ -44,7 +44,6 @@ from common.recipe.network import CascadeSettings
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.feature_summary import KnownFeatures
-from common.wire.field_types import Stage
 from common.wire.messages import SiteUpdate, TrainRequest
 
 
@@ -73,7 +72,7 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
     state: State | None = request.optimizer_state if averages else None
     if keeps:
         state = kept_state(assignment, site)
-    negatives = _negatives(network, cases.training, recipe, site, stage=request.stage)
+    negatives = _negatives(network, cases.training, request, recipe, site)
     outcome = train_locally(
         network,
         head,
@@ -158,12 +157,21 @@ def _with_steps(recipe: Recipe, steps: int | None, training: Sequence[PreparedCa
 
 
 def _negatives(
-    network: nn.Module, cases: Sequence[PreparedCase], recipe: Recipe, site: Site, *, stage: Stage
+    network: nn.Module,
+    cases: Sequence[PreparedCase],
+    request: TrainRequest,
+    recipe: Recipe,
+    site: Site,
 ) -> list[IndexArray]:
-    """For a cascade the voxels of each case that are no lesion; nothing for other networks."""
+    """For a cascade, and where the recipe wants hard negatives, each case's voxels without lesion.
+
+    Nothing for others.
+    """
+    if recipe.sampling.hard_negative_share > 0:
+        return false_lesions_of_some(network, cases, recipe, request.assignment)
     if not isinstance(recipe.network, CascadeSettings):
         return []
-    if stage == "second":
+    if request.stage == "second":
         return stored_hard_negatives(network, cases, recipe, site)
     return [random_negatives(case, above=recipe.network.candidates_above) for case in cases]
 

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.numpy
@@ -26,6 +27,9 @@ KEPT = 2
 OPTIMIZER = "optimizer."
 """Begins the names of the optimizer state's tensors; no parameter's name begins so."""
 
+AVERAGE = "average."
+"""Begins the names of the moving average's tensors, likewise."""
+
 DAMAGED = ".damaged"
 """Ends the name of a checkpoint that was passed over: it counts as none any more."""
 
@@ -42,6 +46,7 @@ def save_checkpoint(folder: Path, state: RunState) -> Path:
     earlier = _checkpoints(folder)
     facts = json.dumps(_facts(state), sort_keys=True, allow_nan=False)
     tensors = state.parameters | {OPTIMIZER + n: a for n, a in state.optimizer_state.items()}
+    tensors |= {AVERAGE + n: a for n, a in state.average.items()}
     content = safetensors.numpy.save(tensors, metadata={"state": facts})
     number = 1 + (_number(earlier[-1]) if earlier else 0)
     path = folder / f"{number:06d}-{hashlib.sha256(content).hexdigest()}.safetensors"
@@ -92,8 +97,9 @@ def load_checkpoint(
 
 
 def _facts(state: RunState) -> dict[str, object]:
-    facts = dataclasses.asdict(dataclasses.replace(state, parameters={}, optimizer_state={}))
-    return {n: value for n, value in facts.items() if n not in ("parameters", "optimizer_state")}
+    without: dict[str, Any] = {name: {} for name in ("parameters", "optimizer_state", "average")}
+    facts = dataclasses.asdict(dataclasses.replace(state, **without))
+    return {name: value for name, value in facts.items() if name not in without}
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -131,6 +137,10 @@ def _read_whole(path: Path) -> RunState:
         tensors = safetensors.numpy.load(content)
         kept = {n: tensors.pop(n) for n in sorted(tensors) if n.startswith(OPTIMIZER)}
         optimizer_state = {n.removeprefix(OPTIMIZER): array for n, array in kept.items()}
-        return RunState(**facts, parameters=tensors, optimizer_state=optimizer_state)
+        kept = {n: tensors.pop(n) for n in sorted(tensors) if n.startswith(AVERAGE)}
+        average = {n.removeprefix(AVERAGE): array for n, array in kept.items()}
+        return RunState(
+            **facts, parameters=tensors, optimizer_state=optimizer_state, average=average
+        )
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
         raise CheckpointError(f"{path}: not a checkpoint of this version: {error}.") from None

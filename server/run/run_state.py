@@ -69,6 +69,8 @@ class RunState:
     parameters           `network.*` and `head.*`; empty before training
     optimizer_state      the sites' mean, with `optimizer.state` = "averaged" alone; else a site has
                          its own, on its disk, or restarts it
+    average              moving average of the rounds' `network.*`; with `federation.moving_average`
+                         alone, from the first aggregate on
     """
 
     phase: str = ""
@@ -89,6 +91,12 @@ class RunState:
     sites: dict[str, SiteRecord] = field(default_factory=dict)
     parameters: Arrays = field(default_factory=dict)
     optimizer_state: Arrays = field(default_factory=dict)
+    average: Arrays = field(default_factory=dict)
+
+    @property
+    def judged_parameters(self) -> Arrays:
+        """Those that are evaluated, selected and written: the moving average where there is one."""
+        return self.average or self.parameters
 
     @property
     def training_round(self) -> int:

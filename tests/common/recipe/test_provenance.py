@@ -27,13 +27,17 @@ NOT_OF_THE_METHOD = {
     "federation.wait_for_sites_s",
 }
 NONE_HERE = {
+    "federation.moving_average",
     "federation.site_test_share",
     "federation.site_threshold_share",
+    "inference.flips",
     "loss.lesion_wise",
     "loss.site.gradient_bound",
     "loss.site.proximal",
     "loss.site.ramp_rounds",
+    "network.full_resolution",
     "preprocessing.reference",
+    "sampling.hard_negative_share",
     "standardization.template",
     "task.raters",
 }
