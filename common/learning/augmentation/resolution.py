@@ -89,7 +89,7 @@ def slice_matrix(n: int, thickness: float, *, position: float) -> FloatArray:
     the middles of two slices and takes both by its distance to them, or that of the last one where
     there is none beyond. A thickness of 1 at position 0 leaves the line as it is.
     """
-    edges = np.arange(-position * thickness, n, thickness, np.float64)
+    edges = np.arange(-position * thickness, n, thickness, dtype=np.float64)
     voxel = np.arange(n)
     covered = np.minimum(edges[:, None] + thickness, voxel + 1) - np.maximum(edges[:, None], voxel)
     averaging = np.maximum(covered, 0)

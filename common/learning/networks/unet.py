@@ -17,8 +17,8 @@ from common.recipe.norm_size import n_groups
 NEGATIVE_SLOPE = 0.1
 
 FULL_RESOLUTION_FEATURES = 8
-"""At the images' own resolution, with `full_resolution`: the most that cost about as much as the
-rest of a small network (chosen)."""
+"""At the images' own resolution, with `full_resolution` (chosen). A step of the default network
+takes 2.6 times as long with them, and 1.9 times with 4."""
 
 
 def build_unet(settings: UNetSettings, *, n_channels: int, n_outputs: int, seed: int) -> UNet:

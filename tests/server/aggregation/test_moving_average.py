@@ -46,7 +46,7 @@ def test_whole_numbers_are_the_last_round_s() -> None:
     assert found["network.n"].dtype == np.int64
 
 
-@given(st.floats(0, 0.999), st.integers(1, 40), st.floats(-100, 100))
-def test_equal_rounds_are_their_own_average(past: float, n: int, value: float) -> None:
+@given(st.floats(0, 0.999), st.integers(1, 40), st.integers(-100, 100))
+def test_equal_rounds_are_their_own_average(past: float, n: int, value: int) -> None:
     found = averaged([value] * n, past)["network.w"]
     np.testing.assert_allclose(found, [value, -2 * value], rtol=1e-6)

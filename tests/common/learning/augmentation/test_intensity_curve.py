@@ -11,7 +11,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @given(seed=seeds, values=st.lists(st.integers(-400, 1200), min_size=2, max_size=30, unique=True))
 def test_a_drawn_curve_keeps_the_order_of_intensities(seed: int, values: list[int]) -> None:
-    ordered = np.sort(np.array(values, np.float32) / 50)  # at least 0.02 apart
+    ordered = np.sort(np.array(values, np.float32)) / np.float32(50)  # at least 0.02 apart
     found = along_curve(ordered, drawn_slopes(np.random.default_rng(seed)))
     assert (np.diff(found) > 0).all()
 

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.arrays import FloatArray
 from common.learning.augmentation.resolution import (
     along_axes,
     drawn_resolution,
@@ -68,9 +67,9 @@ def test_a_constant_line_stays_constant(n: int, size: float, position: float, ke
 def test_each_matrix_is_applied_along_its_own_axis() -> None:
     random = np.random.default_rng(0)
     image = random.normal(size=(3, 4, 5)).astype(np.float32)
-    matrices: list[FloatArray | None] = [random.normal(size=(n, n)) for n in (3, 4, 5)]
-    found = along_axes(image, matrices)
-    expected = np.einsum("ai,bj,ck,ijk->abc", *matrices, image)
+    a, b, c = (random.normal(size=(n, n)) for n in (3, 4, 5))
+    found = along_axes(image, [a, b, c])
+    expected = np.einsum("ai,bj,ck,ijk->abc", a, b, c, image)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(along_axes(image, [None, None, None]), image)
 
@@ -79,6 +78,6 @@ def test_slices_lie_across_each_axis_about_as_often() -> None:
     random = np.random.default_rng(1)
     drawn = [drawn_resolution((6, 7, 8), random) for _ in range(300)]
     for axis, n in enumerate((6, 7, 8)):
-        of_axis = [matrices[axis] for matrices in drawn if matrices[axis] is not None]
+        of_axis = [matrix for matrices in drawn if (matrix := matrices[axis]) is not None]
         assert 100 < len(of_axis) < 300
         assert all(matrix.shape == (n, n) for matrix in of_axis)
