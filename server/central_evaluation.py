@@ -54,7 +54,7 @@ class CentralEvaluation:
         """
         torch.set_num_threads(self._recipe.compute.threads)
         network = new_network(self._recipe)
-        load_parameters(network, part(state.parameters, NETWORK))
+        load_parameters(network, part(state.judged_parameters, NETWORK))
         first_of_two = state.phase == "training-first"
         set_stage(network, "first" if first_of_two else "second")
         threshold = self._recipe.inference.threshold
@@ -114,7 +114,7 @@ class CentralEvaluation:
             threshold=self._recipe.inference.threshold,
             round_index=state.training_round,
             run=self._consortium.run,
-            parameters=part(state.parameters, NETWORK),
+            parameters=part(state.judged_parameters, NETWORK),
             trained_grid=state.trained_grid,
         )
         write_model(model, self._folder.model_file)

@@ -1,4 +1,4 @@
-"""Where the cascade's first network is wrong at this site: what its second one learns from."""
+"""Where a received network is wrong at this site: what it, or the next one, learns from."""
 
 from __future__ import annotations
 
@@ -19,17 +19,21 @@ from common.arrays import IntArray
 from common.errors import ConfigError
 from common.files import write_whole
 from common.imaging.dataset.prepared import PreparedCase
-from common.learning.hard_negatives import hard_negatives
+from common.learning.hard_negatives import false_lesions, hard_negatives
 from common.learning.model import NETWORK, available_device, new_network, part
 from common.learning.networks.cascade import Cascade
 from common.learning.networks.parameters import load_parameters, parameters_of
 from common.recipe.network import CascadeSettings
 from common.recipe.recipe import Recipe
-from common.wire.messages import MiningReply, MiningRequest
+from common.seeds import derived_seed
+from common.wire.messages import Assignment, MiningReply, MiningRequest
 
 log = logging.getLogger(__name__)
 
 FlatVoxels = IntArray
+
+SEARCHED_CASES = 4
+"""Cases of a round in which false lesions are looked for: at 1 mm some seconds each (chosen)."""
 
 
 def mine(request: MiningRequest, recipe: Recipe, site: Site) -> MiningReply:
@@ -66,6 +70,31 @@ def stored_hard_negatives(
         remove_older_than(path)
     stored = safetensors.numpy.load(path.read_bytes())
     return [stored[f"{number:06d}"] for number in range(len(cases))]
+
+
+def false_lesions_of_some(
+    network: nn.Module, cases: Sequence[PreparedCase], recipe: Recipe, assignment: Assignment
+) -> list[FlatVoxels]:
+    """Flat positions of the network's false lesions in each case; none where it did not look.
+
+    network   with the parameters that the round begins with
+
+    It looks at four cases, drawn anew for each round, two of them without a lesion where there are
+    so many. In the first round it does not look: an untrained network is wrong everywhere.
+    """
+    found: list[FlatVoxels] = [np.empty(0, np.intp) for _ in cases]
+    if assignment.round_index == 1:
+        return found
+    place = (assignment.phase, assignment.site, assignment.round_index)
+    random = np.random.default_rng(derived_seed(recipe.seed, "searched-cases", *place))
+    drawn = [int(number) for number in random.permutation(len(cases))]
+    without = [number for number in drawn if not cases[number].trainable]
+    with_lesions = [number for number in drawn if cases[number].trainable]
+    half = SEARCHED_CASES // 2
+    order = [*without[:half], *with_lesions[:half], *without[half:], *with_lesions[half:]]
+    for number in order[:SEARCHED_CASES]:
+        found[number] = false_lesions(network, cases[number], recipe)
+    return found
 
 
 def _digest(network: Cascade, cases: Sequence[PreparedCase], recipe: Recipe) -> str:

@@ -12,7 +12,7 @@ from torch import nn
 
 from client.phases.kept_optimizer import keep_state, kept_state
 from client.phases.lesion_metric import stored_lesion_metric
-from client.phases.mining import stored_hard_negatives
+from client.phases.mining import false_lesions_of_some, stored_hard_negatives
 from client.phases.own_norms import OwnNorms
 from client.phases.own_variates import OwnVariates
 from client.phases.site_cases import own_cases, shareable, sites_of
@@ -47,7 +47,7 @@ from common.recipe.network import CascadeSettings
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.feature_summary import KnownFeatures
-from common.wire.field_types import Arrays, Stage
+from common.wire.field_types import Arrays
 from common.wire.messages import Assignment, SiteUpdate, TrainRequest
 
 
@@ -76,7 +76,7 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
     state: State | None = request.optimizer_state if averages else None
     if keeps:
         state = kept_state(assignment, site)
-    negatives = _negatives(network, cases.training, recipe, site, stage=request.stage)
+    negatives = _negatives(network, cases.training, request, recipe, site)
     local = OwnNorms(network, assignment, site) if recipe.federation.norms == "local" else None
     own_variates = None
     if recipe.federation.drift == "scaffold":
@@ -188,12 +188,21 @@ def _with_steps(recipe: Recipe, steps: int | None, training: Sequence[PreparedCa
 
 
 def _negatives(
-    network: nn.Module, cases: Sequence[PreparedCase], recipe: Recipe, site: Site, *, stage: Stage
+    network: nn.Module,
+    cases: Sequence[PreparedCase],
+    request: TrainRequest,
+    recipe: Recipe,
+    site: Site,
 ) -> list[IndexArray]:
-    """For a cascade the voxels of each case that are no lesion; nothing for other networks."""
+    """For a cascade, and where the recipe wants hard negatives, each case's voxels without lesion.
+
+    Nothing for others.
+    """
+    if recipe.sampling.hard_negative_share > 0:
+        return false_lesions_of_some(network, cases, recipe, request.assignment)
     if not isinstance(recipe.network, CascadeSettings):
         return []
-    if stage == "second":
+    if request.stage == "second":
         return stored_hard_negatives(network, cases, recipe, site)
     return [random_negatives(case, above=recipe.network.candidates_above) for case in cases]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from common.learning.networks.cascade import Cascade
 from common.metrics.mask import least_voxels, without_small_lesions
 from common.metrics.presets import preset
 from common.metrics.threshold_sweep import THRESHOLDS, ThresholdCounts, sweep_thresholds
+from common.recipe.inference import Flips
 from common.recipe.network import CascadeSettings
 from common.recipe.recipe import Recipe
 
@@ -40,14 +42,18 @@ def segment(network: nn.Module, case: PreparedCase, recipe: Recipe) -> Float32Ar
             network, case.image, case.brain, settings, stage=network.stage, device=device
         )
     else:
-        probability = lesion_probability(
-            network,
-            case.image,
-            patch_shape=recipe.sampling.patch_shape,
-            overlap=recipe.inference.overlap,
-            blend=recipe.inference.blend,
-            device=device,
-        )
+
+        def probability_of(image: Float32Array) -> Float32Array:
+            return lesion_probability(
+                network,
+                image,
+                patch_shape=recipe.sampling.patch_shape,
+                overlap=recipe.inference.overlap,
+                blend=recipe.inference.blend,
+                device=device,
+            )
+
+        probability = mean_over_flips(probability_of, case.image, recipe.inference.flips)
     if not np.isfinite(probability).all():
         raise ModelFileError(
             f"{case.name}: the network gives NaN. Its training diverged: use an earlier round, or "
@@ -71,6 +77,25 @@ def found_lesions(
     """
     fewest = recipe.inference.min_lesion_voxels if at_least is None else at_least
     return without_small_lesions(probability > threshold, fewest)
+
+
+def mean_over_flips(
+    probability_of: Callable[[Float32Array], Float32Array], image: Float32Array, flips: Flips
+) -> Float32Array:
+    """Each voxel's mean probability over the image and its mirror images, (i, j, k).
+
+    image   (C, i, j, k); i runs from left to right
+    flips   none: the image alone; left-right: mirrored along i too, in twice the time; all: each of
+            the eight ways to mirror i, j and k, in eight times the time
+    """
+    mirrored = {"none": (0, 0, 0), "left-right": (1, 0, 0), "all": (1, 1, 1)}[flips]
+    ways = list(product(*(range(1 + axis) for axis in mirrored)))
+    total = np.zeros(image.shape[1:], np.float32)
+    for way in ways:
+        axes = tuple(int(axis) for axis in np.flatnonzero(way))
+        there = np.flip(image, tuple(axis + 1 for axis in axes))
+        total += np.flip(probability_of(np.ascontiguousarray(there)), axes)
+    return total / np.float32(len(ways))
 
 
 def lesion_probability(

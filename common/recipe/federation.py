@@ -91,6 +91,9 @@ class Federation(Settings):
     late_weight: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Factor on the weight of an update for each round that it comes late; 0: it is refused. Needs
     aggregation = "weighted-mean", and no step_budget."""
+    moving_average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Weight of the past in a moving average of the rounds' parameters, which is evaluated,
+    selected and written in their place; sites go on from the parameters themselves. 0: none."""
     retries: Annotated[int, Field(ge=0)] = 1
     """How often a site is asked again in a round whose message was lost or whose process died."""
     exclude_after: Positive = 3

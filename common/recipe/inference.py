@@ -8,6 +8,7 @@ from pydantic import Field
 
 from common.settings import Settings
 
+Flips = Literal["none", "left-right", "all"]
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -19,6 +20,10 @@ class Inference(Settings):
     blend: Literal["gaussian", "mean"] = "gaussian"
     """How overlapping patches are averaged. gaussian: a voxel counts more the nearer it is to the
     middle of its patch; mean: all voxels count alike."""
+    flips: Flips = "none"
+    """Over which mirrored images the probabilities are averaged. left-right: the image and its
+    mirror image, in twice the time; all: mirrored along each axis and all of them together, in
+    eight times the time."""
     min_lesion_voxels: Annotated[int, Field(ge=1)] = 1
     """Lesions of fewer voxels (26-connected) are dropped; with `smallest_from` = "sites", until a
     volume is chosen."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.recipe.norm_size import NormSize, Shape, n_groups, norm_size
 from common.settings import Settings
@@ -33,11 +33,23 @@ class UNetSettings(Settings):
     """Features at each resolution; the last is the bottleneck."""
     first_stride: Literal[1, 2] = 1
     """2 halves the resolution before the first stage and restores it after the last."""
+    full_resolution: bool = False
+    """With a first_stride of 2: convolutions at the images' own resolution too, few and narrow,
+    for lesions of a few voxels."""
     norm: Literal["instance", "group", "batch"] = "instance"
     dropout: Rate = 0.0
     first_probability: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Probability that the untrained network gives, on average. Lesions are rare: starting from
     one half, a small learning rate takes thousands of steps to decrease it."""
+
+    @model_validator(mode="after")
+    def _resolution_was_halved(self) -> Self:
+        if self.full_resolution and self.first_stride == 1:
+            raise ValueError(
+                "full_resolution = true adds the resolution that a first_stride of 2 leaves out, "
+                "and first_stride is 1; want 2, or full_resolution = false"
+            )
+        return self
 
     @property
     def answers(self) -> Answer:

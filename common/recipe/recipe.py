@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -17,7 +17,7 @@ from common.recipe.loss import BatchDice, Dice, FocalTversky, Loss, Tversky
 from common.recipe.network import CascadeSettings, Network, SiameseMPUNetSettings
 from common.recipe.norm_size import LEAST_VALUES
 from common.recipe.preprocessing import Preprocessing
-from common.recipe.sampling import Sampling
+from common.recipe.sampling import Augmentation, Sampling
 from common.recipe.standardization import Standardization
 from common.recipe.task import Task
 from common.recipe.transplant import transplant_faults
@@ -243,6 +243,16 @@ def _cascade(recipe: Recipe) -> Iterator[str]:
             "network 'cascade' looks at one date, and task.target 'new-lesions' has two; set "
             "task.target to 'lesions', or choose another network"
         )
+    if recipe.inference.flips != "none":
+        yield (
+            f"inference.flips {recipe.inference.flips!r} does not go with network 'cascade', which "
+            "asks for each candidate voxel by itself; set it to 'none'"
+        )
+    if recipe.federation.moving_average:
+        yield (
+            "federation.moving_average does not go with network 'cascade': the second network "
+            "learns from the mistakes of one first network, not of an average; set it to 0"
+        )
     if recipe.standardization.method == "none":
         yield (
             "network.candidates_above and network.fallback_above of 'cascade' are z-scores, and "
@@ -312,12 +322,7 @@ def _sampling(recipe: Recipe) -> Iterator[str]:
             f"{sampling.lesion_share:g}; set it to 1, or choose 'patches'"
         )
     allowed = (
-        {"half-turn"}
-        if sampling.name == "voxels"
-        else {
-            *("mirror-left-right", "mirror", "quarter-turns", "image-quality"),
-            "lesion-transplant",
-        }
+        {"half-turn"} if sampling.name == "voxels" else set(get_args(Augmentation)) - {"half-turn"}
     )
     if odd := [name for name in sampling.augment if name not in allowed]:
         yield (
@@ -328,6 +333,13 @@ def _sampling(recipe: Recipe) -> Iterator[str]:
         yield (
             f"sampling.augment 'quarter-turns' turns a plane with two equal sides, and "
             f"sampling.patch_shape {sampling.patch_shape} has none"
+        )
+    task = recipe.task
+    if "modality-dropout" in sampling.augment and (len(task.modalities) < 2 or task.dates == 2):
+        yield (
+            "sampling.augment 'modality-dropout' leaves out modalities after the first, of one "
+            f"date; got task.modalities {task.modalities} and task.target {task.target!r}. Take it "
+            "out"
         )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.settings import Settings
 
@@ -17,6 +17,9 @@ Augmentation = Literal[
     "half-turn",
     "image-quality",
     "lesion-transplant",
+    "rotation-scaling",
+    "scanner",
+    "modality-dropout",
 ]
 
 
@@ -36,12 +39,34 @@ class Sampling(Settings):
     lie anywhere, and cases without a lesion train too, each case as often as any other. With
     `voxels`: the share of a batch that has one in the middle, below 1; cases with a lesion only.
     With `grid`: 1."""
+    hard_negative_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of the patches that need not hold a lesion voxel, the share about a voxel of a lesion that
+    the round's received network finds and the reference does not have. Needs `patches` and a
+    lesion_share below 1."""
     augment: tuple[Augmentation, ...] = ()
     """In this order. mirror-left-right: the first axis, with probability one half; mirror: each
     axis; quarter-turns: by a multiple of 90 degrees; half-turn: half of each batch by 180 degrees
     in plane, flipped, or both; image-quality: blurred, sharpened, or averaged over slices;
     lesion-transplant: half of the patches without a lesion get drawn ones; before those that change
-    the quality, which lesions share with their surroundings."""
+    the quality, which lesions share with their surroundings;
+    rotation-scaling: half of the patches by up to 15 degrees and 15 %; scanner: contrast,
+    resolution, slices, noise and bias field of another scanner, each channel by itself;
+    modality-dropout: each modality but the first 0 with probability 1/4."""
+
+    @model_validator(mode="after")
+    def _some_patches_may_be_hard(self) -> Self:
+        if self.hard_negative_share and self.name != "patches":
+            raise ValueError(
+                f"hard_negative_share = {self.hard_negative_share:g} goes with name = 'patches', "
+                f"got {self.name!r}; want 0, or 'patches'"
+            )
+        if self.hard_negative_share and self.lesion_share == 1:
+            raise ValueError(
+                f"hard_negative_share = {self.hard_negative_share:g} is a share of the patches "
+                "that need not hold a lesion voxel, and lesion_share = 1 leaves none; want a "
+                "lesion_share below 1, or 0"
+            )
+        return self
 
     @property
     def takes_lesion_free_cases(self) -> bool:

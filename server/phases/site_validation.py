@@ -22,7 +22,7 @@ def validate_at_sites(state: RunState, recipe: Recipe) -> Generator[Exchange, No
     Needs no number of replies: a round without it can still be the last one.
     """
     summed = yield from sum_over_sites(
-        parameters=part(state.parameters, NETWORK),
+        parameters=part(state.judged_parameters, NETWORK),
         template=state.template,
         thresholds=(recipe.inference.threshold,),
         part="validation",

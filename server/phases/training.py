@@ -25,6 +25,7 @@ from common.wire.feature_summary import FeatureSummary, HeadAnswers
 from common.wire.field_types import Arrays, Stage
 from common.wire.messages import Assignment, SiteUpdate, TrainRequest
 from server.aggregation.apply_update import apply_update, change_norm
+from server.aggregation.moving_average import moved_average
 from server.aggregation.registry import AGGREGATIONS
 from server.aggregation.server_optimizer import server_step
 from server.aggregation.site_weight import site_weight
@@ -73,6 +74,9 @@ class TrainingPhase(Phase):
     its update counts by their share of its own (chosen). With `steps_are` = "whole-epoch" a site's
     own steps are its part of the recipe's, and its update counts by the weighting alone: steps and
     weight both in proportion to the cases, as in McMahan et al. 2017 (local epochs).
+
+    With `federation.moving_average` the rounds' networks are averaged too, and that average is what
+    is evaluated, selected and written; requests hold the parameters themselves (docs/adr/0044).
 
     Where the sites choose the round, one that is evaluated ends with an exchange of its own: see
     phases/site_validation.py.
@@ -237,6 +241,10 @@ class TrainingPhase(Phase):
             features=latest,
             site_validation=None,
         )
+        if past := self._recipe.federation.moving_average:
+            network = {n: a for n, a in parameters.items() if n.startswith(NETWORK)}
+            average = moved_average(state.average, network, past=past, round_index=index)
+            state = dataclasses.replace(state, average=average)
         selects = self._stage != "first"  # of a cascade's first network no round is selected
         if state.sites_choose_round and selects and self.is_evaluated(index):
             state = yield from validate_at_sites(state, self._recipe)

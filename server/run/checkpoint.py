@@ -28,6 +28,7 @@ PREFIXES = {
     "optimizer_state": "optimizer.",
     "server_state": "server.",
     "variates": "variates.",
+    "average": "average.",
 }
 """Field of arrays beside the parameters -> how its tensors' names begin; no parameter's does."""
 

@@ -74,6 +74,8 @@ class RunState:
                          "scaffold" alone
     validation_dice      site -> the last mean Dice on its validation cases that it has sent; with
                          `federation.weighting` = "validation" alone
+    average              moving average of the rounds' `network.*`; with `federation.moving_average`
+                         alone, from the first aggregate on
     """
 
     phase: str = ""
@@ -97,6 +99,12 @@ class RunState:
     server_state: Arrays = field(default_factory=dict)
     variates: Arrays = field(default_factory=dict)
     validation_dice: dict[str, float] = field(default_factory=dict)
+    average: Arrays = field(default_factory=dict)
+
+    @property
+    def judged_parameters(self) -> Arrays:
+        """Those that are evaluated, selected and written: the moving average where there is one."""
+        return self.average or self.parameters
 
     @property
     def training_round(self) -> int:

@@ -33,6 +33,8 @@ TINY = (
     "sampling.patch_shape=[32, 16, 16]",
     "loss.site.name=none",
     "sampling.batch_size=1",
+    "sampling.hard_negative_share=0.5",
+    "federation.moving_average=0.5",
     "optimizer.steps=1",
     "federation.rounds=3",
     "federation.site_validation_share=0",
@@ -140,6 +142,9 @@ def require_as_if_never_cut(cut: RunFolder, whole: RunFolder) -> None:
     assert first.parameters.keys() == second.parameters.keys()
     for name, array in first.parameters.items():
         assert array.tobytes() == second.parameters[name].tobytes(), name
+    assert first.average.keys() == second.average.keys() == first.parameters.keys()
+    for name, array in first.average.items():
+        assert array.tobytes() == second.average[name].tobytes(), name
     record = read_run(cut.events_file)
     assert [(r.phase, r.index) for r in record.rounds.values()] == ROUNDS
     assert all(r.finished and len(r.replies) == 2 for r in record.rounds.values())

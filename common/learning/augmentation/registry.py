@@ -12,7 +12,10 @@ from common.errors import ConfigError
 from common.learning.augmentation.image_quality import with_other_quality
 from common.learning.augmentation.lesion_transplant import with_transplanted_lesions
 from common.learning.augmentation.mirror import mirrored, mirrored_left_right
+from common.learning.augmentation.modality_dropout import with_modalities_missing
 from common.learning.augmentation.quarter_turns import turned_by_quarters
+from common.learning.augmentation.rotation_scaling import rotated_and_scaled
+from common.learning.augmentation.scanner import as_other_scanner
 
 Augmentation = Callable[
     [Float32Array, BoolArray, np.random.Generator], tuple[Float32Array, BoolArray]
@@ -26,6 +29,9 @@ AUGMENTATIONS: Mapping[str, Augmentation] = MappingProxyType(
         "quarter-turns": turned_by_quarters,
         "image-quality": with_other_quality,
         "lesion-transplant": with_transplanted_lesions,
+        "rotation-scaling": rotated_and_scaled,
+        "scanner": as_other_scanner,
+        "modality-dropout": with_modalities_missing,
     }
 )
 

@@ -13,8 +13,10 @@ from common.errors import SiteDataError
 from common.learning.augmentation.registry import augmented
 from common.learning.sampling.batch import Batch
 from common.learning.sampling.cutting import Shape, cut, cut_each
-from common.learning.sampling.labelled_case import LabelledCase
+from common.learning.sampling.labelled_case import FlatVoxels, LabelledCase
 from common.recipe.sampling import Augmentation
+
+NONE: FlatVoxels = np.empty(0, np.intp)
 
 
 class Patch(NamedTuple):
@@ -72,7 +74,11 @@ def no_lesion_voxel(n_cases: int) -> SiteDataError:
 class Patches(PatchSampler):
     """Draws patches with a lesion voxel, and others anywhere in the brain.
 
-    n_outputs   references that come with each patch
+    n_outputs             references that come with each patch
+    negatives             flat positions of voxels without lesion, one array a case, that others are
+                          drawn about; none for any case where there are none
+    hard_negative_share   of the patches that need not hold a lesion voxel, those about a negative
+                          of their case; where it has none they lie anywhere
     The other settings are those of `PatchSampler`.
 
     Only the positions of lesion voxels are kept; images and references may be memory-mapped.
@@ -86,8 +92,12 @@ class Patches(PatchSampler):
         lesion_share: float = 1.0,
         n_outputs: int = 1,
         augment: Sequence[Augmentation] = (),
+        negatives: Sequence[FlatVoxels] = (),
+        hard_negative_share: float = 0.0,
     ) -> None:
         super().__init__(patch_shape=patch_shape, lesion_share=lesion_share, augment=augment)
+        self._negatives = dict(enumerate(negatives))
+        self._hard_negative_share = hard_negative_share
         labelled = [
             (number, case, np.flatnonzero(np.asarray(case.lesions)))
             for number, case in enumerate(cases)
@@ -105,21 +115,30 @@ class Patches(PatchSampler):
         """One patch, copied.
 
         The case is drawn first, every case alike; then one of its lesion voxels, or a voxel of its
-        brain; then the patch's place among all that hold this voxel and do not reach beyond the
-        volume. Along an axis where the volume is smaller than the patch, the patch holds all of it
-        at a random place, and zeros around it.
+        brain, or a negative; then the patch's place among all that hold this voxel and do not reach
+        beyond the volume. Along an axis where the volume is smaller than the patch, the patch holds
+        all of it at a random place, and zeros around it.
         Source   Aslani et al. 2020: patches with at least one lesion voxel; Fenneteau et al. 2021:
                  four in five, the others all over the brain. The order is chosen.
         """
         drawn = self._cases[random.integers(len(self._cases))]
         number, image, brain, references, lesion_voxels = drawn
         if self._lies_anywhere(has_lesion=bool(lesion_voxels.size), random=random):
-            voxel = _voxel_in(brain, random)
+            voxel = self._without_lesion(number, brain, random)
         else:
             voxel = np.unravel_index(random.choice(lesion_voxels), brain.shape)
         start = _start_about(voxel, brain, self._patch_shape, random)
         patch = cut(image, start, self._patch_shape), cut_each(references, start, self._patch_shape)
         return Patch(*augmented(*patch, self._augment, random), number)
+
+    def _without_lesion(
+        self, number: int, brain: BoolArray, random: np.random.Generator
+    ) -> tuple[np.intp, ...]:
+        """A voxel about which a patch lies that need not hold a lesion."""
+        negatives = self._negatives.get(number, NONE)
+        if negatives.size and random.random() < self._hard_negative_share:
+            return np.unravel_index(int(random.choice(negatives)), brain.shape)
+        return _voxel_in(brain, random)
 
 
 def brain_patch(

@@ -27,8 +27,8 @@ class Sampler(Protocol):
 Build = Callable[[Sequence[LabelledCase], Recipe, Sequence[FlatVoxels]], Sampler]
 
 
-def _of_patches(kind: type[Patches] | type[GridPatches] | type[CentrelinePatches]) -> Build:
-    """The samplers of whole patches, which differ in where a patch may lie."""
+def _of_patches(kind: type[GridPatches] | type[CentrelinePatches]) -> Build:
+    """The samplers of whole patches that lie at places known beforehand."""
 
     def build(
         cases: Sequence[LabelledCase], recipe: Recipe, negatives: Sequence[FlatVoxels]
@@ -45,6 +45,21 @@ def _of_patches(kind: type[Patches] | type[GridPatches] | type[CentrelinePatches
     return build
 
 
+def _patches(
+    cases: Sequence[LabelledCase], recipe: Recipe, negatives: Sequence[FlatVoxels]
+) -> Sampler:
+    settings = recipe.sampling
+    return Patches(
+        cases,
+        patch_shape=settings.patch_shape,
+        lesion_share=settings.lesion_share,
+        n_outputs=recipe.task.n_outputs,
+        augment=settings.augment,
+        negatives=negatives,
+        hard_negative_share=settings.hard_negative_share,
+    )
+
+
 def _voxels(
     cases: Sequence[LabelledCase], recipe: Recipe, negatives: Sequence[FlatVoxels]
 ) -> Sampler:
@@ -57,12 +72,12 @@ def _voxels(
 
 
 SAMPLERS: Mapping[str, Build] = {
-    "patches": _of_patches(Patches),
+    "patches": _patches,
     "grid": _of_patches(GridPatches),
     "centreline": _of_patches(CentrelinePatches),
     "voxels": _voxels,
 }
-"""Cases, the recipe, and for `voxels` the negative ones of each case."""
+"""Cases, the recipe, and for `voxels` and `patches` the negative ones of each case."""
 
 
 def build_sampler(
@@ -70,7 +85,8 @@ def build_sampler(
 ) -> Sampler:
     """The recipe's sampler over a site's training cases.
 
-    negatives   for `voxels`: flat positions, one array a case, of voxels that are not lesion
+    negatives   for `voxels`, and with `hard_negative_share` for `patches`: flat positions, one
+                array a case, of voxels that are not lesion
     SiteDataError where no case has a lesion.
     """
     return SAMPLERS[recipe.sampling.name](cases, recipe, negatives)

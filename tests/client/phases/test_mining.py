@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from client.phases.mining import mine, stored_hard_negatives
+from client.phases.mining import false_lesions_of_some, mine, stored_hard_negatives
 from client.phases.site_cases import own_cases
 from client.site.settings import Site, read_site
 from common.arrays import Float32Array
@@ -169,3 +169,88 @@ def test_another_network_has_no_mistakes_to_look_for(site: Site) -> None:
     recipe = load_recipe("default", overrides=["network.widths=[4, 4, 8, 8]"])
     with pytest.raises(ConfigError, match="network 'unet' has no first and second stage"):
         stored_hard_negatives(new_network(recipe), [], recipe, site)
+
+
+def toy_case(number: int, *, lesion: bool) -> PreparedCase:
+    """FLAIR of two bright boxes of 3 x 3 x 3 voxels; with a lesion, the reference has the first."""
+    image = np.full((1, 16, 16, 16), -4, np.float32)
+    image[0, 2:5, 2:5, 2:5] = image[0, 9:12, 9:12, 9:12] = 4
+    lesions = np.zeros((16, 16, 16), bool)
+    lesions[3, 3, 3] = lesion
+    return PreparedCase(
+        subject=f"sub-{number:02d}",
+        session=None,
+        control=False,
+        image=image,
+        brain=np.ones((16, 16, 16), bool),
+        lesions=lesions,
+        crop_start=(0, 0, 0),
+        grid_shape=(16, 16, 16),
+        affine=np.eye(4),
+    )
+
+
+class Bright(nn.Module):
+    """FLAIR as the logit of lesion."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return images[:, :1], images
+
+
+PATCHES = load_recipe(
+    "default",
+    overrides=[
+        "sampling.patch_shape=[32, 32, 32]",
+        "sampling.hard_negative_share=0.5",
+        "task.modalities=['FLAIR']",
+        "inference.flips=all",
+        "compute.threads=1",
+        "network.norm=group",
+    ],
+)
+
+
+def searched(round_index: int, n_without: int, n_with: int) -> list[int]:
+    """How many voxels were found in each case, those without a lesion first."""
+    cases = [toy_case(n, lesion=n >= n_without) for n in range(n_without + n_with)]
+    assignment = dataclasses.replace(
+        request(cascade()).assignment, phase="training", round_index=round_index
+    )
+    found = false_lesions_of_some(Bright(), cases, PATCHES, assignment)
+    return [voxels.size for voxels in found]
+
+
+def test_a_false_lesion_touches_no_true_one_and_counts_whole() -> None:
+    # without a lesion both boxes are false, 27 voxels each; with one voxel of the first true, one
+    assert searched(2, 2, 2) == [54, 54, 27, 27]
+    [found] = false_lesions_of_some(
+        Bright(),
+        [toy_case(0, lesion=True)],
+        PATCHES,
+        dataclasses.replace(request(cascade()).assignment, round_index=2),
+    )
+    places = np.stack(np.unravel_index(found, (16, 16, 16)))
+    assert (places.min(), places.max()) == (9, 11)
+
+
+@pytest.mark.parametrize(
+    ("n_without", "n_with", "n_of_those"),
+    [
+        pytest.param(6, 6, (2, 2), id="two of each where there are so many"),
+        pytest.param(1, 6, (1, 3), id="the others are with lesions"),
+        pytest.param(6, 0, (4, 0), id="lesion-free alone"),
+    ],
+)
+def test_four_cases_are_searched_and_others_the_next_round(
+    n_without: int, n_with: int, n_of_those: tuple[int, int]
+) -> None:
+    rounds = [searched(index, n_without, n_with) for index in (2, 3, 4, 5)]
+    for sizes in rounds:
+        assert sum(size > 0 for size in sizes[:n_without]) == n_of_those[0]
+        assert sum(size > 0 for size in sizes[n_without:]) == n_of_those[1]
+    assert len({tuple(sizes) for sizes in rounds}) > 1
+    assert searched(2, n_without, n_with) == rounds[0]
+
+
+def test_in_the_first_round_no_case_is_searched() -> None:
+    assert searched(1, 2, 2) == [0, 0, 0, 0]

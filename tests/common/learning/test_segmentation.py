@@ -148,3 +148,23 @@ def test_lesions_are_above_the_threshold_and_large_enough(
     found = found_lesions(probability, threshold, recipe)
     assert found.dtype == np.bool_
     assert found.sum() == n_left
+
+
+class LeftNeighbour(nn.Module):
+    """The logit of each voxel is the image one voxel further along i, j and k: not mirrored."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return images[:, :1].roll((1, 1, 1), (2, 3, 4)), images
+
+
+@pytest.mark.parametrize(("flips", "n_ways"), [("none", 1), ("left-right", 2), ("all", 8)], ids=str)
+def test_probabilities_are_the_mean_over_the_mirror_images(flips: str, n_ways: int) -> None:
+    image = np.random.default_rng(4).normal(size=(1, 16, 16, 32)).astype(np.float32)
+    brain = np.ones(image.shape[1:], bool)
+    found = segment(LeftNeighbour(), case(image, brain), flair(f"inference.flips={flips}"))
+    # mirrored, voxel 0 is the neighbour that is rolled in from the other side: a roll by -1
+    rolls = [(1, 1, 1), (-1, 1, 1), (1, -1, 1), (1, 1, -1)]
+    rolls += [(-1, -1, 1), (-1, 1, -1), (1, -1, -1), (-1, -1, -1)]
+    logits = [np.roll(image[0], roll, (0, 1, 2)) for roll in rolls[:n_ways]]
+    expected = np.mean([1 / (1 + np.exp(-logit)) for logit in logits], axis=0)
+    np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -212,6 +212,51 @@ NO_STEPS = "preprocessing.steps=[]"
             id="no square to turn",
         ),
         pytest.param(
+            "default",
+            ["sampling.augment=['modality-dropout']", "task.modalities=['FLAIR']"],
+            r"leaves out modalities after the first, .* got task.modalities \('FLAIR',\)",
+            id="no modality but the first",
+        ),
+        pytest.param(
+            "default",
+            ["sampling.augment=['modality-dropout']", *TWO_DATES],
+            "leaves out modalities after the first, of one date; .* task.target 'new-lesions'",
+            id="a modality of one of two dates",
+        ),
+        *[
+            pytest.param(
+                "galassi2019",
+                [f"inference.flips={flips}"],
+                f"inference.flips '{flips}' does not go with network 'cascade', .*'none'",
+                id=f"a cascade of mirror images, {flips}",
+            )
+            for flips in ("left-right", "all")
+        ],
+        pytest.param(
+            "galassi2019",
+            ["federation.moving_average=0.5"],
+            "moving_average does not go with network 'cascade': .*; set it to 0",
+            id="an average of a cascade",
+        ),
+        pytest.param(
+            "default",
+            ["sampling.hard_negative_share=0.5", "sampling.lesion_share=1"],
+            "hard_negative_share = 0.5 is a share of the patches .* lesion_share = 1 leaves none",
+            id="hard negatives where every patch holds a lesion",
+        ),
+        pytest.param(
+            "hussein2023",
+            ["sampling.hard_negative_share=0.25"],
+            "hard_negative_share = 0.25 goes with name = 'patches', got 'centreline'",
+            id="hard negatives along a centreline",
+        ),
+        pytest.param(
+            "default",
+            ["network.full_resolution=true", "network.first_stride=1"],
+            "full_resolution = true adds the resolution that a first_stride of 2 leaves out",
+            id="a resolution that is there",
+        ),
+        pytest.param(
             "fenneteau2021",
             ["task.target=lesions", "preprocessing.space=own"],
             "network 'siamese-mpu-net' compares two dates, and task.target 'lesions' has one; set",
@@ -326,6 +371,21 @@ def test_what_cannot_work_is_refused_with_the_reason(
             "default",
             ["sampling.augment=['mirror', 'quarter-turns', 'image-quality']"],
             id="each augmentation of patches; two sides of 32, 64, 64 are equal",
+        ),
+        pytest.param(
+            "default",
+            ["sampling.augment=['scanner', 'modality-dropout', 'rotation-scaling']"],
+            id="scanner augmentations of FLAIR and T1w",
+        ),
+        pytest.param(
+            "default",
+            [
+                "federation.moving_average=0.9",
+                "sampling.hard_negative_share=0.5",
+                "network.full_resolution=true",
+                "inference.flips=all",
+            ],
+            id="everything for unseen scanners",
         ),
         pytest.param("default", [*TWO_DATES], id="a U-Net reads two dates as channels"),
         pytest.param(

@@ -491,3 +491,34 @@ def test_variates_that_nobody_asked_for_are_refused() -> None:
         exchange.accumulate(
             "lyon", dataclasses.replace(update(change_of(1.0), 1), variates=change_of(1.0))
         )
+
+
+def test_sites_go_on_from_the_parameters_and_their_moving_average_is_judged() -> None:
+    recipe = recipe_of("default", "federation.moving_average=0.5")
+    state = RunState(parameters={"network.w": np.array([10.0], np.float32)})
+    phase = phase_of(recipe, "whole")
+    for index, change in enumerate((-6.0, 9.0)):
+        state = dataclasses.replace(state, round_index=index)
+        round_ = phase.round(state)
+        exchange = next(round_)
+        sent = exchange.request(ASSIGNMENT)
+        assert isinstance(sent, TrainRequest)
+        np.testing.assert_equal(sent.parameters, state.parameters)
+        exchange.accumulate("a", update({"network.w": np.array([change], np.float32)}, 2))
+        with pytest.raises(StopIteration) as ended:
+            next(round_)
+        state = ended.value.value
+    # 10 - 6 = 4, then 4 + 9 = 13; weights 1/3 and 2/3: (4 + 26) / 3
+    np.testing.assert_array_equal(state.parameters["network.w"], [13.0])
+    np.testing.assert_array_equal(state.judged_parameters["network.w"], [10.0])
+
+
+def test_without_a_moving_average_no_array_is_kept() -> None:
+    round_ = phase_of(recipe_of("default"), "whole").round(
+        RunState(parameters={"network.w": np.array([10.0], np.float32)})
+    )
+    next(round_).accumulate("a", update({"network.w": np.array([3.0], np.float32)}, 2))
+    with pytest.raises(StopIteration) as ended:
+        next(round_)
+    assert ended.value.value.average == {}
+    assert ended.value.value.judged_parameters is ended.value.value.parameters

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import logging
 import os
@@ -39,6 +40,16 @@ def test_a_state_comes_back_whole(tmp_path: Path) -> None:
     assert loaded.parameters["network.w"].dtype == np.float32
     np.testing.assert_array_equal(loaded.parameters["network.w"], [[1.5, -2.0]])
     assert loaded.parameters["network.n"] == 4
+
+
+def test_the_moving_average_comes_back_beside_the_parameters(tmp_path: Path) -> None:
+    average = {"network.w": np.array([[0.5, 3.0]], np.float32)}
+    save_checkpoint(tmp_path, dataclasses.replace(state(4), average=average))
+    loaded = load_checkpoint(tmp_path)
+    assert loaded is not None
+    assert set(loaded.parameters) == {"network.w", "network.n"}
+    np.testing.assert_array_equal(loaded.average["network.w"], [[0.5, 3.0]])
+    assert loaded.judged_parameters is loaded.average
 
 
 def test_a_state_before_training_comes_back(tmp_path: Path) -> None:

@@ -21,6 +21,23 @@ def patch(seed: int = 0) -> tuple[Float32Array, BoolArray]:
     return images, random.random((3, 4, 4, 6)) < 0.2
 
 
+@pytest.mark.parametrize("name", ["scanner", "rotation-scaling", "modality-dropout"])
+def test_those_that_change_lesions_or_channels_keep_shapes_types_and_originals(name: str) -> None:
+    images, lesions = patch()
+    before = images.copy(), lesions.copy()
+    images.flags.writeable = lesions.flags.writeable = False
+    mirrored_first = ["mirror", name]  # strides below 0
+    for seed in range(20):
+        found, moved = augmented(images, lesions, mirrored_first, np.random.default_rng(seed))
+        again, _ = augmented(images, lesions, mirrored_first, np.random.default_rng(seed))
+        np.testing.assert_array_equal(found, again)
+        assert (found.shape, found.dtype) == (images.shape, images.dtype)
+        assert (moved.shape, moved.dtype) == (lesions.shape, lesions.dtype)
+        assert np.isfinite(found).all()
+    np.testing.assert_array_equal(images, before[0])
+    np.testing.assert_array_equal(lesions, before[1])
+
+
 def test_the_names_are_those_of_the_recipe() -> None:
     assert set(AUGMENTATIONS) >= set(NAMES)
 

@@ -20,6 +20,7 @@ def settings(
     dropout: float = 0.0,
     widths: tuple[int, ...] = WIDTHS,
     first_probability: float = 0.5,
+    full_resolution: bool = False,
 ) -> UNetSettings:
     return UNetSettings(
         name="unet",
@@ -28,6 +29,7 @@ def settings(
         norm=norm,
         dropout=dropout,
         first_probability=first_probability,
+        full_resolution=full_resolution,
     )
 
 
@@ -194,3 +196,28 @@ def test_before_training_lesion_has_the_probability_the_recipe_says() -> None:
     even = built(settings(), n_channels=1, seed=0)
     assert torch.sigmoid(rare.eval()(images)[0]).detach().numpy() == pytest.approx(0.02, abs=1e-6)
     assert torch.sigmoid(even.eval()(images)[0]).detach().numpy() == pytest.approx(0.5, abs=1e-6)
+
+
+def test_with_full_resolution_one_voxel_can_be_told_from_its_neighbour() -> None:
+    patch = torch.zeros(1, 2, 32, 32, 32)
+    patch[0, 0, 16, 16, 16] = 5
+    network = built(
+        settings(first_stride=2, widths=(4, 4, 8, 8), full_resolution=True, first_probability=0.02),
+        n_channels=2,
+        n_outputs=3,
+        seed=0,
+    ).eval()
+    logits, bottleneck = network(patch)
+    assert logits.shape == (1, 3, 32, 32, 32)
+    assert bottleneck.shape == (1, 8, 2, 2, 2)
+    assert (logits - logits.mean()).abs().max() > 0
+    # log(0.02 / 0.98) = -3.89: the lesion class starts there on average
+    assert abs(float(logits.detach().mean()) + 3.89) < 1.5
+    names = {name.partition(".")[0] for name, _ in network.named_parameters()}
+    assert {"full", "up_to_full"} <= names
+
+
+def test_without_full_resolution_the_parameters_are_those_of_before() -> None:
+    network = built(settings(first_stride=2), n_channels=1, seed=0)
+    names = {name.partition(".")[0] for name, _ in network.named_parameters()}
+    assert names == {"stem", "first", "down", "up", "last"}

@@ -224,3 +224,38 @@ def test_a_site_without_a_lesion_cannot_train(lesion_share: float) -> None:
         SiteDataError, match=r"reference of 2 cases.*may join the statistics, but cannot train"
     ):
         Patches(cases, patch_shape=(2, 2, 2), lesion_share=lesion_share)
+
+
+def test_the_share_of_hard_negatives_is_of_the_patches_without_a_lesion_in_their_own_case() -> None:
+    cases = [
+        case_with_lesions_at((1, 1, 4), (0, 0, 1)),
+        case_with_lesions_at((1, 1, 4), offset=101),
+        case_with_lesions_at((1, 1, 4), offset=201),
+    ]
+    patches = Patches(
+        cases,
+        patch_shape=(1, 1, 1),
+        lesion_share=0.5,
+        negatives=[np.array([3]), np.array([0, 2]), np.empty(0, np.intp)],
+        hard_negative_share=0.75,
+    )
+    random = np.random.default_rng(3)
+    drawn = Counter(int(patches.draw(random)[0][0, 0, 0, 0]) for _ in range(4800))
+    # of 1600 of the first case 800 at voxel 2; of the others 3/4 at 4, 50 at each voxel anywhere
+    assert abs(drawn[4] - 650) < 120
+    assert abs(drawn[2] - 850) < 130
+    # of the second 600 at each of 101 and 103, 100 more anywhere; the third has none: 400 each
+    assert abs(drawn[101] - 700) < 120
+    assert abs(drawn[103] - 700) < 120
+    assert abs(drawn[102] - 100) < 50
+    assert all(abs(drawn[number] - 400) < 95 for number in (201, 202, 203, 204))
+
+
+def test_without_the_share_negatives_change_no_draw() -> None:
+    case = case_with_lesions_at((3, 4, 5), (1, 1, 1))
+    plain = Patches([case], patch_shape=(2, 2, 2), lesion_share=0.5)
+    given_some = Patches(
+        [case], patch_shape=(2, 2, 2), lesion_share=0.5, negatives=[np.empty(0, np.intp)]
+    )
+    first, second = (p.draw_batch(20, np.random.default_rng(8)) for p in (plain, given_some))
+    np.testing.assert_array_equal(first.images, second.images)
