@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from common.errors import ConfigError
+from common.recipe.cascade import cascade_faults
 from common.recipe.federated_faults import federated_faults
 from common.recipe.federation import Federation, Optimizer, PatchesPerSubject
 from common.recipe.inference import Compute, Evaluation, Inference
@@ -185,11 +186,17 @@ def _scaling(scales: Any, scale: Scale, where: str) -> Table:
 def incompatibilities(recipe: Recipe) -> Iterator[str]:
     """A sentence for each combination of settings that cannot work, with what to change."""
     rules = (
-        *(_network, _norms, _cascade, _loss, _rounds, _sampling, _steps),
-        *(_dates, _sharing, _region, _transplants),
+        *(_network, _norms, _loss, _rounds, _sampling, _steps),
+        *(_dates, _sharing, _region),
     )
     for rule in rules:
         yield from rule(recipe)
+    yield from cascade_faults(
+        recipe.network, recipe.task, recipe.standardization, recipe.inference, recipe.federation
+    )
+    yield from transplant_faults(
+        recipe.sampling, recipe.task, recipe.preprocessing, recipe.standardization
+    )
     yield from federated_faults(recipe.federation, recipe.optimizer, recipe.loss.site)
 
 
@@ -226,38 +233,6 @@ def _norms(recipe: Recipe) -> Iterator[str]:
                 f"{norm}, and it needs at least {LEAST_VALUES}: mean and variance of fewer are "
                 f"mostly chance. Enlarge it, or {norm.change}"
             )
-
-
-def _cascade(recipe: Recipe) -> Iterator[str]:
-    """Its bounds are z-scores of the first modality, where lesions must be bright."""
-    if not isinstance(recipe.network, CascadeSettings):
-        return
-    if recipe.task.modalities[0] != "FLAIR":
-        yield (
-            "network 'cascade' looks for bright voxels of the first modality, which must be FLAIR; "
-            f"task.modalities are {recipe.task.modalities}. Put FLAIR first, or choose another "
-            "network"
-        )
-    if recipe.task.dates != 1:
-        yield (
-            "network 'cascade' looks at one date, and task.target 'new-lesions' has two; set "
-            "task.target to 'lesions', or choose another network"
-        )
-    if recipe.inference.flips != "none":
-        yield (
-            f"inference.flips {recipe.inference.flips!r} does not go with network 'cascade', which "
-            "asks for each candidate voxel by itself; set it to 'none'"
-        )
-    if recipe.federation.moving_average:
-        yield (
-            "federation.moving_average does not go with network 'cascade': the second network "
-            "learns from the mistakes of one first network, not of an average; set it to 0"
-        )
-    if recipe.standardization.method == "none":
-        yield (
-            "network.candidates_above and network.fallback_above of 'cascade' are z-scores, and "
-            "standardization.method 'none' leaves the scanner's units; choose two-step or z-score"
-        )
 
 
 def _loss(recipe: Recipe) -> Iterator[str]:
@@ -416,9 +391,3 @@ def _region(recipe: Recipe) -> Iterator[str]:
             f"sampling.name 'centreline' follows the spinal cord, and preprocessing.steps {steps} "
             "look at the brain; put 'cord' in place of 'brain', or choose 'patches'"
         )
-
-
-def _transplants(recipe: Recipe) -> Iterator[str]:
-    yield from transplant_faults(
-        recipe.sampling, recipe.task, recipe.preprocessing, recipe.standardization
-    )

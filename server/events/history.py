@@ -15,6 +15,7 @@ from server.events.round_history import RoundHistory
 from server.events.run_event import RoundEvent, RunEvent, SiteEvent
 from server.events.site_history import SiteHistory
 from server.events.site_probed import SiteNotProbed, SiteProbed
+from server.events.threshold_events import ThresholdChosen, ThresholdKept
 
 Scored = tuple[str, schema.ScoredMethod, int]
 """Site, method and round."""
@@ -62,7 +63,7 @@ class RunHistory:
     template: schema.TemplateMade | None = None
     threshold: schema.BaselineTuned | None = None
     lesion_metric: schema.LesionMetricTrained | None = None
-    decision_threshold: schema.ThresholdChosen | schema.ThresholdKept | None = None
+    decision_threshold: ThresholdChosen | ThresholdKept | None = None
     announced: dict[str, schema.ChoiceAnnounced] = field(default_factory=dict)
     site_validations: dict[int, schema.SitesValidated] = field(default_factory=dict)
     site_test: schema.SiteTest | None = None
@@ -222,7 +223,7 @@ class RunHistory:
                 self.threshold = event
             case schema.LesionMetricTrained():
                 self.lesion_metric = event
-            case schema.ThresholdChosen() | schema.ThresholdKept():
+            case ThresholdChosen() | ThresholdKept():
                 self.decision_threshold = event
             case schema.ChoiceAnnounced():
                 self.announced[event.choice] = event

@@ -10,7 +10,7 @@ from common.metrics.threshold_choice import SMALLEST_MM3, choose_of
 from common.metrics.threshold_sweep import THRESHOLDS
 from common.recipe.recipe import Recipe
 from server.events.event_log import EventLog
-from server.events.schema import ThresholdChosen, ThresholdKept
+from server.events.threshold_events import ThresholdChosen, ThresholdKept
 from server.phases.threshold_sums import selected_model, sum_over_sites
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState

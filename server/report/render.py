@@ -26,7 +26,7 @@ from server.evaluation.scored_grid import scored_grid_in_words
 from server.evaluation.site_summary import SiteSummary, summarize_sites, worst_site
 from server.events.history import RunHistory, read_run
 from server.events.lesion_metric_warnings import warnings_of_run
-from server.events.schema import ThresholdChosen
+from server.events.threshold_events import ThresholdChosen
 from server.report.bundle import TABLES, write_bundle
 from server.report.charts import run_charts
 from server.report.collapsed_head import head_has_collapsed

@@ -8,7 +8,8 @@ from server.compare.cases import on_one_grid
 from server.evaluation.case_row import CaseRow, Value
 from server.evaluation.site_summary import SiteSummary, summarize_site
 from server.events.history import RunHistory
-from server.events.schema import LAST_ROUND, Evaluated, ThresholdKept
+from server.events.schema import LAST_ROUND, Evaluated
+from server.events.threshold_events import ThresholdKept
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

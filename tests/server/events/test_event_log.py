@@ -18,8 +18,8 @@ from server.events.schema import (
     SiteDescribed,
     SitePart,
     SiteReplied,
-    ThresholdChosen,
 )
+from server.events.threshold_events import ThresholdChosen
 
 
 def test_an_event_is_written_with_its_time_and_kind_first_and_read_back_equal(

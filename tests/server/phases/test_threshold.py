@@ -22,7 +22,7 @@ from common.wire.messages import SummedSubjects, ThresholdReply
 from server.events.event_log import EventLog
 from server.events.history import read_run
 from server.events.run_event import RunEvent
-from server.events.schema import ThresholdChosen, ThresholdKept
+from server.events.threshold_events import ThresholdChosen, ThresholdKept
 from server.phases.threshold import ThresholdPhase
 from server.rounds.phase import Exchange
 from server.run.checkpoint import load_checkpoint, save_checkpoint
