@@ -58,6 +58,7 @@ def end_of(folder: RunFolder) -> RunState:
     return state
 
 
+@pytest.mark.usefixtures("no_charts")
 @pytest.mark.parametrize("way", ["kept", "averaged"])
 def test_a_run_that_was_cut_in_a_round_and_resumed_equals_an_uninterrupted_one(
     hospitals: dict[str, Path], tmp_path: Path, way: str
