@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from common.errors import ConfigError
 
@@ -45,6 +45,23 @@ class Settings(BaseModel):
     def sha256(self) -> str:
         """Digest of the canonical JSON, 64 hexadecimal digits."""
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+
+def or_none(wanted: str | None = None) -> BeforeValidator:
+    """For a field that may be unset: the word "none" unsets it, since TOML has no null.
+
+    wanted   what the field holds, for the error where another text is given, such as "a number";
+             None where it holds texts
+    """
+
+    def unset(value: object) -> object:
+        if value == "none":
+            return None
+        if wanted is not None and isinstance(value, str):
+            raise ValueError(f'want {wanted}, or "none", got {value!r}')
+        return value
+
+    return BeforeValidator(unset)
 
 
 def read_toml(path: Path) -> Table:
@@ -104,7 +121,8 @@ def _fault(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
         near = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(sorted(valid))}"
         if len(location) < len(fault["loc"]):  # one of several parts, which its name chooses
-            hint += f". A part of another name is set whole: {_whole_part(location)}"
+            name = str(fault["loc"][-2])
+            hint += f". A part of another name is set whole: {_whole_part(location, name)}"
         return f"{key}: unknown key; {hint}"
     if fault["type"] == "missing":
         return f"{key}: missing; add it"
@@ -119,9 +137,9 @@ def _fault(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
     return f"{key}: {fault['msg']}, got {fault['input']!r}"
 
 
-def _whole_part(location: Sequence[str | int]) -> str:
-    """How `--set` exchanges the part that holds this key."""
-    return f'{".".join(str(part) for part in location[:-1])}={{name="..."}}'
+def _whole_part(location: Sequence[str | int], name: str) -> str:
+    """What to type for the part of this name in place of the one that has this key."""
+    return f"""--set '{".".join(str(part) for part in location[:-1])}={{name="{name}"}}'"""
 
 
 def _without_tags(

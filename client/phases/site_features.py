@@ -16,8 +16,8 @@ from client.site.settings import Site
 from common.arrays import Float32Array
 from common.files import write_whole
 from common.imaging.dataset.prepared import PreparedCase
-from common.learning.feature_summary import summary_of
 from common.learning.latent_features import latent_features
+from common.learning.summarized_features import summary_of
 from common.recipe.recipe import Recipe
 from common.seeds import derived_seed
 from common.wire.feature_summary import FeatureSummary, HeadAnswers

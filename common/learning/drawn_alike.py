@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from common.learning.feature_summary import steady_variance, summary_of
 from common.learning.networks.site_head import latent_vector
+from common.learning.summarized_features import steady_variance, summary_of
 from common.wire.feature_summary import FeatureSummary
 
 MOST_STRETCH = 10.0

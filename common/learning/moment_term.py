@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from common.learning.drawn_alike import DrawnAlike
-from common.learning.feature_summary import steady_variance
 from common.learning.losses.moment_alignment import gaussian_divergence, moments_with_memory
+from common.learning.summarized_features import steady_variance
 from common.wire.feature_summary import FeatureSummary
 
 N_REMEMBERED = 64

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from common.errors import ConfigError
 from common.recipe.server_optimizer import PlainServer, ServerOptimizer
-from common.settings import Settings
+from common.settings import Settings, or_none
 
 Positive = Annotated[int, Field(ge=1)]
 HeldBackShare = Annotated[float, Field(ge=0, le=0.5)]
@@ -82,8 +82,8 @@ class Federation(Settings):
     norms: Literal["averaged", "local"] = "averaged"
     """local: each site goes on with its own normalization layers, kept on its disk (after FedBN: Li
     2021, arXiv:2102.07623); their mean over the sites is what other sites are judged with."""
-    quorum: Positive | None = None
-    """Sites whose replies a round needs; unset: all of two or three sites, else two thirds."""
+    quorum: Annotated[Positive | None, or_none("a whole number")] = None
+    """Sites whose replies a round needs; unset, or "none": all of two or three, else two thirds."""
     wait_for_sites_s: Annotated[float, Field(gt=0)] = 120.0
     """For sites that are not connected: when a round begins, and before a site is asked again."""
     round_deadline_s: Annotated[float, Field(gt=0)] = 7200.0
@@ -100,9 +100,9 @@ class Federation(Settings):
     """Rounds in a row in which a site failed, or was late, before it is not asked for a while."""
     exclude_rounds: Positive = 10
     """For how many rounds it is then not asked, nor counted for the quorum."""
-    step_budget: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Share of the deadline that a site's steps may take; a slower site takes fewer. Unset: every
-    site takes all steps."""
+    step_budget: Annotated[Annotated[float, Field(gt=0, le=1)] | None, or_none("a share")] = None
+    """Share of the deadline that a site's steps may take; a slower site takes fewer. Unset, or
+    "none": every site takes all steps."""
     steps_are: Literal["per-site", "whole-epoch"] = "per-site"
     """Whose optimizer.steps are. per-site: of each site; whole-epoch: of one epoch over all sites'
     data, divided over the training sites in proportion to their cases with lesions."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from common.recipe.norm_size import NormSize, Shape, norm_size
-from common.settings import Settings
+from common.settings import Settings, or_none
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -110,9 +110,11 @@ class SiteLoss(Settings):
     ramp_rounds: Annotated[int, Field(ge=0)] = 0
     """Rounds over which the weight rises: in round r it is weight * min(1, (r - 1) / ramp_rounds).
     0: the whole weight from the first round."""
-    gradient_bound: Annotated[float, Field(gt=0)] | None = None
+    gradient_bound: Annotated[Annotated[float, Field(gt=0)] | None, or_none("a number above 0")] = (
+        None
+    )
     """In every step the gradient of lambda L_reg on the encoder is made no longer than this many
-    times that of the other losses there. Unset: it stays as it is."""
+    times that of the other losses there. Unset, or "none": it stays as it is."""
     proximal: Annotated[float, Field(ge=0)] = 0.0
     """mu of mu / 2 ||theta - theta_round||^2, which pulls the encoder back to the parameters that
     the round began with (FedProx), in rounds with the site loss; 0: nothing does."""
@@ -197,17 +199,10 @@ class LesionWise(Settings):
         )
 
 
-def _none_by_name(value: object) -> object:
-    """TOML has no null, and a variant or `--set` must be able to take the loss away."""
-    if isinstance(value, str) and value != "none":
-        raise ValueError(f'want a table of its settings, or "none", got {value!r}')
-    return None if value == "none" else value
-
-
 class Loss(Settings):
     """What training minimizes."""
 
     segmentation: SegmentationLoss
     site: SiteLoss
-    lesion_wise: Annotated[LesionWise | None, BeforeValidator(_none_by_name)] = None
+    lesion_wise: Annotated[LesionWise | None, or_none("a table of its settings")] = None
     """In a file "none" where there is none, as when the line is left out."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from common.settings import Settings
+from common.settings import Settings, or_none
 
 Step = Literal["denoise", "register", "brain", "cord", "bias-field", "resample", "crop"]
 
@@ -37,9 +37,9 @@ class Preprocessing(Settings):
     """What `crop` leaves around the brain, mm."""
     cord_radius_mm: Annotated[float, Field(gt=0, le=100)] = 15.0
     """How far from the centreline `cord` looks, mm (chosen; a cord is less than 15 mm wide)."""
-    reference: str | None = None
-    """The modality that stays where it is while the others are registered. Unset: FLAIR for
-    `halfway`, else T1w; the first of the task's where it has no such image."""
+    reference: Annotated[str | None, or_none()] = None
+    """The modality that stays where it is while the others are registered. Unset, or "none": FLAIR
+    for `halfway`, else T1w; the first of the task's where it has no such image."""
 
     @model_validator(mode="after")
     def _steps_can_work(self) -> Self:

@@ -89,6 +89,10 @@ ADVICE = {
     "prepare` and look at the case that it names.",
     "registration": "Two images could not be registered: ask the site to look at the "
     "case that `lesionfed-site prepare` names.",
+    "no-norms": "federation.norms is local and the network has no normalization layer with "
+    "parameters: set it to averaged, or take a network that has some.",
+    "kept-norms": "The normalization layers that the site keeps do not fit this recipe's network: "
+    "ask the site to remove them from its work folder, then `lesionfed resume` the run.",
     "no-lesion-metric": "The site lost the network that the run had given it: `lesionfed stop` and "
     "`lesionfed resume` the run, and if that does not help start a new one.",
     "pooled-sites": "The simulated site holds other hospitals' data than the run counts: lay the "

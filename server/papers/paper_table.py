@@ -223,7 +223,9 @@ def paper_table(paper: Paper, runs: Sequence[EvaluatedRun]) -> PaperTable:
     columns = [COLUMNS[paper][place] for place in shown]
     published = PUBLISHED.get(paper)
     labels = dict.fromkeys(run.label for run in runs)
-    notes = [_NOTES[paper], "\N{PLUS-MINUS SIGN}: standard deviation over the seeds."]
+    notes = [_NOTES[paper]]
+    if any(len({run.seed for run in runs if run.label == label}) > 1 for label in labels):
+        notes.append("\N{PLUS-MINUS SIGN}: standard deviation over the seeds.")
     notes += [
         _n_defined(label, [run for run in runs if run.label == label], rare)
         for label in labels

@@ -10,10 +10,10 @@ from torch import nn
 
 from common.errors import UpdateRejected
 from common.learning.confusion_terms import LABEL_SMOOTHING, gaussian_sample
-from common.learning.feature_summary import pooled_summary, steady_variance
 from common.learning.model import HEAD, part
 from common.learning.networks.parameters import load_parameters, parameters_of
 from common.learning.networks.site_head import build_site_head
+from common.learning.summarized_features import pooled_summary, steady_variance
 from common.recipe.loss import SiteLoss
 from common.wire.feature_summary import FeatureSummary, KnownFeatures
 from common.wire.field_types import Arrays

@@ -18,6 +18,7 @@ from server.report.verdict import missed_choices
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import RunFolder
 from server.simulate import lay_out, simulate
+from tests.no_charts import without_charts
 from tests.toy_sites import write_site
 
 TINY = (
@@ -67,7 +68,8 @@ def new_run(
 @pytest.fixture(scope="module")
 def pooled(tmp_path_factory: pytest.TempPathFactory, hospitals: dict[str, Path]) -> RunFolder:
     folder = new_run(tmp_path_factory.mktemp("runs") / "run", hospitals, sums_count="federation")
-    simulate(folder, images=False)
+    with without_charts():
+        simulate(folder, images=False)
     return folder
 
 
@@ -149,7 +151,8 @@ def run_of_pairs(path: Path, pairs: dict[str, Path]) -> RunFolder:
 @pytest.fixture(scope="module")
 def uncut(tmp_path_factory: pytest.TempPathFactory, pairs: dict[str, Path]) -> RunFolder:
     folder = run_of_pairs(tmp_path_factory.mktemp("runs") / "uncut", pairs)
-    simulate(folder, images=False)
+    with without_charts():
+        simulate(folder, images=False)
     return folder
 
 
@@ -162,6 +165,7 @@ def cut_at(kind: str, phase: str, round_index: int) -> Callable[[RunEvent], None
     return listen
 
 
+@pytest.mark.usefixtures("no_charts")
 @pytest.mark.parametrize(
     ("kind", "phase", "round_index"),
     [

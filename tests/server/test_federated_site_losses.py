@@ -15,6 +15,7 @@ from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import RunFolder
 from server.run.run_state import RunState
 from server.simulate import lay_out, simulate
+from tests.no_charts import without_charts
 from tests.toy_sites import write_site
 
 TINY = (
@@ -30,6 +31,8 @@ TINY = (
     "inference.overlap=0",
     "compute.threads=1",
 )
+
+pytestmark = pytest.mark.usefixtures("no_charts")
 FEDERATED = ("fed_confusion", "fedharmony", "moment_align")
 
 
@@ -69,7 +72,8 @@ def whole(
 ) -> tuple[str, RunFolder]:
     """A site loss, and a finished run with it."""
     folder = new_run(tmp_path_factory.mktemp("runs") / "whole", hospitals, request.param)
-    simulate(folder, images=False)
+    with without_charts():
+        simulate(folder, images=False)
     return request.param, folder
 
 

@@ -148,11 +148,12 @@ def test_leakage_between_a_pooled_and_an_unseen_site_is_found(
         )
 
 
+@pytest.mark.usefixtures("no_charts")
 def test_a_pooled_run_that_was_cut_and_resumed_equals_an_uninterrupted_one(
     laid_out: RunFolder, hospitals: dict[str, Path], tmp_path: Path
 ) -> None:
     cut = pooled_run(tmp_path / "cut", hospitals, recipe())
-    simulate(laid_out)
+    simulate(laid_out, images=False)
 
     def stop(event: RunEvent) -> None:
         if event.event == "checkpoint":
@@ -162,8 +163,8 @@ def test_a_pooled_run_that_was_cut_and_resumed_equals_an_uninterrupted_one(
 
     seen: list[RunEvent] = []
     with pytest.raises(KeyboardInterrupt):
-        simulate(cut, listener=stop)
-    simulate(cut)
+        simulate(cut, images=False, listener=stop)
+    simulate(cut, images=False)
     whole, resumed = load_checkpoint(laid_out.checkpoints), load_checkpoint(cut.checkpoints)
     assert whole is not None
     assert resumed is not None

@@ -24,6 +24,7 @@ from server.events.schema import RoundStarted
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import RunFolder
 from server.simulate import lay_out, simulate
+from tests.no_charts import without_charts
 from tests.toy_sites import write_site
 
 TINY = (
@@ -42,6 +43,8 @@ TINY = (
     "inference.overlap=0",
     "compute.threads=1",
 )
+
+pytestmark = pytest.mark.usefixtures("no_charts")
 ROUNDS = [
     *(("statistics", 1), ("baseline", 1)),
     *(("training", i) for i in (1, 2, 3)),
@@ -122,7 +125,7 @@ def whole(
     """An uninterrupted run, and how many moments it has."""
     folder = new_run(tmp_path_factory.mktemp("runs") / "whole", hospitals)
     moments = Moments()
-    with pytest.MonkeyPatch.context() as monkeypatch:
+    with pytest.MonkeyPatch.context() as monkeypatch, without_charts():
         executed(folder, monkeypatch, moments)
     assert moments.n > 30
     return folder, moments.n

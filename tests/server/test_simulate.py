@@ -24,6 +24,7 @@ from server.evaluation.case_row import read_cases
 from server.events.run_event import RunEvent
 from server.execute_run import execute_run
 from server.inline import InlineGrid
+from server.report.render import write_report
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import Consortium, EnrolledSite, HeldOutData, RunFolder
 from server.simulate import lay_out, simulate
@@ -42,6 +43,8 @@ TINY = (
     "compute.threads=1",
 )
 NAMES = ("lyon", "ghent", "turin", "porto")
+
+pytestmark = pytest.mark.usefixtures("no_charts")
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +132,7 @@ def test_the_verdict_of_network_and_threshold_is_where_the_lesions_were_drawn(
     draw_on_thick_slices(own, "sub-01")
     folder = new_run(tmp_path / "run", {**hospitals, "porto": own}, tiny())
     simulate(folder)
+    write_report(folder.path)
     evaluated = events_of(folder, "evaluated")
     grids = [[case["grid"] for case in event["cases"]] for event in evaluated]
     assert grids == [["prepared", "prepared"]] * 4 + [["scanner", "prepared"]] * 2
@@ -175,7 +179,7 @@ def test_the_same_seed_gives_identical_parameters(
     finished: RunFolder, hospitals: dict[str, Path], tmp_path: Path
 ) -> None:
     again = new_run(tmp_path / "again", hospitals, tiny())
-    simulate(again)
+    simulate(again, images=False)
     assert same_parameters(finished, again)
 
 
@@ -183,7 +187,7 @@ def test_another_seed_gives_other_parameters(
     finished: RunFolder, hospitals: dict[str, Path], tmp_path: Path
 ) -> None:
     other = new_run(tmp_path / "other", hospitals, tiny("seed=1"))
-    simulate(other)
+    simulate(other, images=False)
     assert not same_parameters(finished, other)
 
 
@@ -225,9 +229,9 @@ def test_a_run_that_was_cut_and_resumed_equals_an_uninterrupted_one(
 ) -> None:
     cut = new_run(tmp_path / "cut", hospitals, tiny())
     with pytest.raises(KeyboardInterrupt):
-        simulate(cut, listener=cut_at(kind, occurrence))
+        simulate(cut, images=False, listener=cut_at(kind, occurrence))
     assert events_of(cut, "run-finished")[-1]["status"] == "stopped"
-    simulate(cut)
+    simulate(cut, images=False)
     assert events_of(cut, "run-finished")[-1]["status"] == "completed"
     assert same_parameters(finished, cut)
     assert cut.model_file.read_bytes().endswith(finished.model_file.read_bytes()[-64:])
@@ -245,10 +249,10 @@ def test_a_half_written_last_event_does_not_harm_a_resumed_run(
 ) -> None:
     cut = new_run(tmp_path / "cut", hospitals, tiny())
     with pytest.raises(KeyboardInterrupt):
-        simulate(cut, listener=cut_at("template", 1))
+        simulate(cut, images=False, listener=cut_at("template", 1))
     with cut.events_file.open("a", encoding="utf-8") as file:
         file.write('{"time": "2026-01-01T00:00:00+00:00", "event": "eval')
-    simulate(cut)
+    simulate(cut, images=False)
     assert events_of(cut, "run-finished")[-1]["status"] == "completed"
     assert (cut.path / "report.html").is_file()
 
@@ -261,17 +265,17 @@ def test_a_run_does_not_go_on_with_a_subject_that_has_come_to_both_sides(
         shutil.copytree(data, own[name])
     cut = new_run(tmp_path / "cut", own, tiny())
     with pytest.raises(KeyboardInterrupt):
-        simulate(cut, listener=cut_at("template", 1))
+        simulate(cut, images=False, listener=cut_at("template", 1))
     shutil.copytree(own["lyon"] / "sub-lyon01", own["porto"] / "sub-lyon01")
     before = folder_content(cut.path)
     words = r"training site lyon \(.* and held-out site porto \(.* both have sub-lyon01"
     with pytest.raises(ConfigError, match=words):
-        simulate(cut)
+        simulate(cut, images=False)
     assert folder_content(cut.path) == before
     shutil.rmtree(own["porto"] / "sub-lyon01")
     for file in (own["porto"] / "sub-porto01").rglob("*.nii.gz"):
         file.touch()  # changed, and no leak
-    simulate(cut)
+    simulate(cut, images=False)
     assert events_of(cut, "run-finished")[-1]["status"] == "completed"
 
 
@@ -280,24 +284,24 @@ def test_a_run_does_not_go_on_with_another_recipe(
 ) -> None:
     cut = new_run(tmp_path / "cut", hospitals, tiny())
     with pytest.raises(KeyboardInterrupt):
-        simulate(cut, listener=cut_at("template", 1))
+        simulate(cut, images=False, listener=cut_at("template", 1))
     changed = cut.recipe_file.read_text("utf-8").replace("seed = 0", "seed = 1")
     cut.recipe_file.write_text(changed, encoding="utf-8")
     before = folder_content(cut.path)
     with pytest.raises(RunFolderError, match=r"recipe.toml has changed since this run started"):
-        simulate(cut)
+        simulate(cut, images=False)
     assert folder_content(cut.path) == before
 
 
 def test_a_run_of_another_version_is_left_as_it_was(
     hospitals: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = new_run(tmp_path / "run", hospitals, tiny())
-    simulate(run)
+    run = new_run(tmp_path / "run", hospitals, tiny("federation.rounds=1"))
+    simulate(run, images=False)
     before = folder_content(run.path)
     monkeypatch.setattr("server.events.same_run.code_digest", lambda: "0" * 64)
     with pytest.raises(RunFolderError, match=r"LesionFed's own code has changed since this run"):
-        simulate(run)
+        simulate(run, images=False)
     assert folder_content(run.path) == before
 
 
@@ -320,7 +324,7 @@ def test_a_validation_site_chooses_the_round(hospitals: dict[str, Path], tmp_pat
         validation={"turin": hospitals["turin"]},
         unseen={"porto": hospitals["porto"]},
     )
-    state = simulate(folder)
+    state = simulate(folder, images=False)
     dice = {
         event["round"]: np.mean([case["dice"] for case in event["cases"]])
         for event in events_of(folder, "evaluated")
@@ -370,7 +374,7 @@ def test_a_site_without_lesions_that_is_asked_to_train_is_named_with_its_code(
     changed = hospital_with(tmp_path, hospitals, without_lesions)
     folder = new_run(tmp_path / "run", changed, tiny())
     with pytest.raises(QuorumNotMet, match=r"ghent: SiteDataError \(no-lesions\)"):
-        simulate(folder)
+        simulate(folder, images=False)
     assert "has a lesion in its reference. Add lesion masks" in caplog.text  # at the site
     [ended] = events_of(folder, "run-finished")
     assert ended["status"] == "failed"
@@ -388,7 +392,7 @@ def test_a_site_without_lesions_may_join_the_statistics(
         sites={name: changed[name] for name in ("lyon", "turin")},
         controls={"ghent": changed["ghent"]},
     )
-    simulate(folder)
+    simulate(folder, images=False)
     assert events_of(folder, "template")[-1]["n_subjects"] == 6
     trained = {e["site"] for e in events_of(folder, "reply") if e["phase"] == "training"}
     assert trained == {"lyon", "turin"}
@@ -402,7 +406,7 @@ def test_a_case_that_cannot_be_used_is_left_out_and_the_rest_continues(
 ) -> None:
     changed = hospital_with(tmp_path, hospitals, change)
     folder = new_run(tmp_path / "run", changed, tiny("federation.rounds=1"))
-    simulate(folder)
+    simulate(folder, images=False)
     [ghent] = [e for e in events_of(folder, "site-described") if e["site"] == "ghent"]
     assert (ghent["n_cases"], ghent["n_quarantined"]) == (1, 1)
     assert ghent["n_findings"]["blocking"] == 1
@@ -413,7 +417,7 @@ def test_a_case_of_the_unseen_site_that_cannot_be_used_stays_in_the_denominator(
 ) -> None:
     changed = hospital_with(tmp_path, hospitals, truncated_flair)
     folder = new_run(tmp_path / "run", changed, tiny("federation.rounds=1"), unseen=("ghent",))
-    simulate(folder)
+    simulate(folder, images=False)
     cases = events_of(folder, "evaluated")[-1]["cases"]
     assert [(case["subject"], case["failed"]) for case in cases] == [
         ("sub-02", None),
@@ -455,8 +459,9 @@ def without_an_array(update: SiteUpdate) -> SiteUpdate:
 def test_a_reply_that_would_spoil_the_aggregate_is_left_out_and_its_site_named(
     hospitals: dict[str, Path], tmp_path: Path, change: Callable[[SiteUpdate], SiteUpdate]
 ) -> None:
-    folder = new_run(tmp_path / "run", hospitals, tiny("federation.quorum=2"))
-    execute_run(TamperingGrid(folder, "turin", change), folder, engine="inline")
+    recipe = tiny("federation.quorum=2", "federation.rounds=1")
+    folder = new_run(tmp_path / "run", hospitals, recipe)
+    execute_run(TamperingGrid(folder, "turin", change), folder, engine="inline", images=False)
     failed = {(e["site"], e["error"], e["code"]) for e in events_of(folder, "site-failed")}
     assert failed == {("turin", "UpdateRejected", "update-rejected")}
     state = load_checkpoint(folder.checkpoints)
@@ -469,7 +474,7 @@ def test_a_reply_with_nan_ends_the_run_where_every_site_is_needed(
 ) -> None:
     folder = new_run(tmp_path / "run", hospitals, tiny())
     with pytest.raises(QuorumNotMet, match=r"turin: UpdateRejected \(update-rejected\)"):
-        execute_run(TamperingGrid(folder, "turin", with_nan), folder, engine="inline")
+        execute_run(TamperingGrid(folder, "turin", with_nan), folder, engine="inline", images=False)
     assert events_of(folder, "run-finished")[-1]["status"] == "failed"
 
 
@@ -482,7 +487,7 @@ def test_with_too_few_sites_the_run_ends_within_the_bounded_wait_and_says_who_is
     with pytest.raises(
         QuorumNotMet, match=r"after 0.2 s 2 of 3 sites are online and 3 are needed. Missing: turin"
     ):
-        execute_run(InlineGrid(files), folder, engine="inline")
+        execute_run(InlineGrid(files), folder, engine="inline", images=False)
     assert time.monotonic() - started < 100  # by default it would wait 120 s
     assert events_of(folder, "run-finished")[-1]["status"] == "failed"
 
@@ -494,7 +499,7 @@ def test_a_site_that_is_missing_does_not_stop_the_others_where_the_quorum_is_met
         tmp_path / "run", hospitals, tiny("federation.quorum=2", "federation.rounds=1")
     )
     files = {name: folder.path / "sites" / name / "site.toml" for name in ("lyon", "ghent")}
-    execute_run(InlineGrid(files), folder, engine="inline")
+    execute_run(InlineGrid(files), folder, engine="inline", images=False)
     absent = {(e["site"], e["code"]) for e in events_of(folder, "site-failed")}
     assert absent == {("turin", "absent")}
 
@@ -519,7 +524,7 @@ def test_a_site_that_does_not_answer_by_the_deadline_is_left_out(
     names = [site.name for site in folder.consortium().sites]
     grid = SilentGrid({name: folder.path / "sites" / name / "site.toml" for name in names})
     grid.silent = "turin"
-    execute_run(grid, folder, engine="inline")
+    execute_run(grid, folder, engine="inline", images=False)
     late = {(e["site"], e["error"], e["code"]) for e in events_of(folder, "site-failed")}
     assert late == {("turin", "DeadlinePassed", "deadline")}
 
@@ -529,7 +534,7 @@ def test_a_quorum_above_the_number_of_sites_is_refused(
 ) -> None:
     folder = new_run(tmp_path / "run", hospitals, tiny("federation.quorum=4"))
     with pytest.raises(ConfigError, match=r"federation.quorum: want at most the 3 sites, got 4"):
-        simulate(folder)
+        simulate(folder, images=False)
 
 
 @pytest.fixture
@@ -543,7 +548,7 @@ def other_code(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_site_with_other_code_says_so(hospitals: dict[str, Path], tmp_path: Path) -> None:
     folder = new_run(tmp_path / "run", hospitals, tiny())
     with pytest.raises(QuorumNotMet, match=r"lyon: CodeMismatch \(code-mismatch\)"):
-        simulate(folder)
+        simulate(folder, images=False)
 
 
 def test_fewer_subjects_than_the_hospital_allows_are_not_summed(
@@ -554,4 +559,4 @@ def test_fewer_subjects_than_the_hospital_allows_are_not_summed(
     strict = site_file.read_text("utf-8").replace("min_subjects = 1", "min_subjects = 3")
     site_file.write_text(strict, encoding="utf-8")
     with pytest.raises(QuorumNotMet, match=r"lyon: PolicyRefused \(too-few-subjects\)"):
-        simulate(folder)
+        simulate(folder, images=False)

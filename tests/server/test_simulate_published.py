@@ -125,6 +125,7 @@ def test_a_cascades_rounds_count_on_and_only_one_with_both_networks_is_selected(
     assert [r.index for r in read_run(cascade.events_file).training] == [1, 2]
 
 
+@pytest.mark.usefixtures("no_charts")
 def test_a_cascade_cut_after_the_mining_and_resumed_equals_an_uninterrupted_one(
     cascade: RunFolder, hospitals: dict[str, Path], tmp_path: Path
 ) -> None:

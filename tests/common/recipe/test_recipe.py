@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -339,9 +340,35 @@ def test_the_lesion_wise_loss_is_taken_away_by_name_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("loss.site.gradient_bound", 0.5),
+        ("federation.quorum", 2),
+        ("federation.step_budget", 0.3),
+        ("preprocessing.reference", "T1w"),
+    ],
+)
+def test_a_setting_that_may_be_unset_is_unset_by_none(setting: str, value: object) -> None:
+    given = load_recipe("default", overrides=[f"{setting}={value}"])
+    unset = load_recipe("default", overrides=[f"{setting}={value}", f"{setting}=none"])
+    assert attrgetter(setting)(given) == value
+    assert attrgetter(setting)(unset) is None
+    assert unset.sha256() != given.sha256()
+
+
+@pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("loss.segmentation.name=bce", r'is set whole: loss\.segmentation=\{name="\.\.\."\}'),
+        (
+            "loss.site.gradient_bound=off",
+            r"loss\.site\.gradient_bound: want a number above 0, or \"none\", got 'off'",
+        ),
+        ("federation.quorum=most", r"federation\.quorum: want a whole number, or \"none\""),
+        ("federation.step_budget=all", r"federation\.step_budget: want a share, or \"none\""),
+        (
+            "loss.segmentation.name=bce",
+            r"is set whole: --set 'loss\.segmentation=\{name=\"bce\"\}'",
+        ),
         ("loss.lesion_wise=off", r"loss\.lesion_wise: want a table of its settings, or \"none\""),
         (
             "optimizer.steps.patches_per_subject=9",

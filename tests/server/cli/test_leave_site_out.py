@@ -8,7 +8,6 @@ import typer
 
 from common.cli.run import run
 from server.cli.leave_site_out import leave_site_out
-from tests.server.studies.leave_site_out.made_study import report_of_one_line
 from tests.toy_sites import write_site
 
 TINY = [
@@ -38,12 +37,6 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         )
         options += ["--site", f"{name}={folder}"]
     return options
-
-
-@pytest.fixture
-def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports of one line: most of a toy run's time would be its charts."""
-    monkeypatch.setattr("server.execute_run.write_report", report_of_one_line)
 
 
 @pytest.mark.usefixtures("no_charts")

@@ -13,6 +13,7 @@ from common.errors import ModelFileError
 from common.imaging.volume import Volume, read_volume, write_volume
 from common.model_file import read_model, write_model
 from server.cli import main
+from tests.no_charts import without_charts
 from tests.toy_sites import write_site
 
 TINY = [
@@ -39,7 +40,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, hospitals: dict[str, Path]) ->
     out = tmp_path_factory.mktemp("runs") / "run"
     options = [part for setting in TINY for part in ("--set", setting)]
     sites = ["--site", f"lyon={hospitals['lyon']}", "--held-out", f"porto={hospitals['porto']}"]
-    assert main(["simulate", *sites, "--quiet", "--out", str(out), *options]) == 0
+    with without_charts():
+        assert main(["simulate", *sites, "--quiet", "--out", str(out), *options]) == 0
     return out
 
 

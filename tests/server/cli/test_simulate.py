@@ -52,13 +52,15 @@ def test_the_result_is_printed_as_json(
     assert Path(result["report"]).is_file()
 
 
+@pytest.mark.usefixtures("no_charts")
 def test_one_site_of_all_folders_trains_with_the_steps_of_all_and_is_resumed_alone(
     lyon: Path, porto: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ghent = write_site(tmp_path / "ghent", name="ghent", seed=2, n_subjects=1, label="ghent").parent
     out = tmp_path / "run"
     sites = ["--site", f"lyon={lyon}", "--site", f"ghent={ghent / 'bids'}"]
-    arguments = ["simulate", *sites, "--held-out", f"porto={porto}", "--pooled", "--json"]
+    options = ["--pooled", "--no-images", "--json"]
+    arguments = ["simulate", *sites, "--held-out", f"porto={porto}", *options]
     assert main([*arguments, "--out", str(out), *TINY]) == 0
     assert json.loads(capsys.readouterr().out)["status"] == "completed"
     folder = RunFolder(out)
@@ -176,6 +178,7 @@ def test_settings_beside_resume_are_refused_rather_than_ignored(
     assert "leave out --rounds" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_charts")
 def test_one_site_alone_trains_with_the_recipes_own_rounds(
     lyon: Path, porto: Path, tmp_path: Path
 ) -> None:

@@ -8,7 +8,6 @@ import pytest
 from common.errors import SiteDataError
 from server.cli import main
 from server.run.run_folder import RunFolder
-from tests.server.studies.leave_site_out.made_study import report_of_one_line
 from tests.toy_sites import write_site
 
 RECIPE = """
@@ -54,6 +53,7 @@ def recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return str(file)
 
 
+@pytest.mark.usefixtures("no_charts")
 def test_all_methods_of_a_recipe_are_compared_and_what_is_finished_is_kept(
     sites: list[str],
     recipe: str,
@@ -61,7 +61,6 @@ def test_all_methods_of_a_recipe_are_compared_and_what_is_finished_is_kept(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("server.execute_run.write_report", report_of_one_line)
     out = tmp_path / "study"
     assert main(["study", "--recipe", recipe, *sites, *TINY, "--out", str(out)]) == 0
     shown = capsys.readouterr()

@@ -19,6 +19,7 @@ from common.metrics.threshold_choice import ThresholdChoice
 from common.model_file import read_model, write_model
 from server.cli import main
 from server.evaluation.predict import predict_raw
+from tests.no_charts import without_charts
 from tests.toy_sites import write_site
 
 TRAINED = [
@@ -45,7 +46,8 @@ def model(tmp_path_factory: pytest.TempPathFactory, hospital: Path) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
     options = [part for setting in TRAINED for part in ("--set", setting)]
     arguments = ["simulate", "--site", f"lyon={hospital}", "--quiet", "--out", str(out), *options]
-    assert main(arguments) == 0
+    with without_charts():
+        assert main(arguments) == 0
     return out / "model.safetensors"
 
 

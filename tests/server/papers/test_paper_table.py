@@ -90,6 +90,14 @@ def test_seeds_are_averaged_and_folds_of_one_seed_are_taken_together() -> None:
     assert str(line.entries[1]) == "-"
 
 
+def test_the_spread_over_seeds_is_explained_where_a_line_has_two_of_them() -> None:
+    one_each = [run("BM", [row(dice=0.7)]), run("none", [row(dice=0.6)], seed=1)]
+    told = "\N{PLUS-MINUS SIGN}: standard deviation over the seeds."
+    assert told not in paper_table("aslani2020", one_each).notes
+    again = run("BM", [row(dice=0.9)], seed=1)
+    assert told in paper_table("aslani2020", [*one_each, again]).notes
+
+
 def test_false_lesions_are_counted_where_no_lesion_is_new() -> None:
     # cases without a new lesion: 3 and 0 predicted -> 1.5; Dice of the others alone
     rows = [

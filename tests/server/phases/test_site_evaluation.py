@@ -10,6 +10,7 @@ from common.errors import ConfigError
 from common.recipe.recipe import load_recipe
 from server.run.run_folder import Consortium, RunFolder
 from server.simulate import lay_out, simulate
+from tests.no_charts import without_charts
 from tests.toy_sites import write_site
 
 TINY = (
@@ -49,7 +50,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     site_file = folder.path / "sites" / "strict" / "site.toml"
     strict = site_file.read_text("utf-8").replace("min_subjects = 1", "min_subjects = 5")
     site_file.write_text(strict, encoding="utf-8")
-    simulate(folder, images=False)
+    with without_charts():
+        simulate(folder, images=False)
     return folder
 
 

@@ -29,6 +29,7 @@ from server.run.checkpoint import load_checkpoint, save_checkpoint
 from server.run.run_folder import RunFolder
 from server.run.run_state import RunState, Selected
 from server.simulate import lay_out, simulate
+from tests.no_charts import without_charts
 from tests.server.report.made_run import started
 from tests.toy_sites import write_site
 
@@ -289,7 +290,8 @@ def new_run(path: Path, hospitals: dict[str, Path], recipe: Recipe) -> RunFolder
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, hospitals: dict[str, Path]) -> RunFolder:
     folder = new_run(tmp_path_factory.mktemp("runs") / "run", hospitals, tiny())
-    simulate(folder, images=False)
+    with without_charts():
+        simulate(folder, images=False)
     return folder
 
 
@@ -357,6 +359,7 @@ def cut_at(kind: str) -> Callable[[RunEvent], None]:
     return listen
 
 
+@pytest.mark.usefixtures("no_charts")
 @pytest.mark.parametrize(
     "kind",
     [

@@ -20,13 +20,6 @@ Rows = Mapping[str, list[CaseRow]]
 """Place of a run -> its cases.csv; `baseline` in front of it: its baseline.csv."""
 
 
-def report_of_one_line(run_folder: Path, *, images: bool = True) -> Path:
-    """In place of `write_report`, where a test is not about a run's charts."""
-    path = run_folder / "report.html"
-    path.write_text(f"<p>images: {images}", encoding="utf-8")
-    return path
-
-
 def case(site: str, subject: str, dice: float | None, **metrics: float | None) -> CaseRow:
     """One scored case; tp, fp and fn by name as `tp_voxels=..`."""
     return CaseRow(site=site, subject=f"sub-{subject}", metrics={"dice": dice, **metrics})

@@ -26,7 +26,8 @@ from server.studies.plan import PlannedRun
 from server.studies.run_results import outcome_of
 from server.studies.run_study import Listener, run_study
 from server.studies.study_folder import StudyFolder
-from tests.server.studies.leave_site_out.made_study import Study, report_of_one_line
+from tests.no_charts import without_charts
+from tests.server.studies.leave_site_out.made_study import Study
 from tests.toy_sites import write_site
 from tests.waiting import wait_until
 
@@ -46,10 +47,7 @@ TABLES = ("matrix.csv", "table.csv", *(f"{m}/cases.csv" for m in ("federated", "
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_charts() -> Iterator[None]:
-    """Reports of one line: most of a toy run's time would be its charts."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("server.execute_run", "server.studies.run_study"):
-            patch.setattr(f"{module}.write_report", report_of_one_line)
+    with without_charts():
         yield
 
 
@@ -165,7 +163,7 @@ import server.execute_run
 from server.studies.leave_site_out.plan import LeaveSiteOutPlan
 from server.studies.run_study import run_study
 from server.studies.study_folder import StudyFolder
-from tests.server.studies.leave_site_out.made_study import report_of_one_line
+from tests.no_charts import report_of_one_line
 
 server.execute_run.write_report = report_of_one_line
 run_study(StudyFolder(Path(sys.argv[1]), LeaveSiteOutPlan))

@@ -20,7 +20,7 @@ from server.studies.plan import PlannedRun
 from server.studies.run_results import outcome_of
 from server.studies.run_study import Listener, run_study
 from server.studies.study_folder import StudyFolder
-from tests.server.studies.leave_site_out.made_study import report_of_one_line
+from tests.no_charts import without_charts
 from tests.toy_sites import write_site
 
 NAMES = ("lyon", "ghent", "turin")
@@ -42,10 +42,7 @@ def tiny(*more: str) -> Recipe:
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_charts() -> Iterator[None]:
-    """Reports of one line: most of a toy run's time would be its charts."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("server.execute_run", "server.studies.run_study"):
-            patch.setattr(f"{module}.write_report", report_of_one_line)
+    with without_charts():
         yield
 
 

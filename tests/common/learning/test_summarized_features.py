@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.learning.feature_summary import pooled_summary, steady_variance, summary_of
+from common.learning.summarized_features import pooled_summary, steady_variance, summary_of
 from common.wire.feature_summary import FeatureSummary
 from common.wire.field_types import MOST_VARIANCE
 
