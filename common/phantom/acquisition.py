@@ -13,7 +13,6 @@ from common.phantom.grid import (
     Field,
     PhantomGrid,
     covering,
-    resampled,
     sampled,
     smooth_noise,
 )
@@ -79,18 +78,14 @@ class Acquisition:
             ),
             spacing,
         )
-        received = sampled(
-            signal * bias,
-            grid,
-            slices,
-            truncation=[0.0 if n == self.slice_axis else self.truncation for n in range(3)],
-        )
+        truncation = [0.0 if n == self.slice_axis else self.truncation for n in range(3)]
+        received = sampled(signal * bias, grid, slices, truncation=truncation)
         real = received + self.noise * rng.standard_normal(slices.shape, dtype=np.float32)
         imaginary = self.noise * rng.standard_normal(slices.shape, dtype=np.float32)
         seen = np.hypot(real, imaginary)
         if self.filter_mm > 0:
             seen = ndimage.gaussian_filter(seen, self.filter_mm / 2.355 / np.array(spacing))
-        return resampled(seen, slices, target)
+        return sampled(seen, slices, target, truncation=truncation)
 
     def stored(self, seen: Field, region: BoolArray) -> NDArray[np.int16]:
         """The numbers of an image file: at least 1 in `region`, 0 outside it."""

@@ -69,8 +69,8 @@ def benchmark_sites(seed: int) -> list[BenchmarkSite]:
 
     Training and validation sites come from one distribution, each parameter's range cut in as many
     parts as there are sites. The two unseen ones lie outside of it on purpose: unseen-1 has slices
-    of 5.5 mm and a bias field 1.5 times as strong as the strongest; unseen-2 has cortex much
-    brighter than white matter, lesions hardly brighter than cortex, twice the noise and a gamma
+    of 5.5 mm and a bias field twice as strong as the strongest; unseen-2 has cortex much
+    brighter than white matter, lesions hardly brighter than cortex, three times the noise, a gamma
     beyond the range, and its patients have more lesion than any other site's.
     """
     names = [*ROLES]
@@ -85,7 +85,6 @@ def benchmark_sites(seed: int) -> list[BenchmarkSite]:
             drawn[number].habit,
             least_share=0.1,
             core=round(0.2 + 0.5 * float(cores[number]), 3),
-            edge_mm=round(1.5 * drawn[number].habit.edge_mm, 3),
         )
         sites.append(
             BenchmarkSite(
@@ -103,7 +102,7 @@ def _outside(name: str, scanner: Scanner) -> Scanner:
     if name == "unseen-1":
         return replace(
             scanner,
-            flair=replace(flair, slice_mm=5.5, slice_axis=2, bias_field=0.3),
+            flair=replace(flair, slice_mm=5.5, slice_axis=2, bias_field=0.25),
             t1w=replace(t1w, bias_field=0.2),
         )
     if name == "unseen-2":
@@ -120,14 +119,14 @@ def _outside(name: str, scanner: Scanner) -> Scanner:
 
 
 _FLAIR = {
-    "texture": (1.0, 2.2),
-    "glow": (1.0, 1.7),
-    "bias_field": (0.06, 0.2),
-    "noise": (0.01, 0.06),
-    "in_plane_mm": (0.7, 1.3),
+    "texture": (0.4, 1.2),
+    "glow": (0.6, 1.4),
+    "bias_field": (0.02, 0.12),
+    "noise": (0.008, 0.04),
+    "in_plane_mm": (0.7, 1.1),
     "slice_mm": (1.0, 4.5),
-    "truncation": (0.2, 0.9),
-    "filter_mm": (0.4, 1.8),
+    "truncation": (0.5, 1.0),
+    "filter_mm": (0.0, 1.3),
     "ghost": (0.0, 0.08),
     "ghost_mm": (20.0, 60.0),
     "grain": (0.5, 1.5),
@@ -137,8 +136,8 @@ _FLAIR = {
 }
 _T1W = {
     "slice_mm": (1.0, 4.0),
-    "truncation": (0.2, 0.9),
-    "filter_mm": (0.4, 1.6),
+    "truncation": (0.4, 1.0),
+    "filter_mm": (0.0, 1.3),
     "ghost": (0.0, 0.04),
     "ghost_mm": (20.0, 60.0),
     "grain": (0.3, 1.0),
