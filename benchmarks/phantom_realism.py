@@ -186,7 +186,7 @@ def patch_features(voxels: Float32Array) -> dict[str, FloatArray]:
     flat = voxels.reshape(len(voxels), -1)
     quantiles = np.quantile(flat, (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99), axis=1).T
     shape = np.stack([flat.std(axis=1), stats.skew(flat, axis=1), stats.kurtosis(flat, axis=1)], 1)
-    slopes = np.stack(np.gradient(voxels, axis=(1, 2, 3)))
+    slopes = np.stack([np.gradient(voxels, axis=axis) for axis in (1, 2, 3)])
     steep = np.sqrt(np.square(slopes).sum(axis=0)).reshape(len(voxels), -1)
     edges = np.quantile(steep, (0.1, 0.25, 0.5, 0.75, 0.9, 0.99), axis=1).T
     rough = [
@@ -261,7 +261,7 @@ def fitted_line(features: torch.Tensor, phantom: BoolArray) -> torch.Tensor:
         value.backward()  # type: ignore[no-untyped-call] # torch has not typed it
         return value
 
-    optimizer.step(loss)
+    optimizer.step(loss)  # type: ignore[no-untyped-call] # torch has not typed it
     return line.detach()
 
 

@@ -114,8 +114,9 @@ def sampled(
         if truncation[axis] > 0:
             sinc = _sinc_weights(source_mm, target_mm, width_mm=width_mm)
             sinc *= weights.sum(axis=1, keepdims=True)
-            weights = (1.0 - truncation[axis]) * weights + truncation[axis] * sinc
-        matrices.append(weights.astype(np.float32))
+            mixed = (1.0 - truncation[axis]) * weights + truncation[axis] * sinc
+            weights = mixed.astype(np.float32)
+        matrices.append(weights)
     return along_axes(field, matrices)
 
 
@@ -166,7 +167,8 @@ def _sinc_weights(source_mm: FloatArray, target_mm: FloatArray, *, width_mm: flo
     """How much each source point counts at each target point: (targets, sources), rows sum to 1."""
     apart = (target_mm[:, None] - source_mm[None, :]) / width_mm
     weights: FloatArray = np.where(np.abs(apart) < 6.0, np.sinc(apart), 0.0)
-    return weights / np.maximum(weights.sum(axis=1, keepdims=True), 0.1)
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 0.1)
+    return weights
 
 
 def _cubic_bspline(distance: FloatArray) -> FloatArray:

@@ -201,7 +201,7 @@ def confluent_lesion(
     contrast varies over 9 mm and falls towards its core. Chosen beside real FLAIRs with 50 mL.
     """
     grid = anatomy.grid
-    soil = _soil(anatomy) * (1.0 - anatomy.fraction("cortex"))
+    soil = anatomy.fraction("white") + 0.2 * anatomy.fraction("deep_grey")
     _, y, z = grid.coordinates_mm()
     wide = 0.6 * smooth_noise(rng, grid, scale_mm=18.0)
     wide = wide + wide[::-1]  # the grid is symmetric about the midline

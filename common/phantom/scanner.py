@@ -123,11 +123,9 @@ def _with_ghosts(signal: Field, subject: Subject, sequence: PulseSequence) -> Fi
     moving = sequence.contrast.white * moving
     axis = sequence.phase_axis()
     step = max(1, round(sequence.ghost_mm / subject.anatomy.grid.spacing_mm[axis]))
-    ghosts = sum(
-        (share * np.roll(moving, n * step, axis) for n, share in _GHOSTS.items()),
-        np.zeros_like(signal),
-    )
-    out: Field = signal + sequence.ghost * ghosts
+    out = signal.copy()
+    for n, share in _GHOSTS.items():
+        out += sequence.ghost * share * np.roll(moving, n * step, axis)
     return out
 
 

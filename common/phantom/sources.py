@@ -13,6 +13,7 @@ import numpy as np
 
 from common.errors import ConfigError, SiteDataError
 from common.imaging.volume import NIFTI_SUFFIXES, VolumeFault, read_grid, read_labels
+from common.imaging.voxel_digest import voxel_digests
 from common.phantom.anatomy import Anatomy, individual, label_map_anatomy, mni_anatomy
 from common.phantom.grid import FIELD_OF_VIEW_MM, Field, PhantomGrid, covering, resampled
 from common.phantom.lesions import (
@@ -119,17 +120,24 @@ def mni_lesion_masks(
                pattern of the whole name (`patient07*`). ConfigError where one fits no mask
     least_ml   masks with less lesion are passed over, and so are other grids, other values than 0
                and 1, and files that cannot be read
+    A file that holds the same lesions as one before it, or as one left out, is passed over too.
     """
     files = nifti_files(folder)
     on_grid = [path for path in files if _on_mni_grid(path)]
     if unknown := [word for word in without if not any(named(path, word) for path in on_grid)]:
         raise ConfigError(
             f"{folder}: masks to leave out: no mask on the MNI152 grid is named "
-            f"{' or '.join(unknown)}. Write a number that is in the file's name, or a pattern of "
-            "the whole name such as 'patient07*'."
+            f"{' or '.join(map(repr, unknown))}. Write a number that is in the file's name, or a "
+            "pattern of the whole name such as 'patient07*'."
         )
-    kept = [path for path in on_grid if not any(named(path, word) for word in without)]
-    masks = [path for path in kept if _is_lesion_mask(path, least_ml)]
+    left_out = [path for path in on_grid if any(named(path, word) for word in without)]
+    seen = {digest for path in left_out for digest in _lesion_digests(path, 0.0)}
+    masks = []
+    for path in on_grid:
+        digests = _lesion_digests(path, least_ml)
+        if path not in left_out and digests and seen.isdisjoint(digests):
+            masks.append(path)
+            seen.update(digests)
     if not masks:
         raise SiteDataError(
             f"{folder}: want lesion masks (0 and 1, at least {least_ml:g} mL) on the MNI152 "
@@ -182,9 +190,13 @@ def _on_mni_grid(path: Path) -> bool:
     return bool(np.abs(apart).max() < 1.0 and np.abs(centre - own).max() < 1.01)
 
 
-def _is_lesion_mask(path: Path, least_ml: float) -> bool:
+def _lesion_digests(path: Path, least_ml: float) -> tuple[bytes, ...]:
+    """What identifies the lesions of a mask; nothing where it is none, or holds too little."""
     try:
-        labels = read_labels(path).data
+        labels = read_labels(path)
     except VolumeFault:
-        return False
-    return int(labels.max()) == 1 and int(np.count_nonzero(labels)) >= 1000.0 * least_ml
+        return ()
+    n_voxels = int(np.count_nonzero(labels.data))
+    if int(labels.data.max()) != 1 or n_voxels < 1000.0 * least_ml:
+        return ()
+    return voxel_digests(labels)

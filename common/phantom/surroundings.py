@@ -47,7 +47,8 @@ def vessels(anatomy: Anatomy, rng: np.random.Generator) -> Field:
     edge = np.clip(4.0 * (0.9 - ndimage.uniform_filter(anatomy.brain, 5)), 0.0, 1.0)
     between = np.exp(-0.5 * np.square(x / 3.0)) * (z > 10.0) * (y < 60.0)
     share = np.maximum(share, between * edge * fluid)
-    return np.clip(share, 0.0, 1.0).astype(np.float32)
+    seen: Field = np.clip(share, 0.0, 1.0).astype(np.float32)
+    return seen
 
 
 def remnants(anatomy: Anatomy, rng: np.random.Generator) -> Field:
@@ -58,7 +59,7 @@ def remnants(anatomy: Anatomy, rng: np.random.Generator) -> Field:
     """
     grid = anatomy.grid
     spacing = grid.spacing_mm[0]
-    near = np.clip(2.0 * ndimage.gaussian_filter(anatomy.brain, 2.5 / spacing), 0.0, 1.0)
+    near = np.clip(4.0 * ndimage.gaussian_filter(anatomy.brain, 3.0 / spacing), 0.0, 1.0)
     patches = np.clip(0.45 + 0.25 * smooth_noise(rng, grid, scale_mm=18.0), 0.0, 1.0)
     x, y, z = grid.coordinates_mm()
     left = np.square((x + 30.0) / 14.0)
@@ -68,4 +69,5 @@ def remnants(anatomy: Anatomy, rng: np.random.Generator) -> Field:
     bumps = 1.0 + 0.3 * smooth_noise(rng, grid, scale_mm=5.0)
     left_in = np.maximum(near * patches, np.sqrt(near) * eyes) * bumps
     left_in *= np.clip(1.0 - anatomy.brain, 0.0, 1.0)
-    return np.clip(left_in, 0.0, 1.0).astype(np.float32)
+    bounded: Field = np.clip(left_in, 0.0, 1.0).astype(np.float32)
+    return bounded

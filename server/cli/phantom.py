@@ -99,7 +99,7 @@ def phantom(
         "--out", out, reads={"--anatomies": anatomies, "--lesion-masks": lesion_masks}
     )
 
-    left_out = [word.strip() for word in (without_masks or "").split(",") if word.strip()]
+    left_out = [] if without_masks is None else [w.strip() for w in without_masks.split(",")]
     if consortium and sites is not None:
         raise ConfigError(
             f"--consortium has {len(ROLES)} sites of its own, and --sites is {sites}. "

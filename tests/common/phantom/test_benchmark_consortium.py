@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from common.errors import ConfigError
-from common.imaging.volume import Volume, read_mask, write_volume
+from common.imaging.volume import Volume, read_labels, read_mask, write_volume
 from common.phantom.benchmark_consortium import TABLE, dealt_sources, make_benchmark
 from common.phantom.benchmark_sites import ROLES
 from common.phantom.sources import mni_lesion_masks
@@ -82,6 +83,21 @@ def test_masks_of_judged_patients_are_left_out_by_number_or_by_pattern(masks: Pa
         used = [path for own in sources for path in own.lesion_masks]
         assert len(used) == 10
         assert not judged & {hashlib.sha256(path.read_bytes()).hexdigest() for path in used}
+
+
+def test_copy_of_a_mask_that_is_left_out_is_left_out_under_any_name(
+    masks: Path, tmp_path: Path
+) -> None:
+    for path in masks.iterdir():
+        shutil.copy(path, tmp_path / path.name)
+    volume = read_labels(masks / "patient07_lesion.nii.gz")
+    write_volume(Volume(volume.data.astype(np.int16), volume.affine), tmp_path / "copy.nii.gz")
+    kept = mni_lesion_masks(tmp_path, without=["07"])
+    assert [path.name for path in kept] == [
+        f"patient{n:02d}_lesion.nii.gz" for n in range(1, 13) if n != 7
+    ]
+    # without the word it is one mask under two names, and used once
+    assert len(mni_lesion_masks(tmp_path)) == 12
 
 
 @pytest.mark.parametrize("word", ["7", "99", "patient07", ""])
