@@ -84,7 +84,7 @@ def benchmark_sites(seed: int) -> list[BenchmarkSite]:
         habit = replace(
             drawn[number].habit,
             least_share=0.1,
-            core=round(0.2 + 0.5 * float(cores[number]), 3),
+            core=round(0.1 + 0.3 * float(cores[number]), 3),
         )
         sites.append(
             BenchmarkSite(
@@ -108,28 +108,29 @@ def _outside(name: str, scanner: Scanner) -> Scanner:
     if name == "unseen-2":
         white = flair.contrast.white
         contrast = replace(
-            flair.contrast, cortex=round(1.5 * white, 4), lesion=round(1.95 * white, 4)
+            flair.contrast, cortex=round(1.7 * white, 4), lesion=round(2.1 * white, 4)
         )
         return replace(
             scanner,
-            flair=replace(flair, contrast=contrast, noise=0.12, gamma=1.7),
-            t1w=replace(t1w, noise=0.12),
+            flair=replace(flair, contrast=contrast, noise=0.15, gamma=1.7),
+            t1w=replace(t1w, noise=0.15),
         )
     return scanner
 
 
 _FLAIR = {
+    "cortex": (1.2, 1.45),
     "texture": (0.4, 1.2),
     "glow": (0.6, 1.4),
     "bias_field": (0.02, 0.12),
-    "noise": (0.008, 0.04),
+    "noise": (0.015, 0.05),
     "in_plane_mm": (0.7, 1.1),
     "slice_mm": (1.0, 4.5),
     "truncation": (0.5, 1.0),
-    "filter_mm": (0.0, 1.3),
+    "filter_mm": (0.0, 0.8),
     "ghost": (0.0, 0.08),
     "ghost_mm": (20.0, 60.0),
-    "grain": (0.5, 1.5),
+    "grain": (0.7, 1.8),
     "vessel": (0.2, 1.4),
     "vessels": (0.2, 0.9),
     "remnant": (0.4, 2.0),
@@ -137,7 +138,7 @@ _FLAIR = {
 _T1W = {
     "slice_mm": (1.0, 4.0),
     "truncation": (0.4, 1.0),
-    "filter_mm": (0.0, 1.3),
+    "filter_mm": (0.0, 0.8),
     "ghost": (0.0, 0.04),
     "ghost_mm": (20.0, 60.0),
     "grain": (0.3, 1.0),

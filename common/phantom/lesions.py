@@ -197,8 +197,9 @@ def confluent_lesion(
     """One lesion of `volume_mm3` around both lateral ventricles, as far as there is tissue for it.
 
     It takes the tissue nearest to the ventricles, further out at their horns and by noise over 18
-    and 6 mm that the two sides share by half: ragged fingers, caps and a band between them. Its
-    contrast varies over 9 mm and falls towards its core. Chosen beside real FLAIRs with 50 mL.
+    and 6 mm that the two sides share by half: ragged fingers, caps and a band between them. It is
+    never faint; its contrast varies over 9 mm and falls towards its core. Chosen beside real FLAIRs
+    with tens of mL.
     """
     grid = anatomy.grid
     soil = anatomy.fraction("white") + 0.2 * anatomy.fraction("deep_grey")
@@ -215,7 +216,7 @@ def confluent_lesion(
     sums = np.cumsum(soil.ravel()[order], dtype=np.float64) * float(np.prod(grid.spacing_mm))
     last = min(int(np.searchsorted(sums, volume_mm3)), sums.size - 1)
     outside_mm = (away_mm - away_mm.ravel()[order[last]]).astype(np.float64)
-    bright, dark = (float(c[0]) for c in _contrasts(habit, rng, 1))
+    bright, dark = (max(0.8, float(c[0])) for c in _contrasts(habit, rng, 1))
     shade = 1.0 + 0.15 * smooth_noise(rng, grid, scale_mm=9.0)
     dimmed, blackened = core_contrast(np.maximum(-outside_mm, 0.0), habit.core)
     return Lesion(
