@@ -112,8 +112,8 @@ def _outside(name: str, scanner: Scanner) -> Scanner:
         )
         return replace(
             scanner,
-            flair=replace(flair, contrast=contrast, noise=0.15, gamma=1.7),
-            t1w=replace(t1w, noise=0.15),
+            flair=replace(flair, contrast=contrast, noise=0.16, gamma=1.7),
+            t1w=replace(t1w, noise=0.16),
         )
     return scanner
 
