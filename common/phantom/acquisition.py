@@ -6,9 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from common.arrays import BoolArray, FloatArray
-from common.phantom.grid import Field, PhantomGrid, covering, resampled, smooth_noise
+from common.phantom.grid import (
+    Field,
+    PhantomGrid,
+    covering,
+    sampled,
+    smooth_noise,
+)
 
 Corners = tuple[tuple[float, float, float], tuple[float, float, float]]
 
@@ -24,6 +31,8 @@ class Acquisition:
     in_plane_mm    voxel size along the two axes of a slice
     slice_mm       slice thickness and distance
     slice_axis     0 sagittal, 1 coronal, 2 axial slices
+    truncation     0 to 1, how sharply k-space ends in a slice; lines beside edges from about 0.3
+    filter_mm      width at half height of the scanner's smoothing filter; it makes noise coarse
     """
 
     gamma: float
@@ -34,6 +43,8 @@ class Acquisition:
     in_plane_mm: float
     slice_mm: float
     slice_axis: int
+    truncation: float = 0.0
+    filter_mm: float = 0.0
 
     def spacing_mm(self) -> tuple[float, float, float]:
         """Size of an acquired voxel along i, j and k."""
@@ -67,10 +78,14 @@ class Acquisition:
             ),
             spacing,
         )
-        received = resampled(signal * bias, grid, slices)
+        truncation = [0.0 if n == self.slice_axis else self.truncation for n in range(3)]
+        received = sampled(signal * bias, grid, slices, truncation=truncation)
         real = received + self.noise * rng.standard_normal(slices.shape, dtype=np.float32)
         imaginary = self.noise * rng.standard_normal(slices.shape, dtype=np.float32)
-        return resampled(np.hypot(real, imaginary), slices, target)
+        seen = np.hypot(real, imaginary)
+        if self.filter_mm > 0:
+            seen = ndimage.gaussian_filter(seen, self.filter_mm / 2.355 / np.array(spacing))
+        return sampled(seen, slices, target, truncation=truncation)
 
     def stored(self, seen: Field, region: BoolArray) -> NDArray[np.int16]:
         """The numbers of an image file: at least 1 in `region`, 0 outside it."""

@@ -28,12 +28,14 @@ class Anatomy:
     fractions      (5, i, j, k), order of TISSUES; their sum is the brain's share of the voxel
     ventricle_mm   (i, j, k), distance to the lateral ventricles, 0 inside them
     sharpening     how much crisper one person's borders are; 1 where the map is one person's
+    sulci          where borders are made crisper: least and largest factor on the fluid's share
     """
 
     grid: PhantomGrid
     fractions: Field
     ventricle_mm: Field
     sharpening: float
+    sulci: tuple[float, float] = (5.0, 9.0)
 
     def fraction(self, tissue: str) -> Field:
         """The share of each voxel that is `tissue`, 0 to 1."""
@@ -159,7 +161,7 @@ def individual(anatomy: Anatomy, rng: np.random.Generator) -> tuple[Anatomy, Def
     fractions = warped[:-1]
     ventricle_mm = np.where(deformation.inside, warped[-1], _FAR_MM)
     if anatomy.sharpening > 1.0:
-        fractions = _sharpened(fractions, anatomy.sharpening, deformation.inside, grid, rng)
+        fractions = _sharpened(fractions, anatomy, deformation.inside, rng)
     return Anatomy(grid, fractions, ventricle_mm, sharpening=1.0), deformation
 
 
@@ -182,21 +184,17 @@ def _random_deformation(anatomy: Anatomy, rng: np.random.Generator) -> Deformati
 
 
 def _sharpened(
-    fractions: Field,
-    sharpening: float,
-    inside: BoolArray,
-    grid: PhantomGrid,
-    rng: np.random.Generator,
+    fractions: Field, average: Anatomy, inside: BoolArray, rng: np.random.Generator
 ) -> Field:
     """Fractions raised to a power and weighted by noise, summing to the same brain."""
     mixed = fractions[:, inside]
     brain = mixed.sum(axis=0)
     weights = {"cortex": 1.0, "deep_grey": 1.0, "white": 1.0, "ventricle": 1.0}
-    weights["csf"] = rng.uniform(5.0, 9.0)
+    weights["csf"] = rng.uniform(*average.sulci)
     for index, tissue in enumerate(TISSUES):
-        logarithm = np.log(np.maximum(mixed[index], 1e-6)) * sharpening
+        logarithm = np.log(np.maximum(mixed[index], 1e-6)) * average.sharpening
         if tissue in _NOISE:
-            logarithm += _NOISE[tissue] * smooth_noise(rng, grid, scale_mm=4.5)[inside]
+            logarithm += _NOISE[tissue] * smooth_noise(rng, average.grid, scale_mm=4.5)[inside]
         mixed[index] = weights[tissue] * np.exp(logarithm)
     mixed *= brain / np.maximum(mixed.sum(axis=0), 1e-9)
     out = np.zeros_like(fractions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,14 +42,16 @@ def make_consortium(
     spacing_mm: float,
     anatomies: Path | None = None,
     lesion_masks: Path | None = None,
+    without_masks: Sequence[str] = (),
     on_subject: OnSubject | None = None,
 ) -> list[Path]:
     """The folders of `n_sites` new BIDS datasets under `out`, each with `n_subjects` subjects.
 
-    out            a new or empty folder; it appears complete or not at all
-    spacing_mm     of the one grid all images come on, 0.5 to 4
-    anatomies      folder of FreeSurfer label maps to use as brains; None: the MNI template
-    lesion_masks   folder of lesion masks in MNI space to use as lesions; None: drawn
+    out             a new or empty folder; it appears complete or not at all
+    spacing_mm      of the one grid all images come on, 0.5 to 4
+    anatomies       folder of FreeSurfer label maps to use as brains; None: the MNI template
+    lesion_masks    folder of lesion masks in MNI space to use as lesions; None: drawn
+    without_masks   masks to leave out, as in `mni_lesion_masks`
     The same arguments give the same files.
     """
     if n_sites < 1 or n_subjects < 1:
@@ -64,6 +66,7 @@ def make_consortium(
         lesion_masks=lesion_masks,
         n_subjects=n_sites * n_subjects,
         seed=seed,
+        without_masks=without_masks,
     )
     with whole_folder(out) as part:
         for done, site in enumerate(drawn_sites(n_sites, seed)):

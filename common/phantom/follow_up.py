@@ -77,6 +77,8 @@ def followed_up(
         [*old, *new], grid, edge_mm=habit.edge_mm, grown_mm=[*grown_mm, *[0.0] * len(new)]
     )
 
+    # a stream of their own: raters change no image
+    (hand,) = rng.spawn(1)
     subject = subject_of(anatomy, before, rng)
     aged = _aged(subject, subject_of(anatomy, after, rng), spots)
     grown = [
@@ -85,8 +87,6 @@ def followed_up(
         if mm > 0.5
     ]
     masks = [painted(new, grid, edge_mm=habit.edge_mm).fraction]
-    # a stream of their own: raters change no image
-    (hand,) = rng.spawn(1)
     look_alikes = [*spots, *_some(grown, hand)]
     masks += [rated(rater, new, look_alikes, grid, hand) for rater in raters]
     earlier_from, later_from = _between_dates(anatomy, spacing_mm, rng)
@@ -204,17 +204,13 @@ def _between_dates(
 def _warped(subject: Subject, deformation: Deformation) -> Subject:
     """`subject` with every field that a scanner sees warped to its place."""
     lesions = subject.lesions
-    own = (subject.texture, subject.glow, subject.plexus, subject.flow, subject.dura)
+    names = ("texture", "glow", "plexus", "flow", "dura", "grain", "vessels", "remnants")
+    own = [getattr(subject, name) for name in names]
     stacked = [*subject.anatomy.fractions, lesions.fraction, lesions.brightness, lesions.darkness]
     fields = deformation.warped(np.stack([*stacked, *own]))
     n = len(subject.anatomy.fractions)
-    texture, glow, plexus, flow, dura = fields[n + 3 :]
     return Subject(
         anatomy=replace(subject.anatomy, fractions=fields[:n]),
         lesions=PhantomLesions(*fields[n : n + 3]),
-        texture=texture,
-        glow=glow,
-        plexus=plexus,
-        flow=flow,
-        dura=dura,
+        **dict(zip(names, fields[n + 3 :], strict=True)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,14 +93,30 @@ def resampled(field: Field, source: PhantomGrid, target: PhantomGrid) -> Field:
     A triangle along each axis, as wide at half height as the coarser of the two spacings: linear
     interpolation towards a finer grid, a slice profile towards a coarser one. 0 outside `source`.
     """
-    matrices = [
-        triangle_weights(
-            source.axis_mm(axis),
-            target.axis_mm(axis),
-            width_mm=max(source.spacing_mm[axis], target.spacing_mm[axis]),
-        )
-        for axis in range(3)
-    ]
+    return sampled(field, source, target, truncation=(0.0, 0.0, 0.0))
+
+
+def sampled(
+    field: Field, source: PhantomGrid, target: PhantomGrid, *, truncation: Sequence[float]
+) -> Field:
+    """`resampled`, with a part of the triangle replaced by a sinc: k-space that ends sharply.
+
+    truncation   along i, j and k: 0 the triangle, 1 the sinc, whose side lobes are the Gibbs lines
+
+    The sinc's first zero lies one voxel of the coarser grid from its centre, and it ends after the
+    sixth: far enough for the lines one sees, and every row still sums to 1. Chosen.
+    """
+    matrices = []
+    for axis in range(3):
+        source_mm, target_mm = source.axis_mm(axis), target.axis_mm(axis)
+        width_mm = max(source.spacing_mm[axis], target.spacing_mm[axis])
+        weights = triangle_weights(source_mm, target_mm, width_mm=width_mm)
+        if truncation[axis] > 0:
+            sinc = _sinc_weights(source_mm, target_mm, width_mm=width_mm)
+            sinc *= weights.sum(axis=1, keepdims=True)
+            mixed = (1.0 - truncation[axis]) * weights + truncation[axis] * sinc
+            weights = mixed.astype(np.float32)
+        matrices.append(weights)
     return along_axes(field, matrices)
 
 
@@ -144,6 +161,14 @@ def along_axes(field: Field, matrices: list[Field]) -> Field:
         out = np.matmul(second, out)
         flat: Field = first @ out.reshape(out.shape[0], -1)
     return flat.reshape(first.shape[0], *out.shape[1:])
+
+
+def _sinc_weights(source_mm: FloatArray, target_mm: FloatArray, *, width_mm: float) -> FloatArray:
+    """How much each source point counts at each target point: (targets, sources), rows sum to 1."""
+    apart = (target_mm[:, None] - source_mm[None, :]) / width_mm
+    weights: FloatArray = np.where(np.abs(apart) < 6.0, np.sinc(apart), 0.0)
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 0.1)
+    return weights
 
 
 def _cubic_bspline(distance: FloatArray) -> FloatArray:

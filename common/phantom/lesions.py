@@ -25,6 +25,8 @@ VOLUME_QUANTILES = (
 doi:10.1007/s12021-017-9348-7, 26-connected at 1 mm; the last pair is chosen."""
 LEAST_SHARE = 0.4
 """Drawn lesions leave out this smallest share (under 11 mm3): below one voxel of 2 mm."""
+LOADS_MM3 = (500.0, 90_000.0)
+"""Least and largest load of a patient who has lesions."""
 LARGEST_AWAY_MM3 = 250.0
 """Drawn lesions away from the ventricles stay below this; large ones are periventricular."""
 
@@ -33,12 +35,16 @@ LARGEST_AWAY_MM3 = 250.0
 class LesionHabit:
     """How lesions come at one site: who its patients are, and how far their disease is.
 
-    load_ml             median lesion volume of a patient; patients vary by a factor of about 1.6
+    load_ml             median lesion volume of a patient, 0.5 to 90
     size                factor on the volumes of single lesions
     periventricular     share of lesions at the lateral ventricles
     juxtacortical       share of lesions at the cortex; the rest lies deep, one in 20 below the tent
     faintest            contrast of the faintest lesion, as a share of the full contrast
     edge_mm             over how many mm the contrast fades at a lesion's border
+    spread              standard deviation of the logarithm of the patients' load
+    least_share         lesions leave out this smallest share of the volumes
+    confluent           share of the load that is one lesion around both lateral ventricles
+    core                0 to 1, how far the contrast falls from a large lesion's border to its core
     """
 
     load_ml: float
@@ -47,6 +53,10 @@ class LesionHabit:
     juxtacortical: float
     faintest: float
     edge_mm: float
+    spread: float = 0.45
+    least_share: float = LEAST_SHARE
+    confluent: float = 0.0
+    core: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,15 +80,15 @@ class Lesion:
     box          slices along i, j and k
     outside_mm   (i, j, k) of the box, how far outside its border a voxel lies; below 0 inside
     ground       (i, j, k) of the box, how much of each voxel a lesion may take
-    bright       0 to 1, its share of the full FLAIR contrast
-    dark         0 to 1, its share of the full T1w contrast
+    bright       0 to 1, its share of the full FLAIR contrast; one number, or (i, j, k) of the box
+    dark         0 to 1, its share of the full T1w contrast; the same
     """
 
     box: tuple[slice, ...]
     outside_mm: FloatArray
     ground: Field
-    bright: float
-    dark: float
+    bright: float | Field
+    dark: float | Field
 
     def fraction(self, spacing_mm: float, *, grown_mm: float | Field = 0.0) -> Field:
         """The share of each voxel of the box that is lesion, its border `grown_mm` further out."""
@@ -109,16 +119,20 @@ def lesion_list(
     """
     grid = anatomy.grid
     voxel_mm3 = float(np.prod(grid.spacing_mm))
-    goal_mm3 = 1000.0 * habit.load_ml * float(np.exp(0.45 * rng.standard_normal()))
-    goal_mm3 = float(np.clip(goal_mm3, 660.0, 50_000.0))
+    goal_mm3 = 1000.0 * habit.load_ml * float(np.exp(habit.spread * rng.standard_normal()))
+    goal_mm3 = float(np.clip(goal_mm3, *LOADS_MM3))
     pen = LesionPen(anatomy, habit, rng)
     taken = np.zeros(grid.shape, dtype=np.float32)
     lesions: list[Lesion] = []
     load_mm3 = 0.0
+    if habit.confluent > 0:
+        lesions.append(confluent_lesion(anatomy, habit, habit.confluent * goal_mm3, rng))
+        taken = lesions[0].fraction(grid.spacing_mm[0])
+        load_mm3 = voxel_mm3 * float(taken.sum())
     for _ in range(1500):
         if load_mm3 >= goal_mm3:
             break
-        share = rng.uniform(LEAST_SHARE, 1.0)
+        share = rng.uniform(habit.least_share, 1.0)
         volume_mm3 = min(_volume_mm3(share) * habit.size, goal_mm3 - load_mm3 + 60.0)
         lesion = pen.draw(volume_mm3, rng)
         fraction = lesion.fraction(grid.spacing_mm[0])
@@ -170,9 +184,58 @@ def masked_lesions(
     nearest = ndimage.grey_dilation(parts, size=(5, 5, 5))
     faded = ndimage.gaussian_filter(fraction, 0.6 * habit.edge_mm / spacing)
     shade = 1.0 + 0.12 * smooth_noise(rng, anatomy.grid, scale_mm=6.0)
-    brightness = np.clip(bright[nearest] * faded * shade, 0.0, 1.2)
-    darkness = np.clip(dark[nearest] * faded * shade, 0.0, 1.2)
+    depth_mm = ndimage.distance_transform_edt(parts > 0, sampling=spacing).astype(np.float32)
+    dimmed, blackened = core_contrast(depth_mm, habit.core)
+    brightness = np.clip(bright[nearest] * dimmed * faded * shade, 0.0, 1.2)
+    darkness = np.clip((dark[nearest] + blackened) * faded * shade, 0.0, 1.2)
     return PhantomLesions(fraction, brightness.astype(np.float32), darkness.astype(np.float32))
+
+
+def confluent_lesion(
+    anatomy: Anatomy, habit: LesionHabit, volume_mm3: float, rng: np.random.Generator
+) -> Lesion:
+    """One lesion of `volume_mm3` around both lateral ventricles, as far as there is tissue for it.
+
+    It takes the tissue nearest to the ventricles, further out at their horns and by noise over 18
+    and 6 mm that the two sides share by half: ragged fingers, caps and a band between them. It is
+    never faint; its contrast varies over 9 mm and falls towards its core. Chosen beside real FLAIRs
+    with tens of mL.
+    """
+    grid = anatomy.grid
+    soil = anatomy.fraction("white") + 0.2 * anatomy.fraction("deep_grey")
+    _, y, z = grid.coordinates_mm()
+    wide = 0.6 * smooth_noise(rng, grid, scale_mm=18.0)
+    wide = wide + wide[::-1]  # the grid is symmetric about the midline
+    fine = smooth_noise(rng, grid, scale_mm=6.0)
+    horns = np.exp(-0.5 * np.square((y - 30.0) / 12.0)) + np.exp(
+        -0.5 * np.square((y + 55.0) / 18.0)
+    )
+    reach = np.exp(0.4 * wide + 0.2 * fine + 0.5 * horns - 1.5 * (z < -14.0))
+    away_mm = anatomy.ventricle_mm / np.clip(reach, 0.2, 4.0)
+    order = np.argsort(away_mm, axis=None, kind="stable")
+    sums = np.cumsum(soil.ravel()[order], dtype=np.float64) * float(np.prod(grid.spacing_mm))
+    last = min(int(np.searchsorted(sums, volume_mm3)), sums.size - 1)
+    outside_mm = (away_mm - away_mm.ravel()[order[last]]).astype(np.float64)
+    bright, dark = (max(0.8, float(c[0])) for c in _contrasts(habit, rng, 1))
+    shade = 1.0 + 0.15 * smooth_noise(rng, grid, scale_mm=9.0)
+    dimmed, blackened = core_contrast(np.maximum(-outside_mm, 0.0), habit.core)
+    return Lesion(
+        box=tuple(slice(0, n) for n in grid.shape),
+        outside_mm=outside_mm,
+        ground=soil.astype(np.float32),
+        bright=np.clip(bright * dimmed * shade, 0.0, 1.0).astype(np.float32),
+        dark=np.clip((dark + blackened) * shade, 0.0, 1.0).astype(np.float32),
+    )
+
+
+def core_contrast(depth_mm: FloatArray | Field, core: float) -> tuple[FloatArray, FloatArray]:
+    """Factor on the FLAIR contrast and addition to the T1w darkness, `depth_mm` inside a lesion.
+
+    Tissue is lost where a lesion is old and deep: from 2 mm on its FLAIR signal falls towards the
+    fluid's, and its T1w darkens, fully at 7 mm. `core` is the share lost there. Chosen.
+    """
+    lost = core * np.clip((np.asarray(depth_mm, dtype=np.float64) - 2.0) / 5.0, 0.0, 1.0)
+    return 1.0 - lost, 0.6 * lost
 
 
 class LesionPen:

@@ -78,5 +78,5 @@ def rated(
 def seen_share(rater: Rater, lesion: Lesion, spacing_mm: float) -> float:
     """How likely this rater sees a new lesion, 0 to 1."""
     volume_mm3 = float(lesion.fraction(spacing_mm).sum()) * spacing_mm**3
-    visible_mm3 = max(volume_mm3, 1e-3) * lesion.bright**2
+    visible_mm3 = max(volume_mm3, 1e-3) * float(np.mean(lesion.bright)) ** 2
     return 1.0 / (1.0 + (rater.sees_mm3 / visible_mm3) ** 2)

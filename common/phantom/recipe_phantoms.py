@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -56,23 +57,25 @@ def make_phantoms(
     spacing_mm: float | None = None,
     anatomies: Path | None = None,
     lesion_masks: Path | None = None,
+    without_masks: Sequence[str] = (),
     on_subject: OnSubject | None = None,
 ) -> list[Path]:
     """The folders of `n_sites` new BIDS datasets under `out` that `recipe` can train on.
 
-    spacing_mm     None: 2 mm for brains, for cords what `make_cord_consortium` takes by itself
-    anatomies      for brains only, as in `make_consortium`
-    lesion_masks   for brains scanned once only, as in `make_consortium`
+    spacing_mm      None: 2 mm for brains, for cords what `make_cord_consortium` takes by itself
+    anatomies       for brains only, as in `make_consortium`
+    lesion_masks    for brains scanned once only, as in `make_consortium`
+    without_masks   the same
     """
     kind = kind_of(recipe)
     if kind == "cord" and anatomies is not None:
         raise ConfigError(
             f"recipe {recipe.name} wants spinal cords, and --anatomies holds brains. Leave it out."
         )
-    if kind != "brain" and lesion_masks is not None:
+    if kind != "brain" and (lesion_masks is not None or without_masks):
         raise ConfigError(
             f"recipe {recipe.name} wants {kind} phantoms, whose lesions are drawn, and "
-            "--lesion-masks is for brains scanned once. Leave it out."
+            "--lesion-masks and --without-masks are for brains scanned once. Leave them out."
         )
     if kind == "cord":
         return make_cord_consortium(
@@ -102,5 +105,6 @@ def make_phantoms(
         spacing_mm=spacing_mm or BRAIN_SPACING_MM,
         anatomies=anatomies,
         lesion_masks=lesion_masks,
+        without_masks=without_masks,
         on_subject=on_subject,
     )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 
 from common.arrays import BoolArray
-from common.errors import SiteDataError
+from common.errors import ConfigError, SiteDataError
 from common.imaging.volume import NIFTI_SUFFIXES, VolumeFault, read_grid, read_labels
+from common.imaging.voxel_digest import voxel_digests
 from common.phantom.anatomy import Anatomy, individual, label_map_anatomy, mni_anatomy
 from common.phantom.grid import FIELD_OF_VIEW_MM, Field, PhantomGrid, covering, resampled
 from common.phantom.lesions import (
@@ -69,21 +73,30 @@ def load_sources(
     lesion_masks: Path | None,
     n_subjects: int,
     seed: int,
+    without_masks: Sequence[str] = (),
 ) -> Sources:
     """Brains and lesions for `n_subjects` subjects, in an order drawn from `seed`.
 
-    anatomies      folder of FreeSurfer label maps; None: the MNI template
-    lesion_masks   folder of lesion masks in MNI space; None: lesions are drawn
+    anatomies       folder of FreeSurfer label maps; None: the MNI template
+    lesion_masks    folder of lesion masks in MNI space; None: lesions are drawn
+    without_masks   masks to leave out, as in `mni_lesion_masks`
     """
     if anatomies is None:
         brains = [mni_anatomy(grid)]
     else:
-        chosen = _shuffled(nifti_files(anatomies), derived_seed(seed, "anatomies"))[:n_subjects]
+        chosen = shuffled(nifti_files(anatomies), derived_seed(seed, "anatomies"))[:n_subjects]
         brains = [label_map_anatomy(path, grid) for path in chosen]
-    masks = [] if lesion_masks is None else mni_lesion_masks(lesion_masks)
+    if lesion_masks is None:
+        if without_masks:
+            raise ConfigError(
+                f"masks to leave out ({', '.join(without_masks)}) without a folder of lesion masks."
+                " Name the folder with --lesion-masks, or leave --without-masks out."
+            )
+        return Sources(anatomies=tuple(brains))
+    masks = mni_lesion_masks(lesion_masks, without=without_masks)
     return Sources(
         anatomies=tuple(brains),
-        lesion_masks=tuple(_shuffled(masks, derived_seed(seed, "lesion masks"))),
+        lesion_masks=tuple(shuffled(masks, derived_seed(seed, "lesion masks"))),
     )
 
 
@@ -98,17 +111,37 @@ def nifti_files(folder: Path) -> list[Path]:
     return files
 
 
-def mni_lesion_masks(folder: Path) -> list[Path]:
+def mni_lesion_masks(
+    folder: Path, *, without: Sequence[str] = (), least_ml: float = LEAST_LOAD_ML
+) -> list[Path]:
     """Files in `folder` and below that are lesion masks on the MNI152 1 mm grid.
 
-    Other grids, other values than 0 and 1, masks under LEAST_LOAD_ML and files that cannot be read
-    are passed over.
+    without    masks to leave out, such as those of patients whose images are judged: a number in
+               the file's name (`07` is in patient07_lesion.nii.gz and in no patient107), or a
+               pattern of the whole name (`patient07*`). ConfigError where one fits no mask
+    least_ml   masks with less lesion are passed over, and so are other grids, other values than 0
+               and 1, and files that cannot be read
+    A file that holds the same lesions as one before it, or as one left out, is passed over too.
     """
     files = nifti_files(folder)
-    masks = [path for path in files if _on_mni_grid(path) and _is_lesion_mask(path)]
+    on_grid = [path for path in files if _on_mni_grid(path)]
+    if unknown := [word for word in without if not any(named(path, word) for path in on_grid)]:
+        raise ConfigError(
+            f"{folder}: masks to leave out: no mask on the MNI152 grid is named "
+            f"{' or '.join(map(repr, unknown))}. Write a number that is in the file's name, or a "
+            "pattern of the whole name such as 'patient07*'."
+        )
+    left_out = [path for path in on_grid if any(named(path, word) for word in without)]
+    seen = {digest for path in left_out for digest in _lesion_digests(path, 0.0)}
+    masks = []
+    for path in on_grid:
+        digests = _lesion_digests(path, least_ml)
+        if path not in left_out and digests and seen.isdisjoint(digests):
+            masks.append(path)
+            seen.update(digests)
     if not masks:
         raise SiteDataError(
-            f"{folder}: want lesion masks (0 and 1, at least {LEAST_LOAD_ML:g} mL) on the MNI152 "
+            f"{folder}: want lesion masks (0 and 1, at least {least_ml:g} mL) on the MNI152 "
             f"grid of {MNI_1MM.shape} voxels of 1 mm, found none among {len(files)} NIfTI files. "
             "Register the masks to MNI152 and resample them with nearest neighbour."
         )
@@ -116,6 +149,11 @@ def mni_lesion_masks(folder: Path) -> list[Path]:
         "lesion masks", extra={"n_masks": len(masks), "n_passed_over": len(files) - len(masks)}
     )
     return masks
+
+
+def named(path: Path, word: str) -> bool:
+    """Whether `word` is a number in the name of `path`, or a pattern that its whole name fits."""
+    return word in re.findall(r"\d+", path.name) or fnmatchcase(path.name, word)
 
 
 def lesion_share(path: Path, grid: PhantomGrid, *, mirrored: bool) -> Field:
@@ -137,7 +175,8 @@ def on_mni_grid(path: Path, *, mirrored: bool) -> BoolArray:
     return mask[::-1] if from_right_to_left != mirrored else mask
 
 
-def _shuffled(files: list[Path], seed: int) -> list[Path]:
+def shuffled(files: list[Path], seed: int) -> list[Path]:
+    """The files in an order drawn from `seed`."""
     order = np.random.default_rng(seed).permutation(len(files))
     return [files[place] for place in order]
 
@@ -158,9 +197,13 @@ def _on_mni_grid(path: Path) -> bool:
     return bool(np.abs(apart).max() < 1.0 and np.abs(centre - own).max() < 1.01)
 
 
-def _is_lesion_mask(path: Path) -> bool:
+def _lesion_digests(path: Path, least_ml: float) -> tuple[bytes, ...]:
+    """What identifies the lesions of a mask; nothing where it is none, or holds too little."""
     try:
-        labels = read_labels(path).data
+        labels = read_labels(path)
     except VolumeFault:
-        return False
-    return int(labels.max()) == 1 and int(np.count_nonzero(labels)) >= 1000.0 * LEAST_LOAD_ML
+        return ()
+    n_voxels = int(np.count_nonzero(labels.data))
+    if int(labels.data.max()) != 1 or n_voxels < 1000.0 * least_ml:
+        return ()
+    return voxel_digests(labels)

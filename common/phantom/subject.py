@@ -10,6 +10,7 @@ from scipy import ndimage
 from common.phantom.anatomy import Anatomy
 from common.phantom.grid import Field, smooth_noise
 from common.phantom.lesions import PhantomLesions
+from common.phantom.surroundings import fine_grain, remnants, vessels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +23,10 @@ class Subject:
     plexus    share of the voxel that is choroid plexus, in the lateral ventricles
     flow      0 to 1, how far moving fluid escapes the nulling of FLAIR
     dura      0 to 1, what skull stripping left at the brain's edge
+    grain     like texture, but from one millimetre to the next
+    vessels   share of the voxel that is vessel: sinuses, arteries, perivascular spaces
+    remnants  0 to 1 outside the brain, eyes and patches of skull: a stripping that is loose by
+              more than 1 - remnants leaves the voxel in
     """
 
     anatomy: Anatomy
@@ -31,10 +36,14 @@ class Subject:
     plexus: Field
     flow: Field
     dura: Field
+    grain: Field
+    vessels: Field
+    remnants: Field
 
 
 def subject_of(anatomy: Anatomy, lesions: PhantomLesions, rng: np.random.Generator) -> Subject:
     """The subject with this anatomy and these lesions; the rest is drawn."""
+    (fine,) = rng.spawn(1)  # a stream of its own: the fields before it are drawn as ever
     return Subject(
         anatomy=anatomy,
         lesions=lesions,
@@ -43,6 +52,9 @@ def subject_of(anatomy: Anatomy, lesions: PhantomLesions, rng: np.random.Generat
         plexus=_plexus(anatomy, rng),
         flow=_flow(anatomy, rng),
         dura=_dura(anatomy, rng),
+        grain=fine_grain(anatomy, fine),
+        vessels=vessels(anatomy, fine),
+        remnants=remnants(anatomy, fine),
     )
 
 

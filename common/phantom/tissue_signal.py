@@ -18,6 +18,10 @@ class Contrast:
     texture   factor on the variation within tissues
     glow      factor on what is bright in FLAIR and no lesion; 0 in T1w
     flow      how much of the fluid's nulling flow undoes, 0 to 1; 0 in T1w
+    grain     factor on the variation of tissue from one millimetre to the next
+    vessel    signal of blood in vessels and sinuses, as a share of white matter
+    vessels   0 to 1, how far vessels are seen
+    remnant   signal of what stripping left outside the brain, as a share of white matter
     """
 
     csf: float
@@ -28,6 +32,10 @@ class Contrast:
     texture: float
     glow: float
     flow: float
+    grain: float = 0.0
+    vessel: float = 0.3
+    vessels: float = 0.0
+    remnant: float = 0.0
 
 
 def flair_signal(subject: Subject, contrast: Contrast) -> Field:
@@ -43,6 +51,7 @@ def flair_signal(subject: Subject, contrast: Contrast) -> Field:
     signal += subject.plexus * (contrast.white + 0.6 * full - contrast.csf)
     signal += contrast.glow * full * subject.glow
     signal += contrast.glow * full * subject.dura
+    signal = _with_vessels(signal, subject, contrast)
     return _with_lesions(signal, subject, contrast, subject.lesions.brightness)
 
 
@@ -51,6 +60,7 @@ def t1w_signal(subject: Subject, contrast: Contrast) -> Field:
     signal = _tissue_signal(subject, contrast)
     signal += subject.plexus * (contrast.cortex - contrast.csf)
     signal += 0.5 * subject.dura * contrast.cortex
+    signal = _with_vessels(signal, subject, contrast)
     return _with_lesions(signal, subject, contrast, subject.lesions.darkness)
 
 
@@ -63,7 +73,15 @@ def _tissue_signal(subject: Subject, contrast: Contrast) -> Field:
         ("white", contrast.white),
     ):
         signal = signal + level * anatomy.fraction(tissue)
-    return (signal + contrast.texture * contrast.white * subject.texture).astype(np.float32)
+    signal = signal + contrast.texture * contrast.white * subject.texture
+    signal += contrast.grain * contrast.white * subject.grain
+    signal += contrast.remnant * contrast.white * subject.remnants
+    return signal.astype(np.float32)
+
+
+def _with_vessels(signal: Field, subject: Subject, contrast: Contrast) -> Field:
+    share = contrast.vessels * subject.vessels
+    return signal + share * (contrast.vessel * contrast.white - signal)
 
 
 def _with_lesions(signal: Field, subject: Subject, contrast: Contrast, share: Field) -> Field:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from common.cli.output_paths import require_output_folder
+from common.errors import ConfigError
 
 
 def phantom(
@@ -23,7 +24,20 @@ def phantom(
             "preprocessing step cord, T2w of spinal cords."
         ),
     ] = "default",
-    sites: Annotated[int, typer.Option(min=1, help="Sites, each with its own scanner.")] = 4,
+    consortium: Annotated[
+        bool,
+        typer.Option(
+            "--consortium",
+            help="The consortium benchmark: 6 training sites, 1 validation site and 2 unseen "
+            "ones outside the training sites' range, at 1 mm; consortium.json says what each is.",
+        ),
+    ] = False,
+    sites: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Sites, each with its own scanner.", show_default="4; --consortium has 9"
+        ),
+    ] = None,
     subjects: Annotated[int, typer.Option(min=1, help="Subjects a site.")] = 6,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same images.")] = 0,
     spacing: Annotated[
@@ -32,7 +46,7 @@ def phantom(
             min=0.5,
             max=4.0,
             help="Voxel size of the images, mm; of cords at most 2.",
-            show_default="brains 2, cords 1",
+            show_default="brains 2, cords 1, --consortium 1",
         ),
     ] = None,
     anatomies: Annotated[
@@ -54,6 +68,13 @@ def phantom(
             show_default="drawn",
         ),
     ] = None,
+    without_masks: Annotated[
+        str | None,
+        typer.Option(
+            help="Masks of --lesion-masks to leave out, such as those of patients who are "
+            "evaluated: numbers in the files' names or patterns of them, 07,19 or 'patient07*'.",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object: the sites' folders.")
@@ -67,13 +88,29 @@ def phantom(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from common.phantom.recipe_phantoms import make_phantoms
+    from common.phantom.benchmark_consortium import SPACING_MM as BENCHMARK_SPACING_MM
+    from common.phantom.benchmark_consortium import make_benchmark
+    from common.phantom.benchmark_sites import ROLES
+    from common.phantom.recipe_phantoms import kind_of, make_phantoms
     from common.recipe.recipe import load_recipe
 
     wanted = load_recipe(recipe)
     require_output_folder(
         "--out", out, reads={"--anatomies": anatomies, "--lesion-masks": lesion_masks}
     )
+
+    left_out = [] if without_masks is None else [w.strip() for w in without_masks.split(",")]
+    if consortium and sites is not None:
+        raise ConfigError(
+            f"--consortium has {len(ROLES)} sites of its own, and --sites is {sites}. "
+            "Leave one of the two out."
+        )
+    if consortium and kind_of(wanted) != "brain":
+        raise ConfigError(
+            f"recipe {wanted.name} wants {kind_of(wanted)} phantoms, and --consortium has brains "
+            "scanned once. Choose another recipe, or leave --consortium out."
+        )
+    n_sites = len(ROLES) if consortium else sites or 4
 
     progress = Progress(
         TextColumn("phantoms"),
@@ -84,18 +121,35 @@ def phantom(
         disable=quiet or as_json,
     )
     with progress:
-        bar = progress.add_task("phantoms", total=sites * subjects, site="")
-        folders = make_phantoms(
-            out,
-            recipe=wanted,
-            n_sites=sites,
-            n_subjects=subjects,
-            seed=seed,
-            spacing_mm=spacing,
-            anatomies=anatomies,
-            lesion_masks=lesion_masks,
-            on_subject=lambda site, _: progress.update(bar, advance=1, site=site),
-        )
+        bar = progress.add_task("phantoms", total=n_sites * subjects, site="")
+
+        def advance(site: str, _: str) -> None:
+            progress.update(bar, advance=1, site=site)
+
+        if consortium:
+            folders = make_benchmark(
+                out,
+                n_subjects=subjects,
+                seed=seed,
+                spacing_mm=spacing or BENCHMARK_SPACING_MM,
+                anatomies=anatomies,
+                lesion_masks=lesion_masks,
+                without_masks=left_out,
+                on_subject=advance,
+            )
+        else:
+            folders = make_phantoms(
+                out,
+                recipe=wanted,
+                n_sites=n_sites,
+                n_subjects=subjects,
+                seed=seed,
+                spacing_mm=spacing,
+                anatomies=anatomies,
+                lesion_masks=lesion_masks,
+                without_masks=left_out,
+                on_subject=advance,
+            )
     if as_json:
         typer.echo(json.dumps({folder.name: str(folder) for folder in folders}, indent=2))
     elif not quiet:

@@ -11,6 +11,8 @@ from common.phantom.lesions import (
     Lesion,
     LesionHabit,
     PhantomLesions,
+    confluent_lesion,
+    core_contrast,
     drawn_lesions,
     lesion_list,
     masked_lesions,
@@ -120,3 +122,41 @@ def test_border_moves_by_what_a_lesion_has_grown(grown_mm: float, expected: list
     np.testing.assert_allclose(moved.fraction[:, 0, 0], expected, atol=1e-6)
     np.testing.assert_allclose(moved.brightness, 0.5 * moved.fraction, atol=1e-6)
     np.testing.assert_allclose(moved.darkness, 0.25 * moved.fraction, atol=1e-6)
+
+
+@pytest.mark.parametrize("wanted_ml", [30.0, 60.0])
+def test_confluent_lesion_has_the_volume_asked_for_and_lies_at_both_ventricles(
+    average: Anatomy, habit: LesionHabit, wanted_ml: float
+) -> None:
+    lesion = confluent_lesion(average, habit, 1000.0 * wanted_ml, np.random.default_rng(2))
+    fraction = lesion.fraction(average.grid.spacing_mm[0])
+    # its border runs through voxels of 3 mm, half of one on either side
+    assert float(fraction.sum()) * 0.027 == pytest.approx(wanted_ml, rel=0.15)
+    x, _, _ = average.grid.coordinates_mm()
+    left = float((fraction * (x < 0)).sum() / fraction.sum())
+    assert 0.25 < left < 0.75
+    away_mm = float((fraction * average.ventricle_mm).sum() / fraction.sum())
+    white = average.fraction("white")
+    assert away_mm < 0.6 * float((white * average.ventricle_mm).sum() / white.sum())
+
+
+def test_patients_with_eighty_millilitres_can_be_drawn(
+    average: Anatomy, habit: LesionHabit
+) -> None:
+    heavy = replace(habit, load_ml=80.0, spread=0.0, confluent=0.7)
+    assert load_ml(drawn_lesions(average, heavy, np.random.default_rng(0)), average) > 70.0
+
+
+@pytest.mark.parametrize(
+    ("depth_mm", "factor", "darker"),
+    [
+        pytest.param(2.0, 1.0, 0.0, id="nothing up to 2 mm"),
+        # (4.5 - 2) / 5 = half of the share lost, 0.4: 1 - 0.2, and 0.6 times 0.2
+        pytest.param(4.5, 0.8, 0.12, id="half way"),
+        pytest.param(30.0, 0.6, 0.24, id="all of it from 7 mm on"),
+    ],
+)
+def test_contrast_falls_towards_the_core(depth_mm: float, factor: float, darker: float) -> None:
+    dimmed, blackened = core_contrast(np.array([depth_mm]), 0.4)
+    assert dimmed[0] == pytest.approx(factor)
+    assert blackened[0] == pytest.approx(darker)

@@ -42,6 +42,19 @@ def test_phantoms_are_those_that_the_recipe_file_needs(
     assert (later / "sub-P001_ses-02_desc-newlesion_mask.nii.gz").is_file()
 
 
+def test_consortium_has_its_own_sites_and_is_for_brains_scanned_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["phantom", "--consortium", "--out", str(tmp_path / "out"), "--quiet"]
+    assert main([*arguments, "--sites", "4"]) == 2
+    assert "9 sites of its own, and --sites is 4" in capsys.readouterr().err
+    assert main([*arguments, "--recipe", "hussein2023"]) == 2
+    assert "wants cord phantoms" in capsys.readouterr().err
+    assert main([*arguments, "--without-masks", "07, 19"]) == 2
+    assert "masks to leave out (07, 19) without a folder" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_help_names_the_spacing_that_each_kind_gets(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["phantom", "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
