@@ -41,11 +41,12 @@ def transplant(
         ),
     ] = None,
     without_masks: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
-            exists=True,
-            help="A mask, or a folder of masks, of patients on whom the model will be judged: "
-            "masks with the same voxels are not used. May be given more than once.",
+            metavar="MASK",
+            help="A mask to leave out, such as that of a patient on whom the model will be judged: "
+            "a number in the file's name, a pattern of it, or the path of a mask or a folder "
+            "anywhere, whose voxels are compared. Repeatable.",
             show_default=False,
         ),
     ] = None,

@@ -73,7 +73,7 @@ def make_benchmark(
         raise ConfigError(f"want at least 1 subject a site, got {n_subjects}")
     grid = common_grid(spacing_mm)
     refuse_filled(out)
-    sources = dealt_sources(anatomies, lesion_masks, without_masks=without_masks, seed=seed)
+    sources = assigned_sources(anatomies, lesion_masks, without_masks=without_masks, seed=seed)
     sites = benchmark_sites(seed)
     template = mni_anatomy(anatomy_grid(spacing_mm)) if anatomies is None else None
     table = []
@@ -103,7 +103,7 @@ def make_benchmark(
     return [out / name for name in ROLES]
 
 
-def dealt_sources(
+def assigned_sources(
     anatomies: Path | None,
     lesion_masks: Path | None,
     *,

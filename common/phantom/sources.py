@@ -13,7 +13,7 @@ import numpy as np
 
 from common.arrays import BoolArray
 from common.errors import ConfigError, SiteDataError
-from common.imaging.volume import NIFTI_SUFFIXES, VolumeFault, read_grid, read_labels
+from common.imaging.volume import NIFTI_SUFFIXES, Volume, VolumeFault, read_grid, read_labels
 from common.imaging.voxel_digest import voxel_digests
 from common.phantom.anatomy import Anatomy, individual, label_map_anatomy, mni_anatomy
 from common.phantom.grid import FIELD_OF_VIEW_MM, Field, PhantomGrid, covering, resampled
@@ -117,28 +117,36 @@ def mni_lesion_masks(
     """Files in `folder` and below that are lesion masks on the MNI152 1 mm grid.
 
     without    masks to leave out, such as those of patients whose images are judged: a number in
-               the file's name (`07` is in patient07_lesion.nii.gz and in no patient107), or a
-               pattern of the whole name (`patient07*`). ConfigError where one fits no mask
+               the file's name (`07` is in patient07_lesion.nii.gz and in no patient107), a pattern
+               of the whole name (`patient07*`), or the path of a mask or of a folder of masks,
+               wherever it lies, with a / in it. ConfigError where one fits no mask
     least_ml   masks with less lesion are passed over, and so are other grids, other values than 0
                and 1, and files that cannot be read
     A file that holds the same lesions as one before it, or as one left out, is passed over too.
     """
     files = nifti_files(folder)
     on_grid = [path for path in files if _on_mni_grid(path)]
-    if unknown := [word for word in without if not any(named(path, word) for path in on_grid)]:
+    elsewhere = [Path(word) for word in without if "/" in word and Path(word).exists()]
+    words = [word for word in without if Path(word) not in elsewhere]
+    if unknown := [word for word in words if not any(named(path, word) for path in on_grid)]:
         raise ConfigError(
             f"{folder}: masks to leave out: no mask on the MNI152 grid is named "
-            f"{' or '.join(map(repr, unknown))}. Write a number that is in the file's name, or a "
-            "pattern of the whole name such as 'patient07*'."
+            f"{' or '.join(map(repr, unknown))}, and no such file is there. Write a number that is "
+            "in the file's name, a pattern of the whole name such as 'patient07*', or a path such as ./07."
         )
-    left_out = [path for path in on_grid if any(named(path, word) for word in without)]
-    seen = {digest for path in left_out for digest in _lesion_digests(path, 0.0)}
+    left_out = [path for path in on_grid if any(named(path, word) for word in words)]
+    seen = set(mask_digests([*elsewhere, *left_out]))
     masks = []
     for path in on_grid:
         digests = _lesion_digests(path, least_ml)
         if path not in left_out and digests and seen.isdisjoint(digests):
             masks.append(path)
             seen.update(digests)
+    if not masks and without:
+        raise SiteDataError(
+            f"{folder}: none of its {len(on_grid)} masks on the MNI152 grid is left without "
+            f"{', '.join(without)}. Give more masks, or none: lesions are then drawn."
+        )
     if not masks:
         raise SiteDataError(
             f"{folder}: want lesion masks (0 and 1, at least {least_ml:g} mL) on the MNI152 "
@@ -149,6 +157,15 @@ def mni_lesion_masks(
         "lesion masks", extra={"n_masks": len(masks), "n_passed_over": len(files) - len(masks)}
     )
     return masks
+
+
+def mask_digests(paths: Sequence[Path]) -> frozenset[bytes]:
+    """What identifies the lesions of every mask in `paths`, files or folders of NIfTI files.
+
+    Every voxel above 0 is lesion. VolumeFault where a file cannot be read.
+    """
+    files = [file for path in paths for file in (nifti_files(path) if path.is_dir() else [path])]
+    return frozenset(digest for file in files for digest in _digests(read_labels(file)))
 
 
 def named(path: Path, word: str) -> bool:
@@ -206,4 +223,8 @@ def _lesion_digests(path: Path, least_ml: float) -> tuple[bytes, ...]:
     n_voxels = int(np.count_nonzero(labels.data))
     if int(labels.data.max()) != 1 or n_voxels < 1000.0 * least_ml:
         return ()
-    return voxel_digests(labels)
+    return _digests(labels)
+
+
+def _digests(labels: Volume) -> tuple[bytes, ...]:
+    return voxel_digests(Volume(labels.data > 0, labels.affine))

@@ -18,12 +18,11 @@ from common.imaging.dataset.drawn_reference import RECORD
 from common.imaging.dataset.prepared import CaseImages, read_case
 from common.imaging.intake.intake import examine
 from common.imaging.intake.usable_case import UsableCase
-from common.imaging.volume import Volume, read_labels
-from common.imaging.voxel_digest import voxel_digests
+from common.imaging.volume import Volume
 from common.phantom.grid import Field
 from common.phantom.lesions import LesionHabit, drawn_lesions
 from common.phantom.real_tissue import RealTissue, real_tissue
-from common.phantom.sources import mni_lesion_masks, nifti_files, on_mni_grid
+from common.phantom.sources import mask_digests, mni_lesion_masks, on_mni_grid, shuffled
 from common.phantom.transplant import Transplant, share_of_mask, transplanted
 from common.phantom.transplant_folder import TransplantCase, write_description, write_transplant
 from common.phantom.whole_folder import refuse_filled, whole_folder
@@ -47,14 +46,14 @@ class TransplantPlan:
     per_subject     copies with lesions that each case gets, 1 to 98 (numbers of two digits)
     side            the half that is kept; both: the whole brain, and controls alone
     lesion_masks    folder of masks on the MNI152 1 mm grid; None: lesions are drawn
-    without_masks   mask files, or folders of them, none of which may be used
+    without_masks   masks of that folder to leave out, as in `mni_lesion_masks`
     seed            the same seed makes the same files
     """
 
     per_subject: int
     side: Side
     lesion_masks: Path | None
-    without_masks: Sequence[Path]
+    without_masks: Sequence[str]
     seed: int
 
     def __post_init__(self) -> None:
@@ -132,32 +131,12 @@ def scanner_voxel_mm(image: Path, spacing_mm: FloatArray) -> tuple[float, float,
     return found[0], found[1], found[2]
 
 
-def mask_digests(paths: Sequence[Path]) -> frozenset[bytes]:
-    """What identifies the voxels of every mask in `paths`, files or folders of NIfTI files."""
-    files = [file for path in paths for file in (nifti_files(path) if path.is_dir() else [path])]
-    return frozenset(digest for file in files for digest in _digests(file))
-
-
-def _digests(path: Path) -> tuple[bytes, ...]:
-    labels = read_labels(path)
-    return voxel_digests(Volume(labels.data > 0, labels.affine))
-
-
 def _masks(plan: TransplantPlan) -> list[Path]:
     """The masks in the order in which they are used; none where lesions are drawn."""
     if plan.lesion_masks is None:
         return []
-    forbidden = mask_digests(plan.without_masks)
-    masks = mni_lesion_masks(plan.lesion_masks)
-    allowed = [mask for mask in masks if forbidden.isdisjoint(_digests(mask))]
-    if not allowed:
-        raise SiteDataError(
-            f"{plan.lesion_masks}: each of its {len(masks)} lesion masks is among those of "
-            "--without-masks, so none is left. Give other masks, or leave --lesion-masks out: "
-            "lesions are then drawn."
-        )
-    order = np.random.default_rng(derived_seed(plan.seed, "lesion masks")).permutation(len(allowed))
-    return [allowed[place] for place in order]
+    masks = mni_lesion_masks(plan.lesion_masks, without=plan.without_masks)
+    return shuffled(masks, derived_seed(plan.seed, "lesion masks"))
 
 
 def _lesion_free(source: Path, modalities: tuple[str, ...], side: Side) -> list[UsableCase]:
@@ -220,7 +199,7 @@ def _share(
         "lesions": mask.name,
         "mirrored": mirrored,
         "sha256": hashlib.sha256(mask.read_bytes()).hexdigest(),
-        "voxels": [digest.hex() for digest in _digests(mask)],
+        "voxels": [digest.hex() for digest in sorted(mask_digests([mask]))],
     }
     return share_of_mask(on_mni_grid(mask, mirrored=mirrored), tissue.anatomy), about
 

@@ -69,10 +69,13 @@ def phantom(
         ),
     ] = None,
     without_masks: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Masks of --lesion-masks to leave out, such as those of patients who are "
-            "evaluated: numbers in the files' names or patterns of them, 07,19 or 'patient07*'.",
+            metavar="MASK",
+            help="A mask of --lesion-masks to leave out, such as that of a patient on whom the "
+            "model will be judged: a number in the file's name, a pattern of it, or the path of a "
+            "mask or a folder anywhere, whose voxels are compared. Repeatable.",
+            show_default=False,
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
@@ -99,7 +102,7 @@ def phantom(
         "--out", out, reads={"--anatomies": anatomies, "--lesion-masks": lesion_masks}
     )
 
-    left_out = [] if without_masks is None else [w.strip() for w in without_masks.split(",")]
+    left_out = without_masks or []
     if consortium and sites is not None:
         raise ConfigError(
             f"--consortium has {len(ROLES)} sites of its own, and --sites is {sites}. "

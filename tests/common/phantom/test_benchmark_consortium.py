@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import ConfigError
 from common.imaging.volume import Volume, read_labels, read_mask, write_volume
-from common.phantom.benchmark_consortium import TABLE, dealt_sources, make_benchmark
+from common.phantom.benchmark_consortium import TABLE, assigned_sources, make_benchmark
 from common.phantom.benchmark_sites import ROLES
 from common.phantom.sources import mni_lesion_masks
 
@@ -68,10 +68,10 @@ def test_the_same_seed_gives_the_same_images(made: Path, tmp_path: Path) -> None
 
 def test_no_mask_and_no_anatomy_is_at_two_sites(masks: Path) -> None:
     # any NIfTI file will do for a list of label maps
-    sources = dealt_sources(masks, masks, without_masks=(), seed=0)
+    sources = assigned_sources(masks, masks, without_masks=(), seed=0)
     for files in ([s.lesion_masks for s in sources], [s.anatomies for s in sources]):
-        dealt = [path for own in files for path in own]
-        assert len(dealt) == len(set(dealt)) == 12
+        assigned = [path for own in files for path in own]
+        assert len(assigned) == len(set(assigned)) == 12
         assert all(own for own in files)
 
 
@@ -79,7 +79,7 @@ def test_masks_of_judged_patients_are_left_out_by_number_or_by_pattern(masks: Pa
     judged = {hashlib.sha256((masks / f"patient{n}_lesion.nii.gz").read_bytes()).hexdigest()
               for n in ("07", "11")}  # fmt: skip
     for without in (["07", "11"], ["patient07*", "11"]):
-        sources = dealt_sources(None, masks, without_masks=without, seed=0)
+        sources = assigned_sources(None, masks, without_masks=without, seed=0)
         used = [path for own in sources for path in own.lesion_masks]
         assert len(used) == 10
         assert not judged & {hashlib.sha256(path.read_bytes()).hexdigest() for path in used}
@@ -115,4 +115,4 @@ def test_folder_with_too_few_masks_for_nine_sites_is_refused(masks: Path) -> Non
     with pytest.raises(
         ConfigError, match=r"want at least 9 lesion masks, so that no two .* found 8"
     ):
-        dealt_sources(None, masks, without_masks=["01", "02", "03", "04"], seed=0)
+        assigned_sources(None, masks, without_masks=["01", "02", "03", "04"], seed=0)

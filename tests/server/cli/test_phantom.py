@@ -50,7 +50,7 @@ def test_consortium_has_its_own_sites_and_is_for_brains_scanned_once(
     assert "9 sites of its own, and --sites is 4" in capsys.readouterr().err
     assert main([*arguments, "--recipe", "hussein2023"]) == 2
     assert "wants cord phantoms" in capsys.readouterr().err
-    assert main([*arguments, "--without-masks", "07, 19"]) == 2
+    assert main([*arguments, "--without-masks", "07", "--without-masks", "19"]) == 2
     assert "masks to leave out (07, 19) without a folder" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
