@@ -132,7 +132,8 @@ def mni_lesion_masks(
         raise ConfigError(
             f"{folder}: masks to leave out: no mask on the MNI152 grid is named "
             f"{' or '.join(map(repr, unknown))}, and no such file is there. Write a number that is "
-            "in the file's name, a pattern of the whole name such as 'patient07*', or a path such as ./07."
+            "in the file's name, a pattern of the whole name such as 'patient07*', or a path such "
+            "as ./07."
         )
     left_out = [path for path in on_grid if any(named(path, word) for word in words)]
     seen = set(mask_digests([*elsewhere, *left_out]))
