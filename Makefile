@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/
 
-.PHONY: help galassi-table kills setup check format test test-slow fuzz federation demo crosscheck bench clean
+.PHONY: help consortium galassi-table kills setup check format test test-slow fuzz federation demo crosscheck bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,6 +35,24 @@ galassi-table: $(READY) ## the four-row table of Galassi 2019 on phantoms, 3 see
 	  --site site-1=build/galassi/phantoms/site-1 --site site-2=build/galassi/phantoms/site-2 \
 	  --held-out site-3=build/galassi/phantoms/site-3 --held-out site-4=build/galassi/phantoms/site-4 \
 	  --out build/galassi/study
+
+CONSORTIUM ?= build/consortium
+SUBJECTS ?= 6
+CONSORTIUM_SITES = $(foreach n,1 2 3 4 5 6,--site train-$(n)=$(CONSORTIUM)/phantoms/train-$(n)) \
+  --validation validation-1=$(CONSORTIUM)/phantoms/validation-1 \
+  $(foreach n,1 2,--held-out unseen-$(n)=$(CONSORTIUM)/phantoms/unseen-$(n))
+MAIN_ROWS = plain two-step fed_confusion combined
+OTHER_ROWS = z-score nyul two-step-smooth pearson random uniform fedharmony moment_align weight-equal \
+  weight-lesion-volume weight-validation fedprox fedavgm fedadam scaffold local-norms moving-average \
+  hard-negatives transplant full-resolution flips scanner scanner-z-score scanner-turned \
+  scanner-fed_confusion
+
+# PHANTOMS: such as "--anatomies MAPS --lesion-masks MASKS --without-masks 07"
+consortium: $(READY) ## which ingredients help at unseen sites: every row, seeds 0, 1, 2 (hours; called again, it continues)
+	@test -d $(CONSORTIUM)/phantoms || $(RUN)lesionfed phantom --consortium --out $(CONSORTIUM)/phantoms --subjects $(SUBJECTS) --seed 0 $(PHANTOMS)
+	$(RUN)lesionfed study --recipe consortium --seeds 0,1,2 $(CONSORTIUM_SITES) \
+	  $(foreach row,$(MAIN_ROWS) $(OTHER_ROWS),--variant $(row)) $(foreach row,$(OTHER_ROWS),--once $(row)) \
+	  --pooled combined --alone combined --out $(CONSORTIUM)/study
 
 test: $(READY) ## the tests (under 10 minutes on 2 cores, no network, no GPU)
 	OMP_NUM_THREADS=1 $(RUN)pytest --numprocesses 2 --dist loadfile -m "not slow and not federation and not gpu"
