@@ -111,7 +111,7 @@ class ThresholdSums:
 class ThresholdChoice:
     """A chosen decision threshold, and the sweep it was chosen from.
 
-    by               which mean is the highest there
+    by               which mean is the highest there, see `choose`
     split            description of the cases of the sweep
     n_cases          cases with a defined mean in the sweep
     thresholds       the grid, rising
@@ -181,18 +181,22 @@ def sum_cases(
 def choose(sums: ThresholdSums, *, by: By = "dice", split: str) -> ThresholdChoice | None:
     """The threshold with the highest mean; None where no case has both means.
 
+    By lesion F1, of the thresholds that reach half of the best mean Dice: where a lesion counts as
+    found at any overlap, calling all of the brain one lesion finds every lesion and has no false
+    one, a lesion F1 of 1.
+
     Ties go to the threshold nearest 0.5, then to the lower one. Sums are compared, not means:
     whole numbers, so a tie is a tie.
 
-    Source  Hussein et al. 2023 optimize thresholds on a subset of their own; the rule for ties is
-            chosen.
+    Source  Hussein et al. 2023 optimize thresholds on a subset of their own; the half and the rule
+            for ties are chosen.
     """
     mean_dice, mean_lesion_f1 = sums.means("dice"), sums.means("lesion_f1")
     if mean_dice is None or mean_lesion_f1 is None:
         return None
     by_threshold, n_cases = sums.summed(by)
     best = max(
-        range(len(by_threshold)),
+        (place for place, dice in enumerate(sums.dice) if 2 * dice >= max(sums.dice)),
         key=lambda index: (
             by_threshold[index],
             -round(abs(sums.thresholds[index] - 0.5), 9),  # 0.7 - 0.5 is not 0.5 - 0.3 in floats
@@ -224,11 +228,16 @@ def choose_of(
         [only] = sums
         return choose(only, by=by, split=split)
     choices = [choose(one, by=by, split=split) for one in sums]
-    best_of = [max(one.summed(by)[0]) for one in sums]
+    if None in choices:
+        return None
+    best_of = [
+        one.summed(by)[0][one.thresholds.index(choice.threshold)]
+        for one, choice in zip(sums, choices, strict=True)
+        if choice is not None
+    ]
     best = max(range(len(sums)), key=lambda index: (best_of[index], -index))
     chosen = choices[best]
-    if chosen is None:
-        return None
+    assert chosen is not None, "none of them is"
     return dataclasses.replace(
         chosen,
         smallest_mm3=smallest_mm3[best],

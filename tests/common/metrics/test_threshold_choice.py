@@ -286,3 +286,27 @@ def test_a_smallest_volume_that_cannot_have_been_chosen_is_refused(
     assert choice is not None
     with pytest.raises(ValueError, match=words):
         dataclasses.replace(choice, **changes)
+
+
+def test_calling_everything_one_lesion_does_not_win_by_lesion_f1() -> None:
+    """At 0.3 one blob of 990 voxels touches all four lesions: F1 1, Dice 20 / 1000.
+
+    At 0.5 two of four and no false one: F1 2/3, Dice 12/20, whose half the blob does not reach.
+    """
+    blob = at(0.3, tp=10, found=990, n_detected=4, n_predicted=1)
+    sums = sum_cases([[blob, *FIRST[1:]]], GRID)
+    assert sums.lesion_f1[0] == 10**9
+    choice = choose(sums, by="lesion_f1", split="s")
+    assert choice is not None
+    assert choice.threshold == 0.5
+    of_sizes = choose_of([sums, sums], (0.0, 3.0), by="lesion_f1", split="s")
+    assert of_sizes is not None
+    assert (of_sizes.threshold, of_sizes.best_by_smallest) == (0.5, (0.666666667, 0.666666667))
+
+
+def test_by_lesion_f1_a_threshold_at_half_of_the_best_dice_may_still_be_chosen() -> None:
+    """Dice 6/20 of 12/20 is the half: F1 1 wins there."""
+    half = at(0.3, tp=3, found=10, n_detected=4, n_predicted=4)
+    choice = choose(sum_cases([[half, *FIRST[1:]]], GRID), by="lesion_f1", split="s")
+    assert choice is not None
+    assert choice.threshold == 0.3
