@@ -35,6 +35,12 @@ def federated_faults(
                 "validation, and federation.site_validation_share = 0 keeps none; raise the share, "
                 "or choose another weighting"
             )
+    if federation.norms == "local" and federation.late_weight:
+        yield (
+            "federation.norms 'local' sends how a site's own norms differ from the received ones, "
+            f"and with federation.late_weight = {federation.late_weight:g} a late update is added "
+            "to others than it received; set late_weight to 0, or norms to averaged"
+        )
     if federation.drift == "scaffold":
         yield from _scaffold(federation, optimizer)
 

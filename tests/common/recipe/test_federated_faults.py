@@ -36,6 +36,10 @@ SCAFFOLD = (
             ),
             "site_validation_share = 0 keeps none",
         ),
+        (
+            ("federation.norms=local", "federation.late_weight=0.5"),
+            "a late update is added to others than it received; set late_weight to 0",
+        ),
         ((*SCAFFOLD, "optimizer.name=adam"), "wants optimizer.name = 'sgd'"),
         ((*SCAFFOLD, "federation.weighting=cases"), "wants federation.weighting = 'equal'"),
         ((*SCAFFOLD, "federation.aggregation=median"), "wants federation.aggregation"),
