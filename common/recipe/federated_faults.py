@@ -37,9 +37,9 @@ def federated_faults(
             )
     if federation.norms == "local" and federation.late_weight:
         yield (
-            "federation.norms 'local' sends how a site's own norms differ from the received ones, "
-            f"and with federation.late_weight = {federation.late_weight:g} a late update is added "
-            "to others than it received; set late_weight to 0, or norms to averaged"
+            f"federation.late_weight = {federation.late_weight:g} adds a late update to newer "
+            "parameters than it was made from, and federation.norms 'local' sends the difference "
+            "of a site's own norms from the received ones; late_weight must be 0, or norms averaged"
         )
     if federation.drift == "scaffold":
         yield from _scaffold(federation, optimizer)

@@ -78,7 +78,9 @@ def failed(method: str, seed: int, *subjects: str) -> RunResult:
 def test_a_run_that_failed_changes_neither_the_interval_nor_the_number_of_seeds() -> None:
     """A resample of three seeds, one without a figure, would be one of fewer than three."""
     done = [
-        result("m", seed, *[row("porto", name, value) for name, value in zip("123", of)])
+        result(
+            "m", seed, *[row("porto", name, value) for name, value in zip("123", of, strict=True)]
+        )
         for seed, of in enumerate([(0.2, 0.4, 0.6), (0.3, 0.5, 0.9)])
     ]
     [without], [with_failed] = (
