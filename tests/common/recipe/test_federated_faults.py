@@ -38,7 +38,7 @@ SCAFFOLD = (
         ),
         (
             ("federation.norms=local", "federation.late_weight=0.5"),
-            "late_weight = 0.5 adds a late update to newer parameters .* norms 'local'",
+            "late_weight = 0.5 adds a late update to newer parameters .*norms 'local'",
         ),
         ((*SCAFFOLD, "optimizer.name=adam"), "wants optimizer.name = 'sgd'"),
         ((*SCAFFOLD, "federation.weighting=cases"), "wants federation.weighting = 'equal'"),
