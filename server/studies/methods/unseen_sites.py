@@ -25,11 +25,13 @@ class UnseenFigure:
 
     by_site       site -> mean over its subjects that define the metric; a subject is the mean over
                   its sessions and over seeds
+    n_defined     cases that define the metric, each once a seed: one without lesions does not
     mean          of the sites' means, each site alike; None where no case defines it
     low, high     95 % percentile interval; None with fewer than 2 subjects a site and 2 seeds
     """
 
     by_site: Mapping[str, float]
+    n_defined: int
     mean: float | None
     low: float | None
     high: float | None
@@ -96,6 +98,7 @@ def _parts(figure: UnseenFigure) -> list[tuple[str, float | str | None]]:
         ("mean", figure.mean),
         ("low", figure.low),
         ("high", figure.high),
+        ("n", figure.n_defined),
         ("worst_site", site),
         ("worst", mean),
         *((f"at_{name}", value) for name, value in figure.by_site.items()),
@@ -120,11 +123,12 @@ def _figure(rows: Sequence[tuple[int, CaseRow]], metric: str) -> UnseenFigure:
     sites = _by_site(rows, metric)
     by_site = {site: _mean_of_subjects(values) for site, values in sites.items()}
     if not by_site:
-        return UnseenFigure(by_site={}, mean=None, low=None, high=None)
+        return UnseenFigure(by_site={}, n_defined=0, mean=None, low=None, high=None)
     mean = statistics.fmean(by_site.values())
     ends = _interval(list(sites.values()))
     low, high = (None, None) if ends is None else ends
-    return UnseenFigure(by_site=by_site, mean=mean, low=low, high=high)
+    n_defined = sum(row.metric(metric) is not None for _, row in rows)
+    return UnseenFigure(by_site=by_site, n_defined=n_defined, mean=mean, low=low, high=high)
 
 
 def _by_site(rows: Sequence[tuple[int, CaseRow]], metric: str) -> dict[str, FloatArray]:

@@ -61,6 +61,8 @@ def test_a_case_is_the_mean_over_seeds_and_an_undefined_one_is_in_no_mean() -> N
     assert line.figures["lesion_f1"].mean == pytest.approx(0.6)
     assert (line.n_seeds, line.n_planned, line.n_scored, line.wall_s) == (2, 4, 4, 20.0)
     assert line.figures["dice"].mean is None
+    [table_row] = unseen_rows([line])
+    assert (table_row["lesion_f1_n"], table_row["dice_n"]) == (3, 0)
 
 
 def test_a_failed_case_is_planned_and_not_scored() -> None:
