@@ -35,6 +35,12 @@ def federated_faults(
                 "validation, and federation.site_validation_share = 0 keeps none; raise the share, "
                 "or choose another weighting"
             )
+    if federation.norms == "local" and federation.late_weight:
+        yield (
+            f"federation.late_weight = {federation.late_weight:g} adds a late update to newer "
+            "parameters than it was made from, and federation.norms 'local' sends the difference "
+            "of a site's own norms from the received ones; late_weight must be 0, or norms averaged"
+        )
     if federation.drift == "scaffold":
         yield from _scaffold(federation, optimizer)
 

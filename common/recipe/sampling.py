@@ -41,8 +41,9 @@ class Sampling(Settings):
     With `grid`: 1."""
     hard_negative_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Of the patches that need not hold a lesion voxel, the share about a voxel of a lesion that
-    the round's received network finds and the reference does not have. Needs `patches` and a
-    lesion_share below 1."""
+    the round's received network finds and the reference does not have. It is of the patches of four
+    cases, in which the site looks in that round; those of its other cases lie anywhere. Needs
+    `patches` and a lesion_share below 1."""
     augment: tuple[Augmentation, ...] = ()
     """In this order. mirror-left-right: the first axis, with probability one half; mirror: each
     axis; quarter-turns: by a multiple of 90 degrees; half-turn: half of each batch by 180 degrees

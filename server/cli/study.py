@@ -143,8 +143,10 @@ def study(
             ),
         )
         require_masks_apart(plan.lesion_masks, plan.places)
-        for data in plan.data.values():
-            examine(data, task=plan.methods[0].recipe.task)  # known now, not many networks later
+        tasks = {method.recipe.task.canonical_json(): method.recipe.task for method in plan.methods}
+        for task in tasks.values():
+            for data in plan.data.values():
+                examine(data, task=task)  # known now, not many networks later
         begin_study(folder, plan)
     run_with_progress(folder, images=images, quiet=quiet or as_json)
     table = write_results(folder, paper=paper)

@@ -33,7 +33,8 @@ def with_transplanted_lesions(
 ) -> tuple[Float32Array, BoolArray]:
     """Both, with probability one half with drawn lesions where the patch has none; else unchanged.
 
-    images    (C, i, j, k), z-scores, 0 outside the brain; first the FLAIR, then, if any, the T1w
+    images    (C, i, j, k), z-scores, 0 outside the brain; first the FLAIR, then, if any, the T1w. A
+              T1w of zeros alone is one that the case lacks: it stays so
     lesions   (R, i, j, k); a drawn lesion is in all of them, where at least half a voxel is lesion
     Source    the contrast: `python -m benchmarks.lesion_contrast`, two patients of one scanner,
               whose lesions are 0.9 to 1.8 standard deviations brighter in FLAIR and 0.3 to 1.1
@@ -45,13 +46,14 @@ def with_transplanted_lesions(
     """
     if lesions.any() or random.random() >= PROBABILITY:
         return images, lesions
-    centres = _white_matter(images)
+    n_present = len(images) if images[-1].any() else 1
+    centres = _white_matter(images[:n_present])
     if len(centres) < FEWEST:
         return images, lesions
     images, lesions = images.copy(), lesions.copy()
     for _ in range(int(random.integers(1, MOST_LESIONS, endpoint=True))):
         centre = centres[random.integers(len(centres))]
-        _paint(images, lesions, centre, random)
+        _paint(images[:n_present], lesions, centre, random)
     return images, lesions
 
 

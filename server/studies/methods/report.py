@@ -13,7 +13,7 @@ from common.recipe.provenance import dotted_values
 from server.evaluation.case_row import CaseRow
 from server.papers.paper_figures import PaperFigure
 from server.papers.paper_table import PaperTable, all_notes, as_grid
-from server.studies.methods.plan import MethodsPlan
+from server.studies.methods.plan import Method, MethodsPlan
 from server.studies.methods.site_probes import probes_by_method
 from server.studies.methods.unseen_sites import MethodAtUnseen
 from server.studies.run_results import RunResult, summaries_by_site
@@ -66,7 +66,7 @@ def write_study_page(
 def _differences(plan: MethodsPlan) -> list[Difference]:
     """The settings in which the methods differ: all else is the same."""
     tables: list[Mapping[str, object]] = [
-        {"training data": "pooled" if method.pooled else "at the sites"}
+        {"training data": _training_data(method)}
         | dotted_values(method.recipe.model_dump(mode="json"))
         for method in plan.methods
     ]
@@ -76,6 +76,12 @@ def _differences(plan: MethodsPlan) -> list[Difference]:
         for key in keys
         if len({_shown(table, key) for table in tables}) > 1
     ]
+
+
+def _training_data(method: Method) -> str:
+    if method.alone is not None:
+        return f"{method.alone} alone"
+    return "pooled" if method.pooled else "at the sites"
 
 
 def _shown(table: Mapping[str, object], key: str) -> str:

@@ -23,12 +23,15 @@ LEVEL = 0.95
 class UnseenFigure:
     """One metric of one method over the unseen sites.
 
-    by_site       site -> mean over its cases that define the metric; a case is the mean over seeds
+    by_site       site -> mean over its subjects that define the metric; a subject is the mean over
+                  its sessions and over seeds
+    n_defined     cases that define the metric, each once a seed: one without lesions does not
     mean          of the sites' means, each site alike; None where no case defines it
     low, high     95 % percentile interval; None with fewer than 2 subjects a site and 2 seeds
     """
 
     by_site: Mapping[str, float]
+    n_defined: int
     mean: float | None
     low: float | None
     high: float | None
@@ -41,7 +44,12 @@ class UnseenFigure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MethodAtUnseen:
-    """One method at the sites that it never saw. figures: one for each of METRICS."""
+    """One method at the sites that it never saw.
+
+    n_seeds     with which at least one case was scored: not those of failed runs
+    n_planned   cases, each once a seed, those of failed runs too
+    figures     one for each of METRICS
+    """
 
     method: str
     n_seeds: int
@@ -49,7 +57,7 @@ class MethodAtUnseen:
     n_scored: int
     figures: Mapping[str, UnseenFigure]
     wall_s: float | None
-    """Median over its runs."""
+    """Median over its completed runs."""
 
 
 def methods_at_unseen(results: Sequence[RunResult]) -> list[MethodAtUnseen]:
@@ -90,6 +98,7 @@ def _parts(figure: UnseenFigure) -> list[tuple[str, float | str | None]]:
         ("mean", figure.mean),
         ("low", figure.low),
         ("high", figure.high),
+        ("n", figure.n_defined),
         ("worst_site", site),
         ("worst", mean),
         *((f"at_{name}", value) for name, value in figure.by_site.items()),
@@ -98,10 +107,11 @@ def _parts(figure: UnseenFigure) -> list[tuple[str, float | str | None]]:
 
 def _method(name: str, results: Sequence[RunResult]) -> MethodAtUnseen:
     rows = [(result.run.seed, row) for result in results for row in result.rows]
-    walls = [r.outcome.wall_s for r in results if r.outcome.wall_s is not None]
+    outcomes = [result.outcome for result in results]
+    walls = [o.wall_s for o in outcomes if o.failed is None and o.wall_s is not None]
     return MethodAtUnseen(
         method=name,
-        n_seeds=len({result.run.seed for result in results}),
+        n_seeds=len({seed for seed, row in rows if row.failed is None}),
         n_planned=len(rows),
         n_scored=sum(row.failed is None for _, row in rows),
         figures={metric: _figure(rows, metric) for metric in METRICS},
@@ -113,11 +123,12 @@ def _figure(rows: Sequence[tuple[int, CaseRow]], metric: str) -> UnseenFigure:
     sites = _by_site(rows, metric)
     by_site = {site: _mean_of_subjects(values) for site, values in sites.items()}
     if not by_site:
-        return UnseenFigure(by_site={}, mean=None, low=None, high=None)
+        return UnseenFigure(by_site={}, n_defined=0, mean=None, low=None, high=None)
     mean = statistics.fmean(by_site.values())
     ends = _interval(list(sites.values()))
     low, high = (None, None) if ends is None else ends
-    return UnseenFigure(by_site=by_site, mean=mean, low=low, high=high)
+    n_defined = sum(row.metric(metric) is not None for _, row in rows)
+    return UnseenFigure(by_site=by_site, n_defined=n_defined, mean=mean, low=low, high=high)
 
 
 def _by_site(rows: Sequence[tuple[int, CaseRow]], metric: str) -> dict[str, FloatArray]:
@@ -126,7 +137,7 @@ def _by_site(rows: Sequence[tuple[int, CaseRow]], metric: str) -> dict[str, Floa
     A site, a subject or a seed of which nothing is defined is left out.
     """
     found: dict[str, dict[str, dict[int, list[float]]]] = {}
-    seeds = sorted({seed for seed, _ in rows})
+    seeds = sorted({seed for seed, row in rows if row.metric(metric) is not None})
     for seed, row in rows:
         if (value := row.metric(metric)) is not None:
             subjects = found.setdefault(row.site, {})

@@ -36,6 +36,10 @@ SCAFFOLD = (
             ),
             "site_validation_share = 0 keeps none",
         ),
+        (
+            ("federation.norms=local", "federation.late_weight=0.5"),
+            "late_weight = 0.5 adds a late update to newer parameters .*norms 'local'",
+        ),
         ((*SCAFFOLD, "optimizer.name=adam"), "wants optimizer.name = 'sgd'"),
         ((*SCAFFOLD, "federation.weighting=cases"), "wants federation.weighting = 'equal'"),
         ((*SCAFFOLD, "federation.aggregation=median"), "wants federation.aggregation"),

@@ -16,6 +16,8 @@ from common.recipe.recipe import Recipe, Scale, load_recipe, shipped_recipes, va
 SMALLEST: dict[tuple[str, Scale], int] = {
     ("aslani2020", "full"): 4 * 4 * 4,
     ("aslani2020", "small"): 2 * 4 * 4,
+    ("consortium", "full"): 2 * 4 * 4,
+    ("consortium", "small"): 2 * 4 * 4,
     ("default", "full"): 2 * 4 * 4,
     ("default", "small"): 2 * 4 * 4,
     ("fenneteau2021", "full"): 7 * 7 * 7 * 2 * 40,

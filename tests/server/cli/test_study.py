@@ -53,6 +53,16 @@ def recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return str(file)
 
 
+def test_a_site_that_one_of_the_methods_cannot_use_is_refused_before_any_network(
+    sites: list[str], recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path(recipe).open("a", encoding="utf-8") as file:
+        file.write('\n[variants.t2w]\n"task.modalities" = ["FLAIR", "T2w"]\n')
+    assert main(["study", "--recipe", recipe, *sites, *TINY, "--out", str(tmp_path / "s")]) == 1
+    assert "want at least one usable case with FLAIR, T2w" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.usefixtures("no_charts")
 def test_all_methods_of_a_recipe_are_compared_and_what_is_finished_is_kept(
     sites: list[str],

@@ -49,6 +49,16 @@ def test_about_half_of_the_lesion_free_patches_get_lesions() -> None:
     assert 33 <= n <= 67  # 50 plus and minus 3.4 standard deviations of 5
 
 
+def test_a_case_without_a_t1w_gets_the_lesions_of_flair_alone_and_its_channel_stays_zeros() -> None:
+    without = patch()
+    without[1] = 0
+    made, lesions = first_with_lesions(without)
+    expected, of_flair = first_with_lesions(without[:1])
+    assert not made[1].any()
+    np.testing.assert_array_equal(made[:1], expected)
+    np.testing.assert_array_equal(lesions, of_flair)
+
+
 def test_a_patch_with_a_lesion_is_left_as_it_is() -> None:
     images = patch()
     lesions = none(images)

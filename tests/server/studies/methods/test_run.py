@@ -14,7 +14,7 @@ from common.recipe.recipe import Recipe, load_recipe
 from server.events.history import read_run
 from server.events.run_event import RunEvent
 from server.events.schema import RoundStarted
-from server.studies.methods.plan import MethodsPlan, make_plan
+from server.studies.methods.plan import Beside, MethodsPlan, make_plan
 from server.studies.methods.results import write_results
 from server.studies.plan import PlannedRun
 from server.studies.run_results import outcome_of
@@ -113,6 +113,19 @@ def test_the_page_stands_alone_and_says_in_what_the_methods_differ(finished: Stu
     assert "optimizer.steps</code></th>" not in page
     assert "<script" not in page
     assert "uniform, fold 3, seed 0" in page
+
+
+def test_the_page_says_where_a_method_alone_and_a_pooled_one_learned(
+    hospitals: dict[str, Path], tmp_path: Path
+) -> None:
+    study = StudyFolder(tmp_path / "planned", MethodsPlan)
+    forms = Beside(pooled=["none"], alone=["none"])
+    study.begin(make_plan({"none": tiny()}, seeds=[0], sites=hospitals, n_folds=3, beside=forms))
+    write_results(study)  # of a study that has yet to run
+    page = study.page_file.read_text(encoding="utf-8")
+    for where in ("at the sites", "pooled", "lyon alone", "ghent alone", "turin alone"):
+        assert f"<code>&#34;{where}&#34;</code>" in page
+    assert "only at the sites of the folds in which that site trains" in page
 
 
 @contextmanager

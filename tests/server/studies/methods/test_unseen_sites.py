@@ -61,6 +61,8 @@ def test_a_case_is_the_mean_over_seeds_and_an_undefined_one_is_in_no_mean() -> N
     assert line.figures["lesion_f1"].mean == pytest.approx(0.6)
     assert (line.n_seeds, line.n_planned, line.n_scored, line.wall_s) == (2, 4, 4, 20.0)
     assert line.figures["dice"].mean is None
+    [table_row] = unseen_rows([line])
+    assert (table_row["lesion_f1_n"], table_row["dice_n"]) == (3, 0)
 
 
 def test_a_failed_case_is_planned_and_not_scored() -> None:
@@ -68,6 +70,31 @@ def test_a_failed_case_is_planned_and_not_scored() -> None:
     [line] = methods_at_unseen([result("m", 0, row("porto", "1", 0.5), failed)])
     assert (line.n_planned, line.n_scored) == (2, 1)
     assert line.figures["lesion_f1"].mean == 0.5
+
+
+def failed(method: str, seed: int, *subjects: str) -> RunResult:
+    rows = [CaseRow(site="porto", subject=name, failed="the run failed") for name in subjects]
+    return result(method, seed, *rows)
+
+
+def test_a_run_that_failed_changes_neither_the_interval_nor_the_number_of_seeds() -> None:
+    """A resample of three seeds, one without a figure, would be one of fewer than three."""
+    done = [
+        result(
+            "m", seed, *[row("porto", name, value) for name, value in zip("123", of, strict=True)]
+        )
+        for seed, of in enumerate([(0.2, 0.4, 0.6), (0.3, 0.5, 0.9)])
+    ]
+    [without], [with_failed] = (
+        methods_at_unseen(results) for results in (done, [*done, failed("m", 2, *"123")])
+    )
+    assert with_failed.figures == without.figures
+    assert (with_failed.n_seeds, with_failed.n_scored, with_failed.n_planned) == (2, 6, 9)
+
+
+def test_one_subject_a_site_and_a_seed_beside_one_that_failed_give_no_interval() -> None:
+    [line] = methods_at_unseen([result("m", 0, row("porto", "1", 0.5)), failed("m", 1, "1")])
+    assert (line.figures["lesion_f1"].low, line.figures["lesion_f1"].high) == (None, None)
 
 
 def test_one_subject_a_site_and_one_seed_give_no_interval() -> None:
