@@ -145,10 +145,10 @@ def _lesion_free(source: Path, modalities: tuple[str, ...], side: Side) -> list[
     taken = [case for case in free if case.control] if side == "both" else free
     if not taken:
         raise SiteDataError(
-            f"{source}: want brains without lesions, found none among {len(usable)} cases: "
-            f"{len(usable) - len(free)} have lesions in their reference, and the others are not "
-            "healthy by the column diagnosis of participants.tsv. Write there who is healthy, or "
-            "give --side left or right where one half of every brain is."
+            f"{source}: want brains without lesions, found none. Of {len(usable)} cases "
+            f"{len(usable) - len(free)} have lesions in their reference, and the other "
+            f"{len(free)} are not healthy by the column diagnosis of participants.tsv. Write there "
+            "who is healthy, or give --side left or right where one half of every brain is."
         )
     return taken
 
@@ -162,7 +162,10 @@ def _copies(
         modality: scanner_voxel_mm(path, case.brain.spacing_mm)
         for modality, path in usable.images.items()
     }
-    tissue = real_tissue(case.images, case.brain)
+    try:
+        tissue = real_tissue(case.images, case.brain)
+    except SiteDataError as error:
+        raise SiteDataError(f"{usable.name}: {error}", code=error.code) from None
     kept = _half(case.brain, tissue, plan.side)
     tissue = tissue.within(kept)
     healthy = Transplant(case.images, np.zeros_like(kept))

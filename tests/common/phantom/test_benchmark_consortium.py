@@ -66,6 +66,17 @@ def test_the_same_seed_gives_the_same_images(made: Path, tmp_path: Path) -> None
         assert again.read_bytes() == path.read_bytes()
 
 
+def test_copies_of_one_label_map_are_one_anatomy(masks: Path, tmp_path: Path) -> None:
+    for path in masks.iterdir():
+        if path.name < "patient10":
+            shutil.copy(path, tmp_path / path.name)
+    one = read_labels(masks / "patient01_lesion.nii.gz")
+    write_volume(Volume(one.data.astype(np.int16), one.affine), tmp_path / "again.nii")
+    (tmp_path / "patient02_lesion.nii.gz").unlink()
+    with pytest.raises(ConfigError, match=r"want at least 9 label maps, .* found 8"):
+        assigned_sources(tmp_path, None, without_masks=(), seed=0)
+
+
 def test_no_mask_and_no_anatomy_is_at_two_sites(masks: Path) -> None:
     # any NIfTI file will do for a list of label maps
     sources = assigned_sources(masks, masks, without_masks=(), seed=0)
@@ -104,6 +115,29 @@ def test_copy_of_a_mask_that_is_left_out_is_left_out_under_any_name(
 def test_mask_to_leave_out_that_is_not_there_is_refused(masks: Path, word: str) -> None:
     with pytest.raises(ConfigError, match="masks to leave out: no mask on the MNI152 grid"):
         mni_lesion_masks(masks, without=["07", word])
+
+
+def test_a_path_that_leaves_nothing_out_is_said(
+    masks: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    volume = read_labels(masks / "patient07_lesion.nii.gz")
+    write_volume(volume, tmp_path / "same.nii.gz")
+    write_volume(Volume(volume.data[:-1], volume.affine), tmp_path / "other-grid.nii.gz")
+    same, other = (str(tmp_path / name) for name in ("same.nii.gz", "other-grid.nii.gz"))
+    assert len(mni_lesion_masks(masks, without=[same])) == 11
+    assert not [r for r in caplog.records if r.levelname == "WARNING"]
+    assert len(mni_lesion_masks(masks, without=[other])) == 12
+    assert f"{other}: no mask in {masks} has these voxels" in caplog.text
+
+
+def test_a_number_counts_beside_a_folder_of_that_name(
+    masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "07").mkdir()
+    shutil.copy(masks / "patient03_lesion.nii.gz", tmp_path / "07")
+    monkeypatch.chdir(tmp_path)
+    kept = {path.name[7:9] for path in mni_lesion_masks(masks, without=["./07", "07"])}
+    assert kept == {f"{n:02d}" for n in range(1, 13)} - {"03", "07"}
 
 
 def test_masks_to_leave_out_without_a_folder_of_masks_are_refused(tmp_path: Path) -> None:
