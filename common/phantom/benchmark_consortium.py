@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +22,7 @@ from common.phantom.site_folder import ParticipantRow, write_subject, write_tabl
 from common.phantom.sources import (
     different_label_maps,
     lesion_share,
+    mask_record,
     mni_lesion_masks,
     shuffled,
 )
@@ -212,14 +212,12 @@ def _subject(
 def _described(
     site: BenchmarkSite, own: SiteSources, rows: Sequence[ParticipantRow]
 ) -> dict[str, Any]:
-    """One site of the table: a mask by its SHA-256, which a patient's reference can be held to."""
+    """One site of the table: a mask with what a patient's reference can be compared with."""
     return {
         "name": site.site.name,
         "role": site.role,
         "anatomies": [path.name for path in own.anatomies],
-        "lesion_masks": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in own.lesion_masks
-        },
+        "lesion_masks": {path.name: mask_record(path) for path in own.lesion_masks},
         "subjects": {row.participant_id: float(row.lesion_ml) for row in rows},
         "scanner": asdict(site.site.scanner),
         "lesions": asdict(site.site.habit),

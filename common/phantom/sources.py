@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Sequence
@@ -191,6 +192,14 @@ def mask_digests(paths: Sequence[Path]) -> frozenset[bytes]:
     """
     files = [file for path in paths for file in (nifti_files(path) if path.is_dir() else [path])]
     return frozenset(digest for file in files for digest in _digests(read_labels(file)))
+
+
+def mask_record(mask: Path) -> dict[str, str | list[str]]:
+    """What a mask is recognized by, for a record: its file's SHA-256, and `mask_digests` in hex."""
+    return {
+        "sha256": hashlib.sha256(mask.read_bytes()).hexdigest(),
+        "voxels": [digest.hex() for digest in sorted(mask_digests([mask]))],
+    }
 
 
 def named(path: Path, word: str) -> bool:

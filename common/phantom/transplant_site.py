@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from common.imaging.volume import Volume
 from common.phantom.grid import Field
 from common.phantom.lesions import LesionHabit, drawn_lesions
 from common.phantom.real_tissue import RealTissue, real_tissue
-from common.phantom.sources import mask_digests, mni_lesion_masks, on_mni_grid, shuffled
+from common.phantom.sources import mask_record, mni_lesion_masks, on_mni_grid, shuffled
 from common.phantom.transplant import Transplant, share_of_mask, transplanted
 from common.phantom.transplant_folder import TransplantCase, write_description, write_transplant
 from common.phantom.whole_folder import refuse_filled, whole_folder
@@ -201,8 +200,7 @@ def _share(
     about = {
         "lesions": mask.name,
         "mirrored": mirrored,
-        "sha256": hashlib.sha256(mask.read_bytes()).hexdigest(),
-        "voxels": [digest.hex() for digest in sorted(mask_digests([mask]))],
+        **mask_record(mask),
     }
     return share_of_mask(on_mni_grid(mask, mirrored=mirrored), tissue.anatomy), about
 

@@ -13,7 +13,7 @@ from common.errors import ConfigError
 from common.imaging.volume import Volume, read_labels, read_mask, write_volume
 from common.phantom.benchmark_consortium import TABLE, assigned_sources, make_benchmark
 from common.phantom.benchmark_sites import ROLES
-from common.phantom.sources import mni_lesion_masks
+from common.phantom.sources import mask_record, mni_lesion_masks
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +143,18 @@ def test_a_number_counts_beside_a_folder_of_that_name(
 def test_masks_to_leave_out_without_a_folder_of_masks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="without a folder of lesion masks"):
         make_benchmark(tmp_path / "out", n_subjects=1, seed=0, without_masks=["07"])
+
+
+def test_a_mask_in_the_table_is_recognized_in_another_storage(masks: Path, tmp_path: Path) -> None:
+    mask = masks / "patient07_lesion.nii.gz"
+    volume = read_labels(mask)
+    turned = volume.affine.copy()
+    turned[0, 3] += turned[0, 0] * (volume.data.shape[0] - 1)
+    turned[0, 0] *= -1
+    write_volume(Volume(volume.data[::-1].astype(np.int16), turned), tmp_path / "again.nii")
+    record, again = mask_record(mask), mask_record(tmp_path / "again.nii")
+    assert record["sha256"] != again["sha256"]
+    assert set(record["voxels"]) & set(again["voxels"])
 
 
 def test_folder_with_too_few_masks_for_nine_sites_is_refused(masks: Path) -> None:
