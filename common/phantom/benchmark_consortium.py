@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +19,13 @@ from common.phantom.lesion_load import masked_to_load
 from common.phantom.lesions import LesionHabit, drawn_lesions, no_lesions
 from common.phantom.scanner import lesion_mask, scan, stripped_mask
 from common.phantom.site_folder import ParticipantRow, write_subject, write_tables
-from common.phantom.sources import lesion_share, mni_lesion_masks, nifti_files, shuffled
+from common.phantom.sources import (
+    different_label_maps,
+    lesion_share,
+    mask_record,
+    mni_lesion_masks,
+    shuffled,
+)
 from common.phantom.subject import Subject, subject_of
 from common.phantom.whole_folder import refuse_filled, whole_folder
 from common.seeds import derived_seed
@@ -119,7 +124,9 @@ def assigned_sources(
             f"masks to leave out ({', '.join(without_masks)}) without a folder of lesion masks. "
             "Name the folder with --lesion-masks, or leave --without-masks out."
         )
-    brains = [] if anatomies is None else shuffled(nifti_files(anatomies), derived_seed(seed, "a"))
+    brains: list[Path] = []
+    if anatomies is not None:
+        brains = shuffled(different_label_maps(anatomies), derived_seed(seed, "a"))
     masks: list[Path] = []
     if lesion_masks is not None:
         found = mni_lesion_masks(lesion_masks, without=without_masks, least_ml=LEAST_MASK_ML)
@@ -205,14 +212,12 @@ def _subject(
 def _described(
     site: BenchmarkSite, own: SiteSources, rows: Sequence[ParticipantRow]
 ) -> dict[str, Any]:
-    """One site of the table: a mask by its SHA-256, which a patient's reference can be held to."""
+    """One site of the table: a mask with what a patient's reference can be compared with."""
     return {
         "name": site.site.name,
         "role": site.role,
         "anatomies": [path.name for path in own.anatomies],
-        "lesion_masks": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in own.lesion_masks
-        },
+        "lesion_masks": {path.name: mask_record(path) for path in own.lesion_masks},
         "subjects": {row.participant_id: float(row.lesion_ml) for row in rows},
         "scanner": asdict(site.site.scanner),
         "lesions": asdict(site.site.habit),

@@ -8,7 +8,7 @@ from typing import Literal
 from common.phantom.acquisition import strata
 from common.phantom.consortium import PhantomSite, drawn_sites
 from common.phantom.lesions import LesionHabit
-from common.phantom.scanner import Scanner, drawn_scanners
+from common.phantom.scanner import PulseSequence, Scanner, drawn_scanners
 from common.seeds import derived_seed
 
 Role = Literal["training", "validation", "unseen"]
@@ -32,6 +32,8 @@ LOADS_ML = {
     "unseen-2": (45.0, 80.0),
 }
 """Site -> its patients' least and largest lesion load. Those of unseen-2 lie above all others'."""
+SAGITTAL_MM = 1.2
+"""Sagittal slices of a FLAIR are no thicker. Chosen."""
 LESION_FREE_EVERY = 4
 """The 4th, 8th, ... subject of a site has no lesions."""
 
@@ -80,7 +82,11 @@ def benchmark_sites(seed: int) -> list[BenchmarkSite]:
     cores = strata(len(names), derived_seed(seed, "benchmark", "cores"))
     sites = []
     for number, name in enumerate(names):
-        scanner = replace(scanners[number], looseness=round(0.5 * float(looseness[number]), 3))
+        scanner = replace(
+            scanners[number],
+            flair=_thin_if_sagittal(scanners[number].flair),
+            looseness=round(0.5 * float(looseness[number]), 3),
+        )
         habit = replace(
             drawn[number].habit,
             least_share=0.1,
@@ -94,6 +100,14 @@ def benchmark_sites(seed: int) -> list[BenchmarkSite]:
             )
         )
     return sites
+
+
+def _thin_if_sagittal(flair: PulseSequence) -> PulseSequence:
+    """Sagittal FLAIRs are 3D: thick sagittal slices would draw their noise out from left to right,
+    as streaks that no real image has."""
+    if flair.slice_axis != 0:
+        return flair
+    return replace(flair, slice_mm=min(flair.slice_mm, SAGITTAL_MM))
 
 
 def _outside(name: str, scanner: Scanner) -> Scanner:

@@ -11,8 +11,10 @@ from common.phantom.anatomy import Anatomy
 from common.phantom.grid import Field
 from common.phantom.lesions import LesionHabit, PhantomLesions, drawn_lesions, masked_lesions
 
-ENOUGH = 0.9
-"""Share of the load from which on nothing is drawn beside the mask's lesions."""
+WITHIN = 0.1
+"""A load is met when it is missed by no more than this share of it."""
+LEAST_DRAWN_ML = 0.25
+"""Less than this is not drawn beside a mask's lesions: `drawn_lesions` would give 0.5 mL."""
 
 
 def masked_to_load(
@@ -23,13 +25,14 @@ def masked_to_load(
     mask    (i, j, k) on the anatomy's grid, share of the voxel that is lesion
     habit   its `load_ml` is this patient's load
 
-    Of a mask with more, lesions are left out, the largest first, as long as the load is reached
-    without them. What is drawn beside a mask with less may touch the mask's lesions and merge.
+    Of a mask with more, lesions are taken in random order, large and small ones alike, each that
+    still fits into the load. What is drawn beside them may touch them and merge.
     """
     voxel_ml = float(np.prod(anatomy.grid.spacing_mm)) / 1000.0
-    lesions = masked_lesions(_thinned(mask, habit.load_ml / voxel_ml), anatomy, habit, rng)
+    some = _thinned(mask, (1.0 + WITHIN) * habit.load_ml / voxel_ml, rng)
+    lesions = masked_lesions(some, anatomy, habit, rng)
     missing_ml = habit.load_ml - voxel_ml * float(lesions.fraction.sum())
-    if missing_ml < (1.0 - ENOUGH) * habit.load_ml:
+    if missing_ml < max(LEAST_DRAWN_ML, WITHIN * habit.load_ml):
         return lesions
     drawn = drawn_lesions(anatomy, replace(habit, load_ml=missing_ml, spread=0.0), rng)
     return PhantomLesions(
@@ -39,16 +42,15 @@ def masked_to_load(
     )
 
 
-def _thinned(mask: Field, wanted: float) -> Field:
-    """`mask` without its largest lesions, its sum no smaller than `wanted` voxels for that."""
+def _thinned(mask: Field, most: float, rng: np.random.Generator) -> Field:
+    """`mask` with lesions left out at random, so that its sum is no more than `most` voxels."""
     parts, n_parts = ndimage.label(mask > 0.05, structure=np.ones((3, 3, 3)))
     sums = np.bincount(parts.ravel(), mask.ravel(), minlength=n_parts + 1)
-    sums[0] = 0.0
-    left = float(sums.sum())
-    leave_out = np.zeros(n_parts + 1, dtype=bool)
-    for part in np.argsort(-sums, kind="stable"):
-        if sums[part] > 0 and left - sums[part] >= wanted:
-            leave_out[part] = True
-            left -= float(sums[part])
-    thinned: Field = np.where(leave_out[parts], 0.0, mask).astype(np.float32)
+    kept = np.zeros(n_parts + 1, dtype=bool)
+    total = 0.0
+    for part in 1 + rng.permutation(n_parts):
+        if total + sums[part] <= most:
+            kept[part] = True
+            total += float(sums[part])
+    thinned: Field = np.where(kept[parts], mask, 0.0).astype(np.float32)
     return thinned

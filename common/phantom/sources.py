@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Sequence
@@ -111,6 +112,18 @@ def nifti_files(folder: Path) -> list[Path]:
     return files
 
 
+def different_label_maps(folder: Path) -> list[Path]:
+    """The NIfTI files in `folder` and below, by path; of files with the same voxels the first."""
+    seen: set[bytes] = set()
+    files = []
+    for path in nifti_files(folder):
+        digests = voxel_digests(read_labels(path))
+        if seen.isdisjoint(digests):
+            files.append(path)
+        seen.update(digests)
+    return files
+
+
 def mni_lesion_masks(
     folder: Path, *, without: Sequence[str] = (), least_ml: float = LEAST_LOAD_ML
 ) -> list[Path]:
@@ -119,15 +132,16 @@ def mni_lesion_masks(
     without    masks to leave out, such as those of patients whose images are judged: a number in
                the file's name (`07` is in patient07_lesion.nii.gz and in no patient107), a pattern
                of the whole name (`patient07*`), or the path of a mask or of a folder of masks,
-               wherever it lies, with a / in it. ConfigError where one fits no mask
+               wherever it lies, with a / in it. ConfigError where a number or a pattern fits no
+               mask; a warning where no mask has the voxels of a path
     least_ml   masks with less lesion are passed over, and so are other grids, other values than 0
                and 1, and files that cannot be read
     A file that holds the same lesions as one before it, or as one left out, is passed over too.
     """
     files = nifti_files(folder)
     on_grid = [path for path in files if _on_mni_grid(path)]
-    elsewhere = [Path(word) for word in without if "/" in word and Path(word).exists()]
-    words = [word for word in without if Path(word) not in elsewhere]
+    paths = [word for word in without if "/" in word and Path(word).exists()]
+    words = [word for word in without if word not in paths]
     if unknown := [word for word in words if not any(named(path, word) for path in on_grid)]:
         raise ConfigError(
             f"{folder}: masks to leave out: no mask on the MNI152 grid is named "
@@ -136,13 +150,24 @@ def mni_lesion_masks(
             "as ./07."
         )
     left_out = [path for path in on_grid if any(named(path, word) for word in words)]
-    seen = set(mask_digests([*elsewhere, *left_out]))
+    elsewhere = {word: mask_digests([Path(word)]) for word in paths}
+    seen = set(mask_digests(left_out)).union(*elsewhere.values())
+    here: set[bytes] = set()
     masks = []
     for path in on_grid:
         digests = _lesion_digests(path, least_ml)
+        here.update(digests)
         if path not in left_out and digests and seen.isdisjoint(digests):
             masks.append(path)
             seen.update(digests)
+    for word, digests_there in elsewhere.items():
+        if here.isdisjoint(digests_there):
+            log.warning(
+                "%s: no mask in %s has these voxels, so none is left out for it. A mask on another "
+                "grid is not recognized: name it by its number",
+                word,
+                folder,
+            )
     if not masks and without:
         raise SiteDataError(
             f"{folder}: none of its {len(on_grid)} masks on the MNI152 grid is left without "
@@ -167,6 +192,14 @@ def mask_digests(paths: Sequence[Path]) -> frozenset[bytes]:
     """
     files = [file for path in paths for file in (nifti_files(path) if path.is_dir() else [path])]
     return frozenset(digest for file in files for digest in _digests(read_labels(file)))
+
+
+def mask_record(mask: Path) -> dict[str, str | list[str]]:
+    """What a mask is recognized by, for a record: its file's SHA-256, and `mask_digests` in hex."""
+    return {
+        "sha256": hashlib.sha256(mask.read_bytes()).hexdigest(),
+        "voxels": [digest.hex() for digest in sorted(mask_digests([mask]))],
+    }
 
 
 def named(path: Path, word: str) -> bool:

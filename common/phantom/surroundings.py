@@ -54,8 +54,9 @@ def vessels(anatomy: Anatomy, rng: np.random.Generator) -> Field:
 def remnants(anatomy: Anatomy, rng: np.random.Generator) -> Field:
     """(i, j, k), 0 inside the brain and far from it; up to 1 where stripping may leave something.
 
-    Fat and muscle behind the eyes, and patches of skull and scalp within 5 mm of the brain. The
-    higher the value, the tighter a stripping that still leaves the voxel in. Chosen.
+    Fat and muscle behind the eyes, and patches of skull and scalp within 5 mm of the brain's outer
+    edge; none in cisterns and ventricles, which have brain on most sides. The higher the value, the
+    tighter a stripping that still leaves the voxel in. Chosen.
     """
     grid = anatomy.grid
     spacing = grid.spacing_mm[0]
@@ -69,5 +70,7 @@ def remnants(anatomy: Anatomy, rng: np.random.Generator) -> Field:
     bumps = 1.0 + 0.3 * smooth_noise(rng, grid, scale_mm=5.0)
     left_in = np.maximum(near * patches, np.sqrt(near) * eyes) * bumps
     left_in *= np.clip(1.0 - anatomy.brain, 0.0, 1.0)
+    about = ndimage.gaussian_filter(anatomy.brain, 12.0 / spacing, truncate=2.5)
+    left_in *= np.clip((0.55 - about) / 0.1, 0.0, 1.0)  # at a flat edge half of what is about
     bounded: Field = np.clip(left_in, 0.0, 1.0).astype(np.float32)
     return bounded

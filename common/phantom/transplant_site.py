@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from common.imaging.volume import Volume
 from common.phantom.grid import Field
 from common.phantom.lesions import LesionHabit, drawn_lesions
 from common.phantom.real_tissue import RealTissue, real_tissue
-from common.phantom.sources import mask_digests, mni_lesion_masks, on_mni_grid, shuffled
+from common.phantom.sources import mask_record, mni_lesion_masks, on_mni_grid, shuffled
 from common.phantom.transplant import Transplant, share_of_mask, transplanted
 from common.phantom.transplant_folder import TransplantCase, write_description, write_transplant
 from common.phantom.whole_folder import refuse_filled, whole_folder
@@ -145,10 +144,10 @@ def _lesion_free(source: Path, modalities: tuple[str, ...], side: Side) -> list[
     taken = [case for case in free if case.control] if side == "both" else free
     if not taken:
         raise SiteDataError(
-            f"{source}: want brains without lesions, found none among {len(usable)} cases: "
-            f"{len(usable) - len(free)} have lesions in their reference, and the others are not "
-            "healthy by the column diagnosis of participants.tsv. Write there who is healthy, or "
-            "give --side left or right where one half of every brain is."
+            f"{source}: want brains without lesions, found none. Of {len(usable)} cases "
+            f"{len(usable) - len(free)} have lesions in their reference, and the other "
+            f"{len(free)} are not healthy by the column diagnosis of participants.tsv. Write there "
+            "who is healthy, or give --side left or right where one half of every brain is."
         )
     return taken
 
@@ -162,7 +161,10 @@ def _copies(
         modality: scanner_voxel_mm(path, case.brain.spacing_mm)
         for modality, path in usable.images.items()
     }
-    tissue = real_tissue(case.images, case.brain)
+    try:
+        tissue = real_tissue(case.images, case.brain)
+    except SiteDataError as error:
+        raise SiteDataError(f"{usable.name}: {error}", code=error.code) from None
     kept = _half(case.brain, tissue, plan.side)
     tissue = tissue.within(kept)
     healthy = Transplant(case.images, np.zeros_like(kept))
@@ -198,8 +200,7 @@ def _share(
     about = {
         "lesions": mask.name,
         "mirrored": mirrored,
-        "sha256": hashlib.sha256(mask.read_bytes()).hexdigest(),
-        "voxels": [digest.hex() for digest in sorted(mask_digests([mask]))],
+        **mask_record(mask),
     }
     return share_of_mask(on_mni_grid(mask, mirrored=mirrored), tissue.anatomy), about
 

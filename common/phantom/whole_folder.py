@@ -36,6 +36,6 @@ def refuse_filled(out: Path) -> None:
     """Raises ConfigError when `out` is a file, or a folder with something in it."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(
-            f"{out}: want a new or empty folder for the phantoms, found something there. "
+            f"{out}: want a new or empty folder, found something there. "
             "Choose another folder or empty this one."
         )

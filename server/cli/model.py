@@ -21,6 +21,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Shows what a model reads, how it decides, where it comes from, its SHA-256 and its card."""
+    from common.errors import printable
     from common.model_file import RESEARCH_USE
 
     facts = _facts(model_or_shipped(model))
@@ -31,9 +32,14 @@ def show(
     for name, value in facts.items():
         if name != "card":
             text = ", ".join(value) if isinstance(value, tuple) else value
-            print(f"{name.replace('_', ' '):20} {'-' if text in ('', None) else text}")
+            shown = "-" if text in ("", None) else printable(str(text))
+            print(f"{name.replace('_', ' '):20} {shown}")
     print(RESEARCH_USE)
-    print(f"\n{card.strip()}" if card else "It has no card: it is a run's own model.")
+    if not card:
+        print("It has no card: it is a run's own model.")
+        return
+    # somebody else wrote the file: what steers a terminal is shown, not obeyed
+    print("", *map(printable, card.strip().splitlines()), sep="\n")
 
 
 @model.command()
@@ -49,6 +55,7 @@ def pack(
     Limits, Licence and Attribution, the recipe's SHA-256, and says that this is for research.
     """
     from common.model_file import read_model, write_model
+    from server.evaluation.predict import trained_network
     from server.evaluation.shipped_model import digest_file, require_card, write_digest
 
     reads = {"MODEL": model, "--card": card}
@@ -62,6 +69,7 @@ def pack(
     if out.suffix != ".safetensors":
         raise ConfigError(f"--out {out}: want a file name in .safetensors")
     loaded = read_model(model)
+    trained_network(loaded)  # refuses parameters of another network
     text = _text_of(card)
     require_card(text, loaded, where=card)
     write_model(loaded.with_card(text), out, half=True)

@@ -13,6 +13,7 @@ from common.model_file import RESEARCH_USE, Model
 FOLDER = Path(__file__).parent / "shipped"
 """Holds the model, its card as Markdown, and the SHA-256 of the model."""
 FILE = "lesions.safetensors"
+_INSTEAD = "Install LesionFed again, or name a model with --model FILE."
 
 SECTIONS = (
     "Trained on",
@@ -42,8 +43,7 @@ def shipped_model() -> Path:
     if said != found:
         raise ModelFileError(
             f"{path}: want the SHA-256 {said}, as {digest_file(path).name} beside it says, found "
-            f"{found}. The file was changed or cut off: install LesionFed again, or name a model "
-            "with --model FILE."
+            f"{found}. The file was changed or cut off. {_INSTEAD}"
         )
     return path
 
@@ -90,10 +90,15 @@ def sections_of(card: str) -> dict[str, str]:
 
 
 def _said_digest(model: Path) -> str:
+    file = digest_file(model)
     try:
-        return digest_file(model).read_text("ascii").split()[0]
-    except (OSError, UnicodeDecodeError, IndexError) as error:
+        words = file.read_text("ascii", errors="replace").split()
+    except OSError as error:
         raise ModelFileError(
-            f"{digest_file(model)}: want the SHA-256 of {model.name}, found none: {error}. Install "
-            "LesionFed again, or name a model with --model FILE."
+            f"{file}: want the SHA-256 of {model.name}, found none: {error.strerror}. {_INSTEAD}"
         ) from None
+    if not words or not re.fullmatch(r"[0-9a-f]{64}", words[0]):
+        raise ModelFileError(
+            f"{file}: want the SHA-256 of {model.name}, found none (64 digits 0 to f). {_INSTEAD}"
+        )
+    return words[0]

@@ -13,7 +13,7 @@ from common.errors import ConfigError
 from common.imaging.volume import Volume, read_labels, read_mask, write_volume
 from common.phantom.benchmark_consortium import TABLE, assigned_sources, make_benchmark
 from common.phantom.benchmark_sites import ROLES
-from common.phantom.sources import mni_lesion_masks
+from common.phantom.sources import mask_record, mni_lesion_masks
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,17 @@ def test_the_same_seed_gives_the_same_images(made: Path, tmp_path: Path) -> None
         assert again.read_bytes() == path.read_bytes()
 
 
+def test_copies_of_one_label_map_are_one_anatomy(masks: Path, tmp_path: Path) -> None:
+    for path in masks.iterdir():
+        if path.name < "patient10":
+            shutil.copy(path, tmp_path / path.name)
+    one = read_labels(masks / "patient01_lesion.nii.gz")
+    write_volume(Volume(one.data.astype(np.int16), one.affine), tmp_path / "again.nii")
+    (tmp_path / "patient02_lesion.nii.gz").unlink()
+    with pytest.raises(ConfigError, match=r"want at least 9 label maps, .* found 8"):
+        assigned_sources(tmp_path, None, without_masks=(), seed=0)
+
+
 def test_no_mask_and_no_anatomy_is_at_two_sites(masks: Path) -> None:
     # any NIfTI file will do for a list of label maps
     sources = assigned_sources(masks, masks, without_masks=(), seed=0)
@@ -106,9 +117,44 @@ def test_mask_to_leave_out_that_is_not_there_is_refused(masks: Path, word: str) 
         mni_lesion_masks(masks, without=["07", word])
 
 
+def test_a_path_that_leaves_nothing_out_is_said(
+    masks: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    volume = read_labels(masks / "patient07_lesion.nii.gz")
+    write_volume(volume, tmp_path / "same.nii.gz")
+    write_volume(Volume(volume.data[:-1], volume.affine), tmp_path / "other-grid.nii.gz")
+    same, other = (str(tmp_path / name) for name in ("same.nii.gz", "other-grid.nii.gz"))
+    assert len(mni_lesion_masks(masks, without=[same])) == 11
+    assert not [r for r in caplog.records if r.levelname == "WARNING"]
+    assert len(mni_lesion_masks(masks, without=[other])) == 12
+    assert f"{other}: no mask in {masks} has these voxels" in caplog.text
+
+
+def test_a_number_counts_beside_a_folder_of_that_name(
+    masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "07").mkdir()
+    shutil.copy(masks / "patient03_lesion.nii.gz", tmp_path / "07")
+    monkeypatch.chdir(tmp_path)
+    kept = {path.name[7:9] for path in mni_lesion_masks(masks, without=["./07", "07"])}
+    assert kept == {f"{n:02d}" for n in range(1, 13)} - {"03", "07"}
+
+
 def test_masks_to_leave_out_without_a_folder_of_masks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="without a folder of lesion masks"):
         make_benchmark(tmp_path / "out", n_subjects=1, seed=0, without_masks=["07"])
+
+
+def test_a_mask_in_the_table_is_recognized_in_another_storage(masks: Path, tmp_path: Path) -> None:
+    mask = masks / "patient07_lesion.nii.gz"
+    volume = read_labels(mask)
+    turned = volume.affine.copy()
+    turned[0, 3] += turned[0, 0] * (volume.data.shape[0] - 1)
+    turned[0, 0] *= -1
+    write_volume(Volume(volume.data[::-1].astype(np.int16), turned), tmp_path / "again.nii")
+    record, again = mask_record(mask), mask_record(tmp_path / "again.nii")
+    assert record["sha256"] != again["sha256"]
+    assert set(record["voxels"]) & set(again["voxels"])
 
 
 def test_folder_with_too_few_masks_for_nine_sites_is_refused(masks: Path) -> None:

@@ -30,6 +30,14 @@ def test_unseen_sites_lie_outside_what_the_others_span() -> None:
         assert noisy.loads_ml[0] >= max(site.loads_ml[1] for site in others)
 
 
+def test_sagittal_flairs_are_thin_and_others_reach_three_millimetres() -> None:
+    flairs = [site.site.scanner.flair for seed in range(5) for site in benchmark_sites(seed)]
+    sagittal = [f.slice_mm for f in flairs if f.slice_axis == 0]
+    assert sagittal
+    assert max(sagittal) <= 1.2
+    assert max(f.slice_mm for f in flairs if f.slice_axis == 2) > 3.0
+
+
 def test_loads_reach_from_half_a_millilitre_to_eighty() -> None:
     assert min(low for low, _ in LOADS_ML.values()) == 0.5
     assert max(high for _, high in LOADS_ML.values()) == 80.0

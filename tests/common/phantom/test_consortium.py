@@ -103,7 +103,7 @@ def test_every_eighth_subject_of_a_site_is_healthy(tmp_path: Path) -> None:
 
 def test_folder_with_something_in_it_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(ConfigError, match="want a new or empty folder for the phantoms"):
+    with pytest.raises(ConfigError, match="want a new or empty folder, found"):
         make(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 

@@ -164,7 +164,7 @@ def test_nothing_is_left_behind_when_making_fails(tmp_path: Path) -> None:
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(ConfigError, match="want a new or empty folder for the phantoms"):
+    with pytest.raises(ConfigError, match="want a new or empty folder, found"):
         make(tmp_path)
 
 

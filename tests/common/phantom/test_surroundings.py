@@ -35,6 +35,20 @@ def test_remnants_lie_outside_the_brain_and_more_are_left_by_a_looser_stripping(
     assert float(subject.remnants[far].max()) < 0.02
 
 
+def test_remnants_lie_at_the_outer_edge_and_not_in_the_cistern_between_the_temporal_lobes(
+    subject: Subject,
+) -> None:
+    anatomy = subject.anatomy
+    outside = anatomy.brain < 0.5
+    x, y, z = anatomy.grid.coordinates_mm()
+    from_cistern = np.sqrt(np.square(x) + np.square(y + 4.0) + np.square(z + 14.0))
+    cistern = outside & (from_cistern < 14.0)
+    crown = outside & (z > 20.0) & (from_cistern < 130.0)
+    assert cistern.any()
+    assert float(subject.remnants[cistern].max()) < 0.3
+    assert float(subject.remnants[crown].max()) > 0.6
+
+
 def test_images_reach_as_far_as_the_stripping_leaves_in(subject: Subject, scanner: Scanner) -> None:
     loose = replace(scanner, looseness=0.6)
     for image in scan(subject, loose, grid=GRID, seed=0).values():

@@ -193,6 +193,20 @@ def test_a_folder_without_controls_is_refused_with_what_to_do(
         made(tmp_path / "site", tmp_path / "out", plan())
 
 
+def test_a_case_that_is_oblique_is_named(hospital: Path, tmp_path: Path) -> None:
+    turn = np.eye(4)
+    turn[:2, :2] = [[0.98, -0.199], [0.199, 0.98]]
+    folder = tmp_path / "site" / "sub-C9" / "anat"
+    folder.mkdir(parents=True)
+    flair = read_volume(hospital / "sub-C1" / "anat" / "sub-C1_FLAIR.nii.gz")
+    write_volume(Volume(flair.data, turn @ flair.affine), folder / "sub-C9_FLAIR.nii.gz")
+    (tmp_path / "site" / "participants.tsv").write_text(
+        "participant_id\tdiagnosis\nsub-C9\thealthy\n", "utf-8"
+    )
+    with pytest.raises(SiteDataError, match=r"^sub-C9: want images whose axes run along"):
+        made(tmp_path / "site", tmp_path / "out", plan(), "FLAIR")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

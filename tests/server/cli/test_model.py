@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,32 @@ def test_a_model_is_not_packed_with_a_card_that_says_too_little(
     assert main([*arguments, "--card", str(tmp_path / "card.md")]) == 2
     assert "a section '## Limits' with text" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_model_is_not_packed_whose_parameters_are_of_another_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = untrained(TINY)
+    _, *others = model.parameters
+    cut = replace(model, parameters={name: model.parameters[name] for name in others})
+    write_model(cut, tmp_path / "model.safetensors")
+    (tmp_path / "card.md").write_text(card_of(model), encoding="utf-8")
+    out = tmp_path / "packed.safetensors"
+    arguments = ["model", "pack", str(tmp_path / "model.safetensors"), "--out", str(out)]
+    assert main([*arguments, "--card", str(tmp_path / "card.md")]) == 1
+    assert "parameters do not fit" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_what_would_steer_a_terminal_is_shown_as_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = replace(untrained(TINY), run="\x1b[2Jfirst", card="# A [red]card\n\x1b]0;x\x07 \x9b31m")
+    write_model(model, tmp_path / "model.safetensors")
+    assert main(["model", "show", "--model", str(tmp_path / "model.safetensors")]) == 0
+    told = capsys.readouterr().out
+    assert "\\x1b[2Jfirst" in told
+    assert "# A [red]card\n\\x1b]0;x\\x07 \\x9b31m\n" in told
 
 
 def test_what_is_shown_of_the_installed_model_is_what_its_file_holds(

@@ -60,7 +60,7 @@ def test_the_file_is_found_and_one_changed_byte_is_noticed(folder: Path) -> None
         shipped_model()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b"no digest"])
 def test_a_model_without_a_digest_beside_it_is_refused(folder: Path, content: bytes | None) -> None:
     model = folder / FILE
     model.write_bytes(b"parameters")
