@@ -273,7 +273,7 @@ def test_a_recipe_that_is_not_there_ends_with_the_names_that_are(tmp_path: Path)
     result = run(write_site(tmp_path), "--recipe", "nobody2020")
     assert result.exit_code != 0
     assert isinstance(result.exception, ConfigError)
-    assert "want one of aslani2020, default" in str(result.exception)
+    assert "want one of aslani2020, consortium, default" in str(result.exception)
 
 
 @pytest.mark.parametrize(

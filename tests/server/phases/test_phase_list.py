@@ -11,6 +11,7 @@ from server.run.run_folder import Consortium, EnrolledSite, RunFolder
 
 PHASES = {
     "aslani2020": ["statistics", "baseline", "training"],
+    "consortium": ["statistics", "baseline", "training", "threshold"],
     "default": ["statistics", "baseline", "training", "threshold"],
     "fenneteau2021": ["statistics", "baseline", "training"],
     "galassi2019": ["statistics", "baseline", "training-first", "mining", "training-second"],
