@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from client.phases.kept_optimizer import keep_state, kept_state
+from client.phases.kept_arrays import keep_state, kept_state
 from client.site.settings import Site
 from common.errors import ModelFileError, SiteDataError
 from common.learning.networks.parameters import load_parameters, norm_names, parameters_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from client.phases.kept_optimizer import keep_state, kept_state
+from client.phases.kept_arrays import keep_state, kept_state
 from client.site.settings import Site
 from common.learning.control_variates import Variates, require_fitting, variates_after
 from common.recipe.recipe import Recipe

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from client.phases.kept_optimizer import keep_state, kept_state
+from client.phases.kept_arrays import keep_state, kept_state
 from client.phases.lesion_metric import stored_lesion_metric
 from client.phases.mining import false_lesions_of_some, stored_hard_negatives
 from client.phases.own_norms import OwnNorms

@@ -119,7 +119,7 @@ class ThresholdChoice:
     smallest_mm3     predicted lesions of less volume are dropped; None: not chosen, the recipe's
                      number of voxels holds
     smallest_grid_mm3   what it was chosen from, rising
-    best_by_smallest    for each of them the best mean that any threshold reaches with it
+    best_by_smallest    for each of them the best mean of the thresholds that may be chosen
     """
 
     threshold: float

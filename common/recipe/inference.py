@@ -36,7 +36,8 @@ class Inference(Settings):
     """sites: after training each site sends, for 0.05 to 0.95, sums over cases that it does
     not train on, and the threshold with the best mean goes into the model file."""
     threshold_by: Literal["dice", "lesion_f1"] = "dice"
-    """Which mean over cases is the best one."""
+    """Which mean over cases is the best one. lesion_f1: of the thresholds that reach half of the
+    best mean Dice, for where any overlap finds a lesion, one blob over everything finds them all."""
 
 
 class Evaluation(Settings):

@@ -10,11 +10,11 @@ from server.events.run_event import RunEvent
 class ThresholdChosen(RunEvent):
     """The decision threshold chosen on cases that no network was trained on, and its sweep.
 
-    by           dice or lesion_f1: which mean is the highest at `threshold`
+    by           dice or lesion_f1: which mean decided, see `common/metrics/threshold_choice.py`
     split        whose cases were swept
     thresholds   the grid, rising; a mean of each kind for each
     smallest_mm3   the volume below which predicted lesions are dropped, if it was chosen too
-    best_by_smallest   for each of its grid the best mean that any threshold reaches
+    best_by_smallest   for each of its grid the best mean that a threshold reaches
     """
 
     event: Literal["threshold-chosen"] = "threshold-chosen"

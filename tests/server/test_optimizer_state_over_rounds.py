@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from common.recipe.recipe import load_recipe
-from server.events.run_event import RunEvent
 from server.run.checkpoint import load_checkpoint
 from server.run.run_folder import RunFolder
 from server.run.run_state import RunState
 from server.simulate import lay_out, simulate
+from tests.cut_run import cut_in_the_second_round
 from tests.toy_sites import write_site
 
 TINY = (
@@ -64,16 +64,7 @@ def test_a_run_that_was_cut_in_a_round_and_resumed_equals_an_uninterrupted_one(
     whole, cut = (new_run(tmp_path / name, hospitals, way) for name in ("whole", "cut"))
     simulate(whole, images=False)
 
-    def stop(event: RunEvent) -> None:
-        """After lyon's answer in the second round of training, which is then asked for again."""
-        if event.event == "reply" and getattr(event, "phase", "") == "training":
-            seen.append(event)
-            if len(seen) == 3:
-                raise KeyboardInterrupt
-
-    seen: list[RunEvent] = []
-    with pytest.raises(KeyboardInterrupt):
-        simulate(cut, images=False, listener=stop)
+    cut_in_the_second_round(cut)
     simulate(cut, images=False)
     expected, found = end_of(whole), end_of(cut)
     assert found.parameters.keys() == expected.parameters.keys()

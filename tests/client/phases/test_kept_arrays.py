@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.phases.kept_optimizer import keep_state, kept_state
+from client.phases.kept_arrays import keep_state, kept_state
 from client.site.settings import Site
 from common.wire.messages import Assignment
 

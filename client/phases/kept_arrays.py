@@ -55,10 +55,12 @@ def kept_state(assignment: Assignment, site: Site, what: Kept = "optimizer-state
     try:
         state = safetensors.numpy.load(earlier[-1].read_bytes())
     except (OSError, safetensors.SafetensorError) as error:
-        log.warning("%s cannot be read, it begins anew: %s", earlier[-1], error)
+        log.warning("%s cannot be read, the site goes on without it: %s", earlier[-1], error)
         return None
     if impossible := _FAULT[what](state):
-        log.warning("%s: %s cannot be, it begins anew", earlier[-1], impossible)
+        log.warning(
+            "%s: %s has values that cannot be, the site goes on without it", earlier[-1], impossible
+        )
         return None
     return state
 
