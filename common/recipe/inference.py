@@ -37,7 +37,7 @@ class Inference(Settings):
     not train on, and the threshold with the best mean goes into the model file."""
     threshold_by: Literal["dice", "lesion_f1"] = "dice"
     """Which mean over cases is the best one. lesion_f1: of the thresholds that reach half of the
-    best mean Dice, for where any overlap finds a lesion, one blob over everything finds them all."""
+    best mean Dice, for where any overlap finds a lesion, one blob over everything finds all."""
 
 
 class Evaluation(Settings):
