@@ -28,10 +28,11 @@ from common.arrays import BoolArray, Float32Array
 from common.imaging.preprocessing import denoise
 from common.imaging.sitk_image import from_sitk, to_sitk
 from common.imaging.volume import Volume
+from common.phantom.anatomy import mni_anatomy
 from common.phantom.grid import BRAIN_BOX_MM, covering, resampled
 from common.phantom.lesions import LesionHabit
 from common.phantom.scanner import brain_mask, lesion_mask
-from common.phantom.sources import load_sources
+from common.phantom.sources import Sources
 from common.phantom.tissue_signal import flair_signal
 from common.seeds import derived_seed
 
@@ -87,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
 def phantom(spacing_mm: float, seed: int) -> tuple[Volume, Volume, Mask, Mask]:
     """FLAIR without noise, brain, lesions, and where fluid is at least half of the voxel."""
     grid = covering(BRAIN_BOX_MM, (spacing_mm,) * 3)
-    sources = load_sources(grid, anatomies=None, lesion_masks=None, n_subjects=1, seed=seed)
+    sources = Sources(anatomies=(mni_anatomy(grid),))
     subject = sources.subject(0, habit=HABIT, seed=seed, healthy=False)
     anatomy = subject.anatomy
     signal = flair_signal(subject, MIDDLE_SCANNER.flair.contrast)

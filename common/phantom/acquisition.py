@@ -10,14 +10,13 @@ from scipy import ndimage
 
 from common.arrays import BoolArray, FloatArray
 from common.phantom.grid import (
+    Corners,
     Field,
     PhantomGrid,
     covering,
     sampled,
     smooth_noise,
 )
-
-Corners = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,15 @@ from scipy import ndimage
 from common.arrays import BoolArray, FloatArray
 from common.errors import SiteDataError
 from common.imaging.volume import Volume, read_labels
-from common.phantom.grid import Field, PhantomGrid, resampled, smooth_noise
+from common.phantom.grid import (
+    BRAIN_BOX_MM,
+    LABEL_MAP_BOX_MM,
+    Corners,
+    Field,
+    PhantomGrid,
+    resampled,
+    smooth_noise,
+)
 
 TISSUES = ("cortex", "deep_grey", "white", "ventricle", "csf")
 """Order of an anatomy's fractions. `ventricle` is the CSF of the lateral ventricles."""
@@ -29,6 +37,7 @@ class Anatomy:
     ventricle_mm   (i, j, k), distance to the lateral ventricles, 0 inside them
     sharpening     how much crisper one person's borders are; 1 where the map is one person's
     sulci          where borders are made crisper: least and largest factor on the fluid's share
+    box_mm         corners of the box that a scanner's slices cover, RAS+ world
     """
 
     grid: PhantomGrid
@@ -36,6 +45,7 @@ class Anatomy:
     ventricle_mm: Field
     sharpening: float
     sulci: tuple[float, float] = (5.0, 9.0)
+    box_mm: Corners = BRAIN_BOX_MM
 
     def fraction(self, tissue: str) -> Field:
         """The share of each voxel that is `tissue`, 0 to 1."""
@@ -145,7 +155,8 @@ def label_map_anatomy(path: Path, grid: PhantomGrid) -> Anatomy:
     brain *= _largest_part(brain > 0.1)
     fractions = np.stack([cortex, deep, white, ventricle, np.clip(brain - solid, 0.0, 1.0)])
     fractions *= brain / np.maximum(fractions.sum(axis=0), 1e-6)
-    return Anatomy(grid, fractions, _distance_mm(ventricle, grid), sharpening=1.0)
+    ventricle_mm = _distance_mm(ventricle, grid)
+    return Anatomy(grid, fractions, ventricle_mm, sharpening=1.0, box_mm=LABEL_MAP_BOX_MM)
 
 
 def individual(anatomy: Anatomy, rng: np.random.Generator) -> tuple[Anatomy, Deformation]:
@@ -155,14 +166,14 @@ def individual(anatomy: Anatomy, rng: np.random.Generator) -> tuple[Anatomy, Def
     wider, sulci wider by a random share, borders between tissues moved by noise over 4.5 mm and
     sharpened. All chosen to look like different people.
     """
-    grid = anatomy.grid
     deformation = _random_deformation(anatomy, rng)
     warped = deformation.warped(np.concatenate([anatomy.fractions, anatomy.ventricle_mm[None]]))
     fractions = warped[:-1]
     ventricle_mm = np.where(deformation.inside, warped[-1], _FAR_MM)
     if anatomy.sharpening > 1.0:
         fractions = _sharpened(fractions, anatomy, deformation.inside, rng)
-    return Anatomy(grid, fractions, ventricle_mm, sharpening=1.0), deformation
+    own = replace(anatomy, fractions=fractions, ventricle_mm=ventricle_mm, sharpening=1.0)
+    return own, deformation
 
 
 def _random_deformation(anatomy: Anatomy, rng: np.random.Generator) -> Deformation:

@@ -14,7 +14,7 @@ from common.errors import ConfigError
 from common.phantom.anatomy import Anatomy, individual, label_map_anatomy, mni_anatomy
 from common.phantom.benchmark_sites import ROLES, BenchmarkSite, benchmark_sites
 from common.phantom.consortium import OnSubject
-from common.phantom.grid import PhantomGrid, anatomy_grid, common_grid
+from common.phantom.grid import LABEL_MAP_BOX_MM, PhantomGrid, anatomy_grid, common_grid
 from common.phantom.lesion_load import masked_to_load
 from common.phantom.lesions import LesionHabit, drawn_lesions, no_lesions
 from common.phantom.scanner import lesion_mask, scan, stripped_mask
@@ -86,7 +86,7 @@ def make_benchmark(
         for number, (site, own) in enumerate(zip(sites, sources, strict=True)):
             brains = [
                 replace(
-                    label_map_anatomy(path, anatomy_grid(spacing_mm)),
+                    label_map_anatomy(path, anatomy_grid(spacing_mm, LABEL_MAP_BOX_MM)),
                     sharpening=SHARPENING,
                     sulci=SULCI,
                 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import ConfigError
-from common.phantom.grid import PhantomGrid, anatomy_grid, common_grid
+from common.phantom.grid import PhantomGrid, common_grid
 from common.phantom.lesions import LesionHabit
 from common.phantom.scanner import Scanner, brain_mask, drawn_scanners, lesion_mask, scan
 from common.phantom.site_folder import ParticipantRow, write_subject, write_tables
@@ -61,7 +61,7 @@ def make_consortium(
     grid = common_grid(spacing_mm)
     refuse_filled(out)
     sources = load_sources(
-        anatomy_grid(spacing_mm),
+        spacing_mm,
         anatomies=anatomies,
         lesion_masks=lesion_masks,
         n_subjects=n_sites * n_subjects,

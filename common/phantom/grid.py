@@ -18,7 +18,11 @@ Field = Float32Array
 FIELD_OF_VIEW_MM = ((-90.5, -126.5, -72.5), (91.5, 91.5, 109.5))
 """Corners of the 182 x 218 x 182 mm box of the MNI152 images, RAS+ world."""
 BRAIN_BOX_MM = ((-79.0, -114.0, -74.0), (79.0, 82.0, 88.0))
-"""Corners of a box that holds every phantom brain, RAS+ world."""
+"""Corners of a box that holds every brain made from the MNI template, RAS+ world."""
+LABEL_MAP_BOX_MM = ((-82.0, -126.5, -86.0), (82.0, 90.0, 96.0))
+"""Corners of a box that holds brains made from label maps, which are longer than the template: 14
+of them reach from -121 to 85 mm back to front before they are deformed."""
+Corners = tuple[tuple[float, float, float], tuple[float, float, float]]
 _BLAS = ThreadpoolController()
 FINEST_MM = 1.0
 """Spacing of the bundled template: a finer grid would hold nothing more."""
@@ -67,17 +71,17 @@ def common_grid(spacing_mm: float) -> PhantomGrid:
     return covering(FIELD_OF_VIEW_MM, (spacing_mm, spacing_mm, spacing_mm))
 
 
-def anatomy_grid(spacing_mm: float) -> PhantomGrid:
+def anatomy_grid(spacing_mm: float, box_mm: Corners = BRAIN_BOX_MM) -> PhantomGrid:
     """The grid on which a subject is made before scanners with `spacing_mm` output see it.
 
     Finer than the output, so that partial volumes arise by averaging; never finer than 1 mm.
     """
     fine = max(FINEST_MM, 0.75 * spacing_mm)
-    return covering(BRAIN_BOX_MM, (fine, fine, fine))
+    return covering(box_mm, (fine, fine, fine))
 
 
 def covering(
-    box_mm: tuple[tuple[float, float, float], tuple[float, float, float]],
+    box_mm: Corners,
     spacing_mm: tuple[float, float, float],
 ) -> PhantomGrid:
     """The grid whose first voxel touches the box's lower corner and which fills the box."""

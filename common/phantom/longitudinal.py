@@ -13,7 +13,7 @@ from common.errors import ConfigError
 from common.phantom.anatomy import individual
 from common.phantom.consortium import OnSubject, PhantomSite, drawn_sites
 from common.phantom.follow_up import followed_up
-from common.phantom.grid import Field, PhantomGrid, anatomy_grid, common_grid, resampled
+from common.phantom.grid import Field, PhantomGrid, common_grid, resampled
 from common.phantom.raters import Rater, drawn_raters
 from common.phantom.scanner import Scanner, brain_mask, drawn_scanners, lesion_mask, scan
 from common.phantom.site_folder import (
@@ -60,7 +60,7 @@ def make_longitudinal_consortium(
     grid = common_grid(spacing_mm)
     refuse_filled(out)
     sources = load_sources(
-        anatomy_grid(spacing_mm),
+        spacing_mm,
         anatomies=anatomies,
         lesion_masks=None,
         n_subjects=n_sites * n_subjects,

@@ -10,7 +10,7 @@ import numpy as np
 from common.arrays import BoolArray
 from common.imaging.volume import Volume
 from common.phantom.acquisition import Acquisition, strata
-from common.phantom.grid import BRAIN_BOX_MM, Field, PhantomGrid, resampled
+from common.phantom.grid import Field, PhantomGrid, resampled
 from common.phantom.subject import Subject
 from common.phantom.tissue_signal import Contrast, flair_signal, t1w_signal
 from common.seeds import derived_seed
@@ -93,7 +93,7 @@ def scan(subject: Subject, scanner: Scanner, *, grid: PhantomGrid, seed: int) ->
             _with_ghosts(signal, subject, sequence),
             subject.anatomy.grid,
             target=grid,
-            box_mm=BRAIN_BOX_MM,
+            box_mm=subject.anatomy.box_mm,
             bias_scale_mm=70.0,
             rng=rng,
         )

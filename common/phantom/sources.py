@@ -17,7 +17,15 @@ from common.errors import ConfigError, SiteDataError
 from common.imaging.volume import NIFTI_SUFFIXES, Volume, VolumeFault, read_grid, read_labels
 from common.imaging.voxel_digest import voxel_digests
 from common.phantom.anatomy import Anatomy, individual, label_map_anatomy, mni_anatomy
-from common.phantom.grid import FIELD_OF_VIEW_MM, Field, PhantomGrid, covering, resampled
+from common.phantom.grid import (
+    FIELD_OF_VIEW_MM,
+    LABEL_MAP_BOX_MM,
+    Field,
+    PhantomGrid,
+    anatomy_grid,
+    covering,
+    resampled,
+)
 from common.phantom.lesions import (
     LesionHabit,
     PhantomLesions,
@@ -68,7 +76,7 @@ class Sources:
 
 
 def load_sources(
-    grid: PhantomGrid,
+    spacing_mm: float,
     *,
     anatomies: Path | None,
     lesion_masks: Path | None,
@@ -78,14 +86,16 @@ def load_sources(
 ) -> Sources:
     """Brains and lesions for `n_subjects` subjects, in an order drawn from `seed`.
 
+    spacing_mm      of the images that scanners will make
     anatomies       folder of FreeSurfer label maps; None: the MNI template
     lesion_masks    folder of lesion masks in MNI space; None: lesions are drawn
     without_masks   masks to leave out, as in `mni_lesion_masks`
     """
     if anatomies is None:
-        brains = [mni_anatomy(grid)]
+        brains = [mni_anatomy(anatomy_grid(spacing_mm))]
     else:
         chosen = shuffled(nifti_files(anatomies), derived_seed(seed, "anatomies"))[:n_subjects]
+        grid = anatomy_grid(spacing_mm, LABEL_MAP_BOX_MM)
         brains = [label_map_anatomy(path, grid) for path in chosen]
     if lesion_masks is None:
         if without_masks:

@@ -14,7 +14,7 @@ from common.phantom.anatomy import (
     individual,
     label_map_anatomy,
 )
-from common.phantom.grid import anatomy_grid
+from common.phantom.grid import LABEL_MAP_BOX_MM, anatomy_grid
 
 LABEL_MAPS = Path(__file__).parents[4] / "shared" / "data" / "anatomies"
 
@@ -98,3 +98,12 @@ def test_real_label_map_lands_where_the_template_lies(average: Anatomy) -> None:
     assert dice > 0.85
     white = np.corrcoef(real.fraction("white").ravel(), average.fraction("white").ravel())[0, 1]
     assert float(white) > 0.6
+
+
+@pytest.mark.skipif(not LABEL_MAPS.is_dir(), reason="the real label maps are not here")
+def test_no_brain_of_a_real_label_map_is_cut_flat_by_its_box() -> None:
+    grid = anatomy_grid(4.0, LABEL_MAP_BOX_MM)
+    for number, path in enumerate(sorted(LABEL_MAPS.glob("*.nii.gz"))):
+        brain = individual(label_map_anatomy(path, grid), np.random.default_rng(number))[0].brain
+        inner = brain[1:-1, 1:-1, 1:-1]
+        assert float(brain.sum() - inner.sum()) < 1e-3 * float(brain.sum()), path.name
