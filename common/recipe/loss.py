@@ -33,6 +33,16 @@ class Dice(Settings):
     epsilon is far below its sum of squared probabilities."""
 
 
+class DiceAndBce(Settings):
+    """`dice` plus `bce`, as in nnU-Net (Isensee 2021)."""
+
+    name: Literal["dice-and-bce"]
+    over: Over = "batch"
+    """As in `dice`."""
+    epsilon: Voxels = EPSILON
+    """As in `dice`."""
+
+
 class GeneralizedDice(Settings):
     """Dice of lesion and background together, each by the inverse of its volume squared."""
 
@@ -89,8 +99,10 @@ class BatchDice(Settings):
         return self
 
 
+OfPatchOrBatch = Dice | DiceAndBce | Tversky | FocalTversky
+"""Losses with `over`."""
 SegmentationLoss = Annotated[
-    Dice | GeneralizedDice | BinaryCrossEntropy | Tversky | FocalTversky | BatchDice,
+    OfPatchOrBatch | GeneralizedDice | BinaryCrossEntropy | BatchDice,
     Field(discriminator="name"),
 ]
 

@@ -14,7 +14,7 @@ from common.recipe.cascade import cascade_faults
 from common.recipe.federated_faults import federated_faults
 from common.recipe.federation import Federation, Optimizer, PatchesPerSubject
 from common.recipe.inference import Compute, Evaluation, Inference
-from common.recipe.loss import BatchDice, Dice, FocalTversky, Loss, Tversky
+from common.recipe.loss import BatchDice, Loss, OfPatchOrBatch
 from common.recipe.network import CascadeSettings, Network, SiameseMPUNetSettings
 from common.recipe.norm_size import LEAST_VALUES
 from common.recipe.preprocessing import Preprocessing
@@ -239,16 +239,13 @@ def _loss(recipe: Recipe) -> Iterator[str]:
     loss = recipe.loss
     if recipe.network.answers == "centre":
         segmentation = loss.segmentation
-        if isinstance(segmentation, Dice | Tversky | FocalTversky) and segmentation.over == "patch":
+        if isinstance(segmentation, OfPatchOrBatch) and segmentation.over == "patch":
             yield (
                 f"loss.segmentation {segmentation.name!r} with over = 'patch' compares the voxels "
                 f"of a patch, and network {recipe.network.name!r} answers for one voxel of it; "
                 "set over to 'batch', or choose generalized-dice or bce"
             )
-        if (
-            isinstance(segmentation, Dice | Tversky | FocalTversky | BatchDice)
-            and segmentation.epsilon > 1
-        ):
+        if isinstance(segmentation, OfPatchOrBatch | BatchDice) and segmentation.epsilon > 1:
             yield (
                 f"loss.segmentation.epsilon is in voxels a patch, and network "
                 f"{recipe.network.name!r} answers for one voxel of it; want at most 1, got "

@@ -9,6 +9,7 @@ import torch
 
 from common.learning.losses.batch_dice import batch_dice_loss
 from common.learning.losses.binary_cross_entropy import binary_cross_entropy_loss
+from common.learning.losses.dice_and_bce import dice_and_bce_loss
 from common.learning.losses.focal_tversky import focal_tversky_loss
 from common.learning.losses.generalized_dice import generalized_dice_loss
 from common.learning.losses.soft_dice import soft_dice_loss
@@ -22,6 +23,7 @@ SEGMENTATION_LOSSES: Mapping[str, Callable[..., torch.Tensor]] = {
     "tversky": tversky_loss,
     "focal-tversky": focal_tversky_loss,
     "batch-dice": batch_dice_loss,
+    "dice-and-bce": dice_and_bce_loss,
 }
 """Logits of lesion (B, R, *space), truth of the same shape, and the loss's own settings by name."""
 

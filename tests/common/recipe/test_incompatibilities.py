@@ -104,7 +104,7 @@ NO_STEPS = "preprocessing.steps=[]"
                 f"'{name}' with over = 'patch' compares the voxels of a patch, .* set over to",
                 id=f"{name} of one voxel",
             )
-            for name in ("dice", "tversky", "focal-tversky")
+            for name in ("dice", "dice-and-bce", "tversky", "focal-tversky")
         ],
         *[
             pytest.param(
@@ -113,7 +113,7 @@ NO_STEPS = "preprocessing.steps=[]"
                 r"epsilon is in voxels a patch, .* answers for one voxel of it; .* 1, got 1\.5",
                 id=f"an epsilon of more than the patch for {name}",
             )
-            for name in ("dice", "tversky", "focal-tversky", "batch-dice")
+            for name in ("dice", "dice-and-bce", "tversky", "focal-tversky", "batch-dice")
         ],
         pytest.param(
             "galassi2019",
@@ -347,7 +347,7 @@ def test_what_cannot_work_is_refused_with_the_reason(
                 [f"loss.segmentation={{name = '{name}', epsilon = 1}}"],
                 id=f"{name} over the batch, at most a voxel a patch",
             )
-            for name in ("dice", "tversky", "focal-tversky", "batch-dice")
+            for name in ("dice", "dice-and-bce", "tversky", "focal-tversky", "batch-dice")
         ],
         *[
             pytest.param("galassi2019", [f"sampling.lesion_share={share}"], id=f"{share} lesions")

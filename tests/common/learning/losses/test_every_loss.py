@@ -10,6 +10,7 @@ import torch
 
 from common.learning.losses.batch_dice import batch_dice_loss
 from common.learning.losses.binary_cross_entropy import binary_cross_entropy_loss
+from common.learning.losses.dice_and_bce import dice_and_bce_loss
 from common.learning.losses.focal_tversky import focal_tversky_loss
 from common.learning.losses.generalized_dice import generalized_dice_loss
 from common.learning.losses.site_loss import pearson, random, uniform
@@ -21,6 +22,7 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 SEGMENTATION: dict[str, Loss] = {
     "soft-dice": partial(soft_dice_loss, over="patch", epsilon=1e-5),
     "soft-dice-over-batch": partial(soft_dice_loss, over="batch", epsilon=30.0),
+    "dice-and-bce": partial(dice_and_bce_loss, over="batch", epsilon=30.0),
     "generalized-dice": generalized_dice_loss,
     "binary-cross-entropy": binary_cross_entropy_loss,
     "tversky": partial(tversky_loss, false_negatives=0.7, over="patch", epsilon=1e-5),

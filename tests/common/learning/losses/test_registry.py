@@ -6,6 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from common.learning.losses.batch_dice import batch_dice_loss
 from common.learning.losses.binary_cross_entropy import binary_cross_entropy_loss
+from common.learning.losses.dice_and_bce import dice_and_bce_loss
 from common.learning.losses.focal_tversky import focal_tversky_loss
 from common.learning.losses.generalized_dice import generalized_dice_loss
 from common.learning.losses.registry import SEGMENTATION_LOSSES, segmentation_loss
@@ -31,6 +32,10 @@ LOGITS, TRUTH = batch(3, 2, 4, 3, 2)
         (
             {"name": "dice", "over": "patch", "epsilon": 2.0},
             soft_dice_loss(LOGITS, TRUTH, over="patch", epsilon=2.0),
+        ),
+        (
+            {"name": "dice-and-bce", "over": "patch", "epsilon": 2.0},
+            dice_and_bce_loss(LOGITS, TRUTH, over="patch", epsilon=2.0),
         ),
         ({"name": "generalized-dice"}, generalized_dice_loss(LOGITS, TRUTH)),
         ({"name": "bce"}, binary_cross_entropy_loss(LOGITS, TRUTH)),
@@ -62,6 +67,8 @@ def test_the_name_finds_its_loss_and_hands_it_its_own_settings(
     [
         ("dice", {"over": "patch"}),
         ("dice", {"epsilon": 2.0}),
+        ("dice-and-bce", {"over": "patch"}),
+        ("dice-and-bce", {"epsilon": 2.0}),
         ("tversky", {"false_negatives": 0.99}),
         ("tversky", {"over": "patch"}),
         ("focal-tversky", {"gamma": 2.0}),
