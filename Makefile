@@ -38,21 +38,27 @@ galassi-table: $(READY) ## the four-row table of Galassi 2019 on phantoms, 3 see
 
 CONSORTIUM ?= build/consortium
 SUBJECTS ?= 6
-CONSORTIUM_SITES = $(foreach n,1 2 3 4 5 6,--site train-$(n)=$(CONSORTIUM)/phantoms/train-$(n)) \
+OTHER_SITES = $(foreach n,2 3 4 5 6,--site train-$(n)=$(CONSORTIUM)/phantoms/train-$(n)) \
   --validation validation-1=$(CONSORTIUM)/phantoms/validation-1 \
   $(foreach n,1 2,--held-out unseen-$(n)=$(CONSORTIUM)/phantoms/unseen-$(n))
 MAIN_ROWS = plain two-step fed_confusion combined
 OTHER_ROWS = z-score nyul two-step-smooth pearson random uniform fedharmony moment_align weight-equal \
   weight-lesion-volume weight-validation fedprox fedavgm fedadam scaffold local-norms moving-average \
-  hard-negatives transplant full-resolution flips scanner scanner-z-score scanner-turned \
+  hard-negatives transplant optional-t1w full-resolution flips scanner scanner-z-score scanner-turned \
   scanner-fed_confusion
 
 # PHANTOMS: such as "--anatomies MAPS --lesion-masks MASKS --without-masks 07"
 consortium: $(READY) ## which ingredients help at unseen sites: every row, seeds 0, 1, 2 (hours; called again, it continues)
 	@test -d $(CONSORTIUM)/phantoms || $(RUN)lesionfed phantom --consortium --out $(CONSORTIUM)/phantoms --subjects $(SUBJECTS) --seed 0 $(PHANTOMS)
-	$(RUN)lesionfed study --recipe consortium --seeds 0,1,2 $(CONSORTIUM_SITES) \
+	$(RUN)lesionfed study --recipe consortium --seeds 0,1,2 \
+	  --site train-1=$(CONSORTIUM)/phantoms/train-1 $(OTHER_SITES) \
 	  $(foreach row,$(MAIN_ROWS) $(OTHER_ROWS),--variant $(row)) $(foreach row,$(OTHER_ROWS),--once $(row)) \
 	  --pooled combined --alone combined --out $(CONSORTIUM)/study
+	@test -d $(CONSORTIUM)/flair-alone || { rm -rf $(CONSORTIUM)/.part && \
+	  cp -r $(CONSORTIUM)/phantoms/train-1 $(CONSORTIUM)/.part && \
+	  find $(CONSORTIUM)/.part -name '*_T1w.*' -delete && mv $(CONSORTIUM)/.part $(CONSORTIUM)/flair-alone; }
+	$(RUN)lesionfed study --recipe consortium --seeds 0 --variant optional-t1w \
+	  --site train-1=$(CONSORTIUM)/flair-alone $(OTHER_SITES) --out $(CONSORTIUM)/study-flair-alone
 
 test: $(READY) ## the tests (under 10 minutes on 2 cores, no network, no GPU)
 	OMP_NUM_THREADS=1 $(RUN)pytest --numprocesses 2 --dist loadfile -m "not slow and not federation and not gpu"
