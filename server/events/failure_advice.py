@@ -74,6 +74,10 @@ ADVICE = {
     "controls takes the role `statistics`.",
     "scanner-reference": "A reference on the scanner's own grid does not fit the prepared one. The "
     "site runs `lesionfed-site prepare` again.",
+    "training-subjects-gone": "Every subject that trained at the site in this run is gone: ask it "
+    "to put them back, or to pause for the rest of the run.",
+    "split-damaged": "The site cannot read who trains and who judges in this run: ask it to "
+    "restore the file that its log names, or to pause for the rest of the run.",
     "no-negatives": f"No voxel without lesion was found to train on. {_SITE_CHECK}.",
     "not-finite": f"An image holds values that are no numbers. {_SITE_CHECK}.",
     "not-labels": f"A lesion mask holds something else than labels. {_SITE_CHECK}.",

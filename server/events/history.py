@@ -44,6 +44,7 @@ class RunHistory:
     by_site       sites that messages are sent to
     announced     round or threshold -> whether the sites' own cases can choose it
     site_validations   training round -> the network on the cases that sites keep for validation
+    subjects_changed   site -> how its subjects differ now from those it began the run with
     gaps          numbers of the lines that could not be read
     """
 
@@ -71,6 +72,7 @@ class RunHistory:
     evaluations: dict[Scored, schema.Evaluated] = field(default_factory=dict)
     on_prepared_grid: dict[Scored, schema.Evaluated] = field(default_factory=dict)
     selections: list[schema.RoundSelected] = field(default_factory=list)
+    subjects_changed: dict[str, schema.SubjectsChanged] = field(default_factory=dict)
     gaps: list[int] = field(default_factory=list)
     _records_states: bool = False
 
@@ -209,6 +211,8 @@ class RunHistory:
             self._round(event).failures[event.site] = event
         elif isinstance(event, schema.SiteStateChanged):
             self._records_states = True
+        elif isinstance(event, schema.SubjectsChanged):
+            self.subjects_changed[event.site] = event
         self._site(event.site).accept(event, derives_state=not self._records_states)
 
     def _accept_result(self, event: RunEvent) -> None:

@@ -74,7 +74,10 @@ def sum_over_sites(
         sums_of[site] = _sums_of(site, reply, thresholds, n_smallest=len(nothing), part=part)
         replies[site] = reply
         if part != "all":
-            return {}
+            return {
+                "n_new_subjects": reply.n_new_subjects,
+                "n_lost_subjects": reply.n_lost_subjects,
+            }
         on_sums(site, sums_of[site][0], reply.n_on_scanner_grid)
         return {"n_cases": reply.n_cases}
 

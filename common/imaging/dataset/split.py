@@ -52,12 +52,17 @@ class Shares:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """The cases of each part, in the order they came; a subject is in one part only."""
+    """The cases of each part, in the order they came; a subject is in one part only.
+
+    n_new_subjects, n_lost_subjects   that came, and that are gone, since the split was dealt
+    """
 
     training: list[PreparedCase]
     validation: list[PreparedCase]
     threshold: list[PreparedCase]
     test: list[PreparedCase]
+    n_new_subjects: int = 0
+    n_lost_subjects: int = 0
 
 
 class PartSummary(NamedTuple):
