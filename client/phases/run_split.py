@@ -56,10 +56,10 @@ def run_split(
         _remember(file, part_of, later)
     os.utime(file)
     now = {**dict.fromkeys(later, "training"), **part_of}
-    split = Split(
-        **{part: [case for case in cases if now[case.subject] == part] for part in PARTS},
-        n_new_subjects=len(here & later),
-        n_lost_subjects=len(part_of.keys() - here),
+    split = Split.of_parts(
+        {part: [case for case in cases if now[case.subject] == part] for part in PARTS},
+        n_new=len(here & later),
+        n_lost=len(part_of.keys() - here),
     )
     if not any(case.trainable for case in split.training):
         raise SiteDataError(

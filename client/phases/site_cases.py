@@ -120,8 +120,8 @@ def _deal(cases: Sequence[PreparedCase], site: Site, recipe: Recipe) -> Split:
         _split([case for case in cases if _origin_index(case, site) == index], name, recipe)
         for index, name in enumerate(names)
     ]
-    return Split(
-        **{part: [case for split in splits for case in getattr(split, part)] for part in PARTS}
+    return Split.of_parts(
+        {part: [case for split in splits for case in getattr(split, part)] for part in PARTS}
     )
 
 

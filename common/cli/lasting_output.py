@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import sys
-from typing import Final, TextIO
+from typing import Final
 
 GONE: Final = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})
 """The reader has ended (`| head`), the terminal is closed, the descriptor is: nobody wants it."""
@@ -35,9 +35,9 @@ def outlast_readers() -> None:
 
     Streams that something else has put in place, such as a test, stay.
     """
-    if sys.stdout is not None and sys.stdout is sys.__stdout__:
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout is sys.__stdout__:
         sys.stdout = _lasting(sys.stdout)
-    if sys.stderr is not None and sys.stderr is sys.__stderr__:
+    if isinstance(sys.stderr, io.TextIOWrapper) and sys.stderr is sys.__stderr__:
         sys.stderr = _lasting(sys.stderr)
 
 
@@ -53,9 +53,7 @@ def lost_output() -> OSError | None:
     return raw.fault
 
 
-def _lasting(stream: TextIO) -> TextIO:
-    if not isinstance(stream, io.TextIOWrapper):
-        return stream
+def _lasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
     try:
         stream.flush()
         raw = LastingOutput(stream.fileno(), "wb", closefd=False)

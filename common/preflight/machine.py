@@ -103,7 +103,7 @@ def device(compute: Compute) -> CheckResult:
 
 
 def open_files() -> CheckResult:
-    """How many files this user's programs may have open: sockets, logs, images while they are read."""
+    """How many files, connections among them, a program of this user may have open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     shown = "no limit" if soft == resource.RLIM_INFINITY else f"{soft} at a time"
     if soft != resource.RLIM_INFINITY and soft < LEAST_OPEN_FILES:

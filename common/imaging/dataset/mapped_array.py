@@ -54,7 +54,9 @@ def mapped_array(path: Path) -> npt.NDArray[Any]:
         raise OSError(number, os.strerror(number), str(path))
     memory = (ctypes.c_ubyte * size).from_address(place)
     weakref.finalize(memory, _LIBC.munmap, place, size).atexit = False
-    values = np.frombuffer(memory, dtype, n_values, start)
-    array = values.reshape(shape, order="F" if is_fortran else "C")
-    array.flags.writeable = False  # the pages are: a write would end the process
+    # read only, as the pages are: a write would end the process
+    values: npt.NDArray[Any] = np.frombuffer(
+        memoryview(memory).toreadonly(), dtype, n_values, start
+    )
+    array: npt.NDArray[Any] = values.reshape(shape, order="F" if is_fortran else "C")
     return array

@@ -64,6 +64,20 @@ class Split:
     n_new_subjects: int = 0
     n_lost_subjects: int = 0
 
+    @classmethod
+    def of_parts(
+        cls, parts: Mapping[Part, list[PreparedCase]], *, n_new: int = 0, n_lost: int = 0
+    ) -> Split:
+        """The split of these parts, all four of them."""
+        return cls(
+            training=parts["training"],
+            validation=parts["validation"],
+            threshold=parts["threshold"],
+            test=parts["test"],
+            n_new_subjects=n_new,
+            n_lost_subjects=n_lost,
+        )
+
 
 class PartSummary(NamedTuple):
     """What one part of a split holds; lesions are 18-connected, a case's from the reference."""
@@ -102,8 +116,8 @@ def split_cases(
         part_of = _random_parts(subjects, bearing, shares, seed)
     else:
         part_of = _balanced_subjects(subjects, cases, shares, seed)
-    return Split(
-        **{part: [case for case in cases if part_of[case.subject] == part] for part in PARTS}
+    return Split.of_parts(
+        {part: [case for case in cases if part_of[case.subject] == part] for part in PARTS}
     )
 
 

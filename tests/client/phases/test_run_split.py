@@ -151,7 +151,7 @@ def on_day(site: Site, here: list[PreparedCase]) -> Split:
 
 def dealt(here: list[PreparedCase]) -> Split:
     """The first trains, the others are kept one by one."""
-    return Split(**{part: here[number::4] for number, part in enumerate(PARTS)})
+    return Split.of_parts({part: here[number::4] for number, part in enumerate(PARTS)})
 
 
 def test_a_site_whose_training_subjects_are_all_gone_says_so(site: Site) -> None:
