@@ -27,7 +27,8 @@ def failure_of(error: Exception) -> SiteFailure:
             return SiteFailure(error="InternalError", code="internal")
     if isinstance(error, OSError):
         log.error("%s", _cut(system_error_text(error)))
-        return SiteFailure(error="OSError", code=system_code(error))
+        code = system_code(error)  # one of a few words of ours
+        return SiteFailure(error="OSError", code=code)
     trace = "".join(_cut(part) for part in traceback.format_exception(error))
     log.error("an error of the program, not of the data; please report it\n%s", trace.rstrip())
     return SiteFailure(error="InternalError", code="internal")

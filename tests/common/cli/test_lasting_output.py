@@ -35,9 +35,9 @@ sys.exit(run(app, None, name="work"))
 """
 
 
-def started(done: Path, **streams: int) -> subprocess.Popen[str]:
+def started(done: Path, *, stdout: int, stderr: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", PROGRAM, str(done)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, text=True, **streams)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, text=True)
 
 
 def test_a_reader_that_goes_does_not_end_the_work(tmp_path: Path) -> None:
