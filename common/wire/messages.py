@@ -253,8 +253,7 @@ class SiteUpdate:
                       else empty
     not_kept          what else the site should have kept from its last round, and has not: it began
                       with zeros, or with the received norms
-    n_new_subjects, n_lost_subjects   that came to the site, and that are gone from it, since the
-                      run began there: new ones train, and none changes its part of the split
+    n_new_subjects, n_lost_subjects   since the run began here; see `client/phases/run_split.py`
     """
 
     n_cases: Annotated[int, Field(ge=1, le=10**7)]
