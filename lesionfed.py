@@ -67,5 +67,5 @@ def _is_ready() -> bool:
     advice = "Start the command from another folder."
     if os.environ.get("PYTHONPATH"):
         advice = f"Start the command without PYTHONPATH (now {os.environ['PYTHONPATH']})."
-    print("\n".join(["LesionFed cannot start.", *wrong, advice]), file=sys.stderr)
+    print(" ".join(["LesionFed cannot start:", *wrong, advice]), file=sys.stderr)
     return False
