@@ -60,6 +60,7 @@ def test_no_secret_and_no_data_is_let_through_to_the_builder() -> None:
         "!pyproject.toml",
         "!README.md",
         "!LICENSE",
+        "!lesionfed.py",
         "!common",
         "!client",
         "!server",
