@@ -162,7 +162,7 @@ def recalibrated(model: Model, run: RunFolder, *, n_batches: int) -> Model:
         aggregate = WeightedMean(start)
         for site in run.consortium().sites:
             settings = read_site(run.path / "sites" / site.name / "site.toml")
-            cases = own_cases(settings, recipe, model.template).training
+            cases = own_cases(settings, recipe, model.template, run=run.consortium().run).training
             seed = derived_seed(recipe.seed, "recalibration", site.name, stage)
             for change in changes(network, cases, recipe, stage, n_batches=n_batches, seed=seed):
                 aggregate.accumulate(site.name, change, len(cases) / n_batches)

@@ -7,7 +7,7 @@ import traceback
 
 from pydantic import ValidationError
 
-from common.errors import LesionFedError
+from common.errors import LesionFedError, system_code, system_error_text
 from common.wire.messages import SiteFailure
 
 log = logging.getLogger(__name__)
@@ -26,9 +26,9 @@ def failure_of(error: Exception) -> SiteFailure:
             log.error("%.200r is not a code that may leave the site; please report it", error.code)
             return SiteFailure(error="InternalError", code="internal")
     if isinstance(error, OSError):
-        text = _cut(f"{error.filename}: {error.strerror}")
-        log.error("%s. Check free space and permissions.", text)
-        return SiteFailure(error="OSError", code="disk")
+        log.error("%s", _cut(system_error_text(error)))
+        code = system_code(error)  # one of a few words of ours
+        return SiteFailure(error="OSError", code=code)
     trace = "".join(_cut(part) for part in traceback.format_exception(error))
     log.error("an error of the program, not of the data; please report it\n%s", trace.rstrip())
     return SiteFailure(error="InternalError", code="internal")

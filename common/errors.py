@@ -22,6 +22,9 @@ and subject labels, so they stay where they arise: only the class name and `code
 
 from __future__ import annotations
 
+import errno
+import os
+
 
 def printable(text: object) -> str:
     r"""The text as any terminal, page and log takes it: what cannot be printed stands as `\xfc`.
@@ -139,3 +142,40 @@ class ModelFileError(LesionFedError):
     """A model file cannot be read or does not fit what is asked of it."""
 
     code = "model-file"
+
+
+SYSTEM_ADVICE = {
+    "disk": "Free space there.",
+    "open-files": "Raise the limit on open files (`ulimit -n 4096`; in a systemd unit LimitNOFILE) "
+    "and start again.",
+    "no-permission": "Let the user of this program read and write there.",
+    "disk-fault": "The disk, or the share that is mounted there, does not answer as it should: see "
+    "the system's log, and mount it again.",
+    "not-there": "Put it back, or correct the path.",
+    "system": "The system says no more than this.",
+}
+"""Code of what the system refuses -> what to do about it."""
+
+_SYSTEM_CODES = {
+    "disk": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    "open-files": (errno.EMFILE, errno.ENFILE),
+    "no-permission": (errno.EACCES, errno.EPERM, errno.EROFS),
+    "disk-fault": (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO),
+    "not-there": (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR),
+}
+
+
+def system_code(error: OSError) -> str:
+    """A short word for what the system has refused, such as "disk" for a full one."""
+    return next((code for code, of in _SYSTEM_CODES.items() if error.errno in of), "system")
+
+
+def system_error_text(error: OSError) -> str:
+    """File, cause and what to do; without a file where the system names none."""
+    name = error.filename
+    where = (
+        ""
+        if name is None
+        else f"{printable(os.fsdecode(name) if isinstance(name, bytes) else name)}: "
+    )
+    return f"{where}{error.strerror or error}. {SYSTEM_ADVICE[system_code(error)]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import hashlib
 import json
@@ -33,7 +34,8 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(table)
         except ValidationError as error:
-            faults = [_fault(cls, cast(Table, fault)) for fault in error.errors()]
+            found = [cast(Table, fault) for fault in error.errors()]
+            faults = [_fault(cls, fault) for fault in found if not _follows(fault, found)]
             raise ConfigError("\n".join([f"{where}:", *(f"  {f}" for f in faults)])) from None
 
     def canonical_json(self) -> str:
@@ -67,10 +69,19 @@ def or_none(wanted: str | None = None) -> BeforeValidator:
 def read_toml(path: Path) -> Table:
     """The table in one TOML file; ConfigError names the file and the line that is wrong."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file. Check the path.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError(
+            f"{path}: want text in UTF-8, found UTF-16. Save it as UTF-8 (in Windows' editor: Save "
+            "as, Encoding: UTF-8)."
+        )
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))  # without the mark of Windows' editors
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: not readable as TOML: {error}") from None
 
 
@@ -111,6 +122,14 @@ def _toml_value(text: str) -> object:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _follows(fault: Mapping[str, Any], faults: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a list is too short only because what it holds is faulty, which is said anyway."""
+    place = fault["loc"]
+    return fault["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in faults
+    )
 
 
 def _fault(model: type[BaseModel], fault: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from flwr.serverapp import Grid
 
 from common.code_digest import code_digest
-from common.errors import LesionFedError, RunStopped
+from common.errors import LesionFedError, RunStopped, system_error_text
 from common.membership.site import Role
 from common.model_file import read_model, write_model
 from common.recipe.recipe import Recipe
@@ -85,8 +85,7 @@ def _status_and_reason(error: BaseException) -> tuple[schema.RunEnd, str]:
         case LesionFedError():
             return "failed", str(error)
         case OSError():
-            where = f"{error.filename}: {error.strerror}"
-            return "failed", f"{where}. Free space there, or let us write; then resume."
+            return "failed", f"{system_error_text(error)} Then resume."
     return "failed", f"an error of the program: {type(error).__name__}: {error}"
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from client.cli.options import SiteFolderOption
+from common.cli.signals import ENDING, on_end
 
 
 def run(
@@ -49,10 +50,11 @@ def _say(line: str) -> None:
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[Event]:
-    """An event that SIGINT and SIGTERM set; a second signal does no more than the first."""
+    """An event that Ctrl-C and `on_end` set; a second signal does no more than the first."""
     stop = Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    on_end(lambda *_: stop.set())
     try:
         yield stop
     finally:

@@ -25,7 +25,7 @@ def sum_baseline(request: BaselineRequest, recipe: Recipe, site: Site) -> Baseli
     run. How the site has split its cases goes along, see `_parts`, and what it will bring to later
     choices.
     """
-    split = own_cases(site, recipe, request.template)
+    split = own_cases(site, recipe, request.template, run=request.assignment.run)
     cases = shareable([case for case in split.training if case.trainable], site)
     sums = np.zeros(len(request.thresholds))
     for case in cases:

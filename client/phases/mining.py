@@ -39,7 +39,7 @@ SEARCHED_CASES = 4
 def mine(request: MiningRequest, recipe: Recipe, site: Site) -> MiningReply:
     """How many voxels without lesion the first network takes for one; they stay here."""
     torch.set_num_threads(recipe.compute.threads)
-    cases = own_cases(site, recipe, request.template).training
+    cases = own_cases(site, recipe, request.template, run=request.assignment.run).training
     network = new_network(recipe)
     load_parameters(network, part(request.parameters, NETWORK))
     found = stored_hard_negatives(network, cases, recipe, site)

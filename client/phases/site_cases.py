@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from client.phases.run_split import run_split
 from client.site.findings_file import write_findings
 from client.site.settings import Site
 from common.errors import ConfigError, SiteDataError
@@ -87,8 +88,10 @@ def labelled_cases(site: Site, recipe: Recipe, template: Template) -> list[Prepa
     return [case for case in prepared if case.lesions is not None]
 
 
-def own_cases(site: Site, recipe: Recipe, template: Template) -> Split:
+def own_cases(site: Site, recipe: Recipe, template: Template, *, run: str) -> Split:
     """The labelled cases that train, and those the site keeps for choices and for its test.
+
+    run   its name: every subject stays in its part for as long as the run lasts, see `run_split`
 
     Cases without a lesion are among them where the recipe samples such cases.
     SiteDataError where no case has a lesion: such a site may join the statistics, not train.
@@ -107,13 +110,18 @@ def own_cases(site: Site, recipe: Recipe, template: Template) -> Split:
         for case in prepared
         if case.trainable or (with_lesion_free and case.lesions is not None)
     ]
+    return run_split(cases, site, recipe, run=run, deal=lambda: _deal(cases, site, recipe))
+
+
+def _deal(cases: Sequence[PreparedCase], site: Site, recipe: Recipe) -> Split:
+    """The split of a run that begins; each hospital of a pooled site is split apart."""
     names = [origin.name for origin in site.pooled_from] or [site.name]
     splits = [
         _split([case for case in cases if _origin_index(case, site) == index], name, recipe)
         for index, name in enumerate(names)
     ]
-    return Split(
-        **{part: [case for split in splits for case in getattr(split, part)] for part in PARTS}
+    return Split.of_parts(
+        {part: [case for split in splits for case in getattr(split, part)] for part in PARTS}
     )
 
 

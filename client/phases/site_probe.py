@@ -95,7 +95,7 @@ def _probed(
     Without those of which a half has fewer subjects than the policy lets be summed.
     """
     torch.set_num_threads(recipe.compute.threads)
-    cases = own_cases(site, recipe, request.template).training
+    cases = own_cases(site, recipe, request.template, run=request.assignment.run).training
     by_index: dict[int, dict[str, list[PreparedCase]]] = {}
     for case, index in zip(cases, sites_of(cases, request.assignment, site), strict=True):
         by_index.setdefault(index, {}).setdefault(case.subject, []).append(case)

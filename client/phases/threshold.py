@@ -31,7 +31,7 @@ def sum_thresholds(request: ThresholdRequest, recipe: Recipe, site: Site) -> Thr
     alone. A choice is made on the prepared grid; a verdict is given where the lesions were drawn.
     """
     torch.set_num_threads(recipe.compute.threads)
-    cases = _part_of(request, recipe, site)
+    cases, n_new, n_lost = _part_of(request, recipe, site)
     if request.part == "all":
         cases = shareable(cases, site)
         subjects = SummedSubjects(n_subjects=len({c.subject for c in cases if c.trainable}))
@@ -64,14 +64,23 @@ def sum_thresholds(request: ThresholdRequest, recipe: Recipe, site: Site) -> Thr
         n_cases=sums.n_cases,
         n_on_scanner_grid=n_drawn if as_drawn else 0,
         subjects=subjects,
+        n_new_subjects=n_new,
+        n_lost_subjects=n_lost,
     )
 
 
-def _part_of(request: ThresholdRequest, recipe: Recipe, site: Site) -> Sequence[PreparedCase]:
-    """The cases asked for; none where a site is too small to keep one of that part."""
+def _part_of(
+    request: ThresholdRequest, recipe: Recipe, site: Site
+) -> tuple[Sequence[PreparedCase], int, int]:
+    """The cases asked for, and the subjects that are new and gone since the run began.
+
+    No case where a site is too small to keep one of that part.
+    """
     if request.part == "all":
-        return labelled_cases(site, recipe, request.template)
-    split = own_cases(site, recipe, request.template)
+        return labelled_cases(site, recipe, request.template), 0, 0
+    split = own_cases(site, recipe, request.template, run=request.assignment.run)
+    changes = split.n_new_subjects, split.n_lost_subjects
     if request.part == "test":
-        return split.test
-    return split.validation if request.part == "validation" else for_threshold(split, recipe)
+        return split.test, *changes
+    validation = request.part == "validation"
+    return split.validation if validation else for_threshold(split, recipe), *changes

@@ -62,7 +62,7 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
             "site a GPU, or ask the coordinator for compute.device = cpu.",
             code="no-gpu",
         )
-    cases = own_cases(site, recipe, request.template)
+    cases = own_cases(site, recipe, request.template, run=assignment.run)
     network = new_network(recipe)
     head = new_site_head(recipe, network, assignment.n_sites)
     load_parameters(network, part(request.parameters, NETWORK))
@@ -123,6 +123,8 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         optimizer_restarted=keeps and state is None and assignment.round_index > 1,
         variates=variates,
         not_kept=_not_kept(local, own_variates, assignment),
+        n_new_subjects=cases.n_new_subjects,
+        n_lost_subjects=cases.n_lost_subjects,
     )
 
 

@@ -38,6 +38,7 @@ def site_checks(folder: SiteFolder, *, recipe: Recipe | None) -> Iterator[CheckR
     joined, kit = site_files.kit(folder)
     yield joined
     yield machine.packages()
+    yield machine.open_files()
     yield machine.lock_digest()
     if kit is not None:
         yield machine.versions(

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import click
 import typer
 
-from common.errors import ConfigError, LesionFedError
+from common.cli.lasting_output import lost_output, outlast_readers
+from common.errors import ConfigError, LesionFedError, system_error_text
 
 FAILED = 1
 USAGE = 2
@@ -22,6 +23,7 @@ def run(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
     argv   the arguments without the program's name; None for those of this process
     An error of ours is shown as its text alone; any other is a fault of the program, shown whole.
     """
+    outlast_readers()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name in latin-1 stops no command
@@ -43,7 +45,9 @@ def run(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         return FAILED
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"{where}{error.strerror}. Check free space and permissions.", err=True)
+        typer.echo(system_error_text(error), err=True)
+        return FAILED
+    if (lost := lost_output()) is not None:
+        typer.echo(f"what was printed is lost: {system_error_text(lost)}", err=True)
         return FAILED
     return code if isinstance(code, int) else 0

@@ -58,7 +58,7 @@ def segment(network: nn.Module, case: PreparedCase, recipe: Recipe) -> Float32Ar
         raise ModelFileError(
             f"{case.name}: the network gives NaN. Its training diverged: use an earlier round, or "
             "train again with a lower optimizer.learning_rate.",
-            code="not-finite",
+            code="loss-not-finite",
         )
     # the mean over overlapping patches may exceed 1 in its last digit
     return np.where(case.brain, np.clip(probability, 0, 1), np.float32(0))

@@ -105,7 +105,7 @@ def train_locally(
 
     The same seed on the same machine with as many threads
     (`compute.threads`, set by the caller) gives the same parameters.
-    SiteDataError where the loss is not finite.
+    SiteDataError where the loss is not finite, or what the last step left behind is not.
     """
     site_of_case = torch.tensor(sites, device=recipe.compute.device)
     modules = nn.ModuleList([network] if head is None else [network, head])
@@ -171,6 +171,7 @@ def train_locally(
             optimizer.step()
             if on_step is not None:
                 on_step(step, losses[-1])
+    _require_usable(modules, network, images, recipe)
 
     return TrainingOutcome(
         mean_loss=float(np.mean(losses)),
@@ -203,13 +204,37 @@ def _batch(
 
 def _finite(loss: float, step: int, recipe: Recipe) -> float:
     if not math.isfinite(loss):
-        raise SiteDataError(
-            f"step {step} of {recipe.optimizer.fixed_steps}: the loss is {loss}, want a finite "
-            "number. Look for NaN or extreme values in the site's prepared images; if there are "
-            f"none, lower optimizer.learning_rate (now {recipe.optimizer.learning_rate:g}).",
-            code="loss-not-finite",
+        raise _diverged(
+            f"step {step} of {recipe.optimizer.fixed_steps}: the loss is {loss}", recipe
         )
     return loss
+
+
+def _require_usable(
+    modules: nn.Module, network: nn.Module, images: torch.Tensor, recipe: Recipe
+) -> None:
+    """Nothing, or SiteDataError where the last step spoiled the network: no loss has seen it yet.
+
+    images   of the last batch, on which the network has to give numbers as it does in use. Finite
+             parameters are not enough: of very large ones the output overflows.
+    """
+    for name, values in modules.state_dict().items():
+        if not bool(torch.isfinite(values).all()):
+            raise _diverged(f"after the last step {name} is not finite", recipe)
+    network.eval()  # else the running means of a batch norm would count this batch twice
+    with torch.no_grad():
+        logits, _ = network(images)
+    if not bool(torch.isfinite(logits).all()):
+        raise _diverged("after the last step the network's output is not finite", recipe)
+
+
+def _diverged(found: str, recipe: Recipe) -> SiteDataError:
+    return SiteDataError(
+        f"{found}, want finite numbers. Look for NaN or extreme values in the site's prepared "
+        "images; if there are none, lower optimizer.learning_rate (now "
+        f"{recipe.optimizer.learning_rate:g}).",
+        code="loss-not-finite",
+    )
 
 
 def _accelerators(recipe: Recipe) -> list[int]:

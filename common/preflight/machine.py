@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import resource
 import shutil
 import stat
 from collections.abc import Sequence
@@ -23,10 +24,13 @@ DISK = "disk"
 MEMORY = "memory"
 DEVICE = "device"
 PACKAGES = "packages"
+OPEN_FILES = "open files"
 LOCK = "lock digest"
 VERSION = "LesionFed's version"
 SECRETS = "secret files"
 
+LEAST_OPEN_FILES = 256
+"""Some 40 of Flower and torch, one for each connection and worker, and room for as many again."""
 INSTALL = "Reinstall LesionFed from its wheel, with requirements.lock as constraints."
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -96,6 +100,20 @@ def device(compute: Compute) -> CheckResult:
             "It works, slowly; use a machine with more CPUs, or expect a longer round.",
         )
     return passed(DEVICE, f"cpu, {compute.threads} threads of {cpus}")
+
+
+def open_files() -> CheckResult:
+    """How many files, connections among them, a program of this user may have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    shown = "no limit" if soft == resource.RLIM_INFINITY else f"{soft} at a time"
+    if soft != resource.RLIM_INFINITY and soft < LEAST_OPEN_FILES:
+        return problem(
+            OPEN_FILES,
+            f"{shown}, want at least {LEAST_OPEN_FILES}",
+            f"Raise it: ulimit -n {LEAST_OPEN_FILES} (this user may go to {hard}), or LimitNOFILE "
+            "in the systemd unit.",
+        )
+    return passed(OPEN_FILES, shown)
 
 
 def packages() -> CheckResult:

@@ -10,7 +10,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.request import getproxies_environment, proxy_bypass
 
-from common.preflight.check import CheckResult, Step, not_checked, passed, problem, warning
+from common.preflight.check import (
+    CheckResult,
+    Step,
+    not_checked,
+    passed,
+    problem,
+    run_steps,
+    warning,
+)
 from common.preflight.coordinator import TIMEOUT_S, Coordinator, duration, reason, unverified
 from common.preflight.tls import TLS, tls
 
@@ -44,6 +52,18 @@ def connection(coordinator: Coordinator) -> Iterator[Step]:
     yield Step(CLOCK, lambda: clock(coordinator))
     yield Step(TLS, lambda: tls(coordinator), essential=True)
     yield Step(CONTROL, lambda: control_closed(coordinator))
+
+
+def reached(coordinator: Coordinator) -> Iterator[CheckResult]:
+    """Whether the address itself answers as the federation's proxy: name, TCP, TLS."""
+    address = coordinator.address
+    return run_steps(
+        [
+            Step(RESOLUTION, lambda: name_resolution(address), essential=True),
+            Step(TCP, lambda: tcp(coordinator), essential=True),
+            Step(TLS, lambda: tls(coordinator)),
+        ]
+    )
 
 
 def name_resolution(address: str) -> CheckResult:

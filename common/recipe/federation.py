@@ -12,6 +12,8 @@ from common.recipe.server_optimizer import PlainServer, ServerOptimizer
 from common.settings import Settings, or_none
 
 Positive = Annotated[int, Field(ge=1)]
+LONGEST_WAIT_S = 30 * 86_400.0
+"""30 days: no clock of the system overflows, and nobody waits longer on purpose."""
 HeldBackShare = Annotated[float, Field(ge=0, le=0.5)]
 
 
@@ -84,9 +86,9 @@ class Federation(Settings):
     2021, arXiv:2102.07623); their mean over the sites is what other sites are judged with."""
     quorum: Annotated[Positive | None, or_none("a whole number")] = None
     """Sites whose replies a round needs; unset, or "none": all of two or three, else two thirds."""
-    wait_for_sites_s: Annotated[float, Field(gt=0)] = 120.0
+    wait_for_sites_s: Annotated[float, Field(gt=0, le=LONGEST_WAIT_S)] = 120.0
     """For sites that are not connected: when a round begins, and before a site is asked again."""
-    round_deadline_s: Annotated[float, Field(gt=0)] = 7200.0
+    round_deadline_s: Annotated[float, Field(gt=0, le=LONGEST_WAIT_S)] = 7200.0
     """Wall time after which a round closes without the sites that have not answered."""
     late_weight: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Factor on the weight of an update for each round that it comes late; 0: it is refused. Needs

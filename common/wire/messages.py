@@ -253,6 +253,7 @@ class SiteUpdate:
                       else empty
     not_kept          what else the site should have kept from its last round, and has not: it began
                       with zeros, or with the received norms
+    n_new_subjects, n_lost_subjects   since the run began here; see `client/phases/run_split.py`
     """
 
     n_cases: Annotated[int, Field(ge=1, le=10**7)]
@@ -273,6 +274,8 @@ class SiteUpdate:
     optimizer_restarted: bool = False
     variates: Arrays = Field(default_factory=dict)
     not_kept: tuple[Literal["norms", "variates"], ...] = ()
+    n_new_subjects: Count = 0
+    n_lost_subjects: Count = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)
@@ -303,6 +306,7 @@ class ThresholdReply:
                           lesion than its policy allows to be summed
     n_on_scanner_grid     of them, those scored on the scanner's own grid, not on the prepared one
     subjects              those with a lesion among the cases
+    n_new_subjects, n_lost_subjects   as in `SiteUpdate`; 0 of a site that has no split
     """
 
     dice_sums: tuple[Billionths, ...]
@@ -312,6 +316,8 @@ class ThresholdReply:
     n_cases: Count
     n_on_scanner_grid: Count
     subjects: SummedSubjects
+    n_new_subjects: Count = 0
+    n_lost_subjects: Count = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=CHECKED)

@@ -98,8 +98,18 @@ KEPT_BY_RESUME = frozenset({"resume", "images", "quiet", "as_json"})
 def overrides_of(
     changes: Sequence[str] | None, *, rounds: int | None = None, seed: int | None = None
 ) -> list[str]:
-    """The recipe's settings that the command line changes, as KEY=VALUE."""
+    """The recipe's settings that the command line changes, as KEY=VALUE.
+
+    ConfigError where one of them is given twice: neither may win silently.
+    """
     overrides = list(changes or [])
+    keys = [override.partition("=")[0].strip() for override in overrides]
+    for option, key, value in (("--rounds", "federation.rounds", rounds), ("--seed", "seed", seed)):
+        if value is not None and {key, key.partition(".")[0]} & set(keys):
+            raise ConfigError(f"{option} and --set {key} say the same thing: give one of them")
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ConfigError(f"--set {key} is given twice: give it once")
     overrides += [f"federation.rounds={rounds}"] if rounds is not None else []
     overrides += [f"seed={seed}"] if seed is not None else []
     return overrides

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from common.cli.signals import on_end
 from server.cli.options import Federation
 
 
@@ -23,7 +24,7 @@ def serve(
         ),
     ] = False,
 ) -> None:
-    """Runs SuperLink and SuperExec until it is ended (Ctrl-C or SIGTERM).
+    """Runs SuperLink and SuperExec until it is ended (Ctrl-C, SIGTERM or SIGHUP).
 
     A program that dies is started again, after 2 s at first and at most 60 s. Who enrols while this
     runs may come at once.
@@ -33,8 +34,8 @@ def serve(
 
     logging.getLogger("server").setLevel(logging.INFO)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    on_end(lambda *_: stop.set())
     folder = FederationFolder(federation)
     serve_federation(folder, with_proxy=with_proxy, say=_say, stop=stop)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.cli.output_paths import require_output_folder
+from common.cli.signals import on_end
 from common.errors import ConfigError
 from server.cli.options import (
     Changes,
@@ -129,7 +130,7 @@ def _run_here(folder: RunFolder, *, quiet: bool, images: bool) -> None:
     from server.cli.run_progress import progress_of
     from server.simulate import MIN_SUBJECTS, simulate
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # recorded as stopped, as Ctrl-C is
+    on_end(signal.default_int_handler)  # recorded as stopped, as Ctrl-C is
     n_sites = sum(site.trains for site in folder.consortium().sites)
     if not quiet:
         typer.echo(

@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from common.cli.signals import on_end
 from common.figures.page import wall_time
 from server.cli import run_progress
 from server.studies.plan import PlannedRun
@@ -24,7 +25,7 @@ def run_with_progress(folder: AnyStudy, *, images: bool, quiet: bool) -> None:
     images   whether each run's report holds pictures of its unseen cases
     quiet    nothing is shown
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # recorded as stopped, as Ctrl-C is
+    on_end(signal.default_int_handler)  # recorded as stopped, as Ctrl-C is
     runs = folder.plan().runs()
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -13,8 +14,11 @@ from typing import TypedDict
 from pydantic import ValidationError
 
 from common.errors import RunFolderError
+from common.files import naming
 from server.events import schema, site_probed, threshold_events
 from server.events.run_event import RunEvent, UnknownEvent
+
+log = logging.getLogger(__name__)
 
 MAX_DIGITS = 19
 """No count of bytes or voxels has so many."""
@@ -38,7 +42,8 @@ class EventLog:
     """Appends events to a file and hands each to a listener.
 
     path       events.jsonl; a last line that a cut left half written is taken off
-    listener   called with each event after it is on disk, such as a progress display
+    listener   called with each event after it is on disk, such as a progress display; one that
+               fails ends no run
     """
 
     def __init__(self, path: Path, listener: Callable[[RunEvent], None] | None = None) -> None:
@@ -53,13 +58,22 @@ class EventLog:
         OSError where the disk does not take it: the file then ends with the event before.
         """
         line = (json.dumps(event.as_dict(), allow_nan=False) + "\n").encode()
-        with self._path.open("ab", buffering=0) as file:
+        with naming(self._path), self._path.open("ab", buffering=0) as file:
             end = file.tell()
             if file.write(line) < len(line):  # a full disk takes what still fits, without an error
                 file.truncate(end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
-        if self._listener is not None:
+        self._tell(event)
+
+    def _tell(self, event: RunEvent) -> None:
+        """Hands the event to the listener; one that fails is told no more, and the run goes on."""
+        if self._listener is None:
+            return
+        try:
             self._listener(event)
+        except Exception:
+            self._listener = None
+            log.warning("progress is no longer shown; the run goes on", exc_info=True)
 
 
 def parse_event(line: str | bytes) -> RunEvent:

@@ -71,6 +71,14 @@ def announced_in_words(event: schema.ChoiceAnnounced) -> str:
     return f"the {event.choice} will be chosen on {cases}"
 
 
+def changed_subjects_in_words(event: schema.SubjectsChanged) -> str:
+    """How a site's subjects differ from those with which it began the run."""
+    return (
+        f"{event.site} has other subjects than when the run began there: {event.n_new} new, which "
+        f"only train, and {event.n_lost} gone; all others keep their part"
+    )
+
+
 def _in_round(event: RoundEvent) -> str:
     match event:
         case schema.RoundStarted():
@@ -79,6 +87,8 @@ def _in_round(event: RoundEvent) -> str:
             return f"closed with {n} {'reply' if n == 1 else 'replies'}"
         case schema.SiteReplied():
             return f"{event.site} has answered"
+        case schema.SubjectsChanged():
+            return changed_subjects_in_words(event)
         case schema.LateReply(counts_in=at):
             effect = "it does not count" if at is None else f"it counts in round {at}"
             return f"{event.site} answered {event.late_s:.0f} s late; {effect}"

@@ -52,8 +52,15 @@ ADVICE = {
     "loss-not-finite": "Training diverged at the site: lower optimizer.learning_rate; if only this "
     "site does so, ask it to check its intensities.",
     # the site's machine
-    "disk": "The site's disk is full or refuses to be written: ask it to free space and check the "
-    "permissions of its work folder.",
+    "disk": "The site's disk is full: ask it to free space where its work folder lies.",
+    "open-files": "The site's system lets its node open too few files: ask it to raise the limit "
+    "(`ulimit -n 4096`; in a systemd unit LimitNOFILE) and to start the node again.",
+    "no-permission": "The site's node may not read or write one of its files: ask the site which "
+    "one its log names, and to give the node's user the right.",
+    "disk-fault": "A disk or a mounted share at the site does not answer as it should: ask it for "
+    "the file that its log names, and to mount the share again.",
+    "not-there": "A file or folder at the site is gone: ask it for the one that its log names.",
+    "system": "The system refused something at the site: ask it what its log says.",
     "no-file-locks": "The site's folder lies on a file system without file locks: ask it to move "
     "the folder to a local disk, or to mount that one with locks.",
     "memory": "The site has too little memory: ask it to give its node more or run fewer workers.",
@@ -74,6 +81,10 @@ ADVICE = {
     "controls takes the role `statistics`.",
     "scanner-reference": "A reference on the scanner's own grid does not fit the prepared one. The "
     "site runs `lesionfed-site prepare` again.",
+    "training-subjects-gone": "Every subject that trained at the site in this run is gone: ask it "
+    "to put them back, or to pause for the rest of the run.",
+    "split-damaged": "The site cannot read who trains and who judges in this run: ask it to "
+    "restore the file that its log names, or to pause for the rest of the run.",
     "no-negatives": f"No voxel without lesion was found to train on. {_SITE_CHECK}.",
     "not-finite": f"An image holds values that are no numbers. {_SITE_CHECK}.",
     "not-labels": f"A lesion mask holds something else than labels. {_SITE_CHECK}.",

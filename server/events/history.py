@@ -11,11 +11,13 @@ from common.errors import RunFolderError
 from common.imaging.dataset.split import PARTS
 from server.events import schema
 from server.events.event_log import read_events
+from server.events.lost_start import lost_start
 from server.events.round_history import RoundHistory
 from server.events.run_event import RoundEvent, RunEvent, SiteEvent
 from server.events.site_history import SiteHistory
 from server.events.site_probed import SiteNotProbed, SiteProbed
 from server.events.threshold_events import ThresholdChosen, ThresholdKept
+from server.run.run_folder import RunFolder
 
 Scored = tuple[str, schema.ScoredMethod, int]
 """Site, method and round."""
@@ -44,6 +46,7 @@ class RunHistory:
     by_site       sites that messages are sent to
     announced     round or threshold -> whether the sites' own cases can choose it
     site_validations   training round -> the network on the cases that sites keep for validation
+    subjects_changed   site -> how its subjects differ now from those it began the run with
     gaps          numbers of the lines that could not be read
     """
 
@@ -71,6 +74,7 @@ class RunHistory:
     evaluations: dict[Scored, schema.Evaluated] = field(default_factory=dict)
     on_prepared_grid: dict[Scored, schema.Evaluated] = field(default_factory=dict)
     selections: list[schema.RoundSelected] = field(default_factory=list)
+    subjects_changed: dict[str, schema.SubjectsChanged] = field(default_factory=dict)
     gaps: list[int] = field(default_factory=list)
     _records_states: bool = False
 
@@ -209,6 +213,8 @@ class RunHistory:
             self._round(event).failures[event.site] = event
         elif isinstance(event, schema.SiteStateChanged):
             self._records_states = True
+        elif isinstance(event, schema.SubjectsChanged):
+            self.subjects_changed[event.site] = event
         self._site(event.site).accept(event, derives_state=not self._records_states)
 
     def _accept_result(self, event: RunEvent) -> None:
@@ -300,8 +306,26 @@ def read_history(events_file: Path) -> RunHistory:
     return history
 
 
+def _begin_without_start(history: RunHistory, events_file: Path, first_time: datetime) -> bool:
+    """Whether the first event, which is lost, could be made up for by the rest of the folder."""
+    start = lost_start(RunFolder(events_file.parent), first_time=first_time)
+    if start is None:
+        return False
+    history.start = start
+    for site in start.sites:
+        if site.role in ASKED_ROLES:
+            history.by_site.setdefault(site.name, SiteHistory(name=site.name, role=site.role))
+            history.by_site[site.name].role = site.role
+    if 1 not in history.gaps:
+        history.gaps.insert(0, 1)
+    return True
+
+
 def read_run(events_file: Path) -> RunHistory:
-    """The history of a run that has begun; RunFolderError where it has not."""
+    """The history of a run that has begun; RunFolderError where it has not.
+
+    Where `run-started` is lost, recipe.toml and consortium.toml beside it say the same.
+    """
     history = read_history(events_file)
     if history.start is not None:
         return history
@@ -310,8 +334,11 @@ def read_run(events_file: Path) -> RunHistory:
             f"{events_file}: want the events of a run, but there is no such file. Give the folder "
             "that `lesionfed simulate --out` named."
         )
-    first = next((event.event for event in read_events(events_file)), "none")
+    first = next(iter(read_events(events_file)), None)
+    if first is not None and _begin_without_start(history, events_file, first.time):
+        return history
+    kind = "none" if first is None else first.event
     raise RunFolderError(
-        f"{events_file}: want `run-started` as the first event, found {first}. Is this the folder "
+        f"{events_file}: want `run-started` as the first event, found {kind}. Is this the folder "
         "of a run that has started?"
     )

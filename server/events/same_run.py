@@ -14,10 +14,10 @@ def require_same_run(folder: RunFolder) -> bool:
 
     RunFolderError where the recipe or the code is not that of the run's start.
     """
-    events = read_events(folder.events_file)
+    events = list(read_events(folder.events_file))
     started = next((event for event in events if isinstance(event, RunStarted)), None)
-    if started is None:
-        return False
+    if started is None:  # where its line alone is lost, there is nothing to compare with
+        return bool(events)
     for then, now, what in (
         (started.recipe_sha256, folder.recipe().sha256(), "recipe.toml"),
         (started.code_digest, code_digest(), "LesionFed's own code"),

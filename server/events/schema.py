@@ -179,6 +179,17 @@ class LateReply(SiteEvent):
     facts: dict[str, Any] = Field(default_factory=dict)
 
 
+class SubjectsChanged(SiteEvent):
+    """A site's subjects are not those with which it began the run; recorded at each change.
+
+    n_new, n_lost   subjects that are new since then, which only train, and that are gone
+    """
+
+    event: Literal["subjects-changed"] = "subjects-changed"
+    n_new: int
+    n_lost: int
+
+
 class SiteRetried(SiteEvent):
     """A site that failed with this code is asked again in the same round."""
 

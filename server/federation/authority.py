@@ -128,6 +128,12 @@ def _names(address: str) -> list[x509.GeneralName]:
         ours: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(address))
     except ValueError:
         if not HOST_NAME.fullmatch(address):
+            if "_" in address and HOST_NAME.fullmatch(address.replace("_", "-")):
+                raise ConfigError(
+                    f"address = {address!r}: a host's name holds no underscore (RFC 1123), and no "
+                    "certificate can be made for one. Ask for a name in DNS without it, such as "
+                    f"{address.replace('_', '-')}, or give the IP address."
+                ) from None
             raise ConfigError(
                 f"address = {address!r}: want a host name or an IP address alone, such as "
                 "lesionfed.example.org, without https:// and without port"

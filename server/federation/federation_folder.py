@@ -57,6 +57,17 @@ class FederationSettings(Settings):
             raise ValueError("no site trains")
         return self
 
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        ports = {name: getattr(self, name) for name in ("port", "superlink_port", "health_port")}
+        for name, port in ports.items():
+            if others := [other for other in ports if other != name and ports[other] == port]:
+                raise ValueError(
+                    f"{name} and {others[0]} are both {port}: two programs cannot listen on one "
+                    "port. Leave one of them out, or choose another number."
+                )
+        return self
+
 
 class FederationFolder:
     """The files of one federation, by what they are."""

@@ -6,8 +6,8 @@ loopback and this is the only door. Paths in the text are relative to its own fo
 
 from __future__ import annotations
 
-import ipaddress
 import shutil
+import socket
 
 from common.files import write_whole
 from common.programs import copy_and_empty
@@ -139,9 +139,19 @@ def rotate_proxy_logs(folder: FederationFolder) -> None:
 
 
 def _listen(settings: FederationSettings) -> str:
-    """The port on every IPv4 address, or on every IPv6 address where sites come by IPv6."""
+    """The port on every IPv4 address, and on every IPv6 address where this machine has any.
+
+    A name may lead to either, and a site takes what its own network has.
+    """
+    port = settings.port
+    return f"{port} ssl;\n        listen [::]:{port}" if has_ipv6() else str(port)
+
+
+def has_ipv6() -> bool:
+    """Whether programs on this machine can listen on IPv6: nginx ends where they cannot."""
     try:
-        version = ipaddress.ip_address(settings.address).version
-    except ValueError:
-        version = 4
-    return f"[::]:{settings.port}" if version == 6 else str(settings.port)
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True

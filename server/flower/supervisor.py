@@ -11,7 +11,9 @@ from functools import partial
 
 from common.errors import ConfigError, FlowerError
 from common.membership.certificate import expiry_warning, require_valid, validity
+from common.preflight.coordinator import Coordinator
 from common.preflight.health import grpc_health
+from common.preflight.network import reached
 from common.programs import free_port, require_flower
 from server.federation.authority import require_pair
 from server.federation.federation_folder import FederationFolder
@@ -112,7 +114,7 @@ class _Server:
                 self._start(self._proxy, lambda: port_answers(settings.port))
             if self._stopped.is_set():
                 return
-            self._say(self._ready())
+            self._say_ready()
             while not self._stopped.wait(POLL_S):
                 self._check()
         finally:
@@ -229,16 +231,32 @@ class _Server:
             note_children(self._folder, commands)
             self._noted = commands
 
-    def _ready(self) -> str:
+    def _say_ready(self) -> None:
+        """Says where sites reach this, or why the promised address does not answer from here."""
         settings = self._settings
         n_active = len(self._folder.members().active_keys())
         members = f"{n_active} of {len(settings.sites)} sites have enrolled"
-        if self._proxy is not None:
-            return f"ready: sites reach {settings.address}:{settings.port}; {members}"
-        return (
-            f"ready on 127.0.0.1:{settings.superlink_port}; {members}. Sites reach it only through "
-            f"a proxy in front, such as nginx with {self._folder.proxy_file}"
+        if self._proxy is None:
+            self._say(
+                f"ready on 127.0.0.1:{settings.superlink_port}; {members}. Sites reach it only "
+                f"through a proxy in front, such as nginx with {self._folder.proxy_file}"
+            )
+            return
+        promised = Coordinator(
+            address=settings.address,
+            port=settings.port,
+            authority_file=self._folder.authority_file,
         )
+        failed = next((result for result in reached(promised) if not result.good), None)
+        if failed is None:
+            self._say(f"ready: sites reach {promised.shown}; {members}")
+            return
+        self._say(
+            f"warning: everything runs, but {promised.shown} does not answer from this machine: "
+            f"{failed.name}: {failed.found}. {failed.fix} Behind a router that does not lead back "
+            "in it can answer all the same: ask a site for `lesionfed-site preflight`."
+        )
+        self._say(f"started; {members}")
 
 
 def _require_credentials(folder: FederationFolder) -> None:

@@ -74,7 +74,11 @@ def sum_over_sites(
         sums_of[site] = _sums_of(site, reply, thresholds, n_smallest=len(nothing), part=part)
         replies[site] = reply
         if part != "all":
-            return {}
+            changes = {
+                "n_new_subjects": reply.n_new_subjects,
+                "n_lost_subjects": reply.n_lost_subjects,
+            }
+            return changes if any(changes.values()) else {}  # of all parts, not of the kept cases
         on_sums(site, sums_of[site][0], reply.n_on_scanner_grid)
         return {"n_cases": reply.n_cases}
 

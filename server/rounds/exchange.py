@@ -273,6 +273,7 @@ class Communicator:
             return
         opened.answered.append(site)
         self._events.record(schema.SiteReplied(**opened.place, site=site, **outcome))
+        self._tracker.note_subjects(site, outcome["facts"], opened.place)
         self._tracker.note(site, "answered", opened.place)
 
     def _note_failure(self, opened: _OpenExchange, site: str, failure: SiteFailure) -> None:

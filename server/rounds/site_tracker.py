@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from common.recipe.federation import Federation
 from server.events.event_log import EventLog, Place
-from server.events.schema import SiteStateChanged
+from server.events.schema import SiteStateChanged, SubjectsChanged
 from server.run.site_state import Happening, SiteRecord
 
 
@@ -22,6 +23,7 @@ class SiteTracker:
         self._records = dict(records)
         self._federation = federation
         self._events = events
+        self._changes: dict[str, tuple[int, int]] = {}
 
     @property
     def records(self) -> dict[str, SiteRecord]:
@@ -52,6 +54,15 @@ class SiteTracker:
     def let_in(self, site: str, place: Place) -> None:
         """Notes that an excluded site is asked before its time."""
         self._replace(site, self._of(site).let_in(), place)
+
+    def note_subjects(self, site: str, facts: Mapping[str, Any], place: Place) -> None:
+        """Records it where an answer says that other subjects are new or gone than the last did."""
+        if "n_new_subjects" not in facts:
+            return
+        changes = n_new, n_lost = facts["n_new_subjects"], facts["n_lost_subjects"]
+        if changes != self._changes.get(site, (0, 0)):
+            self._events.record(SubjectsChanged(**place, site=site, n_new=n_new, n_lost=n_lost))
+        self._changes[site] = changes
 
     def _of(self, site: str) -> SiteRecord:
         return self._records.get(site, SiteRecord())

@@ -93,7 +93,7 @@ def run_status(folder: RunFolder, *, now: datetime) -> RunStatus:
     recipe = folder.recipe()
     history = read_history(folder.events_file)
     start, ended, current = history.start, history.finished, history.current
-    name = start.run if start else folder.consortium().run
+    name = folder.path.resolve().name  # a folder that was copied or renamed is a run of its own
     limit = timedelta(seconds=quiet_limit_s(recipe))
     status = _condition(history, executing=folder.is_executing(), limit=limit, now=now)
     awaited, until = _awaited(history, recipe)

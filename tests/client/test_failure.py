@@ -52,6 +52,7 @@ def test_no_path_and_no_subject_is_in_what_is_packed(
     [
         (errors()[0], SiteFailure(error="SiteDataError", code="no-lesions")),
         (errors()[2], SiteFailure(error="OSError", code="disk")),
+        (OSError(errno.EMFILE, "", PATH), SiteFailure(error="OSError", code="open-files")),
         (errors()[3], SiteFailure(error="InternalError", code="internal")),
         pytest.param(
             errors()[5],

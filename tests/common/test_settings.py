@@ -172,3 +172,36 @@ def test_a_file_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> Non
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent.toml: no such file"):
         read_toml(tmp_path / "absent.toml")
+
+
+class Named(Settings):
+    name: Annotated[str, Field(pattern=r"^[a-z]+$")]
+
+
+class Listed(Settings):
+    sites: Annotated[tuple[Named, ...], Field(min_length=1)]
+
+
+def test_a_list_is_not_said_to_be_empty_because_its_only_member_is_faulty() -> None:
+    with pytest.raises(ConfigError, match=r"sites\.0\.name") as refused:
+        Listed.from_table({"sites": [{"name": "Hôpital"}]}, where="federation.toml")
+    assert len(str(refused.value).splitlines()) == 2  # the file, and the one fault
+    with pytest.raises(ConfigError, match="at least 1 item"):
+        Listed.from_table({"sites": []}, where="federation.toml")
+
+
+def test_settings_from_windows_own_editor_are_read_with_or_without_their_mark(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "site.toml"
+    file.write_bytes('name = "ä"\n'.encode("utf-8-sig"))
+    assert read_toml(file) == {"name": "ä"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_settings_in_utf_16_are_named_as_that(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "site.toml"
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    file.write_bytes(f'{mark}name = "a"\n'.encode(encoding))
+    with pytest.raises(ConfigError, match="want text in UTF-8, found UTF-16"):
+        read_toml(file)

@@ -46,7 +46,7 @@ def test_every_file_that_the_image_takes_is_here_and_let_through() -> None:
         for line in re.findall(r"(?m)^COPY (?!--from)(.+)$", DOCKERFILE)
         for source in line.split()[:-1]
     ]
-    assert len(copied) == 8
+    assert len(copied) == 9
     for source in copied:
         assert (ROOT / source).exists(), source
         assert f"!{source}" in let_through
@@ -60,6 +60,7 @@ def test_no_secret_and_no_data_is_let_through_to_the_builder() -> None:
         "!pyproject.toml",
         "!README.md",
         "!LICENSE",
+        "!lesionfed.py",
         "!common",
         "!client",
         "!server",

@@ -41,7 +41,8 @@ def text_of(page: Path) -> str:
 
 @cache
 def file_names() -> frozenset[str]:
-    return frozenset(file.name for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))
+    ours = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
+    return frozenset(file.name for file in (*ours, *ROOT.glob("*.py")))
 
 
 def missing_paths(text: str) -> set[str]:

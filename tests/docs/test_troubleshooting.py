@@ -24,8 +24,9 @@ def fragments() -> list[str]:
 def texts() -> tuple[str, ...]:
     """Every text in our packages, as it is put together, with a hole for each value."""
     found = []
-    for room in ("client", "common", "server"):
-        for file in sorted((ROOT / room).rglob("*.py")):
+    for room in ("client", "common", "server", "lesionfed.py"):
+        place = ROOT / room
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             for node in ast.walk(ast.parse(file.read_text("utf-8"))):
                 if isinstance(node, ast.JoinedStr):
                     parts = [p.value if isinstance(p, ast.Constant) else HOLE for p in node.values]

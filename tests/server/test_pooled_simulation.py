@@ -89,10 +89,12 @@ def test_every_subject_is_in_the_part_in_which_it_is_at_its_own_site(
 ) -> None:
     shares = ("federation.site_validation_share=0.3", "federation.site_threshold_share=0.3")
     settings = recipe(f"federation.split={split}", *shares)
-    together = own_cases(pooled_site(laid_out), settings, {})
+    together = own_cases(pooled_site(laid_out), settings, {}, run="run")
     prefixes = pooled_prefixes(TRAIN)
     alone = {
-        name: own_cases(Site(name=name, data=hospitals[name], work=tmp_path / name), settings, {})
+        name: own_cases(
+            Site(name=name, data=hospitals[name], work=tmp_path / name), settings, {}, run="run"
+        )
         for name in TRAIN
     }
     for part in PARTS:
@@ -108,7 +110,7 @@ def test_every_subject_is_in_the_part_in_which_it_is_at_its_own_site(
 
 def test_each_case_has_its_own_sites_index_and_a_hospital_has_one(laid_out: RunFolder) -> None:
     site = pooled_site(laid_out)
-    cases = own_cases(site, recipe("federation.site_validation_share=0.1"), {}).training
+    cases = own_cases(site, recipe("federation.site_validation_share=0.1"), {}, run="run").training
     assert sites_of(cases, ASSIGNMENT, site) == [0] * 3 + [1] * 4 + [2] * 5
     hospital = site.model_copy(update={"pooled_from": ()})
     assert sites_of(cases[:2], ASSIGNMENT, hospital) == [0, 0]
@@ -123,7 +125,7 @@ def test_a_case_of_no_known_site_is_refused(laid_out: RunFolder) -> None:
     site = pooled_site(laid_out)
     fewer = site.model_copy(update={"pooled_from": site.pooled_from[:2]})
     with pytest.raises(SiteDataError, match=r"sub-3turin\w+ has none of the prefixes"):
-        own_cases(fewer, recipe(), {})
+        own_cases(fewer, recipe(), {}, run="run")
 
 
 def test_the_head_tells_as_many_sites_as_there_are_folders_and_the_steps_are_those_of_all(

@@ -9,19 +9,22 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from common.code_digest import code_digest
 from common.errors import SiteDataError, printable
+from common.files import naming
 from common.imaging.dataset.drawn_reference import drawn_reference_file
+from common.imaging.dataset.mapped_array import mapped_array
 from common.imaging.dataset.prepared import PreparedCase, prepare_case, read_case
 from common.imaging.intake.bids_names import files_below
 from common.imaging.intake.findings import Finding, Level, as_text
@@ -31,6 +34,11 @@ from common.imaging.standardization.template import Template
 from common.recipe.recipe import Recipe
 
 log = logging.getLogger(__name__)
+
+KEPT_COPIES = 2
+"""Of a site's data, each some 70 MB a subject: two runs may take turns with recipes that differ."""
+ABANDONED_S = 86_400.0
+"""After which a copy that is half-written is nobody's: preparing 1,000 subjects takes hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,8 @@ def prepared_site(
     on_case    called with each case's name as it is prepared
     The key is made of our code, the recipe's task and standardization, the template, and name,
     size and time of change of every file under `root`. A part-written entry is never seen: it is
-    renamed into place when whole. SiteDataError when no case is usable.
+    renamed into place when whole. Of the entries the two used last are kept. SiteDataError when no
+    case is usable.
     """
     folder = store / _key(root, recipe, template)
     if not folder.is_dir():
@@ -66,7 +75,10 @@ def prepared_site(
             _move_into_place(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    return _read(folder, root)
+    os.utime(folder)
+    prepared = _read(folder, root)
+    _prune(store, folder)
+    return prepared
 
 
 def _key(root: Path, recipe: Recipe, template: Template) -> str:
@@ -165,12 +177,13 @@ def _finding(usable: UsableCase, level: Level, code: str, text: str, fix: str) -
 def _write_case(case: PreparedCase, folder: Path) -> dict[str, Any]:
     """Writes the arrays a file each and returns the rest, which is JSON."""
     folder.mkdir()
-    np.save(folder / "image.npy", case.image)
-    np.save(folder / "brain.npy", case.brain)
-    if case.lesions is not None:
-        np.save(folder / "lesions.npy", case.lesions)
-    if case.raters is not None:
-        np.save(folder / "raters.npy", case.raters)
+    arrays = {"image": case.image, "brain": case.brain}
+    arrays |= {} if case.lesions is None else {"lesions": case.lesions}
+    arrays |= {} if case.raters is None else {"raters": case.raters}
+    for name, array in arrays.items():
+        file = folder / f"{name}.npy"
+        with naming(file):
+            np.save(file, array)
     return {
         "folder": folder.name,
         "subject": case.subject,
@@ -211,10 +224,10 @@ def _read_case(folder: Path, entry: dict[str, Any], root: Path) -> PreparedCase:
         subject=entry["subject"],
         session=entry["session"],
         control=entry["control"],
-        image=_mapped(folder / "image.npy"),
-        brain=_mapped(folder / "brain.npy"),
-        lesions=_mapped(lesions) if lesions.exists() else None,
-        raters=_mapped(raters) if raters.exists() else None,
+        image=mapped_array(folder / "image.npy"),
+        brain=mapped_array(folder / "brain.npy"),
+        lesions=mapped_array(lesions) if lesions.exists() else None,
+        raters=mapped_array(raters) if raters.exists() else None,
         crop_start=tuple(entry["crop_start"]),
         grid_shape=tuple(entry["grid_shape"]),
         affine=np.array(entry["affine"]),
@@ -225,6 +238,24 @@ def _read_case(folder: Path, entry: dict[str, Any], root: Path) -> PreparedCase:
     )
 
 
-def _mapped(path: Path) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array
+def _prune(store: Path, used: Path) -> None:
+    """Removes all but the copies used last, and what a killed process has left half-written.
+
+    A copy that another process reads meanwhile stays readable for it: it is mapped.
+    """
+    entries = [(path.stat().st_mtime, path) for path in store.iterdir() if path.is_dir()]
+    copies = sorted((at, path) for at, path in entries if not path.name.startswith("."))
+    old = [path for _, path in copies[:-KEPT_COPIES] if path != used]
+    old += [
+        path
+        for at, path in entries
+        if path.name.endswith(".partial") and at < time.time() - ABANDONED_S
+    ]
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)
+    if old:
+        log.warning(
+            "%s: %d older prepared copies of the data are removed; the last %d are kept. Where no "
+            "run goes on, the whole folder may be deleted: it is made again.",
+            *(store, len(old), KEPT_COPIES),
+        )

@@ -52,12 +52,31 @@ class Shares:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """The cases of each part, in the order they came; a subject is in one part only."""
+    """The cases of each part, in the order they came; a subject is in one part only.
+
+    n_new_subjects, n_lost_subjects   that came, and that are gone, since the split was dealt
+    """
 
     training: list[PreparedCase]
     validation: list[PreparedCase]
     threshold: list[PreparedCase]
     test: list[PreparedCase]
+    n_new_subjects: int = 0
+    n_lost_subjects: int = 0
+
+    @classmethod
+    def of_parts(
+        cls, parts: Mapping[Part, list[PreparedCase]], *, n_new: int = 0, n_lost: int = 0
+    ) -> Split:
+        """The split of these parts, all four of them."""
+        return cls(
+            training=parts["training"],
+            validation=parts["validation"],
+            threshold=parts["threshold"],
+            test=parts["test"],
+            n_new_subjects=n_new,
+            n_lost_subjects=n_lost,
+        )
 
 
 class PartSummary(NamedTuple):
@@ -97,8 +116,8 @@ def split_cases(
         part_of = _random_parts(subjects, bearing, shares, seed)
     else:
         part_of = _balanced_subjects(subjects, cases, shares, seed)
-    return Split(
-        **{part: [case for case in cases if part_of[case.subject] == part] for part in PARTS}
+    return Split.of_parts(
+        {part: [case for case in cases if part_of[case.subject] == part] for part in PARTS}
     )
 
 

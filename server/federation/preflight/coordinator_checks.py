@@ -42,6 +42,7 @@ def coordinator_checks(folder: FederationFolder, *, recipe: Recipe | None) -> It
     secrets = [folder.authority_key_file, folder.certificate_key_file, folder.executor_secret_file]
     yield machine.secret_files(secrets, made_by="lesionfed provision")
     yield machine.packages()
+    yield machine.open_files()
     yield machine.lock_digest()
     try:
         settings = folder.settings()

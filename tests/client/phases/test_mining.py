@@ -54,7 +54,7 @@ def site(hospital: Site, tmp_path: Path) -> Site:
 
 @pytest.fixture(scope="module")
 def cases(hospital: Site) -> list[PreparedCase]:
-    return own_cases(hospital, RECIPE, {}).training
+    return own_cases(hospital, RECIPE, {}, run="run").training
 
 
 def cascade(recipe: Recipe = RECIPE) -> Cascade:

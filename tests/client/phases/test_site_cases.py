@@ -50,21 +50,21 @@ def everyone(split: Split) -> set[str]:
 
 
 def test_without_patches_free_of_lesions_only_cases_with_one_take_part(site: Site) -> None:
-    split = own_cases(site, recipe_with("sampling.lesion_share=1"), {})
+    split = own_cases(site, recipe_with("sampling.lesion_share=1"), {}, run="run")
     assert everyone(split) == {"sub-01", "sub-03", "sub-04"}
 
 
 def test_lesion_free_cases_take_part_where_such_patches_are_drawn_but_never_unlabelled_ones(
     site: Site,
 ) -> None:
-    split = own_cases(site, recipe_with("sampling.lesion_share=0.8"), {})
+    split = own_cases(site, recipe_with("sampling.lesion_share=0.8"), {}, run="run")
     assert everyone(split) == {"sub-01", "sub-02", "sub-03", "sub-04", "sub-05"}
 
 
 def test_a_cascade_learns_from_cases_with_a_lesion_alone(site: Site) -> None:
     """Its share of lesion voxels is below 1, and its other voxels are of the same cases."""
     recipe = load_recipe("galassi2019", overrides=["standardization.method=z-score"])
-    assert everyone(own_cases(site, recipe, {})) == {"sub-01", "sub-03", "sub-04"}
+    assert everyone(own_cases(site, recipe, {}, run="run")) == {"sub-01", "sub-03", "sub-04"}
 
 
 def test_each_part_gets_its_share_and_no_subject_is_in_two(site: Site) -> None:
@@ -75,7 +75,7 @@ def test_each_part_gets_its_share_and_no_subject_is_in_two(site: Site) -> None:
         "federation.site_threshold_share=0.4",
         "federation.site_test_share=0.2",
     )
-    parts = subjects(own_cases(site, recipe, {}))
+    parts = subjects(own_cases(site, recipe, {}, run="run"))
     assert {part: len(parts[part]) for part in PARTS} == {
         "training": 1,
         "validation": 1,
@@ -89,7 +89,7 @@ def test_the_same_seed_deals_alike_and_another_may_not(site: Site) -> None:
     def split_with(seed: int) -> dict[str, set[str]]:
         share = "federation.site_validation_share=0.4"
         recipe = recipe_with("sampling.lesion_share=0.8", share, f"seed={seed}")
-        return subjects(own_cases(site, recipe, {}))
+        return subjects(own_cases(site, recipe, {}, run="run"))
 
     assert split_with(0) == split_with(0)
     assert any(split_with(0) != split_with(seed) for seed in range(1, 6))
@@ -104,7 +104,7 @@ def test_a_balanced_split_deals_lesion_free_subjects_apart(site: Site, seed: int
         "federation.site_validation_share=0.4",
         f"seed={seed}",
     )
-    kept = own_cases(site, recipe, {}).validation
+    kept = own_cases(site, recipe, {}, run="run").validation
     assert sorted(case.trainable for case in kept) == [False, True]
 
 
@@ -112,5 +112,5 @@ def test_a_site_whose_references_are_all_empty_is_advised_what_it_may_do(tmp_pat
     site = read_site(write_site(tmp_path, name="ghent", seed=1, n_subjects=1))
     without_lesion(site, "sub-01")
     with pytest.raises(SiteDataError, match=r"site ghent: .*for the statistics only") as refused:
-        own_cases(site, recipe_with("sampling.lesion_share=0.5"), {})
+        own_cases(site, recipe_with("sampling.lesion_share=0.5"), {}, run="run")
     assert refused.value.code == "no-lesions"

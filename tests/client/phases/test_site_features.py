@@ -67,7 +67,7 @@ def features_at(site: Site, name: str = "fed_confusion") -> SiteFeatures:
     recipe = recipe_with(name)
     network = new_network(recipe)
     head = new_site_head(recipe, network, 2)
-    cases = own_cases(site, recipe, {}).training
+    cases = own_cases(site, recipe, {}, run="run").training
     return site_features(network, head, cases, recipe=recipe, site=site, assignment=ASSIGNMENT)
 
 

@@ -119,7 +119,9 @@ def test_the_two_halves_share_no_subject_and_are_the_same_at_each_request(
     np.testing.assert_array_equal(first.patches, first_again.patches)
     np.testing.assert_array_equal(second.patches, second_again.patches)
     means = [p.mean(axis=0).tolist() for p in (*first.of_subjects, *second.of_subjects)]
-    assert len({tuple(mean) for mean in means}) == len(own_cases(site, recipe, TEMPLATE).training)
+    assert len({tuple(mean) for mean in means}) == len(
+        own_cases(site, recipe, TEMPLATE, run="run").training
+    )
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def request(recipe: Recipe, part: ScoredPart = "threshold") -> ThresholdRequest:
 def test_the_sums_are_those_of_the_kept_cases_alone(site: Site) -> None:
     recipe = tiny(share=0.5)
     reply = sum_thresholds(request(recipe), recipe, site)
-    kept = own_cases(site, recipe, TEMPLATE).validation
+    kept = own_cases(site, recipe, TEMPLATE, run="run").validation
     assert len(kept) == 2  # half of four
     network = new_network(recipe)
     sums = sum_cases(
@@ -178,7 +178,7 @@ def test_the_part_that_is_asked_for_answers(
     if answering is None:
         assert reply == NOTHING
         return
-    kept = getattr(own_cases(site, recipe, TEMPLATE), answering)
+    kept = getattr(own_cases(site, recipe, TEMPLATE, run="run"), answering)
     network = new_network(recipe)
     sums = sum_cases(
         [sweep_case(network, case, recipe, thresholds=THRESHOLDS) for case in kept], THRESHOLDS
@@ -193,12 +193,12 @@ def test_lesion_free_subjects_do_not_count_among_those_whose_figures_are_summed(
     """Two subjects are kept, one has a lesion: both sums would be that one's figures."""
     hospital = read_site(write_site(tmp_path, name="lyon", seed=0, n_subjects=4))
     recipe = tiny(0.5, "sampling.lesion_share=0.8")
-    first, _second = own_cases(hospital, recipe, TEMPLATE).validation
+    first, _second = own_cases(hospital, recipe, TEMPLATE, run="run").validation
     [file] = (hospital.data / "derivatives" / "manual" / first.subject / "anat").glob("*mask.nii*")
     mask = read_volume(file)
     write_volume(Volume(np.zeros(mask.data.shape, np.uint8), mask.affine), file)
     strict = hospital.model_copy(update={"policy": Policy(min_subjects=2)})
-    assert len(own_cases(strict, recipe, TEMPLATE).validation) == 2
+    assert len(own_cases(strict, recipe, TEMPLATE, run="run").validation) == 2
     assert sum_thresholds(request(recipe), recipe, strict) == NOTHING
     free = hospital.model_copy(update={"policy": Policy(min_subjects=1)})
     reply = sum_thresholds(request(recipe), recipe, free)
@@ -209,7 +209,7 @@ def test_a_share_that_rounds_to_no_subject_is_not_made_up_for_by_validation(
     site: Site,
 ) -> None:
     recipe = tiny(0.5, "federation.site_threshold_share=0.1")  # 0.4 of a subject
-    assert len(own_cases(site, recipe, TEMPLATE).validation) == 2
+    assert len(own_cases(site, recipe, TEMPLATE, run="run").validation) == 2
     assert sum_thresholds(request(recipe), recipe, site) == NOTHING
 
 
@@ -234,7 +234,7 @@ def test_a_verdict_at_the_site_is_given_where_the_lesions_were_drawn_a_choice_is
     assert (reply.n_cases, reply.n_on_scanner_grid) == (4, 1)
     assert reply.dice_sums == sums_of(as_drawn=True) != sums_of(as_drawn=False)
     chosen = sum_thresholds(request(recipe), recipe, hospital)
-    kept = own_cases(hospital, recipe, TEMPLATE).validation
+    kept = own_cases(hospital, recipe, TEMPLATE, run="run").validation
     sweeps = [sweep_case(network, case, recipe, thresholds=THRESHOLDS) for case in kept]
     assert chosen.n_on_scanner_grid == 0
     assert chosen.dice_sums == sum_cases(sweeps, THRESHOLDS).dice

@@ -87,7 +87,7 @@ def test_the_first_network_learns_from_bright_voxels_the_second_from_the_firsts_
     recipe = cascade_recipe()
     network = new_network(recipe)
     assert isinstance(network, Cascade)
-    [case] = own_cases(site, recipe, {}).training
+    [case] = own_cases(site, recipe, {}, run="run").training
     seen: list[np.ndarray] = []
 
     def sampler(*_: object, negatives: list[np.ndarray]) -> None:
@@ -135,7 +135,7 @@ def test_more_steps_than_the_site_has_by_its_subjects_are_refused(site: Site) ->
 def test_the_kept_cases_are_scored_with_what_came_before_training(site: Site) -> None:
     recipe = unet_recipe()
     update = train(request(recipe), recipe, site)
-    kept = own_cases(site, recipe, {}).validation
+    kept = own_cases(site, recipe, {}, run="run").validation
     assert update.validation_dice == mean_dice(new_network(recipe), kept, recipe)
     assert update.n_validation_cases == 1
     assert update.estimated_lesion_f1 is None
@@ -152,7 +152,7 @@ def test_the_kept_cases_dice_does_not_leave_where_too_few_subjects_have_one(site
 def test_mean_dice_is_undefined_where_no_case_has_a_lesion(site: Site) -> None:
     recipe = unet_recipe()
     network = new_network(recipe)
-    [case] = own_cases(site, recipe, {}).training
+    [case] = own_cases(site, recipe, {}, run="run").training
     assert case.lesions is not None
     free = dataclasses.replace(case, lesions=np.zeros_like(case.lesions))
     assert mean_dice(network, [free], recipe) is None

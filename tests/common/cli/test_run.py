@@ -15,14 +15,21 @@ from common.errors import ConfigError, LesionFedError, SiteDataError
         pytest.param(
             OSError(28, "No space left on device", "runs/one/events.jsonl"),
             FAILED,
-            "runs/one/events.jsonl: No space left on device. Check free space and permissions.\n",
+            "runs/one/events.jsonl: No space left on device. Free space there.\n",
             id="with its file",
         ),
         pytest.param(
             OSError(28, "No space left on device"),
             FAILED,
-            "No space left on device. Check free space and permissions.\n",
+            "No space left on device. Free space there.\n",
             id="a write does not know its file",
+        ),
+        pytest.param(
+            OSError(24, "Too many open files", "prepared/image.npy"),
+            FAILED,
+            "prepared/image.npy: Too many open files. Raise the limit on open files (`ulimit -n "
+            "4096`; in a systemd unit LimitNOFILE) and start again.\n",
+            id="not every refusal is a full disk",
         ),
         pytest.param(SiteDataError("no lesion"), FAILED, "SiteDataError: no lesion\n", id="ours"),
         pytest.param(ConfigError("no name"), USAGE, "ConfigError: no name\n", id="asked wrongly"),

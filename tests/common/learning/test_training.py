@@ -375,6 +375,18 @@ def test_a_loss_that_is_not_finite_stops_training() -> None:
         train(recipe(), network, head, cases=[case])
 
 
+@pytest.mark.parametrize("rate", [1e30, 1e37])
+def test_a_last_step_that_spoils_the_network_is_a_training_that_diverged(rate: float) -> None:
+    """No later step computes a loss of it: of 1e30 alone the output overflows, not a parameter."""
+    settings = recipe(steps=1, site="none")
+    too_fast = settings.optimizer.model_copy(update={"learning_rate": rate})
+    settings = settings.model_copy(update={"optimizer": too_fast})
+    network, _ = fresh(settings)
+    with pytest.raises(SiteDataError, match=r"after the last step .*learning_rate") as diverged:
+        train(settings, network, None)
+    assert diverged.value.code == "loss-not-finite"
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adadelta"])
 def test_the_optimizer_is_the_recipe_s_and_the_first_step_has_its_size(optimizer: str) -> None:
     settings = recipe(optimizer=optimizer, steps=1, site="none")

@@ -129,3 +129,34 @@ def test_an_event_that_no_reader_could_use_is_refused_with_its_line(
         list(read_events(tmp_path / "events.jsonl"))
     assert fault in str(refused.value)
     assert "Restore the file from a backup" in str(refused.value)
+
+
+def test_whoever_watches_a_run_cannot_end_it(tmp_path: Path) -> None:
+    """A terminal that is gone raises where progress is drawn; the run needs no terminal."""
+    heard: list[RunEvent] = []
+
+    def fails(event: RunEvent) -> None:
+        heard.append(event)
+        raise OSError(5, "Input/output error")
+
+    log = EventLog(tmp_path / "events.jsonl", fails)
+    for round_index in (1, 2):
+        log.record(SiteReplied(phase="training", round=round_index, site="lyon"))
+    assert len(list(read_events(tmp_path / "events.jsonl"))) == 2
+    assert len(heard) == 1
+
+
+def test_ctrl_c_while_progress_is_drawn_still_ends_the_run(tmp_path: Path) -> None:
+    def interrupted(event: RunEvent) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        EventLog(tmp_path / "events.jsonl", interrupted).record(RunFinished(status="failed"))
+
+
+def test_a_write_that_the_disk_refuses_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    log = EventLog(file)
+    file.symlink_to("/dev/full")  # only now: a log that is there is read to its end first
+    with pytest.raises(OSError, match=r"No space left on device: '.*/events\.jsonl'"):
+        log.record(RunFinished(status="failed"))

@@ -11,6 +11,7 @@ import pytest
 from common.errors import ConfigError
 from common.membership.certificate import certificate_fingerprint
 from server.federation import provision as federation_room
+from server.federation.federation_folder import FederationSettings
 from server.federation.provision import provision, rotate_certificate
 from tests.consortia import SETTINGS, federation, let_authority_expire
 
@@ -58,7 +59,7 @@ def test_a_folder_that_holds_a_federation_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "consortium.toml").write_text(SETTINGS.format(port=1, superlink_port=1), "utf-8")
+    (tmp_path / "consortium.toml").write_text(SETTINGS.format(port=1, superlink_port=2), "utf-8")
     with pytest.raises(ConfigError, match="this one holds other files"):
         provision(tmp_path / "consortium.toml", tmp_path)
     with pytest.raises(ConfigError, match="this is a file"):
@@ -72,10 +73,10 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 
 def test_settings_that_cannot_be_used_leave_nothing(tmp_path: Path) -> None:
     file = tmp_path / "consortium.toml"
-    file.write_text(SETTINGS.format(port=1, superlink_port=1) + 'colour = "red"\n', "utf-8")
+    file.write_text(SETTINGS.format(port=1, superlink_port=2) + 'colour = "red"\n', "utf-8")
     with pytest.raises(ConfigError, match="colour: unknown key"):
         provision(file, tmp_path / "federation")
-    bad_address = SETTINGS.format(port=1, superlink_port=1).replace("lesionfed.", "https://")
+    bad_address = SETTINGS.format(port=1, superlink_port=2).replace("lesionfed.", "https://")
     file.write_text(bad_address, "utf-8")
     with pytest.raises(ConfigError, match="want a host name or an IP address alone"):
         provision(file, tmp_path / "federation")
@@ -116,3 +117,25 @@ def test_rotation_without_the_authoritys_key_says_so(tmp_path: Path) -> None:
     made.authority_key_file.unlink()
     with pytest.raises(ConfigError, match=r"ca\.key: no such file\. Restore the authority"):
         rotate_certificate(made)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"port": 18000}, "port and superlink_port are both 18000"),
+        ({"health_port": 8443}, "port and health_port are both 8443"),
+        ({"superlink_port": 7, "health_port": 7}, "superlink_port and health_port are both 7"),
+    ],
+)
+def test_two_programs_are_never_given_one_port(changed: dict[str, int], said: str) -> None:
+    table = {"name": "ms", "address": "127.0.0.1", "sites": [{"name": "lyon"}], **changed}
+    with pytest.raises(ConfigError, match=said):
+        FederationSettings.from_table(table, where="federation.toml")
+
+
+def test_a_host_with_an_underscore_is_told_that_this_is_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "consortium.toml"
+    text = SETTINGS.format(port=8443, superlink_port=1)
+    file.write_text(text.replace("lesionfed.example", "lesion_fed.example"))
+    with pytest.raises(ConfigError, match=r"holds no underscore .*lesion-fed\.example\.org"):
+        provision(file, tmp_path / "federation")

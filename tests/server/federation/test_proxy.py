@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from server.federation import proxy
 from server.federation.federation_folder import FederationFolder, FederationSettings
 from server.federation.proxy import bring_proxy_file, nginx_configuration
 from tests.consortia import federation
@@ -71,8 +72,8 @@ def joint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FederationFolder
 
 
 def command(made: FederationFolder) -> list[str]:
-    proxy = made.proxy_file.parent.resolve()
-    return [str(NGINX), "-e", f"{proxy}/error.log", "-c", f"{proxy}/nginx.conf", "-p", str(proxy)]
+    at = made.proxy_file.parent.resolve()
+    return [str(NGINX), "-e", f"{at}/error.log", "-c", f"{at}/nginx.conf", "-p", str(at)]
 
 
 def ask(made: FederationFolder, path: str, method: str = "POST") -> tuple[int, str]:
@@ -112,8 +113,15 @@ def test_the_file_on_disk_follows_the_settings_and_what_stood_there_is_kept(tmp_
     assert not bring_proxy_file(made)
 
 
-def test_sites_that_come_by_ipv6_are_listened_for_there() -> None:
-    assert "listen [::]:8443 ssl;" in nginx_configuration(settings("2001:db8::1"))
+@pytest.mark.parametrize("address", ["lesionfed.example.org", "192.0.2.1", "2001:db8::1"])
+def test_both_families_are_listened_for_whatever_the_name_leads_to(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy, "has_ipv6", lambda: True)
+    text = nginx_configuration(settings(address))
+    assert ("listen 8443 ssl;" in text, "listen [::]:8443 ssl;" in text) == (True, True)
+    monkeypatch.setattr(proxy, "has_ipv6", lambda: False)
+    assert "[::]" not in nginx_configuration(settings(address))
 
 
 @needs_nginx

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import ssl
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,7 @@ from server.flower.interrupted_runs import InterruptedRuns
 from server.flower.supervisor import _Server, serve
 from server.status.run_status import run_status
 from tests.consortia import federation
+from tests.ports import free_port
 from tests.server.status.made_run import made_run, started
 from tests.waiting import LIMIT_S
 
@@ -212,3 +217,40 @@ def test_a_key_that_fits_no_more_is_reported_once_and_only_when_it_lies_still(
     for _ in range(3):
         server._check_pair()
     assert len(said) == 1
+
+
+@contextmanager
+def tls_server(folder: FederationFolder) -> Iterator[None]:
+    """Shakes hands at the proxy's port with the federation's certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder.certificate_file, folder.certificate_key_file)
+    server = ThreadingHTTPServer(("127.0.0.1", folder.settings().port), BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(LIMIT_S)
+
+
+def test_ready_is_said_only_where_the_promised_address_itself_answers(tmp_path: Path) -> None:
+    """nginx may answer on loopback while the address that sites have leads elsewhere."""
+    joint = federation(tmp_path, port=free_port())
+    text = joint.settings_file.read_text().replace("lesionfed.example.org", "127.0.0.1")
+    joint.settings_file.write_text(text)
+    rotate_certificate(joint)
+    said: list[str] = []
+    server = _Server(joint, with_proxy=False, say=said.append, stopped=threading.Event())
+    server._proxy = server._superlink  # stands for nginx, which is not asked here
+    server._say_ready()
+    where = f"127.0.0.1:{joint.settings().port}"
+    assert said[0].startswith(f"warning: everything runs, but {where} does not answer")
+    assert "TCP connection" in said[0]
+    assert [line for line in said if line.startswith("ready")] == []
+    said.clear()
+    with tls_server(joint):
+        server._say_ready()
+    assert said == [f"ready: sites reach {where}; 0 of 2 sites have enrolled"]

@@ -302,7 +302,7 @@ def test_the_federated_choice_is_that_of_the_pooled_kept_cases(finished: RunFold
     sweeps = []
     for name in ("ghent", "lyon"):
         site = read_site(finished.path / "sites" / name / "site.toml")
-        kept = own_cases(site, model.recipe, model.template).validation
+        kept = own_cases(site, model.recipe, model.template, run="run").validation
         sweeps += [sweep_case(network, case, model.recipe) for case in kept]
     assert len(sweeps) == 3  # half of three, rounded down, and half of four
     choice = model.threshold_choice

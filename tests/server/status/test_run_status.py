@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_a_damaged_line_before_the_last_is_named(tmp_path: Path) -> None:
 
 
 def test_nobody_who_conducts_and_no_end_is_interrupted(tmp_path: Path) -> None:
-    run = made_run(tmp_path, *THREE_ROUNDS)
+    run = made_run(tmp_path / "r1", *THREE_ROUNDS)
     status = run_status(run, now=at(140))
     assert status.status == "interrupted"
     assert status.to_do == "`lesionfed resume r1` continues from the last checkpoint."
@@ -230,3 +231,13 @@ def test_a_line_that_cannot_be_read_is_said_and_the_run_is_shown_all_the_same(
     assert (status.status, status.n_trained, status.received_bytes) == ("running", 2, 6000)
     assert status.warning is not None
     assert "line 3 cannot be read" in status.warning
+
+
+def test_a_folder_that_was_copied_is_advised_about_by_its_own_name(tmp_path: Path) -> None:
+    """Its events still name the run that it is a copy of: to resume that one would be another."""
+    run = made_run(tmp_path / "r1", started(), (5, "run-finished", {"status": "stopped"}))
+    shutil.copytree(run.path, tmp_path / "again")
+    status = run_status(RunFolder(tmp_path / "again"), now=at(10))
+    assert status.run == "again"
+    assert status.to_do is not None
+    assert "lesionfed resume again" in status.to_do

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,34 @@ def test_a_second_call_computes_nothing_and_gives_the_same(data: Path, tmp_path:
     for one, other in zip(first.cases, second.cases, strict=True):
         assert one.name == other.name
         np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_the_two_copies_used_last_are_kept_and_what_a_kill_left_goes(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One copy for each template: the third takes the place of the one not used for longest."""
+    store = tmp_path / "store"
+    templates: list[Template] = [
+        {"FLAIR": (0.6, 1.0, middle), "T1w": (0.5, 1.0, 1.4)} for middle in (1.3, 1.4, 1.5)
+    ]
+
+    def copy_of(template: Template) -> set[str]:
+        prepared_site(data, recipe=RECIPE, template=template, store=store)
+        return {path.name for path in store.iterdir()}
+
+    [first] = copy_of(templates[0])
+    abandoned, under_way = store / ".x.1.partial", store / ".y.2.partial"
+    abandoned.mkdir()
+    under_way.mkdir()
+    os.utime(abandoned, (0, 0))
+    [second] = copy_of(templates[1]) - {first, under_way.name}
+    assert not abandoned.exists()
+    copy_of(templates[0])
+    caplog.clear()
+    assert first in copy_of(templates[2])
+    assert second not in {path.name for path in store.iterdir()}
+    assert len(list(store.iterdir())) == 3
+    assert "1 older prepared copies of the data are removed" in caplog.text
 
 
 def test_a_changed_image_is_prepared_again(data: Path, tmp_path: Path) -> None:

@@ -301,7 +301,9 @@ def test_a_missing_rater_moves_no_other_raters_output(
 
 
 def test_references_stay_on_disk_until_a_patch_is_cut(cases: tuple[PreparedCase, ...]) -> None:
-    assert all(isinstance(reference, np.memmap) for reference in cases[0].references(3)[-1:])
+    assert cases[0].lesions is not None
+    assert np.shares_memory(cases[0].references(3)[-1], cases[0].lesions)
+    assert not cases[0].lesions.flags.writeable  # mapped: a copy of its own could be changed
     assert cases[0].raters is not None
     assert np.shares_memory(cases[0].references(3)[0], cases[0].raters)
 
