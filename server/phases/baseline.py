@@ -56,13 +56,14 @@ class BaselinePhase(Phase):
                     f"site {site}: want {len(THRESHOLDS)} sums of Dice, got {len(reply.dice_sums)}"
                 )
             _refuse_impossible(site, reply)
-            replies[site] = reply
-            dice_sums[site] = np.array(reply.dice_sums)
-            n_cases += reply.n_cases
             parts: dict[str, SitePart] = {
                 part: SitePart(**dataclasses.asdict(facts)) for part, facts in reply.parts.items()
             }
-            self._events.record(SiteSplit(site=site, parts=parts))
+            split = SiteSplit(site=site, parts=parts)
+            replies[site] = reply
+            dice_sums[site] = np.array(reply.dice_sums)
+            n_cases += reply.n_cases
+            self._events.record(split)
             return {"n_cases": reply.n_cases}
 
         yield Exchange(

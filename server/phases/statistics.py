@@ -60,11 +60,12 @@ class StatisticsPhase(Phase):
 
         def accumulate(site: str, reply: SiteStatistics) -> Mapping[str, object]:
             _require_optional(site, reply, self._recipe.task)
-            sums[site] = _sums_of(site, reply, empty=empty, settings=settings)
-            replies[site] = reply
+            checked = _sums_of(site, reply, empty=empty, settings=settings)
             facts = dataclasses.asdict(reply)
             del facts["landmark_sums"], facts["digests"]
-            self._events.record(SiteDescribed(site=site, **facts))
+            described = SiteDescribed(site=site, **facts)
+            sums[site], replies[site] = checked, reply
+            self._events.record(described)
             if reply.digests is not None:
                 digests[site] = reply.digests
             return facts | {"gave_digests": reply.digests is not None}

@@ -71,12 +71,11 @@ def sum_over_sites(
     nothing = (ThresholdSums.none(thresholds),) * max(1, len(smallest_mm3))
 
     def accumulate(site: str, reply: ThresholdReply) -> Mapping[str, object]:
-        sums_of[site] = _sums_of(site, reply, thresholds, n_smallest=len(nothing), part=part)
-        replies[site] = reply
-        if part != "all":
-            return {}
-        on_sums(site, sums_of[site][0], reply.n_on_scanner_grid)
-        return {"n_cases": reply.n_cases}
+        sums = _sums_of(site, reply, thresholds, n_smallest=len(nothing), part=part)
+        if part == "all":
+            on_sums(site, sums[0], reply.n_on_scanner_grid)
+        sums_of[site], replies[site] = sums, reply
+        return {"n_cases": reply.n_cases} if part == "all" else {}
 
     yield Exchange(
         request=lambda assignment: ThresholdRequest(
