@@ -29,6 +29,9 @@ array with no value in it has none to spare for axes that numpy cannot hold."""
 MAX_ARRAYS = 1 << 16
 """Of one message; the largest of ours has some thousand."""
 
+MAX_FAULTS_READ = 100
+"""Of a message with more only their number is told: the list of millions takes gigabytes."""
+
 MessageT = TypeVar("MessageT", bound=Message)
 
 _BY_NAME: dict[str, type[Message]] = {cls.__name__: cls for cls in get_args(Message)}
@@ -118,7 +121,7 @@ def unpack(packed: Packed, expected: type[MessageT] | tuple[type[MessageT], ...]
     fields = dict(header["fields"])
     known = {field.name for field in dataclasses.fields(cls)}
     if odd := sorted(fields.keys() - known):
-        raise WireError(f"{cls.__name__}.{odd[0]:.200}: no message of this class has such a field")
+        raise WireError(f"{cls.__name__}.{odd[0]:.200}: Unexpected field, the class has none such")
     for field in dataclasses.fields(cls):
         if _holds_arrays(field):
             if field.name in fields:
@@ -206,7 +209,10 @@ def _checked(cls: type[Message], fields: Mapping[str, Any]) -> Message:
     try:
         return cls(**fields)
     except ValidationError as error:
-        first, n_faults = error.errors()[0], error.error_count()
+        n_faults = error.error_count()
+        if n_faults > MAX_FAULTS_READ:
+            raise WireError(f"{cls.__name__}: {n_faults} faults in its fields") from None
+        first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise WireError(
             f"{cls.__name__}.{place:.200}: {first['msg']:.200} ({n_faults} faults in all)"

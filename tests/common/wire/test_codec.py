@@ -294,3 +294,9 @@ def test_a_field_named_after_a_constructors_own_is_refused(name: str) -> None:
 def test_an_array_without_values_arrives_in_its_shape() -> None:
     arrived = unpack(pack(update(change={"w": np.zeros((3, 0, 2), np.float32)})), SiteUpdate)
     assert arrived.change["w"].shape == (3, 0, 2)
+
+
+def test_of_a_message_full_of_faults_only_their_number_is_told() -> None:
+    fields = json.loads(pack(update()).header)["fields"] | {"not_kept": ["z"] * 101}
+    with pytest.raises(WireError, match="SiteUpdate: 101 faults in its fields"):
+        unpack(changed_header(fields=fields), SiteUpdate)
