@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ CHANGE = "change"
 _SQUARES = ("running variances", "exp_avg_sq", "square_avg", "acc_delta")
 MAJORITY = 3
 """Sites from which on a median says what is usual: of two nobody knows which one is odd."""
+COLUMNS = 1024
 ROUNDS_KNOWN = 5
 """Rounds whose lengths count: changes become shorter as training goes on (chosen)."""
 
@@ -160,15 +162,33 @@ class BoundedUpdates:
 
 
 def norms_of(arrays: Arrays) -> dict[str, float]:
-    """Kind -> Euclidean length over all arrays of that kind."""
-    squares: dict[str, float] = {}
+    """Kind -> Euclidean length over all arrays of that kind, whatever their order."""
+    squares: dict[str, list[float]] = {}
     with np.errstate(over="ignore"):  # of a float64 that is too large to be squared
         for name, array in arrays.items():
             kind = _kind_of(name, array)
-            length = float(np.sum(np.square(array.astype(np.float64))))
-            squares[kind] = squares.get(kind, 0.0) + length
+            squares.setdefault(kind, []).append(_sum_of_squares(array))
     most = sys.float_info.max
-    return {kind: min(most, float(np.sqrt(square))) for kind, square in squares.items()}
+    return {kind: min(most, math.sqrt(_exact_sum(of))) for kind, of in squares.items()}
+
+
+def _sum_of_squares(array: npt.NDArray[Any]) -> float:
+    """The same to the last bit wherever the array lies in memory, unlike numpy's sum of one axis.
+
+    A run that is resumed must find the same bounds: column by column, then exactly.
+    """
+    flat = array.astype(np.float64).ravel()
+    rows = np.pad(flat, (0, -flat.size % COLUMNS)).reshape(-1, COLUMNS)
+    columns = np.square(rows, out=rows).sum(axis=0)
+    return _exact_sum(columns.tolist())
+
+
+def _exact_sum(values: Sequence[float]) -> float:
+    """Rounded once, so that it does not depend on their order; infinite where it is too large."""
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        return math.inf
 
 
 def _kind_of(name: str, array: npt.NDArray[Any]) -> str:

@@ -139,5 +139,23 @@ def test_an_update_that_cannot_be_added_is_refused_at_once_and_leaves_no_length(
     assert updates.known_after({}) == {"change": ((1.0,),)}
 
 
+def test_a_length_does_not_depend_on_where_its_array_lies_in_memory() -> None:
+    values = np.random.default_rng(3).normal(size=5000).astype(np.float32)
+    found = set()
+    for start in range(16):
+        room = np.zeros(values.size + 16, np.float32)
+        room[start : start + values.size] = values
+        found.add(norms_of({"w": room[start : start + values.size]})["change"])
+    assert len(found) == 1
+    assert found.pop() == pytest.approx(float(np.linalg.norm(values.astype(np.float64))), rel=1e-14)
+
+
+def test_a_length_does_not_depend_on_the_order_of_the_arrays() -> None:
+    """A checkpoint gives them back by their names."""
+    generator = np.random.default_rng(4)
+    arrays: Arrays = {str(number): generator.normal(size=7) for number in range(40)}
+    assert norms_of(arrays) == norms_of(dict(reversed(arrays.items())))
+
+
 def test_a_length_beyond_the_floats_is_the_largest_of_them() -> None:
     assert norms_of({"w": np.full(3, 1e300)}) == {"change": float(np.finfo(np.float64).max)}
