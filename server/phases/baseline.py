@@ -17,6 +17,7 @@ from common.wire.messages import BaselineRequest, BaselineSums
 from server.events.event_log import EventLog
 from server.events.schema import BaselineTuned, SitePart, SiteSplit
 from server.phases.announced_choices import announce_round, announce_threshold
+from server.phases.threshold_sums import require_declared
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
@@ -56,6 +57,7 @@ class BaselinePhase(Phase):
                     f"site {site}: want {len(THRESHOLDS)} sums of Dice, got {len(reply.dice_sums)}"
                 )
             _refuse_impossible(site, reply)
+            require_declared(site, reply.n_cases, state.declared)
             parts: dict[str, SitePart] = {
                 part: SitePart(**dataclasses.asdict(facts)) for part, facts in reply.parts.items()
             }
