@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,7 +175,8 @@ def test_where_every_site_stands_comes_back(tmp_path: Path) -> None:
 def test_a_state_that_is_not_finite_is_never_written(tmp_path: Path, field: str) -> None:
     """A run that is resumed from it could not go on either."""
     save_checkpoint(tmp_path, state(1))
-    poisoned = dataclasses.replace(state(2), **{field: {"w": np.array([np.inf], np.float32)}})
+    change: dict[str, Any] = {field: {"w": np.array([np.inf], np.float32)}}
+    poisoned = dataclasses.replace(state(2), **change)
     with pytest.raises(CheckpointError, match=rf"{field} of round 2 of 'training': w holds"):
         save_checkpoint(tmp_path, poisoned)
     loaded = load_checkpoint(tmp_path)
