@@ -73,6 +73,15 @@ class Federation(Settings):
     weighting: Literal["equal", "cases", "lesion-volume", "validation"] = "cases"
     """How much a site counts in the mean. validation: more where the network does badly on the
     cases that the site keeps for validation (ours after Liu 2023: docs/adr/0047)."""
+    largest_share: Annotated[Annotated[float, Field(ge=0.1, le=1)] | None, or_none("a share")] = (
+        None
+    )
+    """Largest share of a round's mean that one site may be, of those that answered; never below an
+    equal share. Unset, or "none": a half where four sites or more answer, else no bound. Not with
+    aggregation = "median", where every site counts alike."""
+    longest_update: Annotated[float, Field(ge=2, le=1000)] = 10.0
+    """How many times as long as the median over sites and rounds a site's update may be; what is
+    longer is shortened to that (docs/adr/0049)."""
     server_optimizer: ServerOptimizer = PlainServer()
     """What the coordinator does with the mean change."""
     proximal: Annotated[float, Field(ge=0, le=100)] = 0.0

@@ -21,6 +21,7 @@ FARTHEST = 1e18
 class Aggregate(ABC):
     """Takes the sites' updates, one at a time, and gives the consortium's.
 
+    largest_share   of the weights of all sites that one may have, see `capped_weights`
     like   the parameters that sites start from, name -> array; every update must have these names,
            shapes and dtypes, all values finite. A running variance must not come below 0, nor a
            running mean move farther than FARTHEST: no site that measured them sends that, and the
@@ -31,15 +32,24 @@ class Aggregate(ABC):
     `federation.aggregation` of the recipe.
     """
 
-    def __init__(self, like: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    def __init__(
+        self, like: Mapping[str, npt.NDArray[np.generic]], *, largest_share: float | None = None
+    ) -> None:
+        self._largest_share = largest_share
         self._like = {name: (array.shape, array.dtype) for name, array in like.items()}
         self._variance_of = running_statistics(like)
         self._variances: Arrays = {name: like[name] for name in self._variance_of.values()}
 
     def accumulate(self, site: str, update: Arrays, weight: float) -> None:
         """Adds one site's update; UpdateRejected names the site, and leaves all as it was."""
-        self._require_alike(site, update, weight)
-        self._add(update, weight)
+        self.require_alike(site, update, weight)
+        self._add(site, update, weight)
+
+    @property
+    def capped(self) -> dict[str, tuple[float, float]]:
+        """Site -> the share it would have had and the one it has, of those bounded; once there is a
+        result."""
+        return {}
 
     @abstractmethod
     def result(self) -> Arrays:
@@ -47,19 +57,20 @@ class Aggregate(ABC):
 
     @staticmethod
     @abstractmethod
-    def copies_held(n_sites: int) -> int:
+    def copies_held(n_sites: int, *, largest_share: float | None = None) -> int:
         """Memory it needs once so many sites have sent, in float32 copies of the parameters."""
 
     @abstractmethod
-    def _add(self, update: Arrays, weight: float) -> None:
-        """Adds an update that has been checked."""
+    def _add(self, site: str, update: Arrays, weight: float) -> None:
+        """Adds a site's update that has been checked: the whole of it, or nothing."""
 
     def _as_sent(self, name: str, value: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """`value` in the dtype of `like`; whole numbers are rounded."""
         dtype: np.dtype[Any] = self._like[name][1]
         return np.asarray(np.rint(value) if dtype.kind == "i" else value, dtype)
 
-    def _require_alike(self, site: str, update: Arrays, weight: float) -> None:
+    def require_alike(self, site: str, update: Arrays, weight: float) -> None:
+        """Nothing, or UpdateRejected where this update cannot be accumulated."""
         if not 0 < weight < math.inf:
             raise UpdateRejected(f"site {site}: want a weight above 0, got {weight!r}")
         if odd := sorted(update.keys() ^ self._like.keys()):

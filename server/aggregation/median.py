@@ -21,11 +21,13 @@ class Median(Aggregate):
              that the weighted mean adds: a square, which a single site could dominate.
     """
 
-    def __init__(self, like: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        super().__init__(like)
+    def __init__(
+        self, like: Mapping[str, npt.NDArray[np.generic]], *, largest_share: float | None = None
+    ) -> None:
+        super().__init__(like, largest_share=largest_share)
         self._updates: list[Arrays] = []
 
-    def _add(self, update: Arrays, weight: float) -> None:
+    def _add(self, site: str, update: Arrays, weight: float) -> None:
         self._updates.append(update)
 
     def result(self) -> Arrays:
@@ -38,6 +40,6 @@ class Median(Aggregate):
         }
 
     @staticmethod
-    def copies_held(n_sites: int) -> int:
+    def copies_held(n_sites: int, *, largest_share: float | None = None) -> int:
         """One for each site: a median needs all updates at once."""
         return n_sites

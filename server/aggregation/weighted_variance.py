@@ -21,7 +21,7 @@ class WeightedVariance:
         self._weight = 0.0
 
     def add(self, array: npt.NDArray[np.generic], weight: float) -> None:
-        """Counts one more array of the shape, with a weight above 0."""
+        """Counts one more array of the shape; a weight below 0 takes off one counted before."""
         together = self._weight + weight
         distance = array.astype(np.float64) - self._mean
         self._mean = self._mean + distance * (weight / together)
@@ -31,4 +31,4 @@ class WeightedVariance:
     def result(self) -> FloatArray:
         """The variance; 0 of a single array."""
         assert self._weight > 0, "nothing was added"
-        return self._squares / self._weight
+        return np.maximum(self._squares, 0) / self._weight  # rounding, where one was taken off

@@ -31,6 +31,7 @@ from server.events.schema import (
     SiteFailed,
     SiteReplied,
 )
+from server.events.site_limited import SiteLimited
 from server.run.run_folder import RunFolder
 
 
@@ -83,6 +84,8 @@ class RunProgress:
                 self._progress.update(self._task, completed=self.n_replies)
             case SiteFailed():
                 self._print(f"site {event.site} failed: {event.error} ({event.code})")
+            case SiteLimited():
+                self._print(f"site {event.in_words}")
             case Evaluated(method="network", site=site):
                 dice = [row.metric("dice") for row in event.cases]
                 defined = [value for value in dice if value is not None]

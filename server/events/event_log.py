@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from common.errors import RunFolderError
 from common.files import naming
-from server.events import schema, site_probed, threshold_events
+from server.events import schema, site_limited, site_probed, threshold_events
 from server.events.run_event import RunEvent, UnknownEvent
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ MAX_DIGITS = 19
 
 _BY_KIND: dict[str, type[RunEvent]] = {
     kind.model_fields["event"].default: kind
-    for module in (schema, site_probed, threshold_events)
+    for module in (schema, site_limited, site_probed, threshold_events)
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, RunEvent)
 }

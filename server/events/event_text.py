@@ -5,6 +5,7 @@ from __future__ import annotations
 from server.events import schema
 from server.events.failure_advice import advice
 from server.events.run_event import RoundEvent, RunEvent
+from server.events.site_limited import SiteLimited
 from server.events.site_probed import SiteNotProbed, SiteProbed
 
 
@@ -96,6 +97,8 @@ def _in_round(event: RoundEvent) -> str:
             return f"spread of the site head over all sites {event.head_spread_all:.4f}"
         case schema.SiteRetried():
             return f"{event.site} failed ({event.code}) and is asked again"
+        case SiteLimited():
+            return event.in_words
         case schema.SiteFailed(code=code):
             return f"{event.site} failed: {event.error} ({code}). {advice(code)}"
         case _:

@@ -49,6 +49,9 @@ ADVICE = {
     # the answer would have spoiled the aggregate
     "update-rejected": "The site's update was left out to save the aggregate; if it happens again, "
     "lower the learning rate or suspend the site until its data are checked.",
+    "unusable-reply": "The site's answer made the coordinator's program fail and was left out: "
+    "suspend the site until it is known what it runs, and report the line that the log at the "
+    "coordinator names.",
     "loss-not-finite": "Training diverged at the site: lower optimizer.learning_rate; if only this "
     "site does so, ask it to check its intensities.",
     # the site's machine

@@ -15,6 +15,7 @@ from server.events.lost_start import lost_start
 from server.events.round_history import RoundHistory
 from server.events.run_event import RoundEvent, RunEvent, SiteEvent
 from server.events.site_history import SiteHistory
+from server.events.site_limited import SiteLimited
 from server.events.site_probed import SiteNotProbed, SiteProbed
 from server.events.threshold_events import ThresholdChosen, ThresholdKept
 from server.run.run_folder import RunFolder
@@ -144,6 +145,11 @@ class RunHistory:
             "missing here. Restore the file from a backup if there is one."
         )
 
+    @property
+    def limited(self) -> list[SiteLimited]:
+        """Every update over a bound in a round that counts, in the order of the rounds."""
+        return [one for r in self.rounds.values() for one in r.limited]
+
     def sites(self, role: str) -> list[str]:
         """Names of the sites with this role, in the order they were given."""
         return [site.name for site in self.started.sites if site.role == role]
@@ -211,6 +217,8 @@ class RunHistory:
             self._round(event).replies[event.site] = event
         elif isinstance(event, schema.SiteFailed):
             self._round(event).failures[event.site] = event
+        elif isinstance(event, SiteLimited):
+            self._round(event).limited.append(event)
         elif isinstance(event, schema.SiteStateChanged):
             self._records_states = True
         elif isinstance(event, schema.SubjectsChanged):

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from server.evaluation.case_row import Value
 from server.events.schema import SiteFailed, SiteReplied
+from server.events.site_limited import SiteLimited
 
 MOST_DRIFT = 0.3
 """Of the learned lesion metric from true lesion F1, before it is warned of (chosen)."""
@@ -20,6 +21,7 @@ class RoundHistory:
                 is another one
     started     None where that line of the log is lost
     sites       those that were asked
+    limited     whose updates were over a bound, and count as far as it
     replies_s   from the requests to the last reply, as the coordinator measured it
     head_spread_all   of the site head that it began with, over the patches of all sites together
     saved       its last checkpoint: after the held-out sites were scored, where they were
@@ -32,6 +34,7 @@ class RoundHistory:
     sites: tuple[str, ...] = ()
     replies: dict[str, SiteReplied] = field(default_factory=dict)
     failures: dict[str, SiteFailed] = field(default_factory=dict)
+    limited: list[SiteLimited] = field(default_factory=list)
     replies_s: Value = None
     finished: datetime | None = None
     saved: datetime | None = None

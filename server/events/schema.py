@@ -1,6 +1,7 @@
 """The events of a run: one frozen class each, by which events.jsonl is written and read.
 
-Those of the site probe are in `site_probed.py`.
+Those of the site probe are in `site_probed.py`, that of a site whose update was over a bound in
+`site_limited.py`.
 
 A field with a default is one that older runs do not have. Keys that a class does not know are
 passed over, and an event of a kind that is not known is an `UnknownEvent`.

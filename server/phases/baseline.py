@@ -17,6 +17,7 @@ from common.wire.messages import BaselineRequest, BaselineSums
 from server.events.event_log import EventLog
 from server.events.schema import BaselineTuned, SitePart, SiteSplit
 from server.phases.announced_choices import announce_round, announce_threshold
+from server.phases.threshold_sums import require_declared
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
@@ -56,13 +57,15 @@ class BaselinePhase(Phase):
                     f"site {site}: want {len(THRESHOLDS)} sums of Dice, got {len(reply.dice_sums)}"
                 )
             _refuse_impossible(site, reply)
-            replies[site] = reply
-            dice_sums[site] = np.array(reply.dice_sums)
-            n_cases += reply.n_cases
+            require_declared(site, reply.n_cases, state.declared)
             parts: dict[str, SitePart] = {
                 part: SitePart(**dataclasses.asdict(facts)) for part, facts in reply.parts.items()
             }
-            self._events.record(SiteSplit(site=site, parts=parts))
+            split = SiteSplit(site=site, parts=parts)
+            replies[site] = reply
+            dice_sums[site] = np.array(reply.dice_sums)
+            n_cases += reply.n_cases
+            self._events.record(split)
             return {"n_cases": reply.n_cases}
 
         yield Exchange(

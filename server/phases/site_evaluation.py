@@ -49,6 +49,7 @@ class SiteEvaluationPhase(Phase):
             template=model.template,
             thresholds=(model.threshold,),
             part="all",
+            declared=state.declared,
             smallest_mm3=() if model.smallest_mm3 is None else (model.smallest_mm3,),
             role="evaluate",
             quorum=0,

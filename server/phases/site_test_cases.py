@@ -36,6 +36,7 @@ class SiteTestPhase(Phase):
             part="test",
             smallest_mm3=() if model.smallest_mm3 is None else (model.smallest_mm3,),
             quorum=0,
+            declared=state.declared,
         )
         total = summed.total
         mean_dice, mean_lesion_f1 = means_of(total)

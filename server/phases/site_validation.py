@@ -28,6 +28,7 @@ def validate_at_sites(state: RunState, recipe: Recipe) -> Generator[Exchange, No
         part="validation",
         quorum=0,
         phase=VALIDATION,
+        declared=state.declared,
     )
     mean_dice, _ = means_of(summed.total)
     validation = None

@@ -16,6 +16,8 @@ from common.recipe.recipe import Recipe
 from common.recipe.standardization import Standardization
 from common.recipe.task import Task
 from common.wire.messages import Assignment, SaltedDigests, SiteStatistics, StatisticsRequest
+from server.aggregation.largest_share import capped_weights
+from server.aggregation.site_weight import Declared
 from server.events.event_log import EventLog
 from server.events.schema import SiteDescribed, TemplateMade
 from server.rounds.phase import Exchange, Phase
@@ -60,11 +62,12 @@ class StatisticsPhase(Phase):
 
         def accumulate(site: str, reply: SiteStatistics) -> Mapping[str, object]:
             _require_optional(site, reply, self._recipe.task)
-            sums[site] = _sums_of(site, reply, empty=empty, settings=settings)
-            replies[site] = reply
+            checked = _sums_of(site, reply, empty=empty, settings=settings)
             facts = dataclasses.asdict(reply)
             del facts["landmark_sums"], facts["digests"]
-            self._events.record(SiteDescribed(site=site, **facts))
+            described = SiteDescribed(site=site, **facts)
+            sums[site], replies[site] = checked, reply
+            self._events.record(described)
             if reply.digests is not None:
                 digests[site] = reply.digests
             return facts | {"gave_digests": reply.digests is not None}
@@ -89,10 +92,23 @@ class StatisticsPhase(Phase):
         grid = _trained_grid([*replies.values()])
         cases = {}
         if self._recipe.federation.steps_are == "whole-epoch":
-            cases = {site: replies[site].n_trainable for site in sorted(trains & replies.keys())}
+            said = {site: replies[site].n_trainable for site in sorted(trains & replies.keys())}
+            bounded = capped_weights(said, self._recipe.federation.largest_share)
+            cases = {site: int(bounded[site]) for site in said}
+        declared = {
+            site: _declared(replies[site], self._recipe) for site in sorted(trains & replies.keys())
+        }
         return dataclasses.replace(
-            state, template=template, trained_grid=grid, training_cases=cases
+            state, template=template, trained_grid=grid, training_cases=cases, declared=declared
         )
+
+
+def _declared(reply: SiteStatistics, recipe: Recipe) -> Declared:
+    takes_all = recipe.sampling.takes_lesion_free_cases
+    return Declared(
+        n_cases=reply.n_cases if takes_all else reply.n_trainable,
+        lesion_volume_ml=reply.lesion_volume_ml,
+    )
 
 
 def _trained_grid(replies: Sequence[SiteStatistics]) -> TrainedGrid | None:

@@ -47,6 +47,7 @@ class ThresholdPhase(Phase):
             thresholds=THRESHOLDS,
             part="threshold",
             smallest_mm3=smallest_mm3,
+            declared=state.declared,
         )
         choice = choose_of(summed.by_smallest, smallest_mm3, by=inference.threshold_by, split=SPLIT)
         if choice is None:

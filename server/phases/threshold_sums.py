@@ -18,6 +18,7 @@ from common.metrics.threshold_choice import ThresholdSums
 from common.model_file import Model, read_model
 from common.wire.field_types import ScoredPart
 from common.wire.messages import ThresholdReply, ThresholdRequest
+from server.aggregation.site_weight import Declared
 from server.phases.usable_sites import usable_sites
 from server.rounds.phase import Exchange
 from server.run.run_state import RunState
@@ -48,6 +49,7 @@ def sum_over_sites(
     template: Template,
     thresholds: tuple[float, ...],
     part: ScoredPart,
+    declared: Mapping[str, Declared],
     smallest_mm3: tuple[float, ...] = (),
     role: Role = "train",
     quorum: int | None = None,
@@ -58,6 +60,7 @@ def sum_over_sites(
 
     parameters   the segmentation network's
     part      which of its cases a site scores
+    declared  site -> what it said before training; a sum over more cases is refused
     smallest_mm3   below which volumes predicted lesions are dropped; none: as the recipe says
     phase     under whose name the exchange is run, see `Exchange`
     on_sums   for the part `all`, which is shown site by site: called with each site's name, its
@@ -71,16 +74,18 @@ def sum_over_sites(
     nothing = (ThresholdSums.none(thresholds),) * max(1, len(smallest_mm3))
 
     def accumulate(site: str, reply: ThresholdReply) -> Mapping[str, object]:
-        sums_of[site] = _sums_of(site, reply, thresholds, n_smallest=len(nothing), part=part)
-        replies[site] = reply
-        if part != "all":
-            changes = {
-                "n_new_subjects": reply.n_new_subjects,
-                "n_lost_subjects": reply.n_lost_subjects,
-            }
-            return changes if any(changes.values()) else {}  # of all parts, not of the kept cases
-        on_sums(site, sums_of[site][0], reply.n_on_scanner_grid)
-        return {"n_cases": reply.n_cases}
+        require_declared(site, reply.n_cases, declared)
+        sums = _sums_of(site, reply, thresholds, n_smallest=len(nothing), part=part)
+        if part == "all":
+            on_sums(site, sums[0], reply.n_on_scanner_grid)
+        sums_of[site], replies[site] = sums, reply
+        if part == "all":
+            return {"n_cases": reply.n_cases}
+        changes = {
+            "n_new_subjects": reply.n_new_subjects,
+            "n_lost_subjects": reply.n_lost_subjects,
+        }
+        return changes if any(changes.values()) else {}  # of all parts, not of the kept cases
 
     yield Exchange(
         request=lambda assignment: ThresholdRequest(
@@ -106,6 +111,18 @@ def sum_over_sites(
         sites=sites,
         n_on_scanner_grid=sum(replies[site].n_on_scanner_grid for site in sites),
     )
+
+
+def require_declared(site: str, n_cases: int, declared: Mapping[str, Declared]) -> None:
+    """Nothing, or UpdateRejected where a site sums over more cases than it said it has.
+
+    With ten million a single site would choose the threshold or the round.
+    """
+    if site in declared and n_cases > declared[site].n_cases:
+        raise UpdateRejected(
+            f"site {site}: want sums over at most the {declared[site].n_cases} cases that it "
+            f"declared in the statistics, got {n_cases}"
+        )
 
 
 def means_of(sums: ThresholdSums) -> tuple[float | None, float | None]:

@@ -25,12 +25,14 @@ from common.wire.feature_summary import FeatureSummary, HeadAnswers
 from common.wire.field_types import Arrays, Stage
 from common.wire.messages import Assignment, SiteUpdate, TrainRequest
 from server.aggregation.apply_update import apply_update, change_norm
+from server.aggregation.bounded_updates import OPTIMIZER, VARIATES, BoundedUpdates
 from server.aggregation.moving_average import moved_average
 from server.aggregation.registry import AGGREGATIONS
 from server.aggregation.server_optimizer import server_step
-from server.aggregation.site_weight import site_weight
+from server.aggregation.site_weight import declared_weight, site_weight
 from server.events.event_log import EventLog
 from server.events.schema import HeadMeasured
+from server.events.site_limited import Limit, SiteLimited
 from server.phases.head_spread import head_spread, require_answers
 from server.phases.lesion_metric import resend_lesion_metric
 from server.phases.site_features import head_after, known_features, require_summaries
@@ -39,10 +41,8 @@ from server.phases.step_budget import own_steps, step_seconds_after, steps_withi
 from server.rounds.phase import Exchange, Phase
 from server.run.run_state import RunState
 
-OPTIMIZER = "optimizer."
-"""Begins the names of the optimizer state's arrays where they are averaged with the changes."""
-VARIATES = "variates."
-"""Likewise those of the changes of the sites' control variates."""
+ROUNDING = 1e-6
+"""Share by which a sum of lesion volumes may be above that of the statistics, for floats."""
 
 
 class TrainingPhase(Phase):
@@ -80,6 +80,10 @@ class TrainingPhase(Phase):
 
     Where the sites choose the round, one that is evaluated ends with an exchange of its own: see
     phases/site_validation.py.
+
+    No site owns the mean: its weight is at most what it declared in the statistics and, of all that
+    answered, `federation.largest_share`; its update is at most `federation.longest_update` times as
+    long as the others'. What is over a bound counts as far as it, and is recorded (docs/adr/0049).
 
     A site loss that needs the sites' feature summaries uses in each round those of the round before
     (phases/site_features.py). A site that has sent none in a round counts with its last one.
@@ -122,7 +126,7 @@ class TrainingPhase(Phase):
         if self._recipe.federation.drift == "scaffold":
             zeros = fresh_variates(self._recipe, n_sites=self._n_head_outputs)
             state = dataclasses.replace(state, variates=zeros)
-        state = dataclasses.replace(state, server_state={}, validation_dice={})
+        state = dataclasses.replace(state, server_state={}, validation_dice={}, update_norms={})
         if self._stage == "second":
             rounds_before = self._recipe.federation.rounds
             return dataclasses.replace(state, rounds_before=rounds_before, features={})
@@ -147,36 +151,49 @@ class TrainingPhase(Phase):
         steps_asked: dict[str, int] = {}
         site_loss = self._recipe.loss.site
         trained = trained_at_sites(state.parameters, self._recipe)
-        aggregate = AGGREGATIONS[self._recipe.federation.aggregation](
+        settings = self._recipe.federation
+        began = (
             trained
             | _prefixed(OPTIMIZER, state.optimizer_state)
             | _prefixed(VARIATES, state.variates)
         )
+        aggregate = AGGREGATIONS[settings.aggregation](began, largest_share=settings.largest_share)
+        updates = BoundedUpdates(
+            aggregate, began=began, known=state.update_norms, factor=settings.longest_update
+        )
+        over_declared: dict[str, tuple[float, float]] = {}
         place_of: dict[str, int] = {}
         answers: dict[str, HeadAnswers] = {}
         features: dict[int, FeatureSummary] = {}
-        weighting = self._recipe.federation.weighting
         shares: dict[str, float] = {}
         validation_dice: dict[str, float | None] = {}
 
+        def add(site: str, update: SiteUpdate, factor: float) -> Mapping[str, object]:
+            """Counts the update, by its factor, and returns its facts; all of it or nothing."""
+            counts = site_weight(site, update, settings.weighting, state.validation_dice)
+            most = declared_weight(site, settings.weighting, state.declared)
+            is_over = most is not None and counts > most * (1 + ROUNDING)
+            learned, facts = _learned(site, update), facts_of(update)
+            bounded = most if most is not None and is_over else counts
+            updates.accumulate(site, learned, factor * bounded)
+            if is_over:
+                over_declared[site] = (counts, bounded)
+            return facts
+
         def accumulate(site: str, update: SiteUpdate) -> Mapping[str, object]:
             self._require_sound(site, update, place_of)
-            counts = site_weight(site, update, weighting, state.validation_dice)
-            weight = shares.get(site, 1.0) * counts
-            aggregate.accumulate(site, _learned(site, update), weight)
+            facts = add(site, update, shares.get(site, 1.0))
             wall_s[site] = update.wall_s
             validation_dice[site] = update.validation_dice
             features.update(update.features)
             if update.head_answers is not None:
                 answers[site] = update.head_answers
-            return facts_of(update)
+            return facts
 
         def accumulate_late(site: str, update: SiteUpdate, n_rounds: int) -> Mapping[str, object]:
             require_answers(site, update.head_answers, n_sites=self._n_head_outputs)
-            factor = self._recipe.federation.late_weight**n_rounds
-            weight = factor * site_weight(site, update, weighting, state.validation_dice)
-            aggregate.accumulate(site, _learned(site, update), weight)
-            return facts_of(update) | {"factor": factor}
+            factor = settings.late_weight**n_rounds
+            return {**add(site, update, factor), "factor": factor}
 
         def request(assignment: Assignment) -> TrainRequest:
             site = assignment.site
@@ -207,7 +224,8 @@ class TrainingPhase(Phase):
         )
         self._all_have_trained = len(wall_s) == self._n_sites
         step_seconds = step_seconds_after(state.step_seconds, steps_asked, wall_s, self._recipe)
-        learned = aggregate.result()
+        learned = updates.result()
+        self._record_limited(state.round_index + 1, over_declared, aggregate.capped, updates)
         optimizer_state = {name: learned.pop(OPTIMIZER + name) for name in state.optimizer_state}
         mean_moves = {name: learned.pop(VARIATES + name) for name in state.variates}
         answered = len(wall_s) / self._n_sites
@@ -239,6 +257,7 @@ class TrainingPhase(Phase):
             validation_dice=self._latest_dice(state.validation_dice, validation_dice),
             step_seconds=step_seconds,
             features=latest,
+            update_norms=updates.known_after(state.update_norms),
             site_validation=None,
         )
         if past := self._recipe.federation.moving_average:
@@ -249,6 +268,35 @@ class TrainingPhase(Phase):
         if state.sites_choose_round and selects and self.is_evaluated(index):
             state = yield from validate_at_sites(state, self._recipe)
         return state
+
+    def _record_limited(
+        self,
+        round_index: int,
+        over_declared: Mapping[str, tuple[float, float]],
+        over_share: Mapping[str, tuple[float, float]],
+        updates: BoundedUpdates,
+    ) -> None:
+        """An event for each bound that a site was over, by the names of the sites."""
+        counted: Limit = "cases"
+        if self._recipe.federation.weighting == "lesion-volume":
+            counted = "lesion-volume"
+        found: list[tuple[str, Limit, str, float, float]] = [
+            *((site, counted, "", *both) for site, both in over_declared.items()),
+            *((site, "share", "", *both) for site, both in over_share.items()),
+            *((one.site, "length", one.kind, one.norm, one.allowed) for one in updates.shortened),
+        ]
+        for site, limit, kind, was, allowed in sorted(found):
+            self._events.record(
+                SiteLimited(
+                    phase=self.name,
+                    round=round_index,
+                    site=site,
+                    limit=limit,
+                    kind=kind,
+                    found=was,
+                    allowed=allowed,
+                )
+            )
 
     def _latest_dice(
         self, before: Mapping[str, float], sent: Mapping[str, float | None]

@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 import time
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
 
 from common.errors import WireError
-from common.wire.codec import answered_by, unpack
+from common.wire.codec import Packed, answered_by, unpack
 from common.wire.flower_record import from_record
 from common.wire.messages import SiteFailure
 from server.events.event_log import Place
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 ABSENT = SiteFailure(error="NotThere", code="absent")
 LATE = SiteFailure(error="DeadlinePassed", code="deadline")
 NOT_DELIVERED = SiteFailure(error="NotDelivered", code="transport")
+UNUSABLE = SiteFailure(error="WireError", code="unusable-reply")
+"""An answer that made our own code fail where it should have been refused."""
 
 _UNAVAILABLE = f"flower-{ErrorCode.NODE_UNAVAILABLE}"
 _LOST = (
@@ -75,30 +78,62 @@ def is_gone(failure: SiteFailure) -> bool:
 def accumulate_answer(
     pending: PendingRequest, message: Message, *, reply: type[Any], accumulate: Accumulate
 ) -> dict[str, Any] | SiteFailure:
-    """Facts for the event log once the answer is accumulated, or why it could not be."""
-    if message.has_error():
-        failure = _failure_from_flower(message.error)
-        log.warning("site %s: %s (%s)", pending.site, failure.error, failure.code)
-        return failure
+    """Facts for the event log once the answer is accumulated, or why it could not be.
+
+    Whatever goes wrong while a site's answer is read, checked or accumulated is that site's
+    failure, and the others continue. Only an OSError while it is accumulated is raised as it is: of
+    all that is done with an answer, recording it alone touches this machine's disk.
+    """
     try:
-        packed = from_record(message.content, limit_bytes=pending.limit_bytes)
-        answer = unpack(packed, (reply, SiteFailure))
-        # a site that could not read the request cannot say which it was
-        unread = isinstance(answer, SiteFailure) and answered_by(packed) is None
-        if answered_by(packed) != pending.exchange_id and not unread:
-            raise WireError(
-                f"want the answer to {pending.exchange_id}, got one to {answered_by(packed)}: an "
-                "old answer came again",
-                code="replayed",
-            )
-        if isinstance(answer, SiteFailure):
-            return answer
-        facts = accumulate(pending.site, answer)
-    except WireError as error:
-        log.warning("site %s: answer left out: %s", pending.site, error.code)
-        return SiteFailure(error=type(error).__name__, code=error.code)
+        if message.has_error():
+            failure = _failure_from_flower(message.error)
+            log.warning("site %s: %s (%s)", pending.site, failure.error, failure.code)
+            return failure
+        packed, answer = _read(pending, message, reply)
+    except Exception as error:  # any: what arrives is hostile, and none of it may end the run
+        return _left_out(pending.site, error)
+    if isinstance(answer, SiteFailure):
+        return answer
+    try:
+        facts = dict(accumulate(pending.site, answer))
+    except OSError:
+        raise
+    except Exception as error:
+        return _left_out(pending.site, error)
     wall_s = round(time.monotonic() - pending.sent_at, 3)
-    return {"wall_s": wall_s, "size_bytes": packed.size_bytes, "facts": dict(facts)}
+    return {"wall_s": wall_s, "size_bytes": packed.size_bytes, "facts": facts}
+
+
+def _read(pending: PendingRequest, message: Message, reply: type[Any]) -> tuple[Packed, Any]:
+    """The answer, as it came and decoded: a `reply` or a SiteFailure; WireError for others."""
+    packed = from_record(message.content, limit_bytes=pending.limit_bytes)
+    answer = unpack(packed, (reply, SiteFailure))
+    # a site that could not read the request cannot say which it was
+    unread = isinstance(answer, SiteFailure) and answered_by(packed) is None
+    if answered_by(packed) != pending.exchange_id and not unread:
+        raise WireError(
+            f"want the answer to {pending.exchange_id}, got one to {answered_by(packed)!r:.200}: "
+            "an old answer came again",
+            code="replayed",
+        )
+    return packed, answer
+
+
+def _left_out(site: str, error: Exception) -> SiteFailure:
+    """The site's failure; of an error that is not ours, the log says where it arose."""
+    if isinstance(error, WireError):
+        log.warning("site %s: answer left out: %s", site, error.code)
+        return SiteFailure(error=type(error).__name__, code=error.code)
+    *_, place = traceback.extract_tb(error.__traceback__)
+    # not the error's text: it may quote what the site sent
+    log.error(
+        "site %s: answer left out: it caused a %s in %s, line %d",
+        site,
+        type(error).__name__,
+        place.filename,
+        place.lineno,
+    )
+    return UNUSABLE
 
 
 def _failure_from_flower(error: Error) -> SiteFailure:

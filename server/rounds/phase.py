@@ -23,7 +23,8 @@ class Exchange:
     request     the message for one site, from its assignment
     reply       the class of the answer
     accumulate  adds one site's reply and returns facts for the event log; raises UpdateRejected
-                for a reply that would spoil the aggregate
+                for a reply that would spoil the aggregate. It checks all before it adds anything:
+                an error that it did not foresee leaves the site out too
     accumulate_late  adds a reply to the same phase's request of an earlier round, by so many
                 rounds late, where the recipe lets it count; None: refused
     roles       sites with which role are asked

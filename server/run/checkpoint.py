@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from common.errors import CheckpointError
 from common.files import write_whole
+from common.learning.networks.parameters import not_finite
 from server.run.run_state import RunState
 
 log = logging.getLogger(__name__)
@@ -43,8 +44,10 @@ def save_checkpoint(folder: Path, state: RunState) -> Path:
 
     The file's name holds its number and the SHA-256 of its content, so that one rename makes the
     checkpoint and a damaged one shows. All but the last two are removed. CheckpointError where the
-    disk does not take it; those before stay.
+    disk does not take it, or where the state holds values that are not finite, with which no run
+    could continue; those before stay.
     """
+    _require_finite(folder, state)
     earlier = _checkpoints(folder)
     facts = json.dumps(_facts(state), sort_keys=True, allow_nan=False)
     tensors = dict(state.parameters)
@@ -97,6 +100,16 @@ def load_checkpoint(
             "Start the run again in another folder."
         )
     return None
+
+
+def _require_finite(folder: Path, state: RunState) -> None:
+    for field in ("parameters", *PREFIXES):
+        if (name := not_finite(getattr(state, field))) is not None:
+            raise CheckpointError(
+                f"{folder}: {field} of round {state.round_index} of {state.phase!r}: {name} holds "
+                "values that are not finite, so this round is not kept. Resume the run: it "
+                "continues from the checkpoint before."
+            )
 
 
 def _facts(state: RunState) -> dict[str, object]:

@@ -11,6 +11,7 @@ from common.imaging.standardization.template import Template
 from common.metrics.threshold_choice import ThresholdChoice
 from common.wire.feature_summary import FeatureSummary
 from common.wire.field_types import CHECKED, Arrays
+from server.aggregation.site_weight import Declared
 from server.run.site_state import SiteRecord
 
 
@@ -74,6 +75,10 @@ class RunState:
                          "scaffold" alone
     validation_dice      site -> the last mean Dice on its validation cases that it has sent; with
                          `federation.weighting` = "validation" alone
+    declared             site -> what it said in the statistics that it has to train on, above which
+                         its updates do not count
+    update_norms         kind of array -> lengths of the sites' updates in the last rounds, by which
+                         a longer one is shortened; see aggregation/bounded_updates.py
     average              moving average of the rounds' `network.*`; with `federation.moving_average`
                          alone, from the first aggregate on
     """
@@ -99,6 +104,8 @@ class RunState:
     server_state: Arrays = field(default_factory=dict)
     variates: Arrays = field(default_factory=dict)
     validation_dice: dict[str, float] = field(default_factory=dict)
+    declared: dict[str, Declared] = field(default_factory=dict)
+    update_norms: dict[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
     average: Arrays = field(default_factory=dict)
 
     @property

@@ -47,13 +47,21 @@ class LoopbackConsortium:
 
     folder   an empty folder; takes keys, database, logs and one Flower home a site
     sites    name -> the site's settings file, handed to its SuperNode as `site`
+    python_paths   name -> a folder of modules that this site's programs find before their own
 
     An error that leaves the block carries as a note what each run's ServerApp wrote, which Flower
     keeps in the SuperLink only, and the end of every process's log.
     """
 
-    def __init__(self, folder: Path, sites: Mapping[str, Path]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sites: Mapping[str, Path],
+        *,
+        python_paths: Mapping[str, Path] | None = None,
+    ) -> None:
         self._folder = folder
+        self._python_paths = dict(python_paths or {})
         self._sites = dict(sites)
         self._services: list[Service] = []
         self._runs: list[str] = []
@@ -177,9 +185,13 @@ class LoopbackConsortium:
             [str(PROGRAMS / program), *pairs, *flags],
             log=self._logs / f"{name}.log",
             folder=folder,
-            environment=_environment(folder / "flwr-home"),
+            environment=_environment(folder / "flwr-home") | self._python_path(name),
         )
         self._services.append(service)
+
+    def _python_path(self, name: str) -> dict[str, str]:
+        path = self._python_paths.get(name)
+        return {} if path is None else {"PYTHONPATH": str(path)}
 
     def _stop(self, error: BaseException | None) -> None:
         try:

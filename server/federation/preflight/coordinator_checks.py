@@ -30,8 +30,9 @@ CHECKPOINTS = 3
 """Two are kept while a third is written."""
 IN_FLIGHT = 2
 """Copies of an update that the SuperLink may hold for each site: the one sent, the one returned."""
-COPIES = 2
-"""Of the network in the ServerApp beside the aggregate: the parameters, the reply at hand."""
+COPIES = 6
+"""Of the network in the ServerApp beside the aggregate: the parameters, the reply at hand, two for
+its float64 copy while it is added, and the two replies of a first round that wait for a third."""
 
 
 def coordinator_checks(folder: FederationFolder, *, recipe: Recipe | None) -> Iterator[CheckResult]:
@@ -98,7 +99,10 @@ def _machine(
     needed_bytes = SPARE_BYTES + CHECKPOINTS * update_bytes + in_flight_bytes
     yield machine.disk(folder.runs, needed_bytes=needed_bytes, purpose="checkpoints and messages")
     rule = AGGREGATIONS["weighted-mean" if recipe is None else recipe.federation.aggregation]
-    copies = COPIES + rule.copies_held(len(settings.sites))
+    copies = COPIES + rule.copies_held(
+        len(settings.sites),
+        largest_share=None if recipe is None else recipe.federation.largest_share,
+    )
     yield machine.memory(needed_bytes=PROGRAM_BYTES + copies * update_bytes + in_flight_bytes)
     if recipe is not None:
         yield machine.device(recipe.compute)

@@ -19,6 +19,8 @@ NOT_OF_THE_METHOD = {
     "compute.threads",
     "federation.exclude_after",
     "federation.exclude_rounds",
+    "federation.largest_share",
+    "federation.longest_update",
     "federation.quorum",
     "federation.retries",
     "federation.round_deadline_s",

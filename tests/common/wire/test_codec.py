@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import hypothesis.extra.numpy as hnp
@@ -255,3 +256,47 @@ def test_a_loss_that_is_not_finite_cannot_be_sent(value: float) -> None:
 def test_noise_is_a_wire_error_and_nothing_else(header: str, payload: bytes) -> None:
     with pytest.raises(WireError):
         unpack(Packed(header, payload), (SiteUpdate, SiteFailure))
+
+
+FAR = 1 << 31
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        pytest.param(
+            [["change", "w", "float32", [0, FAR, FAR]]], "product", id="too far for numpy"
+        ),
+        pytest.param([["change", "w", "int64", [0, *[FAR] * 7]]], "product", id="in every axis"),
+        pytest.param([["change", "w", "float32", [0] * 9]], "header.arrays", id="nine axes"),
+        pytest.param([["change", "w", "float16", [2]]], "header.arrays", id="unknown dtype"),
+        pytest.param([["change", "w", "float32", [2**70]]], "header.arrays", id="huge"),
+        pytest.param([["change", "w", "float32", [2.0]]], "header.arrays", id="no whole number"),
+        pytest.param([["change", "w", "float32", [True]]], "header.arrays", id="a truth value"),
+        pytest.param([["change", "w", "float32", [0]]] * 70_000, "65536 arrays", id="too many"),
+        pytest.param(
+            [["change", "w", "float32", json.loads("[" * 900 + "]" * 900)]], "got", id="deep"
+        ),
+    ],
+)
+def test_an_array_that_numpy_cannot_hold_is_refused(arrays: list[Any], words: str) -> None:
+    with pytest.raises(WireError, match=words):
+        unpack(changed_header(arrays=arrays), SiteUpdate)
+
+
+@pytest.mark.parametrize("name", ["__dataclass_self__", "self", "args", "__init__"])
+def test_a_field_named_after_a_constructors_own_is_refused(name: str) -> None:
+    fields = json.loads(pack(update()).header)["fields"]
+    with pytest.raises(WireError, match=re.escape(f"SiteUpdate.{name}")):
+        unpack(changed_header(fields=fields | {name: 1}), SiteUpdate)
+
+
+def test_an_array_without_values_arrives_in_its_shape() -> None:
+    arrived = unpack(pack(update(change={"w": np.zeros((3, 0, 2), np.float32)})), SiteUpdate)
+    assert arrived.change["w"].shape == (3, 0, 2)
+
+
+def test_of_a_message_full_of_faults_only_their_number_is_told() -> None:
+    fields = json.loads(pack(update()).header)["fields"] | {"not_kept": ["z"] * 101}
+    with pytest.raises(WireError, match="SiteUpdate: 101 faults in its fields"):
+        unpack(changed_header(fields=fields), SiteUpdate)

@@ -26,3 +26,28 @@ def test_a_change_of_other_parameters_is_refused() -> None:
 def test_the_length_of_a_change_is_over_all_its_arrays() -> None:
     # sqrt(2**2 + 3**2 + 6**2) = 7
     assert change_norm({"a": np.array([2.0, -3.0]), "b": np.array([[6.0]], np.float32)}) == 7.0
+
+
+@pytest.mark.parametrize(
+    ("start", "change", "words"),
+    [
+        pytest.param(3e38, 3e38, "makes w infinite", id="beyond float32"),
+        pytest.param(1.0, np.nan, "makes w infinite", id="no number"),
+        pytest.param(-1.0, -1e6, "makes w larger than 1e\\+06", id="beyond any network"),
+    ],
+)
+def test_parameters_that_no_network_can_compute_with_are_refused(
+    start: float, change: float, words: str
+) -> None:
+    arrays: tuple[Arrays, Arrays] = (
+        {"w": np.array([start], np.float32)},
+        {"w": np.array([change], np.float32)},
+    )
+    with np.errstate(over="ignore"), pytest.raises(UpdateRejected, match=words):
+        apply_update(*arrays)
+
+
+def test_measured_statistics_and_counts_may_be_large() -> None:
+    start: Arrays = {"n.running_var": np.array([1.0], np.float32), "n.count": np.array(1)}
+    change: Arrays = {"n.running_var": np.array([1e9], np.float32), "n.count": np.array(10**9)}
+    assert apply_update(start, change)["n.count"] == 10**9 + 1

@@ -104,7 +104,7 @@ def norm_of(mean: list[float], variance: list[float]) -> Arrays:
 
 
 def after_a_round(start: Arrays, at_sites: list[Arrays], weights: list[float]) -> Arrays:
-    aggregate = WeightedMean(start)
+    aggregate = WeightedMean(start, largest_share=1)  # each site as its cases: none is bounded
     for number, (site, weight) in enumerate(zip(at_sites, weights, strict=True)):
         change = {name: site[name] - start[name] for name in start}
         aggregate.accumulate(f"site-{number}", change, weight)

@@ -17,6 +17,7 @@ from server.events.schema import (
     RunResumed,
     SiteReplied,
 )
+from server.events.site_limited import SiteLimited
 
 
 def shown_after(
@@ -64,6 +65,16 @@ def test_replies_of_both_trainings_fill_the_bar_and_no_others(
     assert "2/8" in shown_after(events, capsys)
     second = SiteReplied(phase="training-second", round=1, site="lyon")
     assert "3/8" in shown_after([*events, second], capsys)
+
+
+def test_a_site_whose_update_is_over_a_bound_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    event = SiteLimited(
+        phase="training", round=1, site="lyon", limit="share", found=0.75, allowed=0.5
+    )
+    words = "site lyon would be 75 % of the mean and is 50 % (federation.largest_share)"
+    assert words in " ".join(shown_after([event], capsys).split())
 
 
 def test_the_lesion_metrics_steps_and_figures_are_reported(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from server.events.event_log import parse_event
 from server.events.event_text import event_text
 
@@ -43,3 +45,31 @@ def test_the_site_probe_is_reported_beside_chance_or_with_why_it_was_not_measure
     )
     line = told(event="site-not-probed", reason="no shares came from lyon")
     assert line == "site probe: not measured: no shares came from lyon"
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (
+            {"limit": "cases", "found": 1e7, "allowed": 6},
+            "lyon says it trained on 1e+07 cases and counts as 6, as many as were declared before",
+        ),
+        (
+            {"limit": "lesion-volume", "found": 1e9, "allowed": 12.5},
+            "lyon says it trained on 1e+09 mL of lesion and counts as 12.5 mL",
+        ),
+        (
+            {"limit": "share", "found": 0.75, "allowed": 0.5},
+            "lyon would be 75 % of the mean and is 50 % (federation.largest_share)",
+        ),
+        (
+            {"limit": "length", "kind": "running means", "found": 1e17, "allowed": 2.5},
+            "lyon sent an update (running means) of length 1e+17, which is shortened to 2.5",
+        ),
+    ],
+)
+def test_an_update_over_a_bound_is_reported_with_what_counts(
+    facts: dict[str, object], words: str
+) -> None:
+    line = told(event="site-limited", phase="training", round=2, site="lyon", **facts)
+    assert line.startswith(f"training, round 2: {words}")

@@ -235,3 +235,19 @@ def test_a_site_answered_in_a_round_whose_beginning_is_lost(tmp_path: Path) -> N
     history = read(tmp_path, [started(), reply("north", 3, loss=0.5)])
     assert list(history.rounds) == [("training", 3)]
     assert history.rounds["training", 3].wall_s is None
+
+
+def test_updates_over_a_bound_are_void_with_their_round(tmp_path: Path) -> None:
+    limited: Line = {"event": "site-limited", "phase": "training", "site": "south"}
+    limited |= {"limit": "share", "found": 0.9, "allowed": 0.5}
+    lines: list[Line] = [started()]
+    for index in (1, 2):
+        of_round = {"phase": "training", "round": index}
+        lines += [
+            {"event": "round-started", **of_round, "sites": ["north", "south"]},
+            {**limited, "round": index},
+            {"event": "round-finished", **of_round, "n_replies": 2},
+        ]
+    resumed: Line = {"event": "run-resumed", "phase": "training", "round": 1, "training_round": 1}
+    assert [one.round for one in read(tmp_path / "whole", lines).limited] == [1, 2]
+    assert [one.round for one in read(tmp_path / "cut", [*lines, resumed]).limited] == [1]

@@ -14,6 +14,7 @@ from common.errors import SiteDataError, UpdateRejected, WireError
 from common.recipe.recipe import load_recipe
 from common.wire.codec import Packed, pack, unpack
 from common.wire.messages import Assignment, SiteStatistics
+from server.aggregation.site_weight import Declared
 from server.events.event_log import EventLog
 from server.phases.statistics import StatisticsPhase
 from server.run.run_state import RunState
@@ -244,6 +245,10 @@ def test_a_whole_epoch_is_divided_by_the_cases_of_the_sites_that_train(
     with pytest.raises(StopIteration) as ended:
         next(round_)
     assert ended.value.value.training_cases == ({"ghent": 5, "lyon": 3} if kept else {})
+    assert ended.value.value.declared == {
+        "ghent": Declared(n_cases=5, lesion_volume_ml=1.0),
+        "lyon": Declared(n_cases=3, lesion_volume_ml=1.0),
+    }  # not porto, which does not train
 
 
 OPTIONAL = 'task.optional_modalities=["T1w"]'
@@ -296,3 +301,30 @@ def test_a_site_that_says_it_lacks_what_it_cannot_lack_is_refused(
     reply = dataclasses.replace(described(2, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]), **odd)
     with pytest.raises(UpdateRejected, match=rf"site lyon: .*{text}"):
         optional_template(tmp_path, {"lyon": reply})
+
+
+def test_a_site_that_declares_ten_million_cases_takes_half_of_an_epoch_at_most(
+    tmp_path: Path,
+) -> None:
+    """6 of 6 + 1 + 2 + 3 cases: else every other site would be asked for a single step."""
+    recipe = load_recipe("default", overrides=["federation.steps_are=whole-epoch"])
+    round_ = StatisticsPhase(recipe, EventLog(tmp_path / "events.jsonl")).round(RunState())
+    exchange = next(round_)
+    for index, (site, n_cases) in enumerate((("a", 10**7), ("b", 1), ("c", 2), ("d", 3))):
+        assignment = Assignment(
+            run="r",
+            phase="statistics",
+            round_index=1,
+            recipe="{}",
+            code_digest="c",
+            site=site,
+            site_index=index,
+            n_sites=4,
+            exchange_id="0" * 32,
+        )
+        exchange.request(assignment)
+        landmarks = [[n_cases * value for value in (0.5, 1.0, 1.5)]] * 2
+        exchange.accumulate(site, described(n_cases, *landmarks))
+    with pytest.raises(StopIteration) as ended:
+        next(round_)
+    assert ended.value.value.training_cases == {"a": 6, "b": 1, "c": 2, "d": 3}

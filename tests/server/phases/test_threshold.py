@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from common.metrics.threshold_sweep import THRESHOLDS
 from common.model_file import Model, read_model, write_model
 from common.recipe.recipe import Recipe, load_recipe
 from common.wire.messages import SummedSubjects, ThresholdReply
+from server.aggregation.site_weight import Declared
 from server.events.event_log import EventLog
 from server.events.history import read_run
 from server.events.run_event import RunEvent
@@ -78,8 +80,8 @@ class Held:
             recipe, model_file=folder / "model.safetensors", events=EventLog(self.events_file)
         )
 
-    def exchange(self) -> Exchange:
-        return next(self.phase.round(SELECTED))
+    def exchange(self, state: RunState = SELECTED) -> Exchange:
+        return next(self.phase.round(state))
 
     def end(self, replies: Mapping[str, ThresholdReply]) -> RunState:
         round_ = self.phase.round(SELECTED)
@@ -380,3 +382,12 @@ def test_a_run_cut_in_this_phase_and_resumed_has_the_same_model_file(
     assert (model.threshold, model.round_index) == (uncut.threshold, uncut.round_index)
     for name, array in uncut.parameters.items():
         np.testing.assert_array_equal(model.parameters[name], array)
+
+
+def test_sums_over_more_cases_than_were_declared_are_refused(tmp_path: Path) -> None:
+    declared = {"lyon": Declared(n_cases=3, lesion_volume_ml=1.0)}
+    exchange = Held(tmp_path).exchange(dataclasses.replace(SELECTED, declared=declared))
+    exchange.accumulate("lyon", reply(3))
+    exchange.accumulate("ghent", reply(4))  # it was not there when sites said what they have
+    with pytest.raises(UpdateRejected, match="site lyon: want sums over at most the 3 cases"):
+        exchange.accumulate("lyon", reply(10_000_000))

@@ -20,7 +20,9 @@ from common.wire.messages import (
     ThresholdRequest,
     TrainRequest,
 )
-from server.events.event_log import EventLog
+from server.aggregation.site_weight import Declared
+from server.events.event_log import EventLog, parse_event
+from server.events.site_limited import SiteLimited
 from server.phases.training import TrainingPhase
 from server.rounds.phase import Exchange
 from server.run.run_state import RunState, SiteValidation
@@ -522,3 +524,108 @@ def test_without_a_moving_average_no_array_is_kept() -> None:
         next(round_)
     assert ended.value.value.average == {}
     assert ended.value.value.judged_parameters is ended.value.value.parameters
+
+
+DECLARED = {
+    "a": Declared(n_cases=2, lesion_volume_ml=8.0),
+    "b": Declared(n_cases=4, lesion_volume_ml=2.0),
+    "c": Declared(n_cases=10, lesion_volume_ml=1.0),
+}
+
+
+class Recorded:
+    """A training phase, and what it recorded."""
+
+    def __init__(self, folder: Path, *overrides: str) -> None:
+        self.file = folder / "events.jsonl"
+        self.phase = TrainingPhase(
+            recipe_of("default", *overrides), n_sites=4, events=EventLog(self.file)
+        )
+
+    def round(self, state: RunState, updates: list[tuple[str, SiteUpdate]]) -> RunState:
+        round_ = self.phase.round(state)
+        exchange = next(round_)
+        for site, sent in updates:
+            exchange.accumulate(site, sent)
+        with pytest.raises(StopIteration) as ended:
+            next(round_)
+        after: RunState = ended.value.value
+        return dataclasses.replace(after, round_index=state.round_index + 1)
+
+    def limited(self) -> list[tuple[int, str, str, float, float]]:
+        lines = self.file.read_text("utf-8").splitlines() if self.file.exists() else []
+        events = [event for line in lines if isinstance(event := parse_event(line), SiteLimited)]
+        return [(e.round, e.site, e.limit, e.found, e.allowed) for e in events]
+
+
+def moved(change: float, n_cases: int, volume_ml: float = 1.0) -> SiteUpdate:
+    sent = update({"network.w": np.array([change], np.float32)}, n_cases)
+    return dataclasses.replace(sent, lesion_volume_ml=volume_ml)
+
+
+START: Arrays = {"network.w": np.array([10.0], np.float32)}
+
+
+def test_no_site_counts_for_more_cases_than_it_declared(tmp_path: Path) -> None:
+    """10 + (2 * -6 + 1 * 3) / 3: of a's ten million cases the 2 count that it declared."""
+    run = Recorded(tmp_path)
+    state = RunState(parameters=START, declared=DECLARED)
+    ended = run.round(state, [("a", moved(-6, 10**7)), ("b", moved(3, 1))])
+    np.testing.assert_allclose(ended.parameters["network.w"], [7.0], rtol=1e-6)
+    assert run.limited() == [(1, "a", "cases", 1e7, 2.0)]
+
+
+def test_no_site_counts_for_more_lesion_than_it_declared(tmp_path: Path) -> None:
+    """10 + (8 * -6 + 2 * 3) / 10; a sum that is above the declared one by rounding is not over."""
+    run = Recorded(tmp_path, "federation.weighting=lesion-volume")
+    state = RunState(parameters=START, declared=DECLARED)
+    updates = [("a", moved(-6, 1, volume_ml=1e9)), ("b", moved(3, 1, volume_ml=2.0 + 1e-9))]
+    ended = run.round(state, updates)
+    np.testing.assert_allclose(ended.parameters["network.w"], [5.8], rtol=1e-6)
+    assert run.limited() == [(1, "a", "lesion-volume", 1e9, 8.0)]
+
+
+def test_a_site_that_declared_nothing_counts_at_most_as_the_median_of_the_others(
+    tmp_path: Path,
+) -> None:
+    run = Recorded(tmp_path)
+    run.round(RunState(parameters=START, declared=DECLARED), [("late", moved(1, 10**7))])
+    assert run.limited() == [(1, "late", "cases", 1e7, 4.0)]
+
+
+def test_an_equal_weight_needs_no_declaration(tmp_path: Path) -> None:
+    run = Recorded(tmp_path, "federation.weighting=equal")
+    run.round(RunState(parameters=START, declared=DECLARED), [("a", moved(1, 10**7))])
+    assert run.limited() == []
+
+
+def test_lengths_of_the_rounds_before_bound_an_update_and_are_in_the_state(tmp_path: Path) -> None:
+    """Lengths 1, 2, 3 and 2: the median is 2, so 20 is allowed: 10 + 20 / 4 in round 2."""
+    run = Recorded(tmp_path)
+    names = ("a", "b", "c", "d")
+    lengths = [1.0, -2.0, 3.0, 2.0]
+    state = RunState(parameters=START)
+    first = run.round(state, [(name, moved(x, 1)) for name, x in zip(names, lengths, strict=True)])
+    assert first.update_norms == {"change": ((1.0, 2.0, 3.0, 2.0),)}
+    assert run.limited() == []
+    again = dataclasses.replace(first, parameters=START)
+    largest = float(np.finfo(np.float32).max)
+    second = run.round(again, [("b", moved(largest, 1)), *((n, moved(0, 1)) for n in "acd")])
+    np.testing.assert_allclose(second.parameters["network.w"], [15.0], rtol=1e-6)
+    assert run.limited() == [(2, "b", "length", largest, 20.0)]
+    assert second.update_norms["change"][1] == (0.0, largest, 0.0, 0.0)
+    assert run.phase.begin(second).update_norms == {}  # another network has lengths of its own
+
+
+def test_an_update_that_is_refused_counts_nowhere(tmp_path: Path) -> None:
+    """The site could not have been named as failed and have a say in the round all the same."""
+    run = Recorded(tmp_path)
+    round_ = run.phase.round(RunState(parameters=START))
+    exchange = next(round_)
+    with pytest.raises(UpdateRejected, match=r"site a: network\.w has 1 values"):
+        exchange.accumulate("a", moved(float("nan"), 1))
+    exchange.accumulate("b", moved(1, 1))
+    with pytest.raises(StopIteration) as ended:
+        next(round_)
+    np.testing.assert_array_equal(ended.value.value.parameters["network.w"], [11.0])
+    assert ended.value.value.update_norms == {"change": ((1.0,),)}

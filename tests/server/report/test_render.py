@@ -155,6 +155,14 @@ def test_sites_rounds_failures_template_recipe_and_environment_are_reported(whol
     assert "packages.torch 2.13.0" in text
 
 
+def test_a_site_whose_update_was_over_a_bound_is_named(whole: Page, tmp_path: Path) -> None:
+    limited: Line = {"event": "site-limited", "phase": "training", "round": 2, "site": "south"}
+    limited |= {"limit": "cases", "found": 1e7, "allowed": 5}
+    text = page(tmp_path, [*whole_run(), limited]).text
+    assert "training 2 south says it trained on 1e+07 cases and counts as 5, as many as" in text
+    assert "over a bound" not in whole.text
+
+
 def test_the_definition_of_a_lesion_is_that_of_the_recipes_preset(whole: Page) -> None:
     text = whole.text
 

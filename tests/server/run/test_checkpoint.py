@@ -5,11 +5,13 @@ import errno
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from common.errors import CheckpointError
+from server.aggregation.site_weight import Declared
 from server.run.checkpoint import load_checkpoint, save_checkpoint
 from server.run.run_state import RunState, Selected
 from server.run.site_state import SiteRecord
@@ -165,3 +167,31 @@ def test_where_every_site_stands_comes_back(tmp_path: Path) -> None:
     loaded = load_checkpoint(tmp_path)
     assert loaded is not None
     assert (loaded.sites, loaded.step_seconds) == (sites, {"lyon": 0.75})
+
+
+@pytest.mark.parametrize(
+    "field", ["parameters", "average", "optimizer_state", "server_state", "variates"]
+)
+def test_a_state_that_is_not_finite_is_never_written(tmp_path: Path, field: str) -> None:
+    """A run that is resumed from it could not go on either."""
+    save_checkpoint(tmp_path, state(1))
+    change: dict[str, Any] = {field: {"w": np.array([np.inf], np.float32)}}
+    poisoned = dataclasses.replace(state(2), **change)
+    with pytest.raises(CheckpointError, match=rf"{field} of round 2 of 'training': w holds"):
+        save_checkpoint(tmp_path, poisoned)
+    loaded = load_checkpoint(tmp_path)
+    assert loaded is not None
+    assert loaded.round_index == 1
+
+
+def test_what_sites_declared_and_the_lengths_of_their_updates_come_back(tmp_path: Path) -> None:
+    known = dataclasses.replace(
+        state(2),
+        declared={"lyon": Declared(n_cases=4, lesion_volume_ml=0.1 + 0.2)},
+        update_norms={"change": ((0.1 + 0.2, 1e-300), (3.4e38,))},
+    )
+    save_checkpoint(tmp_path, known)
+    loaded = load_checkpoint(tmp_path)
+    assert loaded is not None
+    assert loaded.declared == known.declared
+    assert loaded.update_norms == known.update_norms  # to the last bit
