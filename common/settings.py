@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from common.errors import ConfigError
 
 Table = dict[str, Any]
+
+LARGEST_BYTES = 256 * 1024
+"""Of a file of settings; the longest that ships has 20 kB."""
+
+MOST_DOTS = 64
+"""On one line, several side by side counted once. Python's reader of TOML takes the square of the
+parts of a dotted key: with these two bounds no text takes it longer than 3 s (measured)."""
+
+SHOWN_FAULTS = 20
 
 
 class Settings(BaseModel):
@@ -33,7 +43,10 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(table)
         except ValidationError as error:
-            faults = [_fault(cls, cast(Table, fault)) for fault in error.errors()]
+            found = error.errors()
+            faults = [_fault(cls, cast(Table, fault)) for fault in found[:SHOWN_FAULTS]]
+            if len(found) > SHOWN_FAULTS:
+                faults.append(f"and {len(found) - SHOWN_FAULTS} more faults")
             raise ConfigError("\n".join([f"{where}:", *(f"  {f}" for f in faults)])) from None
 
     def canonical_json(self) -> str:
@@ -65,13 +78,34 @@ def or_none(wanted: str | None = None) -> BeforeValidator:
 
 
 def read_toml(path: Path) -> Table:
-    """The table in one TOML file; ConfigError names the file and the line that is wrong."""
+    """The table in one TOML file; ConfigError names the file and the line that is wrong.
+
+    ConfigError too, before it is parsed, where the file has more than LARGEST_BYTES or a line of it
+    more than MOST_DOTS.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+        _require_modest(content)
+        return tomllib.loads(content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file. Check the path.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path}: tables or lists nested too deeply. Write fewer.") from None
+    except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError among them
         raise ConfigError(f"{path}: not readable as TOML: {error}") from None
+
+
+def _require_modest(content: bytes) -> None:
+    """Raise ValueError for a text that could take the parser long."""
+    if len(content) > LARGEST_BYTES:
+        raise ValueError(f"want at most {LARGEST_BYTES} bytes, found more")
+    for number, line in enumerate(re.split(b"[\r\n]", content), start=1):
+        if len(re.findall(rb"\.+", line)) > MOST_DOTS:
+            raise ValueError(
+                f"line {number}: want at most {MOST_DOTS} dots, found more. Write a long list on "
+                "several lines"
+            )
 
 
 def with_overrides(table: Mapping[str, Any], overrides: Iterable[str]) -> Table:
@@ -109,7 +143,7 @@ def _with_value(table: Mapping[str, Any], keys: list[str], value: object, dotted
 def _toml_value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
