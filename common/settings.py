@@ -13,7 +13,7 @@ from typing import Any, Self, cast, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from common.errors import ConfigError
+from common.errors import ConfigError, printable
 
 Table = dict[str, Any]
 
@@ -149,7 +149,7 @@ def _toml_value(text: str) -> object:
 
 def _fault(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
     location, holder = _without_tags(model, fault["loc"])
-    key = ".".join(str(part) for part in location) or "(whole file)"
+    key = printable(".".join(str(part) for part in location)) or "(whole file)"
     if fault["type"] == "extra_forbidden":
         valid = list(holder.model_fields)
         near = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.5)

@@ -28,6 +28,7 @@ from pathlib import Path
 from client.flower.guard import inspect_bundle, package_folders, require_own_modules
 from client.flower.replace_parts import replace_parts
 from client.flower.time_limit import TimeLimitedApp, given_up_after
+from common.cli.escaped_log import escape_log
 from common.errors import BundleRefused
 
 FOLDERS = package_folders()
@@ -64,6 +65,7 @@ def log_to_stderr() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
+    escape_log()
 
 
 def inspect_only(content: bytes, *, skip_prompt: bool) -> None:

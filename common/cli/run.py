@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import click
 import typer
 
-from common.errors import ConfigError, LesionFedError
+from common.cli.escaped_log import escape_log
+from common.errors import ConfigError, LesionFedError, printable
 
 FAILED = 1
 USAGE = 2
@@ -28,6 +29,7 @@ def run(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
     logging.basicConfig(
         level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr
     )
+    escape_log()
     try:
         code = app(args=argv, prog_name=name, standalone_mode=False)
     except click.exceptions.Abort:
@@ -43,7 +45,7 @@ def run(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         return FAILED
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{printable(error.filename)}: " if error.filename else ""
         typer.echo(f"{where}{error.strerror}. Check free space and permissions.", err=True)
         return FAILED
     return code if isinstance(code, int) else 0

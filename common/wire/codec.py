@@ -24,7 +24,13 @@ DTYPES = {"float32": "<f4", "float64": "<f8", "int64": "<i8"}
 
 MAX_AXES = 8
 MAX_LENGTH = 1 << 31
-"""No array of ours has more axes, or is longer along one."""
+"""No array of ours has more axes, or is longer along one, or along all that are not 0 together: an
+array with no value in it has none to spare for axes that numpy cannot hold."""
+MAX_ARRAYS = 1 << 16
+"""Of one message; the largest of ours has some thousand."""
+
+MAX_FAULTS_READ = 100
+"""Of a message with more only their number is told: the list of millions takes gigabytes."""
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -113,6 +119,9 @@ def unpack(packed: Packed, expected: type[MessageT] | tuple[type[MessageT], ...]
         names = " or ".join(c.__name__ for c in allowed)
         raise WireError(f"message: want {names}, got {header['message']!r:.200}")
     fields = dict(header["fields"])
+    known = {field.name for field in dataclasses.fields(cls)}
+    if odd := sorted(fields.keys() - known):
+        raise WireError(f"{cls.__name__}.{odd[0]:.200}: Unexpected field, the class has none such")
     for field in dataclasses.fields(cls):
         if _holds_arrays(field):
             if field.name in fields:
@@ -155,6 +164,8 @@ def _header(text: str) -> Mapping[str, Any]:
 
 
 def _arrays(table: list[Any], payload: bytes) -> list[tuple[str, str, np.ndarray[Any, Any]]]:
+    if len(table) > MAX_ARRAYS:
+        raise WireError(f"header.arrays: want at most {MAX_ARRAYS} arrays, got {len(table)}")
     arrays = []
     start = 0
     for row in table:
@@ -177,16 +188,31 @@ def _row(row: Any) -> tuple[str, str, str, list[int]]:
             dtype in DTYPES
             and len(shape) <= MAX_AXES
             and all(type(n) is int and 0 <= n <= MAX_LENGTH for n in shape)
+            and math.prod(max(1, n) for n in shape) <= MAX_LENGTH
         ):
             return field_name, name, dtype, shape
-    raise WireError(f"header.arrays: want [field, name, dtype, shape], got {row!r:.200}")
+    raise WireError(
+        f"header.arrays: want [field, name, dtype, shape], the shape of at most {MAX_AXES} lengths "
+        f"with a product of at most {MAX_LENGTH}, got {_shown(row)}"
+    )
+
+
+def _shown(value: object) -> str:
+    """The value as text; of one that is nested too deep for that, its class."""
+    try:
+        return f"{value!r:.200}"
+    except RecursionError:
+        return f"a {type(value).__name__}"
 
 
 def _checked(cls: type[Message], fields: Mapping[str, Any]) -> Message:
     try:
         return cls(**fields)
     except ValidationError as error:
-        first, n_faults = error.errors()[0], error.error_count()
+        n_faults = error.error_count()
+        if n_faults > MAX_FAULTS_READ:
+            raise WireError(f"{cls.__name__}: {n_faults} faults in its fields") from None
+        first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise WireError(
             f"{cls.__name__}.{place:.200}: {first['msg']:.200} ({n_faults} faults in all)"

@@ -44,6 +44,8 @@ ADVICE = {
     # the site's policy
     "policy": "The site's own policy keeps the answer back; ask its data officer, or continue "
     "without the site.",
+    "site-limits": "The recipe asks for more threads, patches, steps or channels than the site's "
+    "limits allow: ask the site which, then make the recipe smaller or let it raise the limit.",
     "too-few-subjects": "The site has fewer subjects than its policy lets be summed; it may lower "
     "policy.min_subjects or stay out of this part.",
     # the answer would have spoiled the aggregate

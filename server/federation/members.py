@@ -71,7 +71,7 @@ def read_members(path: Path) -> Members:
         return Members()
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not readable as JSON: {error}. Restore it.") from None
     return Members.from_table(table, where=str(path))
 

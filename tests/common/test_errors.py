@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import SiteDataError, printable
+from common.errors import SiteDataError, printable, printable_lines
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,7 @@ def test_every_text_can_be_written_once_it_is_printable(text: str) -> None:
 def test_the_text_of_an_error_can_be_printed_line_by_line() -> None:
     error = SiteDataError("M\udcfcller/a: want\nmore", code="x")
     assert (str(error), error.code) == ("M\\xfcller/a: want\nmore", "x")
+
+
+def test_lines_stay_lines_and_each_can_be_printed() -> None:
+    assert printable_lines("a\x1b[2J\n\rb\u202e") == "a\\x1b[2J\n\\rb\\u202e"

@@ -58,7 +58,7 @@ def test_a_key_of_a_million_dots_is_refused_at_once() -> None:
     # reading it as TOML takes the square of its length: 12 s for a zip of 381 bytes
     key = PROJECT + b"a." * 300_000 + b"b = 1\n"
     began = time.monotonic()
-    with pytest.raises(BundleRefused, match="pyproject.toml is another than the one installed"):
+    with pytest.raises(BundleRefused, match=r"pyproject\.toml is another than the one"):
         inspect_bundle(bundle({"pyproject.toml": key}, packed=zipfile.ZIP_DEFLATED))
     assert time.monotonic() - began < 1
 

@@ -129,3 +129,22 @@ def test_an_event_that_no_reader_could_use_is_refused_with_its_line(
         list(read_events(tmp_path / "events.jsonl"))
     assert fault in str(refused.value)
     assert "Restore the file from a backup" in str(refused.value)
+
+
+def test_a_text_of_an_event_moves_no_cursor_and_begins_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    lines = (
+        {"event": "something-new", "who": "lyon\x1b[2J", "deep": [{"k\n": "a\nb"}]},
+        {"event": "run-finished", "status": "failed", "reason": "one\ntwo\x07"},
+    )
+    time = {"time": "2026-03-01T12:00:00+00:00"}
+    path.write_text("".join(f"{json.dumps({**time, **line})}\n" for line in lines), "utf-8")
+    unknown, finished = read_events(path)
+    assert unknown.as_dict() | time == {
+        **time,
+        "event": "something-new",
+        "who": "lyon\\x1b[2J",
+        "deep": [{"k\\n": "a\\nb"}],
+    }
+    assert isinstance(finished, RunFinished)
+    assert finished.reason == "one\ntwo\\x07"
