@@ -30,8 +30,8 @@ ADVICE = {
     "bundle-has-code": "The app bundle holds Python files: submit the run with `lesionfed run`, "
     "whose bundle holds none, and find out who made the other one.",
     "bundle-not-ours": "The app bundle is not the one installed at the site: compare the versions "
-    "of LesionFed; where they are equal, submit the run with `lesionfed run`, and find out who made "
-    "the other one.",
+    "of LesionFed; where they are equal, submit the run with `lesionfed run`, and find out who "
+    "made the other one.",
     "replayed": "An old message came in place of a new one and was refused; if it comes again, "
     "look for a second process that executes the run or for somebody on the line.",
     "other-role": "The site was enrolled for another role than federation.toml gives it now: put "

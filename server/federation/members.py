@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from common.errors import ConfigError
 from common.files import locked, write_whole
-from common.membership.site import Moment, SiteName
+from common.membership.site import SiteName
 from common.settings import Settings
 
 State = Literal["active", "suspended", "removed"]
@@ -24,7 +24,8 @@ class Member(Settings):
     public_key: Annotated[str, Field(min_length=1)]
     """As in an OpenSSH .pub file, without comment: `ecdsa-sha2-nistp384 AAAA...`."""
     state: State = "active"
-    enrolled: Moment
+    enrolled: Annotated[str, Field(pattern=r"^[0-9TZ:.+-]{1,40}$")]
+    """UTC, ISO 8601."""
     former_keys: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """What the site was known by before its key was replaced, the oldest first."""
 
