@@ -23,7 +23,7 @@ def _a_moment(text: str) -> str:
 
 Moment = Annotated[
     str,
-    Field(pattern=r"^[0-9-]{10}T[0-9:]{8}(\.[0-9]{1,6})?\+00:00$"),
+    Field(pattern=r"^[0-9-]{10}T[0-9:]{8}(\.[0-9]{1,6})?(Z|\+00:00)$"),
     AfterValidator(_a_moment),
 ]
 """UTC, ISO 8601."""
