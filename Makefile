@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/
 
-.PHONY: help consortium galassi-table kills setup check format test test-slow fuzz federation demo crosscheck bench clean
+.PHONY: help consortium galassi-table kills setup check format test test-slow fuzz fuzz-sites federation demo crosscheck bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -66,7 +66,10 @@ test: $(READY) ## the tests (under 10 minutes on 2 cores, no network, no GPU)
 test-slow: $(READY) ## the tests that take longer, with 20 kills in a consortium of five hosts (hours)
 	$(RUN)pytest -m "slow and not gpu"
 
-fuzz: $(READY) ## `lesionfed-site check` on 5,000 sites with spoilt files (20 minutes on 2 cores)
+fuzz: $(READY) ## 100,000 spoilt inputs for every reader of what comes from elsewhere (under 10 minutes on 1 core)
+	LESIONFED_FUZZ_INPUTS=100000 OMP_NUM_THREADS=1 $(RUN)pytest tests/fuzz
+
+fuzz-sites: $(READY) ## `lesionfed-site check` on 5,000 sites with spoilt files (20 minutes on 2 cores)
 	LESIONFED_FUZZ_SITES=5000 OMP_NUM_THREADS=1 $(RUN)pytest --numprocesses 2 \
 	  tests/client/cli/test_check_never_ends_by_an_exception.py
 

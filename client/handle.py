@@ -65,12 +65,15 @@ def _admitted(assignment: Assignment, site: Site) -> Recipe:
     ReplayGuard(site.work / "answered").begin(assignment.run, assignment.exchange_id)
     recipe = _recipe_of(assignment)
     site.policy.require_approved(recipe.sha256())
+    site.limits.require_within(recipe)
     return recipe
 
 
 def _recipe_of(assignment: Assignment) -> Recipe:
     try:
         table = json.loads(assignment.recipe)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError(f"the recipe that came is not JSON: {error}") from None
+    if not isinstance(table, dict):
+        raise WireError(f"the recipe that came: want an object, got {type(table).__name__}")
     return recipe_from_table(table, where="recipe from the coordinator")

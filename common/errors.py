@@ -40,6 +40,11 @@ def printable(text: object) -> str:
     return "".join(char if char.isprintable() else _escaped(char) for char in plain)
 
 
+def printable_lines(text: str) -> str:
+    """The text with its line breaks, and every line of it printable."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def _escaped(char: str) -> str:
     if 0xDC80 <= ord(char) <= 0xDCFF:  # how Python holds a byte that is no UTF-8
         return f"\\x{ord(char) - 0xDC00:02x}"
@@ -55,7 +60,7 @@ class LesionFedError(Exception):
     code = "error"
 
     def __init__(self, text: str, *, code: str | None = None) -> None:
-        super().__init__("\n".join(map(printable, text.split("\n"))))
+        super().__init__(printable_lines(text))
         if code is not None:
             self.code = code
 

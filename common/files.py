@@ -63,6 +63,16 @@ def require_file(path: Path) -> None:
         raise OSError("it is a folder" if stat.S_ISDIR(mode) else "it is a pipe or a device")
 
 
+def limited_bytes(path: Path, most: int) -> bytes:
+    """The content of a file; OSError where it is none, ValueError where it is longer."""
+    require_file(path)
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"want at most {most} bytes, found more")
+    return content
+
+
 def require_utf8(path: Path, *, what: str) -> None:
     """Raise ConfigError where a path cannot be written into a file of settings or of JSON.
 

@@ -6,6 +6,7 @@ import codecs
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,9 +14,18 @@ from typing import Any, Self, cast, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from common.errors import ConfigError
+from common.errors import ConfigError, printable
 
 Table = dict[str, Any]
+
+LARGEST_BYTES = 256 * 1024
+"""Of a file of settings; the longest that ships has 20 kB."""
+
+MOST_DOTS = 64
+"""On one line, several side by side counted once. Python's reader of TOML takes the square of the
+parts of a dotted key: with these two bounds no text takes it longer than 3 s (measured)."""
+
+SHOWN_FAULTS = 20
 
 
 class Settings(BaseModel):
@@ -35,7 +45,10 @@ class Settings(BaseModel):
             return cls.model_validate(table)
         except ValidationError as error:
             found = [cast(Table, fault) for fault in error.errors()]
-            faults = [_fault(cls, fault) for fault in found if not _follows(fault, found)]
+            own = [fault for fault in found if not _follows(fault, found)]
+            faults = [_fault(cls, fault) for fault in own[:SHOWN_FAULTS]]
+            if len(own) > SHOWN_FAULTS:
+                faults.append(f"and {len(own) - SHOWN_FAULTS} more faults")
             raise ConfigError("\n".join([f"{where}:", *(f"  {f}" for f in faults)])) from None
 
     def canonical_json(self) -> str:
@@ -67,9 +80,14 @@ def or_none(wanted: str | None = None) -> BeforeValidator:
 
 
 def read_toml(path: Path) -> Table:
-    """The table in one TOML file; ConfigError names the file and the line that is wrong."""
+    """The table in one TOML file; ConfigError names the file and the line that is wrong.
+
+    ConfigError too, before it is parsed, where the file has more than LARGEST_BYTES or a line of it
+    more than MOST_DOTS.
+    """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file. Check the path.") from None
     except OSError as error:
@@ -80,9 +98,25 @@ def read_toml(path: Path) -> Table:
             "as, Encoding: UTF-8)."
         )
     try:
-        return tomllib.loads(content.decode("utf-8-sig"))  # without the mark of Windows' editors
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        _require_modest(content)
+        text = content.decode("utf-8-sig")  # without the mark of Windows' editors
+        return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
+    except RecursionError:
+        raise ConfigError(f"{path}: tables or lists nested too deeply. Write fewer.") from None
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError among them
         raise ConfigError(f"{path}: not readable as TOML: {error}") from None
+
+
+def _require_modest(content: bytes) -> None:
+    """Raise ValueError for a text that could take the parser long."""
+    if len(content) > LARGEST_BYTES:
+        raise ValueError(f"want at most {LARGEST_BYTES} bytes, found more")
+    for number, line in enumerate(re.split(b"[\r\n]", content), start=1):
+        if len(re.findall(rb"\.+", line)) > MOST_DOTS:
+            raise ValueError(
+                f"line {number}: want at most {MOST_DOTS} dots, found more. Write a long list on "
+                "several lines"
+            )
 
 
 def with_overrides(table: Mapping[str, Any], overrides: Iterable[str]) -> Table:
@@ -120,7 +154,7 @@ def _with_value(table: Mapping[str, Any], keys: list[str], value: object, dotted
 def _toml_value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -134,7 +168,7 @@ def _follows(fault: Mapping[str, Any], faults: Sequence[Mapping[str, Any]]) -> b
 
 def _fault(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
     location, holder = _without_tags(model, fault["loc"])
-    key = ".".join(str(part) for part in location) or "(whole file)"
+    key = printable(".".join(str(part) for part in location)) or "(whole file)"
     if fault["type"] == "extra_forbidden":
         valid = list(holder.model_fields)
         near = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.5)

@@ -27,7 +27,8 @@ from pathlib import Path
 
 from client.flower.guard import inspect_bundle, package_folders, require_own_modules
 from client.flower.replace_parts import replace_parts
-from client.flower.time_limit import TimeLimitedApp
+from client.flower.time_limit import TimeLimitedApp, given_up_after
+from common.cli.escaped_log import escape_log
 from common.errors import BundleRefused
 
 FOLDERS = package_folders()
@@ -42,6 +43,9 @@ log = logging.getLogger(__name__)
 PROGRAM = "flwr-clientapp"
 NAME_FILE = Path("/proc/self/comm")
 """The process's name for `ps` and `top`; its command line may be that of the standby."""
+
+INSPECTION_S = 60.0
+"""How long the bundle may take, before the message's own time begins: the real one takes 1 ms."""
 
 SENT = re.compile(r"<class '(?:\w+\.)*(?P<error>\w{1,60})'>:<'(?P<code>[a-z0-9-]{1,60})'>")
 """What may leave of Flower's text for an exception: a class, and a text that is only a code."""
@@ -61,12 +65,14 @@ def log_to_stderr() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
+    escape_log()
 
 
 def inspect_only(content: bytes, *, skip_prompt: bool) -> None:
     """In place of Flower's installer: the bundle is inspected, and nothing is unpacked."""
     try:
-        inspect_bundle(content)
+        with given_up_after(INSPECTION_S):
+            inspect_bundle(content)
     except BundleRefused as error:
         raise _by_code(error) from None
 

@@ -1,4 +1,4 @@
-"""No code comes with the work: what a bundle from the coordinator may hold, and nothing else."""
+"""No code comes with the work: a bundle from the coordinator is the installed one, or refused."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import tomllib
 import zipfile
 import zlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
+import tomli_w
+
+import common
 from common.errors import BundleRefused
 
 MEMBERS = frozenset({".info/CONTENT", "README.md", "pyproject.toml"})
-"""All that the bundle of LesionFed holds; whatever else there is could be code."""
-
-COMPONENTS = {"serverapp": "server.app:app", "clientapp": "client.app:app"}
-"""What the bundle may name: the apps of the package that the site installed."""
+"""All that the bundle of LesionFed holds; whatever else there is could be code. CONTENT is Flower's
+list of the others; nothing here reads it."""
 
 LIMIT_BYTES = 1 << 20
 """The bundle as it came, and each of its members unpacked; the real one has 10 kB."""
@@ -32,19 +34,38 @@ PACKAGES = ("client", "common")
 
 
 def inspect_bundle(content: bytes) -> None:
-    """Nothing for a bundle of settings only; BundleRefused for any other, with what was found.
+    """Nothing for the bundle that is installed here; BundleRefused for any other.
 
     content   Flower's app bundle, a zip file; it is read in memory, and nothing is written
+
+    The members' bytes are compared, and none of them is parsed: a reader of TOML can be kept busy
+    for hours with one long key.
     """
     if len(content) > LIMIT_BYTES:
         raise _not_ours(f"want at most {LIMIT_BYTES} bytes, got {len(content)}")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             _inspect_members(archive.infolist())
-            settings = _read(archive, "pyproject.toml")
+            for name, installed in installed_members().items():
+                if _read(archive, name) != installed:
+                    raise _not_ours(f"{name} is another than the one installed here")
     except UNREADABLE as error:
         raise _not_ours(f"not a zip file that can be read: {error}") from None
-    _inspect_settings(settings)
+
+
+@cache
+def installed_members() -> dict[str, bytes]:
+    """README.md and pyproject.toml as Flower puts the installed ones into a bundle.
+
+    Flower writes pyproject.toml anew, without its comments. The files come with the same wheel as
+    this one, so that nothing of the server's code is imported for them.
+    """
+    folder = Path(str(common.__file__)).resolve().parents[1] / "server" / "bundle"
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    return {
+        "README.md": (folder / "README.md").read_bytes(),
+        "pyproject.toml": tomli_w.dumps(project).encode(),
+    }
 
 
 def package_folders() -> dict[str, Path]:
@@ -102,22 +123,9 @@ def _read(archive: zipfile.ZipFile, name: str) -> bytes:
     return content
 
 
-def _inspect_settings(content: bytes) -> None:
-    try:
-        table = tomllib.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise _not_ours(f"pyproject.toml: not readable as TOML: {error}") from None
-    match table:
-        case {"tool": {"flwr": {"app": {"components": found}}}} if found == COMPONENTS:
-            return
-        case {"tool": {"flwr": {"app": {"components": found}}}}:
-            raise _not_ours(f"pyproject.toml: want the components {COMPONENTS}, got {found!r:.200}")
-    raise _not_ours("pyproject.toml: no [tool.flwr.app.components]")
-
-
 def _not_ours(found: str) -> BundleRefused:
     return BundleRefused(
-        f"the app bundle from the coordinator is not LesionFed's: {found}. Nothing of it was "
-        "unpacked. Tell the coordinator.",
+        f"the app bundle from the coordinator is not this LesionFed's: {found}. Nothing of it was "
+        "unpacked. Compare the versions of LesionFed with the coordinator, and tell him.",
         code="bundle-not-ours",
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from common.cli.escaped_log import log_line
 from common.programs import copy_and_empty
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class NodeLog:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - 16384))
             text = file.read().decode("utf-8", errors="replace")
-        return "\n".join([line for line in text.splitlines() if line.strip()][-n_lines:])
+        return "\n".join([log_line(line) for line in text.split("\n") if line.strip()][-n_lines:])
 
     def _lines(self) -> Iterator[str]:
         with self.path.open("rb") as file:

@@ -31,6 +31,7 @@ from flwr.supernode.cli.flower_supernode import flower_supernode
 
 from client.flower.replace_parts import replace_parts
 from client.flower.reply_order import push_until_answered
+from common.cli.escaped_log import escape_log
 from common.programs import with_parent
 
 LOST = 75
@@ -51,6 +52,7 @@ def main() -> int:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if not NVIDIA.exists():
         threading.Thread(target=_keep_standby, args=(pipe,), daemon=True).start()
+    escape_log()
     replace_parts(node_loop, node_parts())
     flower_supernode()
     sys.stdout.flush()

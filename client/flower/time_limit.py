@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,13 +46,20 @@ class TimeLimitedApp:
         wait_s = message.metadata.ttl
         if not 0 <= wait_s <= LONGEST_S:
             wait_s = LONGEST_S
-        timer = threading.Timer(wait_s, _give_up, args=(wait_s,))
-        timer.daemon = True
-        timer.start()
-        try:
+        with given_up_after(wait_s):
             return self.app(message, context)
-        finally:
-            timer.cancel()
+
+
+@contextmanager
+def given_up_after(wait_s: float) -> Iterator[None]:
+    """Ends the process where the block takes longer than `wait_s` seconds."""
+    timer = threading.Timer(wait_s, _give_up, args=(wait_s,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _give_up(wait_s: float) -> None:

@@ -86,7 +86,7 @@ def train(request: TrainRequest, recipe: Recipe, site: Site) -> SiteUpdate:
         network,
         head,
         build_sampler(cases.training, recipe, negatives=negatives),
-        recipe=_with_steps(recipe, request.steps, cases.training),
+        recipe=_with_steps(recipe, request.steps, cases.training, site),
         sites=sites_of(cases.training, assignment, site),
         round_index=assignment.round_index,
         seed=derived_seed(recipe.seed, assignment.phase, assignment.site, assignment.round_index),
@@ -178,13 +178,19 @@ def _require_fitting(
         )
 
 
-def _with_steps(recipe: Recipe, steps: int | None, training: Sequence[PreparedCase]) -> Recipe:
-    """The recipe with as many steps as were asked for; WireError for more than it has here."""
+def _with_steps(
+    recipe: Recipe, steps: int | None, training: Sequence[PreparedCase], site: Site
+) -> Recipe:
+    """The recipe with as many steps as were asked for; WireError for more than it has here.
+
+    PolicyRefused for more than the hospital allows.
+    """
     own = recipe.optimizer.steps_at(
         n_subjects=len({case.subject for case in training}), batch_size=recipe.sampling.batch_size
     )
     if steps is not None and steps > own:
         raise WireError(f"want at most the recipe's {own} steps, got {steps}")
+    site.limits.require_steps(own if steps is None else steps)
     optimizer = recipe.optimizer.model_copy(update={"steps": own if steps is None else steps})
     return recipe.model_copy(update={"optimizer": optimizer})
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from client.site.settings import read_site
 from client.site.site_folder import SiteFolder
-from common.errors import ConfigError, PolicyRefused
+from common.errors import ConfigError, LesionFedError, PolicyRefused
 from common.files import write_whole
 from common.membership.certificate import certificate_fingerprint
 from common.membership.json_text import read_json
@@ -45,6 +46,7 @@ def join_federation(folder: SiteFolder, kit_file: Path, *, authority: str | None
                 f"{kit_file}: signed by authority {found}; this site trusts {trusted}. If the "
                 f"coordinator has announced a new one, add --authority {found}"
             )
+    _require_no_older(folder, kit, kit_file)
     folder.kit_file.parent.mkdir(exist_ok=True)
     write_whole(folder.authority_file, authority_pem)
     write_whole(folder.kit_file, kit.canonical_json().encode())
@@ -121,6 +123,27 @@ def require_role(request: Request, folder: SiteFolder) -> None:
             f"{type(request).__name__} came. If the hospital agrees to another role, it enrols "
             "again and joins with the new kit.",
             code="other-role",
+        )
+
+
+def _require_no_older(folder: SiteFolder, kit: Kit, kit_file: Path) -> None:
+    """Nothing, or ConfigError where the kit that the site has joined with is a newer one.
+
+    What an old kit says of address, role and keys may have been taken back since. With another
+    authority, which then was given, the federation has begun anew, and dates say nothing.
+    """
+    if not folder.kit_file.exists():
+        return
+    try:
+        joined = kit_in(folder)
+    except LesionFedError:  # damaged, or of a version that wrote kits otherwise
+        return
+    same = joined.authority_fingerprint == kit.authority_fingerprint
+    if same and datetime.fromisoformat(kit.issued) < datetime.fromisoformat(joined.issued):
+        raise ConfigError(
+            f"{kit_file}: issued {kit.issued}, and this site has joined with a kit of "
+            f"{joined.issued}. Join with the newest that the coordinator has made; if that is this "
+            f"one, remove {folder.kit_file} first."
         )
 
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
+from client.site.limits import Limits
 from common.errors import ConfigError, PolicyRefused
 from common.settings import Settings, read_toml
+
+
+def _without_nul(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError(f"want a path without a NUL, got {str(path)[:80]!r}")
+    return path
+
+
+SystemPath = Annotated[Path, AfterValidator(_without_nul)]
 
 
 class Policy(Settings):
@@ -69,11 +79,13 @@ class Site(Settings):
     """What `site.toml` says."""
 
     name: Annotated[str, Field(min_length=1)]
-    data: Path
+    data: SystemPath
     """The site's BIDS folder; read only."""
-    work: Path
+    work: SystemPath
     """Where the site keeps what it computes; nothing in it leaves."""
     policy: Policy = Policy()
+    limits: Limits = Limits()
+    """How much of this machine a recipe may ask for."""
     brain_command: tuple[str, ...] = ()
     """A program of the site's own that finds the brain, with its arguments; {input} and {output}
     stand for two NIfTI files, such as ["mri_synthstrip", "-i", "{input}", "-m", "{output}"].

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 import typer
 
+from common.cli.escaped_log import escape_log
 from common.cli.lasting_output import lost_output, outlast_readers
 from common.errors import ConfigError, LesionFedError, system_error_text
 
@@ -30,6 +31,7 @@ def run(app: typer.Typer, argv: Sequence[str] | None, *, name: str) -> int:
     logging.basicConfig(
         level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr
     )
+    escape_log()
     try:
         code = app(args=argv, prog_name=name, standalone_mode=False)
     except click.exceptions.Abort:

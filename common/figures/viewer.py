@@ -150,11 +150,11 @@ def script_digest() -> str:
 
 def _figure(volume: bytes) -> Markup:
     try:
-        document = json.loads(volume)
+        document = json.loads(volume.decode())
         if document["format"] != FORMAT:
             raise ValueError(document["format"])
         title = str(document["title"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise RunFolderError(
             f"viewer data: want a document of format {FORMAT}, got {volume[:40]!r}. "
             "Evaluate the case again to write it."

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 
 LETTERS_AND_DIGITS = "a label is letters and digits only"
 
+MOST_SIDECAR_BYTES = 1 << 20
+"""Of the JSON beside an image; no converter writes a tenth of it."""
+
 _LABEL = re.compile(r"[A-Za-z0-9]+")
 _SUFFIX = re.compile(r"(?!.*[0-9]{4})[A-Za-z][A-Za-z0-9]*")
 """A word: a date after the last _ tells two scans apart, and is no suffix."""

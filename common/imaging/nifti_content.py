@@ -19,6 +19,9 @@ file made to fill the memory. Chosen."""
 LARGEST_BYTES = 4 << 30
 """A header that promises more is damaged: no scan of a head comes near. Chosen."""
 
+MOST_BEFORE_BYTES = 64 << 20
+"""Of a header and its extensions: more would be inflated for a few voxels. Chosen."""
+
 INFLATES_AT_MOST = 1032
 """Bytes that one compressed byte can become (zlib's technical details)."""
 
@@ -39,10 +42,13 @@ def first_bytes(path: Path, n_bytes: int) -> bytes:
         return file.read(n_bytes)
 
 
-def whole_content(path: Path, n_bytes: int) -> tuple[bytes | bytearray, tuple[FileNote, ...]]:
+def whole_content(
+    path: Path, n_bytes: int, *, n_before: int = 0
+) -> tuple[bytes | bytearray, tuple[FileNote, ...]]:
     """The content's first `n_bytes` and a little more, and what else is in the file.
 
     n_bytes   what the header promises, its own bytes among them
+    n_before  how many of them stand before the voxels
     Compressed data may be several gzip members; what follows the last one is ignored, as gunzip
     does. gzip's checksums are verified, except of data that go on for more than MOST_AFTER_BYTES.
     EOFError: there are fewer bytes. ValueError: the promise is absurd. OSError, zlib.error: cannot
@@ -59,6 +65,8 @@ def whole_content(path: Path, n_bytes: int) -> tuple[bytes | bytearray, tuple[Fi
             raise EOFError(f"the header promises {n_bytes} bytes, the file has {size}")
         if n_bytes > LARGEST_BYTES:
             raise ValueError(f"want an image of at most {LARGEST_BYTES} bytes, found {n_bytes}")
+        if n_before > MOST_BEFORE_BYTES:
+            raise ValueError(f"want voxels from byte {MOST_BEFORE_BYTES} at most, found {n_before}")
         content: bytes | bytearray
         if packed:
             content, n_after = _inflated(file, most=n_bytes + MOST_AFTER_BYTES, enough=n_bytes)

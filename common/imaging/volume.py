@@ -292,7 +292,7 @@ def _read_nifti(path: Path) -> _Stored:
     described = _described(path)
     n_voxels = math.prod(described.shape)
     n_bytes = described.offset + n_voxels * described.dtype.itemsize
-    content, notes = whole_content(path, n_bytes)
+    content, notes = whole_content(path, n_bytes, n_before=described.offset)
     voxels = np.frombuffer(content, described.dtype, n_voxels, described.offset)
     voxels = voxels.reshape(described.shape, order="F")
     voxels.flags.writeable = False

@@ -7,6 +7,7 @@ import ipaddress
 import math
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from common.errors import ConfigError
@@ -14,13 +15,23 @@ from common.membership.node_key import sha256_text
 
 EXPIRY_WARNING_DAYS = 30
 
+UNREADABLE = (
+    *(ValueError, TypeError, UnsupportedAlgorithm, NotImplementedError),
+    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+"""What the library raises for a certificate, or a part of it, that it cannot read."""
+
 
 def load_certificate(pem: bytes, *, where: str) -> x509.Certificate:
-    """The first certificate in `pem`; ConfigError where there is none."""
+    """The first certificate in `pem`; ConfigError where there is none that can be read whole."""
     try:
-        return x509.load_pem_x509_certificate(pem)
-    except ValueError:
+        certificate = x509.load_pem_x509_certificate(pem)
+        # the library reads these when they are asked for: a fault in them is to be found here
+        _ = certificate.public_key(), certificate.extensions, certificate.signature_hash_algorithm
+        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except UNREADABLE:
         raise ConfigError(f"{where}: not a certificate in PEM. Restore the file.") from None
+    return certificate
 
 
 def validity(pem: bytes) -> tuple[datetime.datetime, datetime.datetime]:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import Field
 
-from common.errors import ConfigError, WireError
+from common.errors import ConfigError, WireError, printable
 from common.files import write_whole
 from common.membership.certificate import (
     certificate_fingerprint,
@@ -29,7 +29,7 @@ from common.membership.certificate import (
 )
 from common.membership.json_text import read_json
 from common.membership.signature import is_signed, sign
-from common.membership.site import Role, SiteName
+from common.membership.site import Address, Moment, Role, SiteName, Version
 from common.settings import Settings
 
 PURPOSE = "site kit"
@@ -46,14 +46,13 @@ class Kit(Settings):
     role: Role
     public_key: Annotated[str, Field(max_length=1000)]
     """The site's, as enrolled: a kit is of use to the owner of this key only."""
-    address: Annotated[str, Field(min_length=1, max_length=255)]
+    address: Address
     """Host name or IP address of the coordinator's proxy."""
     port: Annotated[int, Field(ge=1, le=65535)]
     authority_fingerprint: Annotated[str, Field(pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")]
-    lesionfed_version: Annotated[str, Field(max_length=100)]
+    lesionfed_version: Version
     code_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    issued: Annotated[str, Field(max_length=40)]
-    """UTC, ISO 8601."""
+    issued: Moment
 
 
 def write_kit(path: Path, kit: Kit, *, authority_pem: bytes, authority_key_file: Path) -> None:
@@ -128,9 +127,10 @@ def _require_ours(archive: zipfile.ZipFile, path: Path) -> None:
     """Refuses other members than ours, packed or huge ones, before any is read."""
     names = sorted(member.filename for member in archive.infolist())
     if names != sorted(MEMBERS):
+        found = ", ".join(printable(name[:80]) for name in names[:10]) or "nothing"
         raise WireError(
             f"{path}: a kit holds {', '.join(MEMBERS)} and nothing else; this one holds "
-            f"{', '.join(names[:10]) or 'nothing'}. Do not use it; ask the coordinator."
+            f"{found}. Do not use it; ask the coordinator."
         )
     for member in archive.infolist():
         if member.file_size > LARGEST_BYTES:

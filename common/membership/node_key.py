@@ -47,7 +47,7 @@ def read_node_key(path: Path) -> ec.EllipticCurvePrivateKey:
         key = load_ssh_private_key(path.read_bytes(), password=None)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file. Make the key: lesionfed-site init.") from None
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, NotImplementedError) as error:
         raise ConfigError(
             f"{path}: want a private key in OpenSSH's format without passphrase: {error}"
         ) from None
@@ -65,7 +65,7 @@ def read_public_key(public_key: str) -> ec.EllipticCurvePublicKey:
     """The key that one line says; ConfigError unless it is ECDSA and written without comment."""
     try:
         key = load_ssh_public_key(public_key.encode())
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, NotImplementedError):  # the last: a compressed point
         raise ConfigError(f"not a public key in OpenSSH's format: {public_key[:40]!r}...") from None
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise ConfigError(f"want an ECDSA public key, got {public_key[:40]!r}...")

@@ -15,7 +15,7 @@ from common.files import write_whole
 from common.membership.json_text import read_json
 from common.membership.node_key import public_line, read_node_key, read_public_key
 from common.membership.signature import is_signed, sign
-from common.membership.site import SiteName
+from common.membership.site import Moment, SiteName, Version
 from common.settings import Settings
 
 PURPOSE = "enrolment request"
@@ -28,10 +28,9 @@ class EnrolmentRequest(Settings):
     site: SiteName
     public_key: Annotated[str, Field(max_length=1000)]
     """As in an OpenSSH .pub file, without comment."""
-    lesionfed_version: Annotated[str, Field(max_length=100)]
+    lesionfed_version: Version
     code_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    created: Annotated[str, Field(max_length=40)]
-    """UTC, ISO 8601."""
+    created: Moment
     signature: Annotated[str, Field(max_length=1000)] = ""
     """Over everything else, in base64."""
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from common.errors import printable_lines
+
 Status = Literal["passed", "warning", "problem", "not-checked"]
 
 
@@ -23,6 +25,10 @@ class CheckResult:
     status: Status
     found: str
     fix: str | None = None
+
+    def __post_init__(self) -> None:
+        # a name out of a certificate, what a server answered: `found` may quote it
+        object.__setattr__(self, "found", printable_lines(self.found))
 
     @property
     def good(self) -> bool:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from common.errors import ConfigError
+from common.errors import ConfigError, printable_lines
 from common.recipe.cascade import cascade_faults
 from common.recipe.federated_faults import federated_faults
 from common.recipe.federation import Federation, Optimizer, PatchesPerSubject
@@ -75,6 +75,13 @@ class Recipe(Settings):
     def n_training_rounds(self) -> int:
         """Training rounds of a whole run: those of both networks in a cascade."""
         return self.federation.rounds * (2 if self.network.name == "cascade" else 1)
+
+    @field_validator("name", "description")
+    @classmethod
+    def _can_be_shown(cls, text: str) -> str:
+        if printable_lines(text) != text:
+            raise ValueError(f"want a text that a terminal can show, got {text[:80]!r}")
+        return text
 
     @model_validator(mode="after")
     def _parts_go_together(self) -> Self:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from common.cli.escaped_log import log_line
 from common.errors import ConfigError
 from server.cli.options import Federation, RunName
 
@@ -58,7 +59,7 @@ def _show_end(path: Path, n_lines: int) -> None:
         raise ConfigError(f"{path}: no such log. It is begun by `lesionfed serve`.")
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in deque(file, maxlen=n_lines):
-            print(line, end="")
+            print(log_line(line))
 
 
 def _show_serverapp(folder: FederationFolder, run: RunFolder, n_lines: int) -> None:
@@ -71,7 +72,7 @@ def _show_serverapp(folder: FederationFolder, run: RunFolder, n_lines: int) -> N
         print(f"--- submitted {submission.time}, Flower's run {submission.flower_run_id}")
         text = flwr_text(folder, "log", submission.flower_run_id, CONNECTION, "--show")
         for line in text.splitlines()[-n_lines:]:
-            print(line)
+            print(log_line(line))
 
 
 def _show_events(run: RunFolder, *, follow: bool) -> None:

@@ -56,11 +56,12 @@ def show(
     With a stated value go the section and the words of the paper, quoted or as we read them. Below
     it the methods that `lesionfed study` compares, and what `--scale small` changes.
     """
+    from common.errors import printable_lines
     from common.recipe.recipe import recipe_file
 
     path = recipe_file(name)
     if toml:
-        print(path.read_text(encoding="utf-8"), end="")
+        print(printable_lines(path.read_text(encoding="utf-8").expandtabs(2)), end="")
         return
     facts = _facts(name, path)
     if as_json:
@@ -138,6 +139,8 @@ def _table(rows: list[dict[str, Any]], title: str, paper: str | None) -> Any:
     from rich.markup import escape
     from rich.table import Table
 
+    from common.errors import printable_lines
+
     table = Table(title=title, title_justify="left")
     table.add_column("key", no_wrap=True)
     table.add_column("value", overflow="fold", max_width=18)
@@ -152,7 +155,7 @@ def _table(rows: list[dict[str, Any]], title: str, paper: str | None) -> Any:
             table.add_row(escape(f"[{section}]"))
         before = section
         texts = (key, json.dumps(row["value"]), "\n".join(_whose_choice(row, paper)))
-        table.add_row(*map(escape, texts))
+        table.add_row(*(escape(printable_lines(text)) for text in texts))
     return table
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.errors import RunFolderError
+from common.errors import RunFolderError, printable, printable_lines
 from common.files import write_whole
 from common.imaging.dataset.where_drawn import ScoredGrid
 from common.imaging.intake.findings import case_name
@@ -25,6 +25,8 @@ MISSING = "missing"
 """A column of tables in which a case lacks an image that the recipe lets it lack."""
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+FORMULA = ("=", "+", "-", "@", "\n")
+"""How a text begins that a spreadsheet may compute; tabs and \\r are escaped wherever they are."""
 LARGEST = 1e12
 """No count of voxels and no volume in mm3 comes near it."""
 
@@ -71,12 +73,12 @@ class CaseRow:
         """
         metrics = {name: _value(name, row[name]) for name in row if name not in (*PLACE, MISSING)}
         return cls(
-            site=str(row["site"]),
-            subject=str(row["subject"]),
-            session=None if row.get("session") is None else str(row["session"]),
+            site=printable(row["site"]),
+            subject=printable(row["subject"]),
+            session=None if row.get("session") is None else printable(row["session"]),
             grid=_grid(row.get("grid")),
-            failed=None if row.get("failed") is None else str(row["failed"]),
-            missing=None if row.get(MISSING) is None else str(row[MISSING]),
+            failed=None if row.get("failed") is None else printable_lines(str(row["failed"])),
+            missing=None if row.get(MISSING) is None else printable(row[MISSING]),
             metrics={} if row.get("failed") is not None else metrics,
         )
 
@@ -87,14 +89,30 @@ def write_cases(path: Path, rows: Iterable[CaseRow]) -> None:
 
 
 def as_csv(rows: Iterable[Mapping[str, Any]], *, columns: Iterable[str] = ()) -> bytes:
-    """The rows as CSV: `columns` first, then the others in the order they come; None is empty."""
-    table = list(rows)
+    """The rows as CSV: `columns` first, then the others in the order they come; None is empty.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front, which
+    `read_cases` takes off again; numbers stay numbers.
+    """
+    table = [{_no_formula(name): _no_formula(row[name]) for name in row} for row in rows]
     names = dict.fromkeys([*columns, *(name for row in table for name in row)])
     text = io.StringIO()
     writer = csv.DictWriter(text, list(names), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(table)
     return text.getvalue().encode()
+
+
+def plain_text(cell: str) -> str:
+    """A text of a table as it was before `as_csv` wrote it."""
+    return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(FORMULA) else cell
+
+
+def _no_formula(value: Any) -> Any:
+    if not isinstance(value, str) or NUMBER.fullmatch(value):
+        return value
+    shown = printable_lines(value)
+    return f"'{shown}" if shown.lstrip("'").startswith(FORMULA) else shown
 
 
 def read_cases(path: Path) -> list[CaseRow]:
@@ -114,7 +132,7 @@ def read_cases(path: Path) -> list[CaseRow]:
         for row in reader:
             if None in row or None in row.values():
                 raise ValueError(f"line {reader.line_num} has not as many fields as the header")
-            rows.append(CaseRow.from_dict({k: v if v != "" else None for k, v in row.items()}))
+            rows.append(CaseRow.from_dict({k: plain_text(v) or None for k, v in row.items()}))
     except (ValueError, csv.Error) as error:
         raise RunFolderError(f"{path}: {error}. Make the table again.") from None
     return rows

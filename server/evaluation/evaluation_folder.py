@@ -24,7 +24,14 @@ from common.metrics.lesion_table import LesionRow
 from common.metrics.probability_counts import N_BINS, ProbabilityCounts
 from common.metrics.threshold_sweep import ThresholdCounts
 from common.metrics.voxel import VoxelCounts
-from server.evaluation.case_row import CaseRow, as_csv, read_cases, write_cases
+from server.evaluation.case_row import (
+    LARGEST,
+    CaseRow,
+    as_csv,
+    plain_text,
+    read_cases,
+    write_cases,
+)
 from server.evaluation.site_summary import as_rows, summarize_sites
 
 T = TypeVar("T")
@@ -149,7 +156,7 @@ class EvaluationFolder:
             return float(definition["threshold"])
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise RunFolderError(
                 f"{self.definition_file}: want JSON with a threshold, found {error!r}. "
                 "Evaluate the model again."
@@ -187,11 +194,12 @@ def _read(path: Path, read_row: Callable[[Mapping[str, str]], T]) -> dict[Case, 
     by_case: dict[Case, list[T]] = {}
     try:
         text = path.read_text(encoding="utf-8")
+        for row in csv.DictReader(io.StringIO(text), strict=True):
+            by_case.setdefault((plain_text(row["site"]), plain_text(row["case"])), []).append(
+                read_row(row)
+            )
     except FileNotFoundError:
         return {}
-    try:
-        for row in csv.DictReader(io.StringIO(text), strict=True):
-            by_case.setdefault((row["site"], row["case"]), []).append(read_row(row))
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunFolderError(
             f"{path}: cannot be read: {type(error).__name__}: {error}. "
@@ -205,8 +213,8 @@ def _lesion_of(row: Mapping[str, str]) -> LesionRow:
         raise ValueError(f"mask: want reference or prediction, got {mask!r}")
     return LesionRow(
         mask="reference" if mask == "reference" else "prediction",
-        lesion=int(row["lesion"]),
-        n_voxels=int(row["n_voxels"]),
+        lesion=_count(row, "lesion"),
+        n_voxels=_count(row, "n_voxels"),
         volume_mm3=_number(row, "volume_mm3"),
         centroid_mm=(_number(row, "x_mm"), _number(row, "y_mm"), _number(row, "z_mm")),
         detected=bool(int(row["detected"])),
@@ -218,6 +226,13 @@ def _number(row: Mapping[str, str], name: str) -> float:
     """The column as a finite number; ValueError otherwise."""
     if not math.isfinite(value := float(row[name])):
         raise ValueError(f"{name}: want a finite number, got {row[name]!r}")
+    return value
+
+
+def _count(row: Mapping[str, str], name: str) -> int:
+    """The column as a whole number up to LARGEST; ValueError otherwise."""
+    if not 0 <= (value := int(row[name])) <= LARGEST:
+        raise ValueError(f"{name}: want 0 to {LARGEST:g}, got {row[name]!r:.40}")
     return value
 
 
@@ -238,10 +253,10 @@ def _counts_of(row: Mapping[str, str]) -> ThresholdCounts:
         for field in dataclasses.fields(LesionCounts)
         if field.name not in (*volumes, *flags)
     ]
-    lesions: dict[str, Any] = {name: int(row[name]) for name in counts}
+    lesions: dict[str, Any] = {name: _count(row, name) for name in counts}
     lesions |= {name: _number(row, name) for name in volumes}
     lesions |= {name: bool(int(row[name])) for name in flags}
-    voxels = {field.name: int(row[field.name]) for field in dataclasses.fields(VoxelCounts)}
+    voxels = {field.name: _count(row, field.name) for field in dataclasses.fields(VoxelCounts)}
     return ThresholdCounts(
         threshold=_number(row, "threshold"),
         voxels=VoxelCounts(**voxels),
@@ -265,7 +280,12 @@ def _bin_of(row: Mapping[str, str]) -> tuple[int, int, int, float]:
     index = int(row["bin"])
     if not 0 <= index < N_BINS:
         raise ValueError(f"bin: want 0 to {N_BINS - 1}, got {index}")
-    return index, int(row["n_voxels"]), int(row["n_lesion_voxels"]), _number(row, "probability_sum")
+    return (
+        index,
+        _count(row, "n_voxels"),
+        _count(row, "n_lesion_voxels"),
+        _number(row, "probability_sum"),
+    )
 
 
 def _counts_of_bins(bins: Sequence[tuple[int, int, int, float]]) -> ProbabilityCounts:

@@ -9,11 +9,11 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from pydantic import ValidationError
 
-from common.errors import RunFolderError
+from common.errors import RunFolderError, printable, printable_lines
 from common.files import naming
 from server.events import schema, site_limited, site_probed, threshold_events
 from server.events.run_event import RunEvent, UnknownEvent
@@ -79,6 +79,8 @@ class EventLog:
 def parse_event(line: str | bytes) -> RunEvent:
     """The event on one line of events.jsonl; NaN, infinity and numbers too large are undefined.
 
+    Its texts are printable: the file may come from elsewhere, and quotes what sites have sent.
+
     ValidationError where a field of a known event is missing or wrong; another ValueError where
     the line is no JSON object at all, or has text that is no Unicode.
     """
@@ -86,13 +88,30 @@ def parse_event(line: str | bytes) -> RunEvent:
         table = json.loads(
             line, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole
         )
+        if not isinstance(table, dict):
+            raise ValueError("want a JSON object")
+        json.dumps(table, ensure_ascii=False).encode()  # half a surrogate pair: UnicodeEncodeError
+        table = _escaped(table)
     except RecursionError:
         raise ValueError("want a JSON object, found one nested too deeply") from None
-    if not isinstance(table, dict):
-        raise ValueError("want a JSON object")
-    json.dumps(table, ensure_ascii=False).encode()  # half a surrogate pair: UnicodeEncodeError
     kind = _BY_KIND.get(str(table.get("event")), UnknownEvent)
     return kind.model_validate({"time": None, **table})
+
+
+def _escaped(value: Any) -> Any:
+    """The value with every text in it printable; the reason why a run ended keeps its lines."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_escaped(inner) for inner in value]
+    if isinstance(value, dict):
+        return {
+            printable(key): printable_lines(inner)
+            if key == "reason" and isinstance(inner, str)
+            else _escaped(inner)
+            for key, inner in value.items()
+        }
+    return value
 
 
 def _finite(digits: str) -> float | None:
@@ -137,7 +156,9 @@ def read_events(
 
 def _fault(line: bytes, error: ValidationError) -> str:
     fault = error.errors()[0]
-    key = ".".join(str(part) for part in (json.loads(line).get("event", "event"), *fault["loc"]))
+    key = ".".join(
+        str(part) for part in (json.loads(line, parse_int=str).get("event", "event"), *fault["loc"])
+    )
     return f"{key}: {fault['msg']}. Restore the file from a backup, or take the line out."
 
 

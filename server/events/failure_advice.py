@@ -29,8 +29,9 @@ ADVICE = {
     "hash the next round goes through.",
     "bundle-has-code": "The app bundle holds Python files: submit the run with `lesionfed run`, "
     "whose bundle holds none, and find out who made the other one.",
-    "bundle-not-ours": "The app bundle is not LesionFed's: submit the run with `lesionfed run`, "
-    "and find out who made the other one.",
+    "bundle-not-ours": "The app bundle is not the one installed at the site: compare the versions "
+    "of LesionFed; where they are equal, submit the run with `lesionfed run`, and find out who "
+    "made the other one.",
     "replayed": "An old message came in place of a new one and was refused; if it comes again, "
     "look for a second process that executes the run or for somebody on the line.",
     "other-role": "The site was enrolled for another role than federation.toml gives it now: put "
@@ -44,6 +45,8 @@ ADVICE = {
     # the site's policy
     "policy": "The site's own policy keeps the answer back; ask its data officer, or continue "
     "without the site.",
+    "site-limits": "The recipe asks for more threads, patches, steps or channels than the site's "
+    "limits allow: ask the site which, then make the recipe smaller or let it raise the limit.",
     "too-few-subjects": "The site has fewer subjects than its policy lets be summed; it may lower "
     "policy.min_subjects or stay out of this part.",
     # the answer would have spoiled the aggregate

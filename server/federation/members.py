@@ -24,7 +24,7 @@ class Member(Settings):
     public_key: Annotated[str, Field(min_length=1)]
     """As in an OpenSSH .pub file, without comment: `ecdsa-sha2-nistp384 AAAA...`."""
     state: State = "active"
-    enrolled: str
+    enrolled: Annotated[str, Field(pattern=r"^[0-9TZ:.+-]{1,40}$")]
     """UTC, ISO 8601."""
     former_keys: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """What the site was known by before its key was replaced, the oldest first."""
@@ -71,7 +71,7 @@ def read_members(path: Path) -> Members:
         return Members()
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not readable as JSON: {error}. Restore it.") from None
     return Members.from_table(table, where=str(path))
 

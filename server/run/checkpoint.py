@@ -161,5 +161,8 @@ def _read_whole(path: Path) -> RunState:
             for field, prefix in PREFIXES.items()
         }
         return RunState(**facts, parameters=tensors, **arrays)
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
+    except (
+        *(safetensors.SafetensorError, ValidationError, RecursionError),
+        *(KeyError, TypeError, ValueError),
+    ) as error:
         raise CheckpointError(f"{path}: not a checkpoint of this version: {error}.") from None

@@ -109,7 +109,7 @@ def read_record(path: Path) -> DataRecord | None:
         return None
     except ConfigError:
         why = "it is not such a record, or one of another version"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         why = str(error)
     raise RunFolderError(
         f"{path}: want the subjects and images of the run, but it cannot be read: {why}. Without "

@@ -56,6 +56,18 @@ def test_every_request_has_an_answer_by_a_function_that_takes_it() -> None:
         assert typing.get_type_hints(answer)["request"] is cls
 
 
+def test_a_recipe_that_asks_for_too_much_is_refused_before_any_work(tmp_path: Path) -> None:
+    greedy = load_recipe("default", overrides=["compute.threads=1000000000"])
+    assert code_of(lyon(tmp_path), recipe=greedy.canonical_json()) == "site-limits"
+
+
+@pytest.mark.parametrize("recipe", ["[" * 100_000, "null", "1" * 5000, '"text"'])
+def test_a_recipe_that_is_none_is_a_message_that_cannot_be_read(
+    tmp_path: Path, recipe: str
+) -> None:
+    assert code_of(lyon(tmp_path), recipe=recipe) == "wire"
+
+
 def test_a_request_for_another_site_is_refused_and_not_remembered(tmp_path: Path) -> None:
     assert code_of(lyon(tmp_path), site="paris") == "wrong-site"
     assert code_of(lyon(tmp_path)) == "no-cases"

@@ -11,6 +11,7 @@ from common.errors import (
     SYSTEM_ADVICE,
     SiteDataError,
     printable,
+    printable_lines,
     system_code,
     system_error_text,
 )
@@ -72,3 +73,7 @@ def test_an_error_without_a_file_names_none_and_a_file_of_odd_bytes_is_escaped()
 
 def test_every_code_of_the_system_has_advice_for_the_coordinator() -> None:
     assert [code for code in SYSTEM_ADVICE if advice(code) == UNKNOWN] == []
+
+
+def test_lines_stay_lines_and_each_can_be_printed() -> None:
+    assert printable_lines("a\x1b[2J\n\rb\u202e") == "a\\x1b[2J\n\\rb\\u202e"

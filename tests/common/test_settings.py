@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -205,3 +206,36 @@ def test_settings_in_utf_16_are_named_as_that(tmp_path: Path, encoding: str) -> 
     file.write_bytes(f'{mark}name = "a"\n'.encode(encoding))
     with pytest.raises(ConfigError, match="want text in UTF-8, found UTF-16"):
         read_toml(file)
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("a." * 65 + "b = 1", "line 1: want at most 64 dots, found more", id="a key"),
+        pytest.param("\n[" + "a." * 65 + "b]", "line 2: want at most 64 dots", id="a table"),
+        pytest.param("x = {" + "a . " * 65 + "b = 1}", "want at most 64 dots", id="in a value"),
+        pytest.param("a." * DEEP + "b = 1", "want at most 64 dots", id="12 s as it was"),
+        pytest.param("#" * 300_000, "want at most 262144 bytes, found more", id="long"),
+        pytest.param("a = " + "[" * DEEP, "nested too deeply", id="lists"),
+        pytest.param("a = " + "{a=" * 50_000, "nested too deeply", id="tables"),
+        pytest.param("a = " + "1" * 5000, "not readable as TOML", id="digits"),
+    ],
+)
+def test_a_text_that_keeps_the_parser_busy_is_refused_at_once(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(text, encoding="utf-8")
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match=told):
+        read_toml(path)
+    assert time.monotonic() - began < 2
+
+
+def test_a_key_of_64_dots_and_a_row_of_dots_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text("# " + "." * 200 + "\r\n" + "a." * 64 + "b = 1\r", encoding="utf-8")
+    assert list(read_toml(path)) == ["a"]

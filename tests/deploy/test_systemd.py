@@ -133,3 +133,8 @@ def test_a_site_that_has_left_is_not_started_again() -> None:
 def test_what_runs_torch_may_write_the_code_that_it_runs(name: str) -> None:
     """With MemoryDenyWriteExecute a convolution fails: "could not create a primitive"."""
     assert "MemoryDenyWriteExecute" not in unit(name)["Service"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_unit_leaves_memory_to_the_rest_of_the_machine(name: str) -> None:
+    assert unit(name)["Service"]["MemoryMax"] in ("80%", "1G")

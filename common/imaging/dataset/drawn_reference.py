@@ -20,6 +20,8 @@ import numpy as np
 
 from common.arrays import FloatArray
 from common.errors import SiteDataError
+from common.files import limited_bytes
+from common.imaging.bids_name import MOST_SIDECAR_BYTES
 from common.imaging.volume import Volume, read_mask
 
 SCANNER = "space-scanner_"
@@ -64,10 +66,10 @@ def drawn_reference_file(prepared: Path) -> Path | None:
 def _is_ours(image: Path) -> bool:
     """Whether the sidecar of the image holds our record, or cannot be read to tell."""
     try:
-        record = json.loads(_sidecar(image).read_text(encoding="utf-8"))
+        record = json.loads(limited_bytes(_sidecar(image), MOST_SIDECAR_BYTES))
     except FileNotFoundError:
         return False
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return True
     return isinstance(record, dict) and RECORD in record
 
@@ -81,10 +83,10 @@ def read_drawn_reference(path: Path, prepared: Path) -> DrawnReference:
     """
     sidecar = _sidecar(path)
     try:
-        record = json.loads(sidecar.read_text(encoding="utf-8"))[RECORD]
+        record = json.loads(limited_bytes(sidecar, MOST_SIDECAR_BYTES))[RECORD]
         digests = {path: record["SHA256"], prepared: record["PreparedSHA256"]}
         move = _rigid(record["ScannerToCommon"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _unusable(f"{sidecar}: want the move from the scanner, found {error!r}") from None
     lesions = read_mask(path)
     for file, digest in digests.items():

@@ -116,9 +116,12 @@ class SiteNames:
 
 
 def natural_order(label: str | None) -> list[tuple[int, int, str]]:
-    """Sorts None first, and ses-2 before ses-10."""
+    """Sorts None first, and ses-2 before ses-10; of any length, as no number of Python's is."""
     parts = re.split(r"([0-9]+)", label or "")
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
+    return [
+        (1, len(digits := part.lstrip("0")), digits) if part.isdecimal() else (0, 0, part)
+        for part in parts
+    ]
 
 
 def named_files(root: Path) -> SiteNames:

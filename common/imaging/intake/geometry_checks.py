@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from common.files import require_file
+from common.files import limited_bytes
+from common.imaging.bids_name import MOST_SIDECAR_BYTES
 from common.imaging.intake.findings import Finding, first_of
 from common.imaging.intake.usable_case import OpenCase
 from common.imaging.orientation import orientation_of, upright
@@ -129,8 +130,7 @@ def _sidecar(image: Path) -> Mapping[str, Any]:
     """The JSON object beside the image, or an empty one; privacy_checks names those unreadable."""
     path = image.with_name(image.name.removesuffix(".gz").removesuffix(".nii") + ".json")
     try:
-        require_file(path)
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(limited_bytes(path, MOST_SIDECAR_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from common.files import require_file
+from common.files import limited_bytes
 from common.imaging.bids_name import LETTERS_AND_DIGITS, is_label
 from common.imaging.intake.findings import Finding, first_of, on_folder
 
@@ -48,6 +48,8 @@ DISEASED = (
 )
 """What it says of a patient."""
 
+MOST_BYTES = 16 << 20
+"""A table of a hundred thousand subjects has less."""
 _NOTHING = frozenset({"", "n/a", "na", "nan", "none", "null", "-", "?", "unknown"})
 _WANTED = "Save it as tab-separated UTF-8 with the columns participant_id and diagnosis."
 
@@ -68,8 +70,7 @@ def read_participants(path: Path) -> tuple[dict[str, str | None], list[Finding]]
     if not path.exists():
         return {}, []
     try:
-        require_file(path)
-        text, encoding = decoded(path.read_bytes())
+        text, encoding = decoded(limited_bytes(path, MOST_BYTES))
         rows, separator, column = _rows(text)
     except (OSError, ValueError, csv.Error) as error:
         why = error.strerror if isinstance(error, OSError) else error

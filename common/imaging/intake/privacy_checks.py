@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from common.files import require_file
-from common.imaging.bids_name import folder_labels, raw_label
+from common.files import limited_bytes
+from common.imaging.bids_name import MOST_SIDECAR_BYTES, folder_labels, raw_label
 from common.imaging.intake.bids_names import files_below
 from common.imaging.intake.findings import Finding, first_of
 from common.imaging.intake.nifti_header import read_header
@@ -76,7 +76,7 @@ _COLUMNS = re.compile(
     re.IGNORECASE,
 )
 _EXTENSIONS = {2: "DICOM", 4: "AFNI", 6: "comment", 10: "PyPickle", 18: "MATLAB", 30: "Siemens"}
-_MAX_JSON_BYTES = 64 << 20
+_MOST_TABLE_BYTES = 16 << 20
 
 
 def what_names_somebody(root: Path) -> Iterator[Finding]:
@@ -118,9 +118,7 @@ def traces_in(path: Path) -> Iterator[Trace]:
         yield from _in_header(path)
     elif path.suffix == ".json":
         try:
-            require_file(path)
-            if path.stat().st_size <= _MAX_JSON_BYTES:
-                yield from _in_json(json.loads(path.read_text(encoding="utf-8-sig")), "")
+            yield from _in_json(json.loads(limited_bytes(path, MOST_SIDECAR_BYTES)), "")
         except (OSError, ValueError, RecursionError):
             yield "note", "the whole file (no JSON that can be read)"
     elif path.suffix == ".tsv":
@@ -180,8 +178,7 @@ def _in_leaf(key: str, text: str) -> Iterator[Trace]:
 
 def _in_table(path: Path) -> Iterator[Trace]:
     try:
-        require_file(path)
-        text, encoding = decoded(path.read_bytes())
+        text, encoding = decoded(limited_bytes(path, _MOST_TABLE_BYTES))
         if encoding == "latin-1":  # any bytes are: what they say is not sure
             raise ValueError("neither UTF-8 nor UTF-16")
         for row in csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"):

@@ -1,6 +1,6 @@
 """Whatever lies in a site's folder, `lesionfed-site check` says what it found and ends with 0 or 1.
 
-A share of 5,000 sites runs by default; `make fuzz` runs all of them.
+A share of 5,000 sites runs by default; `make fuzz-sites` runs all of them.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from client.cli import main
 from client.site.site_folder import SiteFolder
 from common.membership.certificate import certificate_fingerprint
+from common.membership.kit import read_kit
+from server.federation import enrolment
 from server.federation.federation_folder import FederationFolder
 from tests.consortia import enrolled, federation, site
 
@@ -87,3 +90,36 @@ def test_settings_with_another_name_are_pointed_at(
     alpha.settings_file.write_text(text, "utf-8")
     assert join(enrolled(joint, alpha), alpha) == 2
     assert 'Write name = "alpha"' in capsys.readouterr().err
+
+
+def test_an_older_kit_does_not_replace_a_newer_one(
+    tmp_path: Path,
+    joint: FederationFolder,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alpha = site(tmp_path, "alpha")
+    older = tmp_path / "older.zip"
+    older.write_bytes(enrolled(joint, alpha).read_bytes())
+    made = read_kit(older)[0]
+    later = datetime.fromisoformat(made.issued) + timedelta(seconds=1)
+    monkeypatch.setattr(enrolment, "datetime", Clock(later))
+    newer = enrolled(joint, alpha)
+    assert join(newer, alpha) == 0
+    joined = alpha.kit_file.read_bytes()
+    assert join(older, alpha) == 2
+    assert (
+        f"issued {made.issued}, and this site has joined with a kit of" in capsys.readouterr().err
+    )
+    assert alpha.kit_file.read_bytes() == joined
+    assert join(newer, alpha) == 0  # the same one again
+
+
+class Clock:
+    """In place of `datetime`: it is always the same time."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self, _: object) -> datetime:
+        return self.at

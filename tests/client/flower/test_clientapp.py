@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 
 from client.app import app
+from client.flower import clientapp, time_limit
 from client.flower.clientapp import error_without_text, inspect_only, own_app_loader
 from client.flower.time_limit import TimeLimitedApp
 from common.errors import BundleRefused
@@ -17,6 +19,15 @@ def test_the_text_of_a_refusal_is_its_code_and_the_details_are_in_the_log(
         inspect_only(b"no zip", skip_prompt=True)
     assert refused.value.__suppress_context__
     assert "not a zip file" in caplog.text
+
+
+def test_a_bundle_that_takes_long_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(clientapp, "INSPECTION_S", 0.05)
+    monkeypatch.setattr(time_limit, "_give_up", lambda wait_s: ended.set())
+    monkeypatch.setattr(clientapp, "inspect_bundle", lambda content: ended.wait(60))
+    inspect_only(b"", skip_prompt=True)
+    assert ended.is_set()
 
 
 def test_the_app_is_the_installed_one_whatever_the_bundle_names() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gzip
+import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from common.arrays import FloatArray
 from common.errors import GeometryError, SiteDataError
+from common.imaging.intake.nifti_header import read_header
 from common.imaging.volume import (
     Volume,
     VolumeFault,
@@ -353,3 +356,29 @@ def test_the_error_on_two_grids_prints_both() -> None:
     assert text.count("shape (12, 14, 8), spacing 1.000 x 1.250 x 3.000 mm") == 2
     assert "-61.5" in text
     assert "-59" in text
+
+
+def test_of_a_small_image_that_inflates_to_much_little_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.nii.gz"
+    write_volume(Volume(np.ones((4, 4, 4), np.float32), oblique_affine()), path)
+    whole = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(whole + bytes(256 << 20), 1))
+    tracemalloc.start()
+    try:
+        read = read_volume(path)
+        read_header(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert read.data.sum() == 64
+    assert peak < 16 << 20
+
+
+def test_voxels_that_lie_far_behind_the_header_are_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "far.nii.gz"
+    write_volume(Volume(np.ones((4, 4, 4), np.float32), oblique_affine()), path)
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    struct.pack_into("<f", content, 108, float(96 << 20))  # vox_offset
+    path.write_bytes(gzip.compress(bytes(content) + bytes(32 << 20), 1))
+    with pytest.raises(VolumeFault, match="want voxels from byte 67108864 at most"):
+        read_volume(path)

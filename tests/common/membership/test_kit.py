@@ -200,3 +200,27 @@ def test_a_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
 def test_a_missing_kit_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.zip: no such file"):
         read_kit(tmp_path / "none.zip")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("lesionfed_version", "0.1.0\x1b[2J"),
+        ("lesionfed_version", "0.1.0\nauthority: SHA256:x"),
+        ("address", "lesionfed.example.org\x1b[1A"),
+        ("issued", "2026-02-30T12:00:00+00:00"),
+        ("issued", "today"),
+    ],
+)
+def test_what_a_kit_says_of_itself_can_be_shown(tmp_path: Path, field: str, value: str) -> None:
+    table = json.loads(members_of(write(tmp_path))["kit.json"])
+    with pytest.raises(ConfigError, match=f"{field}: ") as refused:
+        Kit.from_table({**table, field: value}, where="kit.json")
+    assert all(line.isprintable() for line in str(refused.value).split("\n"))
+
+
+def test_a_key_of_a_table_cannot_begin_a_line_of_its_own(tmp_path: Path) -> None:
+    table = json.loads(members_of(write(tmp_path))["kit.json"])
+    with pytest.raises(ConfigError) as refused:
+        Kit.from_table({**table, "x\nauthority: SHA256:y": 1}, where="kit.json")
+    assert str(refused.value).startswith("kit.json:\n  x\\nauthority: SHA256:y: unknown key")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import stat
 import subprocess
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from common.errors import ConfigError
-from common.membership.node_key import fingerprint, new_node_key, public_key_of
+from common.membership.node_key import fingerprint, new_node_key, public_key_of, read_public_key
 
 # `ssh-keygen -t ecdsa -b 256` made this key, `ssh-keygen -lf` this fingerprint
 KEY = (
@@ -106,3 +107,13 @@ def test_a_private_key_in_another_format_is_refused(tmp_path: Path) -> None:
 def test_a_missing_key_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no such file\. Make the key: lesionfed-site init"):
         public_key_of(tmp_path / "none")
+
+
+def test_a_point_that_is_compressed_is_no_key_of_ours(tmp_path: Path) -> None:
+    kind, blob = new_node_key(tmp_path / "key").split()
+    raw = base64.b64decode(blob)
+    point = raw.index(b"\x04", 30)
+    short = b"\x02" + raw[point + 1 : point + 49]
+    compressed = raw[: point - 4] + len(short).to_bytes(4, "big") + short
+    with pytest.raises(ConfigError, match="not a public key in OpenSSH's format"):
+        read_public_key(f"{kind} {base64.b64encode(compressed).decode()}")

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import csv
 import dataclasses
 from pathlib import Path
 
 import pytest
 
-from common.errors import RunFolderError
-from server.evaluation.case_row import CaseRow, read_cases, write_cases
+from common.errors import RunFolderError, printable
+from server.evaluation.case_row import CaseRow, as_csv, read_cases, write_cases
 
 ROWS = [
     CaseRow(site="lyon", subject="sub-1", metrics={"dice": 0.25, "n_predicted_lesions": 3}),
@@ -79,3 +80,32 @@ def test_the_grid_comes_back_and_an_older_table_is_of_the_prepared_one(tmp_path:
     (tmp_path / "odd.csv").write_text("site,subject,grid,dice\nlyon,sub-1,mni,0.5\n")
     with pytest.raises(RunFolderError, match="grid: want scanner or prepared, got 'mni'"):
         read_cases(tmp_path / "odd.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1 more", "'+1 more"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "\\t=1"),
+        ("\r=1", "\\r=1"),
+        ("'=1", "''=1"),
+        ("'x'", "'x'"),
+    ],
+)
+def test_no_cell_is_a_formula_and_every_text_comes_back(
+    tmp_path: Path, text: str, cell: str
+) -> None:
+    write_cases(tmp_path / "cases.csv", [CaseRow(site=text, subject="sub-1", failed=text)])
+    with (tmp_path / "cases.csv").open(encoding="utf-8", newline="") as file:
+        [_, cells] = csv.reader(file)
+    assert cells[0] == cells[4] == cell
+    [read] = read_cases(tmp_path / "cases.csv")
+    assert (read.site, read.failed) == (printable(text), printable(text))
+
+
+def test_numbers_stay_numbers_and_other_texts_are_as_they_were() -> None:
+    rows = [{"a": -1.5, "b": "-1.5", "c": "'quoted'", "d": -3, "=e": None}]
+    assert as_csv(rows) == b"a,b,c,d,'=e\n-1.5,-1.5,'quoted',-3,\n"

@@ -160,3 +160,22 @@ def test_a_write_that_the_disk_refuses_names_the_file(tmp_path: Path) -> None:
     file.symlink_to("/dev/full")  # only now: a log that is there is read to its end first
     with pytest.raises(OSError, match=r"No space left on device: '.*/events\.jsonl'"):
         log.record(RunFinished(status="failed"))
+
+
+def test_a_text_of_an_event_moves_no_cursor_and_begins_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    lines = (
+        {"event": "something-new", "who": "lyon\x1b[2J", "deep": [{"k\n": "a\nb"}]},
+        {"event": "run-finished", "status": "failed", "reason": "one\ntwo\x07"},
+    )
+    time = {"time": "2026-03-01T12:00:00+00:00"}
+    path.write_text("".join(f"{json.dumps({**time, **line})}\n" for line in lines), "utf-8")
+    unknown, finished = read_events(path)
+    assert unknown.as_dict() | time == {
+        **time,
+        "event": "something-new",
+        "who": "lyon\\x1b[2J",
+        "deep": [{"k\\n": "a\\nb"}],
+    }
+    assert isinstance(finished, RunFinished)
+    assert finished.reason == "one\ntwo\\x07"

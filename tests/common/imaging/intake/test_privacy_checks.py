@@ -8,6 +8,7 @@ from typing import Any
 import nibabel
 import pytest
 
+from common.imaging.bids_name import MOST_SIDECAR_BYTES
 from common.imaging.intake.privacy_checks import traces_in, what_names_somebody
 from tests.volumes import image_path, oblique_affine, put, stripped_brain, write_site
 
@@ -183,3 +184,9 @@ def test_files_that_cannot_be_read_are_no_error(tmp_path: Path) -> None:
     (finding,) = what_names_somebody(tmp_path)
     assert finding.level == "note"
     assert "a.json: the whole file" in finding.text
+
+
+def test_a_sidecar_too_long_to_be_one_is_named_and_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "sub-01_FLAIR.json"
+    path.write_text('{"a": [' + "1," * (MOST_SIDECAR_BYTES // 2) + "1]}", encoding="utf-8")
+    assert list(traces_in(path)) == [("note", "the whole file (no JSON that can be read)")]
