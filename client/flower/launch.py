@@ -27,14 +27,17 @@ def supernode_command(folder: SiteFolder, *, superlink: str, health_port: int) -
     health_port   where on loopback the health service answers
     """
     # of the folder, not of what a link may point to: `paused` and `left` are looked for beside it
-    settings = str(folder.path.resolve() / folder.settings_file.name)
+    place = folder.path.resolve()
+    settings, kit = (
+        str(place / f.relative_to(folder.path)) for f in (folder.settings_file, folder.kit_file)
+    )
     if '"' in settings or "\\" in settings:
         raise ConfigError(f"{settings}: the path may hold no quote and no backslash. Move it.")
     values = {
         "--superlink": superlink,
         "--root-certificates": folder.authority_file,
         "--auth-supernode-private-key": folder.key_file,
-        "--node-config": f'site="{settings}"',
+        "--node-config": f'site="{settings}" kit="{kit}"',
         "--host": LOOPBACK,
         "--port": free_port(),
         "--health-server-address": f"{LOOPBACK}:{health_port}",

@@ -33,6 +33,12 @@ ADVICE = {
     "and find out who made the other one.",
     "replayed": "An old message came in place of a new one and was refused; if it comes again, "
     "look for a second process that executes the run or for somebody on the line.",
+    "not-signed": "The site refuses requests without the signature that its kit names: after "
+    "`lesionfed rotate --requests-key` every site joins with a new kit (`lesionfed enrol` writes "
+    "it). If no key was rotated, somebody else sends requests: end the run and find out who.",
+    "seal": "A request reached the site changed: look for somebody between this machine and it.",
+    "out-of-order": "The site was asked for an earlier round without a restart: report it.",
+    "too-many-requests": "The run asked the site more often than any run needs: start a new run.",
     "other-role": "The site was enrolled for another role than federation.toml gives it now: put "
     "the role back, or enrol the site again so that it joins with a new kit.",
     "wrong-site": "A message meant for another site came there: compare the sites' names and keys "

@@ -95,6 +95,11 @@ class FederationFolder:
         return self.path / "credentials" / "superexec-secret"
 
     @property
+    def requests_key_file(self) -> Path:
+        """The private key that requests to sites are signed with, readable by its owner only."""
+        return self.path / "credentials" / "requests.key"
+
+    @property
     def members_file(self) -> Path:
         """Who has enrolled, under which key, and whether active."""
         return self.path / "members.json"

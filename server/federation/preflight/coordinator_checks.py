@@ -39,7 +39,12 @@ def coordinator_checks(folder: FederationFolder, *, recipe: Recipe | None) -> It
 
     recipe   gives the size of an update and the device; None leaves those out
     """
-    secrets = [folder.authority_key_file, folder.certificate_key_file, folder.executor_secret_file]
+    secrets = [
+        folder.authority_key_file,
+        folder.certificate_key_file,
+        folder.executor_secret_file,
+        folder.requests_key_file,
+    ]
     yield machine.secret_files(secrets, made_by="lesionfed provision")
     yield machine.packages()
     yield machine.lock_digest()

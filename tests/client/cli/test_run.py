@@ -39,6 +39,7 @@ def folder(tmp_path: Path) -> SiteFolder:
         address="fl.example.org",
         port=443,
         authority_fingerprint="SHA256:" + "A" * 43,
+        requests_key="A" * 43 + "=",
         lesionfed_version="0.1.0",
         code_digest="0" * 64,
         issued="2026-01-01T00:00:00+00:00",
