@@ -53,13 +53,24 @@ INTERNALS = {
     "flwr.supercore.primitives.asymmetric": ("public_key_to_bytes", "common/preflight/node_key"),
     "flwr.supercore.run": ("Run", "server/inline"),
     "flwr.supercore.task_identity": ("TaskIdentity", "server/inline"),
-    "flwr.supernode": ("start_client_internal", "client/flower/supernode_process"),
+    "flwr.supernode": (
+        "fleet_http_connection start_client_internal",
+        "client/flower/supernode_process",
+    ),
     "flwr.supernode.cli.flower_supernode": (
         "flower_supernode",
         "client/flower/supernode_process",
     ),
     "flwr.supernode.cli.flwr_clientapp": ("flwr_clientapp", "client/flower/clientapp"),
-    "flwr.supernode.fleet_http_client": ("FleetHttpClient", "common/preflight/node_key"),
+    "flwr.supernode.fleet_http_client": (
+        "FleetHttpClient",
+        "common/preflight/plain_fleet_client",
+    ),
+    "flwr.supercore.protobuf.client": (
+        "ProtobufClientInterceptor",
+        "common/preflight/plain_fleet_client",
+    ),
+    "flwr.supercore.retry": ("RetryInvoker", "common/preflight/plain_fleet_client"),
     "flwr.supernode.node_auth_http_interceptor": (
         "NodeAuthHttpInterceptor",
         "common/preflight/node_key",
@@ -151,13 +162,19 @@ def test_flower_has_what_is_imported(of: str, name: str) -> None:
             "_push_messages( state=state, object_store=store, send=send, push_object=push_object,",
             id="the node sends replies by this call, with keywords",
         ),
+        pytest.param(
+            "flwr.supernode.fleet_http_connection",
+            "FleetHttpClient",
+            "with FleetHttpClient.from_server_address(",
+            id="the node makes its HTTP client by this call",
+        ),
     ],
 )
 def test_a_replaced_part_is_called_as_ours_expects(of: str, name: str, call: str) -> None:
     assert hasattr(module(of), name)
     source = re.sub(r"\s+", " ", inspect.getsource(module(of)))
     assert call in source
-    calls = re.findall(rf"(?<!def )\b{name}\(", source)
+    calls = re.findall(rf"(?<!def )\b{name}(?:\.from_server_address)?\(", source)
     assert len(calls) == 1
 
 
