@@ -23,7 +23,6 @@ from server.events.event_log import EventLog
 from server.events.run_event import RunEvent
 from server.events.same_run import require_same_run
 from server.federation.federation_folder import FederationFolder
-from server.federation.message_size import require_fits
 from server.phases.phase_list import phases_of
 from server.report.render import write_report
 from server.rounds.exchange import Communicator
@@ -114,9 +113,6 @@ def _start_or_resume(
         events.record(schema.RunStarted(**facts))
     for path in damaged:
         events.record(schema.CheckpointDamaged(file=path.name))
-
-    if consortium.largest_message_mb is not None:
-        require_fits(recipe, largest_message_mb=consortium.largest_message_mb)
 
     def require_running() -> None:
         if folder.stop_file.exists():

@@ -35,9 +35,6 @@ class FederationSettings(Settings):
     """Of the SuperLink, on loopback only."""
     health_port: Port = 18099
     """Of the SuperLink's gRPC health service, on loopback only."""
-    largest_message_mb: Annotated[int, Field(ge=1, le=2048)] = 256
-    """What the proxy lets through in one request, in MB of 1024^2 bytes. The SuperLink reads a
-    request whole before it looks at who signed it: more is memory that anybody may take."""
     sites: tuple[PlannedSite, ...] = Field(min_length=1)
     validation: tuple[HeldOutData, ...] = ()
     """Used for choices, never for the verdict."""

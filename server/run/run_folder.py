@@ -86,8 +86,14 @@ class Consortium(Settings):
     members_file: Path | None = None
     """A federation's members.json: the sites' keys, read again before each exchange. A site may
     enrol, be suspended or be removed while the run continues."""
-    largest_message_mb: int | None = None
-    """What the federation's proxy lets through, in MB of 1024^2 bytes; None where there is none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_the_limit_of_older_files(cls, table: object) -> object:
+        """Runs of before Flower sent objects of 5 MB name a limit; they can still be reported."""
+        if not isinstance(table, Mapping):
+            return table
+        return {key: value for key, value in table.items() if key != "largest_message_mb"}
 
     @model_validator(mode="after")
     def _names_and_keys_differ(self) -> Self:

@@ -15,7 +15,6 @@ from common.recipe.recipe import Recipe
 from server.aggregation.registry import AGGREGATIONS
 from server.federation.federation_folder import FederationFolder, FederationSettings
 from server.federation.members import Members
-from server.federation.message_size import message_size
 from server.federation.preflight.certificates import SERVED, certificate_served, certificates
 
 MEMBERS = "members"
@@ -58,8 +57,6 @@ def coordinator_checks(folder: FederationFolder, *, recipe: Recipe | None) -> It
     yield enrolled_as_planned(settings, members)
     yield certificates(folder, settings.address)
     yield from _machine(folder, settings, recipe)
-    if recipe is not None:
-        yield message_size(recipe, largest_message_mb=settings.largest_message_mb)
     yield grpc_health(
         "SuperLink", port=settings.health_port, fix="Start it: lesionfed serve; read superlink.log."
     )
