@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.serverapp import Grid
 
 from common.code_digest import code_digest
 from common.errors import LesionFedError, RunStopped
-from common.membership.requests_key import read_requests_key
 from common.membership.site import Role
 from common.model_file import read_model, write_model
 from common.recipe.recipe import Recipe
@@ -22,12 +20,11 @@ from server.events import schema
 from server.events.event_log import EventLog
 from server.events.run_event import RunEvent
 from server.events.same_run import require_same_run
-from server.federation.federation_folder import FederationFolder
 from server.phases.phase_list import phases_of
 from server.report.render import write_report
 from server.rounds.exchange import Communicator
 from server.rounds.loop import run_phases
-from server.rounds.sealer import Sealer
+from server.rounds.sealer import Sealer, requests_key_of
 from server.run.checkpoint import load_checkpoint, save_checkpoint
 from server.run.leakage import require_apart_still
 from server.run.run_folder import Consortium, RunFolder
@@ -120,7 +117,7 @@ def _start_or_resume(
 
     communicator = Communicator(
         grid,
-        sealer=Sealer(sitting=folder.begin_sitting(), key=_requests_key(consortium)),
+        sealer=Sealer(sitting=folder.begin_sitting(), key=requests_key_of(consortium)),
         consortium=consortium,
         recipe=recipe,
         events=events,
@@ -149,14 +146,6 @@ def _start_or_resume(
         write_model(model.with_choice(state.threshold_choice), folder.model_file)
     evaluation.evaluate_selected_model(state, images=images)
     return dataclasses.replace(state, sites=communicator.records)
-
-
-def _requests_key(consortium: Consortium) -> Ed25519PrivateKey | None:
-    """What requests are signed with; None in a simulation, which has no federation's folder."""
-    if consortium.members_file is None:
-        return None
-    federation = FederationFolder(consortium.members_file.parent)
-    return read_requests_key(federation.requests_key_file)
 
 
 def _facts(recipe: Recipe, consortium: Consortium, engine: str) -> dict[str, Any]:

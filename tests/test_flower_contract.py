@@ -49,6 +49,14 @@ INTERNALS = {
     "flwr.common.constant": ("ErrorCode SUPERLINK_NODE_ID", "server/inline server/rounds"),
     "flwr.proto.fleet_pb2": ("ActivateNodeRequest", "common/preflight/node_key"),
     "flwr.proto.node_pb2": ("NodeInfo", "server/inline server/rounds"),
+    "flwr.supercore.cli": (
+        "flower_superexec",
+        "client/flower/superexec_process server/flower/superexec_process",
+    ),
+    "flwr.supercore.superexec.executor": (
+        "subprocess_executor",
+        "client/flower/superexec_process server/flower/superexec_process",
+    ),
     "flwr.supercore.error": ("FlowerError", "common/preflight/node_key"),
     "flwr.supercore.primitives.asymmetric": ("public_key_to_bytes", "common/preflight/node_key"),
     "flwr.supercore.run": ("Run", "server/inline"),
@@ -199,6 +207,12 @@ def test_the_nodes_state_keeps_messages_in_order_behind_its_lock() -> None:
     state: Any = NodeStateFactory(ObjectStoreFactory()).state()
     assert isinstance(state.lock_msg_store, type(threading.RLock()) | type(threading.Lock()))
     assert isinstance(state.msg_store, dict)
+
+
+def test_the_superexec_starts_a_program_with_its_token_by_popen_alone() -> None:
+    source = inspect.getsource(module("flwr.supercore.superexec.executor.subprocess_executor"))
+    assert '"--token",\n            spec.token,' in source
+    assert set(re.findall(r"subprocess\.(\w+)", source)) == {"Popen", "DEVNULL"}
 
 
 # texts of logs and answers
@@ -352,7 +366,8 @@ OPTIONS = {
         "--superlink --root-certificates --auth-supernode-private-key --node-config --host "
         "--port --health-server-address"
     ),
-    "flwr-clientapp": "--runtime-api-address --token --parent-pid",
+    "flwr-clientapp": "--runtime-api-address --token --token-file --parent-pid",
+    "flwr-serverapp": "--runtime-api-address --token-file --parent-pid",
 }
 
 

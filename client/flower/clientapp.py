@@ -26,9 +26,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from client.flower.guard import inspect_bundle, package_folders, require_own_modules
-from client.flower.replace_parts import replace_parts
 from client.flower.time_limit import TimeLimitedApp
 from common.errors import BundleRefused
+from common.programs import replace_parts
 
 FOLDERS = package_folders()
 """Taken when this module is imported: nothing of Flower's or the coordinator's was there yet."""

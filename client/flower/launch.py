@@ -14,6 +14,8 @@ from common.errors import ConfigError
 from common.programs import LOOPBACK, flower_environment, free_port, options
 
 OURS = "flwr-clientapp"
+SUPEREXEC = "flower-superexec"
+"""The SuperNode starts this one, and this one `flwr-clientapp`."""
 
 REFUSED = ("flwr-agentapp", "flwr-connector", "flwr-model", "flwr-serverapp", "flwr-simulation")
 """Flower's other programs. The coordinator's server says which kind of task a message is, and an
@@ -63,6 +65,8 @@ def write_programs(folder: Path, *, standby_pipe: Path) -> None:
     ask = [sys.executable, "-I", "-S", str(Path(ask_standby.__file__).resolve())]
     words = [*ask, str(standby_pipe.resolve()), str(len(program)), *program]
     _write_script(folder / OURS, f'exec {shlex.join(words)} "$@"')
+    superexec = [sys.executable, "-P", "-m", "client.flower.superexec_process"]
+    _write_script(folder / SUPEREXEC, f'exec {shlex.join(superexec)} "$@"')
     for name in REFUSED:
         refusal = f'echo "{name}: refused; a site runs {OURS} only" >&2\nexit 1'
         _write_script(folder / name, refusal)

@@ -32,10 +32,9 @@ from flwr.supernode import fleet_http_connection
 from flwr.supernode import start_client_internal as node_loop
 from flwr.supernode.cli.flower_supernode import flower_supernode
 
-from client.flower.replace_parts import replace_parts
 from client.flower.reply_order import push_until_answered
 from common.preflight.plain_fleet_client import PlainFleetClient
-from common.programs import with_parent
+from common.programs import replace_parts, with_parent
 
 LOST = 75
 """Exit code where Flower's loop ended by itself (EX_TEMPFAIL)."""

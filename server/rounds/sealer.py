@@ -6,10 +6,23 @@ import itertools
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from common.membership.requests_key import sealed
+from common.membership.requests_key import read_requests_key, sealed
 from common.wire.codec import Packed
 from common.wire.messages import Assignment
 from common.wire.seal import Seal, digests
+from server.federation.federation_folder import FederationFolder
+from server.run.run_folder import Consortium
+
+
+def requests_key_of(consortium: Consortium) -> Ed25519PrivateKey | None:
+    """What requests are signed with: the key of the federation that has the members.
+
+    None in a simulation, which has no federation's folder.
+    """
+    if consortium.members_file is None:
+        return None
+    federation = FederationFolder(consortium.members_file.parent)
+    return read_requests_key(federation.requests_key_file)
 
 
 class Sealer:
