@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,13 +57,13 @@ pytestmark = [
 ]
 
 VICTIM, FORGER = SITES = ("site-a", "site-b")
-ATTACK_S = 240
+ATTACK_S = 600
 RUN_S = 400.0
 SITE = "import sys; from client.cli import main; sys.exit(main())"
 
 
 class ProxiedFederation(ServedFederation):
-    """As a hospital and a coordinator start it: nginx in front, `lesionfed-site run` at each site."""
+    """As the two sides start it: nginx in front, `lesionfed-site run` at each site."""
 
     SERVE = (*LESIONFED, "serve", "--with-proxy")
 
@@ -205,7 +206,7 @@ def forge(federation: ProxiedFederation, *, run_id: int) -> None:
     with FleetHttpClient(
         f"https://{settings.address}:{settings.port}",
         interceptors=[NodeAuthHttpInterceptor(own, own.public_key())],
-        verify=str(federation.folder.authority_file),
+        verify=ssl.create_default_context(cafile=federation.folder.authority_file),
     ) as client:
         bare = remove_content_from_message(message)
         answer = client.PushMessages(
