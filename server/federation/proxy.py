@@ -21,7 +21,7 @@ ROOM_FOR_COPY = 4
 REQUESTS_AT_ONCE = 32
 """Of one address; a hospital with several sites may have one. A SuperNode has a handful."""
 REQUESTS_IN_ALL = 512
-"""Of all addresses: so many bodies lie on the proxy's disk at most, 4 GB."""
+"""Of all addresses: 4 GB of bodies in the memory of nginx at most, when 16 addresses attack."""
 CONNECTIONS = 8192
 """Of one worker. Those that have sent no whole header count here and nowhere else: nginx counts by
 address only what it has read. A firewall counts before (deploy/nftables)."""
@@ -78,7 +78,8 @@ http {{
         ssl_certificate_key ../credentials/server.key;
         ssl_protocols TLSv1.2 TLSv1.3;
         client_max_body_size {largest_body_mb}m;
-        client_body_buffer_size 64k;
+        # in memory, never in a file: workers of a master that root has started may write nowhere
+        client_body_buffer_size {largest_body_mb}m;
         limit_conn addresses {requests_at_once};
         limit_conn everybody {requests_in_all};
 

@@ -55,8 +55,9 @@ class Stranger:
         self._held.append(mine)
         while time.monotonic() < self._until:
             for line in select.select(mine, [], [], 0.0)[0] if mine else ():
-                mine.remove(line)
-                line.close()
+                if is_cut(line):
+                    mine.remove(line)
+                    line.close()
             if len(mine) >= N_HALF_HEADERS // N_THREADS:
                 time.sleep(0.05)
                 continue
@@ -102,6 +103,17 @@ class Stranger:
                 self._counts["most held"] = max(held, self._counts.get("most held", 0))
                 sys.stdout.write(json.dumps(self._counts) + "\n")
                 sys.stdout.flush()
+
+
+def is_cut(line: ssl.SSLSocket) -> bool:
+    """Whether the proxy has ended it; what it says of TLS itself is read and is nothing."""
+    line.setblocking(False)
+    try:
+        return line.recv(4096) == b""
+    except ssl.SSLWantReadError:
+        return False
+    except OSError:
+        return True
 
 
 if __name__ == "__main__":

@@ -233,3 +233,23 @@ def test_half_a_header_is_waited_for_10_s(joint: FederationFolder) -> None:
             assert line.recv(4096) == b""
         waited_s = time.monotonic() - began
     assert 8 <= waited_s < 30, waited_s
+
+
+@needs_nginx
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_as_large_as_any_of_flowers_gets_through(
+    joint: FederationFolder, chunked: bool
+) -> None:
+    """Also where root has started nginx, whose workers can then write no file in the folder."""
+    trust = ssl.create_default_context(cafile=joint.authority_file)
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", joint.settings().port, context=trust, timeout=LIMIT_S
+    )
+    body = bytes(6 << 20)
+    try:
+        parts = (body[start : start + (1 << 16)] for start in range(0, len(body), 1 << 16))
+        connection.request("POST", "/v1/fleet/6mb", body=parts if chunked else body)
+        assert connection.getresponse().status == 200
+    finally:
+        connection.close()
+    assert "Permission denied" not in (joint.proxy_file.parent / "error.log").read_text("utf-8")
