@@ -79,7 +79,7 @@ http {{
         ssl_protocols TLSv1.2 TLSv1.3;
         client_max_body_size {largest_body_mb}m;
         # in memory, never in a file: workers of a master that root has started may write nowhere
-        client_body_buffer_size {largest_body_mb}m;
+        client_body_buffer_size {body_buffer_mb}m;
         limit_conn addresses {requests_at_once};
         limit_conn everybody {requests_in_all};
 
@@ -129,6 +129,7 @@ def nginx_configuration(settings: FederationSettings) -> str:
         listen=_listen(settings),
         superlink_port=settings.superlink_port,
         largest_body_mb=LARGEST_BODY_MB,
+        body_buffer_mb=LARGEST_BODY_MB + 1,  # else one in chunks fills it before it is too large
         requests_at_once=REQUESTS_AT_ONCE,
         requests_in_all=REQUESTS_IN_ALL,
         connections=CONNECTIONS,

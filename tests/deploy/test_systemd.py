@@ -133,3 +133,11 @@ def test_a_site_that_has_left_is_not_started_again() -> None:
 def test_what_runs_torch_may_write_the_code_that_it_runs(name: str) -> None:
     """With MemoryDenyWriteExecute a convolution fails: "could not create a primitive"."""
     assert "MemoryDenyWriteExecute" not in unit(name)["Service"]
+
+
+def test_a_site_reaches_nobody_but_whom_its_drop_in_names() -> None:
+    service = unit("lesionfed-site")["Service"]
+    assert service["IPAddressDeny"] == "any"
+    assert service["IPAddressAllow"] == "localhost"
+    drop_in = (UNITS / "egress.conf").read_text("utf-8")
+    assert re.findall(r"(?m)^(IPAddress\w+)=", drop_in) == ["IPAddressAllow"] * 2

@@ -13,6 +13,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +122,8 @@ class Aftermath:
     grown_mb      the SuperLink's most memory after, less that of before
     half_headers  connections made ("opened"), refused, and the most that were held at once
     bodies        kind of body and status of the answer -> how often
+    programs      of Flower's, those that were seen
+    tokens        command lines on which one stood
     """
 
     run: subprocess.CompletedProcess[str]
@@ -128,6 +131,8 @@ class Aftermath:
     grown_mb: float
     half_headers: dict[str, int]
     bodies: dict[str, int]
+    programs: set[str]
+    tokens: set[str]
     victims_log: str
 
 
@@ -141,6 +146,7 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
         attacks = [
             attack(kind, base / kind, port, authority) for kind in ("half-headers", "large-bodies")
         ]
+        watch = Watch(base)
         try:
             started = federation.lesionfed(
                 "run", "--recipe", recipe_file(federation), "--name", "first", "--detach"
@@ -163,6 +169,7 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
             )
             grown_mb = federation.superlink_mb() - before_mb
         finally:
+            watch.end()
             for process in attacks:
                 process.kill()
                 process.wait()
@@ -172,8 +179,40 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
             grown_mb=grown_mb,
             half_headers=last_line(base / "half-headers"),
             bodies=last_line(base / "large-bodies"),
+            programs=watch.programs,
+            tokens=watch.tokens,
             victims_log=(federation.site(VICTIM).logs / "supernode.log").read_text("utf-8"),
         )
+
+
+class Watch:
+    """What any user of this machine reads of a federation's processes: their command lines."""
+
+    def __init__(self, base: Path) -> None:
+        self.programs: set[str] = set()
+        self.tokens: set[str] = set()
+        self._home = str(base).encode()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._over.set()
+        self._thread.join(10)
+
+    def _look(self) -> None:
+        while not self._over.wait(0.05):
+            for place in Path("/proc").glob("[0-9]*"):
+                try:
+                    words = (place / "cmdline").read_bytes().split(b"\0")
+                    flower = [word for word in words if b"flwr-" in word or b"superexec" in word]
+                    if not flower or self._home not in (place / "environ").read_bytes():
+                        continue
+                except OSError:  # it has just ended
+                    continue
+                self.programs |= {word.decode().rpartition("/")[2] for word in flower}
+                if b"--token" in words:
+                    self.tokens.add(b" ".join(words).decode())
 
 
 def attack(kind: str, log: Path, port: str, authority: Path) -> subprocess.Popen[bytes]:
@@ -269,3 +308,9 @@ def test_bodies_of_200_mb_reach_nobody(aftermath: Aftermath) -> None:
 def test_a_request_of_another_site_is_refused_unread(aftermath: Aftermath) -> None:
     log = " ".join(aftermath.victims_log.split())
     assert "does not bear the signature of this federation's coordinator" in log
+
+
+def test_no_token_stands_on_a_command_line(aftermath: Aftermath) -> None:
+    """Another user of the coordinator's machine could act in the run's name with it."""
+    assert {"flwr-serverapp", "flwr-clientapp"} <= aftermath.programs
+    assert aftermath.tokens == set()

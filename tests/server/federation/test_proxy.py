@@ -213,6 +213,18 @@ def test_a_body_larger_than_any_of_flowers_is_refused(joint: FederationFolder) -
 
 
 @needs_nginx
+def test_a_body_that_does_not_say_how_large_it_is_is_refused_too(joint: FederationFolder) -> None:
+    with opened(joint) as line:
+        line.sendall(
+            b"POST /v1/fleet/push-object HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        with suppress(OSError):  # refused while we still send
+            for _ in range(LARGEST_BODY_MB + 1):
+                line.sendall(b"100000\r\n" + bytes(1 << 20) + b"\r\n")
+        assert b" 413 " in line.recv(4096)
+
+
+@needs_nginx
 def test_half_a_body_never_reaches_the_superlink(joint: FederationFolder) -> None:
     """It would wait there, and hold what came."""
     n_before = len(Echo.asked)
