@@ -58,8 +58,8 @@ def read_requests_key(path: Path) -> Ed25519PrivateKey:
         found = f"want an Ed25519 key, got {type(key).__name__}"
     raise ConfigError(
         f"{path}: {found}. This key signs what sites are asked. Restore it from its backup; where "
-        "there is none, `lesionfed rotate --requests-key` makes another, and every site joins again "
-        "with a new kit."
+        "there is none, `lesionfed rotate --requests-key` makes another, and every site joins "
+        "again with a new kit."
     )
 
 
