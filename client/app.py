@@ -35,9 +35,9 @@ def answer(message: Message, context: Context) -> Message:
     """
     answers = None
     try:
-        folder, kit = _place(context)
-        require_not_paused(folder)
-        site = read_site(folder.settings_file)
+        settings_file, kit = _place(context)
+        require_not_paused(SiteFolder(settings_file.parent))
+        site = read_site(settings_file)
         packed = from_record(message.content, limit_bytes=LIMIT_BYTES)
         seal = admit(packed, site=site, kit=kit)
         answers = seal.exchange_id
@@ -47,13 +47,12 @@ def answer(message: Message, context: Context) -> Message:
     return Message(to_record(reply), reply_to=message)
 
 
-def _place(context: Context) -> tuple[SiteFolder, Kit | None]:
-    """The site's folder, and the kit that its node was started with; in the inline engine none."""
+def _place(context: Context) -> tuple[Path, Kit | None]:
+    """The site's `site.toml`, and the kit its node was started with; in the inline engine none."""
     place, kit_file = (context.node_config.get(name) for name in ("site", "kit"))
     if not isinstance(place, str):
         raise ConfigError("the SuperNode's node-config should say site = the path of site.toml")
-    folder = SiteFolder(Path(place).parent)
-    return folder, None if kit_file is None else kit_in(Path(str(kit_file)))
+    return Path(place), None if kit_file is None else kit_in(Path(str(kit_file)))
 
 
 def _reply(packed: Packed, seal: Seal, *, site: Site, kit: Kit | None) -> Reply:

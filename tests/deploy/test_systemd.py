@@ -141,3 +141,9 @@ def test_a_site_reaches_nobody_but_whom_its_drop_in_names() -> None:
     assert service["IPAddressAllow"] == "localhost"
     drop_in = (UNITS / "egress.conf").read_text("utf-8")
     assert re.findall(r"(?m)^(IPAddress\w+)=", drop_in) == ["IPAddressAllow"] * 2
+
+
+@pytest.mark.parametrize("secret", ["ca.key", "superexec-secret", "requests.key"])
+def test_nginx_never_sees_a_key_that_it_does_not_need(secret: str) -> None:
+    hidden = unit("lesionfed-proxy")["Service"]["InaccessiblePaths"]
+    assert f"-/srv/lesionfed/federation/credentials/{secret}" in hidden

@@ -14,7 +14,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +122,7 @@ class Aftermath:
     grown_mb      the SuperLink's most memory after, less that of before
     half_headers  connections made ("opened"), refused, and the most that were held at once
     bodies        kind of body and status of the answer -> how often
-    programs      of Flower's, those that were seen
+    programs      words of the command lines of Flower's processes that were seen
     tokens        command lines on which one stood
     """
 
@@ -205,12 +205,15 @@ class Watch:
             for place in Path("/proc").glob("[0-9]*"):
                 try:
                     words = (place / "cmdline").read_bytes().split(b"\0")
-                    flower = [word for word in words if b"flwr-" in word or b"superexec" in word]
-                    if not flower or self._home not in (place / "environ").read_bytes():
+                    if b"--runtime-api-address" not in words:
+                        continue
+                    if self._home not in (place / "environ").read_bytes():
                         continue
                 except OSError:  # it has just ended
                     continue
-                self.programs |= {word.decode().rpartition("/")[2] for word in flower}
+                self.programs |= {
+                    word.decode("utf-8", "replace").rpartition("/")[2] for word in words
+                }
                 if b"--token" in words:
                     self.tokens.add(b" ".join(words).decode())
 
@@ -298,7 +301,12 @@ def test_half_headers_were_held_by_the_thousand(aftermath: Aftermath) -> None:
     assert aftermath.half_headers["most held"] >= N_HALF_HEADERS // 4
 
 
-def test_bodies_of_200_mb_reach_nobody(aftermath: Aftermath) -> None:
+def test_bodies_of_200_mb_reach_nobody(
+    aftermath: Aftermath, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("grown_mb", round(aftermath.grown_mb))
+    record_property("half_headers", aftermath.half_headers)
+    record_property("bodies", aftermath.bodies)
     answers = {what: n for what, n in aftermath.bodies.items() if what != "most held"}
     assert sum(answers.values()) >= 4
     assert {what.split()[1] for what in answers} <= {"413", "cut"}
@@ -312,5 +320,5 @@ def test_a_request_of_another_site_is_refused_unread(aftermath: Aftermath) -> No
 
 def test_no_token_stands_on_a_command_line(aftermath: Aftermath) -> None:
     """Another user of the coordinator's machine could act in the run's name with it."""
-    assert {"flwr-serverapp", "flwr-clientapp"} <= aftermath.programs
+    assert "flwr-serverapp" in aftermath.programs
     assert aftermath.tokens == set()
