@@ -54,7 +54,7 @@ def test_each_sitting_has_a_larger_number_whatever_the_clock_says(
     """A clock set back by a day, and a folder of which an older copy was restored."""
     folder = run_folder.RunFolder(tmp_path)
     clock_ms = [2_000_000_000_000]
-    monkeypatch.setattr(run_folder.time, "time_ns", lambda: clock_ms[0] * 1_000_000)
+    monkeypatch.setattr("time.time_ns", lambda: clock_ms[0] * 1_000_000)
     assert folder.begin_sitting() == 2_000_000_000_000
     clock_ms[0] -= 86_400_000
     assert folder.begin_sitting() == 2_000_000_000_001
