@@ -33,9 +33,8 @@ ADVICE = {
     "and find out who made the other one.",
     "replayed": "An old message came in place of a new one and was refused; if it comes again, "
     "look for a second process that executes the run or for somebody on the line.",
-    "not-signed": "The site refuses requests without the signature that its kit names: after "
-    "`lesionfed rotate --requests-key` every site joins with a new kit (`lesionfed enrol` writes "
-    "it). If no key was rotated, somebody else sends requests: end the run and find out who.",
+    "not-signed": "The site's kit names another key for requests: enrol it again, so that it joins "
+    "with a new kit; if no key was rotated, find out who else sends requests.",
     "seal": "A request reached the site changed: look for somebody between this machine and it.",
     "out-of-order": "The site was asked for an earlier round without a restart: report it.",
     "too-many-requests": "The run asked the site more often than any run needs: start a new run.",
