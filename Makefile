@@ -4,18 +4,21 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/
+LOCKED := $(RUN)pip install --quiet --no-deps --require-hashes --requirement
+IS_CPU := 'import importlib.metadata as m; import sys; sys.exit("+cpu" not in m.version("torch"))'
 
-.PHONY: help consortium galassi-table kills setup check format test test-slow fuzz fuzz-sites federation demo crosscheck bench clean
+.PHONY: help audit consortium galassi-table kills setup check format test test-slow fuzz fuzz-sites federation demo crosscheck bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: $(READY) ## install everything the project needs into .venv
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock requirements-cuda.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "want Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)pip install --quiet --requirement requirements.lock
+	$(LOCKED) requirements.lock
+	@$(RUN)python -c $(IS_CPU) || $(LOCKED) requirements-cuda.lock
 	$(RUN)pip install --quiet --no-deps --editable .
 	@touch $@
 
@@ -98,6 +101,15 @@ crosscheck: $(READY) .venv-crosscheck/.ready ## our metrics beside MONAI's and p
 .venv-crosscheck/.ready: benchmarks/crosscheck/requirements.txt
 	$(PYTHON) -m venv .venv-crosscheck
 	.venv-crosscheck/bin/pip install --quiet --no-deps --requirement $<
+	@touch $@
+
+# pip-audit asks a service on the network, so it is none of our dependencies and no test
+audit: .venv-audit/.ready ## known weaknesses in the packages of requirements.lock, where the service can be reached
+	.venv-audit/bin/python deploy/audit.py requirements.lock
+
+.venv-audit/.ready:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet pip-audit
 	@touch $@
 
 bench: $(READY) ## measure the time of what users wait for

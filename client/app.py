@@ -1,4 +1,4 @@
-"""The ClientApp: decode, handle, encode."""
+"""The ClientApp: admit, decode, handle, encode."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from flwr.clientapp import ClientApp
 
 from client.failure import failure_of
 from client.handle import ANSWERS, handle
-from client.site.membership import require_role
-from client.site.settings import read_site
+from client.site.admission import admit
+from client.site.membership import kit_in, require_role
+from client.site.settings import Site, read_site
 from client.site.site_folder import SiteFolder
 from common.code_digest import code_digest
-from common.errors import CodeMismatch, ConfigError, PolicyRefused, WireError
-from common.wire.codec import Packed, code_digest_in, exchange_id_in, pack, unpack
+from common.errors import CodeMismatch, ConfigError, PolicyRefused
+from common.membership.kit import Kit
+from common.wire.codec import Packed, code_digest_in, pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import Reply
+from common.wire.seal import Seal, require_sealed_for
 
 LIMIT_BYTES = 2 << 30
 """A larger message is refused before it is decoded."""
@@ -30,34 +33,36 @@ def answer(message: Message, context: Context) -> Message:
 
     No error is raised: Flower would send its text along.
     """
-    exchange_id = _exchange_of(message)
+    answers = None
     try:
-        packed = pack(_reply(message, context), answers=exchange_id)
+        settings_file, kit = _place(context)
+        require_not_paused(SiteFolder(settings_file.parent))
+        site = read_site(settings_file)
+        packed = from_record(message.content, limit_bytes=LIMIT_BYTES)
+        seal = admit(packed, site=site, kit=kit)
+        answers = seal.exchange_id
+        reply = pack(_reply(packed, seal, site=site, kit=kit), answers=answers)
     except Exception as error:
-        packed = pack(failure_of(error), answers=exchange_id)
-    return Message(to_record(packed), reply_to=message)
+        reply = pack(failure_of(error), answers=answers)
+    return Message(to_record(reply), reply_to=message)
 
 
-def _reply(message: Message, context: Context) -> Reply:
-    place = context.node_config.get("site")
+def _place(context: Context) -> tuple[Path, Kit | None]:
+    """The site's `site.toml`, and the kit its node was started with; in the inline engine none."""
+    place, kit_file = (context.node_config.get(name) for name in ("site", "kit"))
     if not isinstance(place, str):
         raise ConfigError("the SuperNode's node-config should say site = the path of site.toml")
-    folder = SiteFolder(Path(place).parent)
-    require_not_paused(folder)
-    site = read_site(Path(place))
-    packed = from_record(message.content, limit_bytes=LIMIT_BYTES)
+    return Path(place), None if kit_file is None else kit_in(Path(str(kit_file)))
+
+
+def _reply(packed: Packed, seal: Seal, *, site: Site, kit: Kit | None) -> Reply:
+    """The answer to a request that was let in."""
     require_same_code(packed)
     request = unpack(packed, tuple(ANSWERS))
-    require_role(request, folder)
+    require_sealed_for(seal, request.assignment)
+    if kit is not None:
+        require_role(request, kit)
     return handle(request, site)
-
-
-def _exchange_of(message: Message) -> str | None:
-    """The exchange id that the reply carries back; None where the message cannot be read."""
-    try:
-        return exchange_id_in(from_record(message.content, limit_bytes=LIMIT_BYTES))
-    except WireError:  # the error comes again where the whole message is read
-        return None
 
 
 def require_not_paused(folder: SiteFolder) -> None:

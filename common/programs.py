@@ -13,10 +13,12 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 PR_SET_PDEATHSIG = 1
 
@@ -67,6 +69,49 @@ def flower_environment(
         direct = [environment.get(name, ""), LOOPBACK, "localhost"]
         changed[name] = ",".join(part for part in direct if part)
     return changed
+
+
+def replace_parts(module: ModuleType, parts: Mapping[str, object]) -> None:
+    """Puts each part into Flower's module under its name.
+
+    FlowerError where it is not the Flower that LesionFed was made for, or has no such name: a part
+    under another name would be left in place without a word, and nothing may begin then.
+    """
+    from common.errors import FlowerError  # here, since the file run by itself cannot import it
+
+    require_flower()
+    for name, part in parts.items():
+        if not hasattr(module, name):
+            raise FlowerError(
+                f"{module.__name__} has no {name}: this is another version of Flower than "
+                "LesionFed was made for. Install the version that LesionFed names."
+            )
+        setattr(module, name, part)
+
+
+def start_with_hidden_token(command: Sequence[str], **how: int | None) -> subprocess.Popen[bytes]:
+    """The program, its `--token WORD` given as `--token-file` instead, which only it can open.
+
+    how   as for subprocess.Popen: where output goes
+
+    Every user of a machine reads every command line. Flower's SuperExec writes the token there with
+    which the process it starts speaks for a whole run.
+    """
+    words = list(command)
+    at = words.index("--token")
+    file = os.memfd_create("token")
+    try:
+        os.write(file, words[at + 1].encode())
+        words[at : at + 2] = ["--token-file", f"/proc/self/fd/{file}"]
+        return subprocess.Popen(words, pass_fds=[file], **how)  # type: ignore[call-overload,no-any-return] # noqa: S603 - Flower's own, no shell
+    finally:
+        os.close(file)
+
+
+HIDDEN_TOKENS = {
+    "subprocess": SimpleNamespace(Popen=start_with_hidden_token, DEVNULL=subprocess.DEVNULL)
+}
+"""What takes the place of `subprocess` where Flower's SuperExec starts programs."""
 
 
 def options(values: Mapping[str, object]) -> list[str]:

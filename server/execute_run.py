@@ -20,11 +20,11 @@ from server.events import schema
 from server.events.event_log import EventLog
 from server.events.run_event import RunEvent
 from server.events.same_run import require_same_run
-from server.federation.message_size import require_fits
 from server.phases.phase_list import phases_of
 from server.report.render import write_report
 from server.rounds.exchange import Communicator
 from server.rounds.loop import run_phases
+from server.rounds.sealer import Sealer, requests_key_of
 from server.run.checkpoint import load_checkpoint, save_checkpoint
 from server.run.leakage import require_apart_still
 from server.run.run_folder import Consortium, RunFolder
@@ -110,15 +110,13 @@ def _start_or_resume(
     for path in damaged:
         events.record(schema.CheckpointDamaged(file=path.name))
 
-    if consortium.largest_message_mb is not None:
-        require_fits(recipe, largest_message_mb=consortium.largest_message_mb)
-
     def require_running() -> None:
         if folder.stop_file.exists():
             raise RunStopped("the coordinator asked the run to stop; resume it to continue")
 
     communicator = Communicator(
         grid,
+        sealer=Sealer(sitting=folder.begin_sitting(), key=requests_key_of(consortium)),
         consortium=consortium,
         recipe=recipe,
         events=events,

@@ -49,17 +49,36 @@ INTERNALS = {
     "flwr.common.constant": ("ErrorCode SUPERLINK_NODE_ID", "server/inline server/rounds"),
     "flwr.proto.fleet_pb2": ("ActivateNodeRequest", "common/preflight/node_key"),
     "flwr.proto.node_pb2": ("NodeInfo", "server/inline server/rounds"),
+    "flwr.supercore.cli": (
+        "flower_superexec",
+        "client/flower/superexec_process server/flower/superexec_process",
+    ),
+    "flwr.supercore.superexec.executor": (
+        "subprocess_executor",
+        "client/flower/superexec_process server/flower/superexec_process",
+    ),
     "flwr.supercore.error": ("FlowerError", "common/preflight/node_key"),
     "flwr.supercore.primitives.asymmetric": ("public_key_to_bytes", "common/preflight/node_key"),
     "flwr.supercore.run": ("Run", "server/inline"),
     "flwr.supercore.task_identity": ("TaskIdentity", "server/inline"),
-    "flwr.supernode": ("start_client_internal", "client/flower/supernode_process"),
+    "flwr.supernode": (
+        "fleet_http_connection start_client_internal",
+        "client/flower/supernode_process",
+    ),
     "flwr.supernode.cli.flower_supernode": (
         "flower_supernode",
         "client/flower/supernode_process",
     ),
     "flwr.supernode.cli.flwr_clientapp": ("flwr_clientapp", "client/flower/clientapp"),
-    "flwr.supernode.fleet_http_client": ("FleetHttpClient", "common/preflight/node_key"),
+    "flwr.supernode.fleet_http_client": (
+        "FleetHttpClient",
+        "common/preflight/plain_fleet_client",
+    ),
+    "flwr.supercore.protobuf.client": (
+        "ProtobufClientInterceptor",
+        "common/preflight/plain_fleet_client",
+    ),
+    "flwr.supercore.retry": ("RetryInvoker", "common/preflight/plain_fleet_client"),
     "flwr.supernode.node_auth_http_interceptor": (
         "NodeAuthHttpInterceptor",
         "common/preflight/node_key",
@@ -151,13 +170,19 @@ def test_flower_has_what_is_imported(of: str, name: str) -> None:
             "_push_messages( state=state, object_store=store, send=send, push_object=push_object,",
             id="the node sends replies by this call, with keywords",
         ),
+        pytest.param(
+            "flwr.supernode.fleet_http_connection",
+            "FleetHttpClient",
+            "with FleetHttpClient.from_server_address(",
+            id="the node makes its HTTP client by this call",
+        ),
     ],
 )
 def test_a_replaced_part_is_called_as_ours_expects(of: str, name: str, call: str) -> None:
     assert hasattr(module(of), name)
     source = re.sub(r"\s+", " ", inspect.getsource(module(of)))
     assert call in source
-    calls = re.findall(rf"(?<!def )\b{name}\(", source)
+    calls = re.findall(rf"(?<!def )\b{name}(?:\.from_server_address)?\(", source)
     assert len(calls) == 1
 
 
@@ -182,6 +207,12 @@ def test_the_nodes_state_keeps_messages_in_order_behind_its_lock() -> None:
     state: Any = NodeStateFactory(ObjectStoreFactory()).state()
     assert isinstance(state.lock_msg_store, type(threading.RLock()) | type(threading.Lock()))
     assert isinstance(state.msg_store, dict)
+
+
+def test_the_superexec_starts_a_program_with_its_token_by_popen_alone() -> None:
+    source = inspect.getsource(module("flwr.supercore.superexec.executor.subprocess_executor"))
+    assert '"--token",\n            spec.token,' in source
+    assert set(re.findall(r"subprocess\.(\w+)", source)) == {"Popen", "DEVNULL"}
 
 
 # texts of logs and answers
@@ -335,7 +366,8 @@ OPTIONS = {
         "--superlink --root-certificates --auth-supernode-private-key --node-config --host "
         "--port --health-server-address"
     ),
-    "flwr-clientapp": "--runtime-api-address --token --parent-pid",
+    "flwr-clientapp": "--runtime-api-address --token --token-file --parent-pid",
+    "flwr-serverapp": "--runtime-api-address --token-file --parent-pid",
 }
 
 

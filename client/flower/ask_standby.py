@@ -29,7 +29,7 @@ def hand_over(pipe: str, arguments: list[str]) -> None:
 
     A line of at most PIPE_BUF bytes never mixes with another.
     """
-    line = json.dumps(arguments).encode() + b"\n"
+    line = json.dumps(with_token(arguments)).encode() + b"\n"
     if len(line) > select.PIPE_BUF:
         raise OSError(f"{len(line)} bytes are too long for one write")
     place = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
@@ -37,6 +37,15 @@ def hand_over(pipe: str, arguments: list[str]) -> None:
         os.write(place, line)
     finally:
         os.close(place)
+
+
+def with_token(arguments: list[str]) -> list[str]:
+    """The arguments with the token itself: the file that holds it can be opened here alone."""
+    if "--token-file" not in arguments:
+        return arguments
+    at = arguments.index("--token-file")
+    with open(arguments[at + 1], encoding="ascii") as file:
+        return [*arguments[:at], "--token", file.read(), *arguments[at + 2 :]]
 
 
 if __name__ == "__main__":

@@ -26,10 +26,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from client.flower.guard import inspect_bundle, package_folders, require_own_modules
-from client.flower.replace_parts import replace_parts
 from client.flower.time_limit import TimeLimitedApp, given_up_after
 from common.cli.escaped_log import escape_log
 from common.errors import BundleRefused
+from common.programs import replace_parts
 
 FOLDERS = package_folders()
 """Taken when this module is imported: nothing of Flower's or the coordinator's was there yet."""

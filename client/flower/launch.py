@@ -14,6 +14,8 @@ from common.errors import ConfigError
 from common.programs import LOOPBACK, flower_environment, free_port, options
 
 OURS = "flwr-clientapp"
+SUPEREXEC = "flower-superexec"
+"""The SuperNode starts this one, and this one `flwr-clientapp`."""
 
 REFUSED = ("flwr-agentapp", "flwr-connector", "flwr-model", "flwr-serverapp", "flwr-simulation")
 """Flower's other programs. The coordinator's server says which kind of task a message is, and an
@@ -27,14 +29,17 @@ def supernode_command(folder: SiteFolder, *, superlink: str, health_port: int) -
     health_port   where on loopback the health service answers
     """
     # of the folder, not of what a link may point to: `paused` and `left` are looked for beside it
-    settings = str(folder.path.resolve() / folder.settings_file.name)
+    place = folder.path.resolve()
+    settings, kit = (
+        str(place / f.relative_to(folder.path)) for f in (folder.settings_file, folder.kit_file)
+    )
     if '"' in settings or "\\" in settings:
         raise ConfigError(f"{settings}: the path may hold no quote and no backslash. Move it.")
     values = {
         "--superlink": superlink,
         "--root-certificates": folder.authority_file,
         "--auth-supernode-private-key": folder.key_file,
-        "--node-config": f'site="{settings}"',
+        "--node-config": f'site="{settings}" kit="{kit}"',
         "--host": LOOPBACK,
         "--port": free_port(),
         "--health-server-address": f"{LOOPBACK}:{health_port}",
@@ -60,6 +65,8 @@ def write_programs(folder: Path, *, standby_pipe: Path) -> None:
     ask = [sys.executable, "-I", "-S", str(Path(ask_standby.__file__).resolve())]
     words = [*ask, str(standby_pipe.resolve()), str(len(program)), *program]
     _write_script(folder / OURS, f'exec {shlex.join(words)} "$@"')
+    superexec = [sys.executable, "-P", "-m", "client.flower.superexec_process"]
+    _write_script(folder / SUPEREXEC, f'exec {shlex.join(superexec)} "$@"')
     for name in REFUSED:
         refusal = f'echo "{name}: refused; a site runs {OURS} only" >&2\nexit 1'
         _write_script(folder / name, refusal)

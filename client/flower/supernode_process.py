@@ -1,6 +1,6 @@
 """Flower's SuperNode as a process: `python -m client.flower.supernode_process PARENT PIPE ...`
 
-Flower's program as it is, with five things around it:
+Flower's program as it is, with six things around it:
 
 it ends with its parent   `lesionfed-site run` may be killed without a chance to end what it
                           started: a SuperNode of another parent ends itself within 1 s
@@ -9,6 +9,8 @@ it ends when it is done   after an error in its loop (a torn TLS handshake is en
                           own runtime port: then the process is ended, and restarted
 no bundle is opened       Flower reads the bundle's run settings here, in memory and without a
                           bound; a site has no use for them
+it goes nowhere else       no redirect of the coordinator's is followed, no answer inflated
+                          (common/preflight/plain_fleet_client.py)
 each reply in its turn    not one message late forever after the server died (reply_order.py)
 a process waits for work  with everything imported (standby.py), so that a ClientApp begins at once.
                           Not where there is an NVIDIA driver: a fork cannot use CUDA once its
@@ -26,13 +28,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from flwr.supernode import fleet_http_connection
 from flwr.supernode import start_client_internal as node_loop
 from flwr.supernode.cli.flower_supernode import flower_supernode
 
-from client.flower.replace_parts import replace_parts
 from client.flower.reply_order import push_until_answered
 from common.cli.escaped_log import escape_log
-from common.programs import with_parent
+from common.preflight.plain_fleet_client import PlainFleetClient
+from common.programs import replace_parts, with_parent
 
 LOST = 75
 """Exit code where Flower's loop ended by itself (EX_TEMPFAIL)."""
@@ -54,6 +57,7 @@ def main() -> int:
         threading.Thread(target=_keep_standby, args=(pipe,), daemon=True).start()
     escape_log()
     replace_parts(node_loop, node_parts())
+    replace_parts(fleet_http_connection, {"FleetHttpClient": PlainFleetClient})
     flower_supernode()
     sys.stdout.flush()
     sys.stderr.flush()

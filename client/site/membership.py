@@ -70,7 +70,7 @@ def joined_kit(folder: SiteFolder) -> Kit:
             f"{folder.path}: this folder has not joined a federation: no {', '.join(missing)}. "
             "First lesionfed-site init, then lesionfed-site join with the coordinator's kit."
         )
-    kit = kit_in(folder)
+    kit = kit_in(folder.kit_file)
     site = read_site(folder.settings_file)
     if site.name != kit.site:
         raise ConfigError(
@@ -86,11 +86,17 @@ def joined_kit(folder: SiteFolder) -> Kit:
     return kit
 
 
-def kit_in(folder: SiteFolder) -> Kit:
+def kit_in(file: Path) -> Kit:
     """The kit that the site joined with, as it lies in its folder."""
-    where = str(folder.kit_file)
-    content = folder.kit_file.read_bytes()
-    return Kit.from_table(read_json(content, where=where, largest_bytes=LARGEST_BYTES), where=where)
+    where = str(file)
+    table = read_json(file.read_bytes(), where=where, largest_bytes=LARGEST_BYTES)
+    if "requests_key" not in table:
+        raise ConfigError(
+            f"{file}: this kit is of an older LesionFed: it does not name the key that requests "
+            "are signed with. Ask the coordinator for a new kit (lesionfed enrol, with the same "
+            "request), and join with it."
+        )
+    return Kit.from_table(table, where=where)
 
 
 def leave_federation(folder: SiteFolder, *, delete_key: bool) -> str:
@@ -107,19 +113,15 @@ def leave_federation(folder: SiteFolder, *, delete_key: bool) -> str:
     return name
 
 
-def require_role(request: Request, folder: SiteFolder) -> None:
-    """Nothing, or PolicyRefused where the kit in `folder` gives a role that does not do this.
+def require_role(request: Request, kit: Kit) -> None:
+    """Nothing, or PolicyRefused where the kit gives a role that does not do this.
 
-    A site enrolled to score never trains, whatever the coordinator's settings say later. Nothing
-    too where there is no kit, as in the inline engine.
+    A site enrolled to score never trains, whatever the coordinator's settings say later.
     """
-    if not folder.kit_file.exists():
-        return
-    kit = kit_in(folder)
     allowed = ALLOWED.get(kit.role)
     if allowed is not None and not isinstance(request, allowed):
         raise PolicyRefused(
-            f"{folder.kit_file}: this site was enrolled for the role {kit.role!r}, and a "
+            f"kit.json: this site was enrolled for the role {kit.role!r}, and a "
             f"{type(request).__name__} came. If the hospital agrees to another role, it enrols "
             "again and joins with the new kit.",
             code="other-role",

@@ -28,6 +28,7 @@ from common.membership.certificate import (
     require_valid,
 )
 from common.membership.json_text import read_json
+from common.membership.requests_key import RequestsKey
 from common.membership.signature import is_signed, sign
 from common.membership.site import Address, Moment, Role, SiteName, Version
 from common.settings import Settings
@@ -50,6 +51,8 @@ class Kit(Settings):
     """Host name or IP address of the coordinator's proxy."""
     port: Annotated[int, Field(ge=1, le=65535)]
     authority_fingerprint: Annotated[str, Field(pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")]
+    requests_key: RequestsKey
+    """What the coordinator signs its requests to this site with: the public half."""
     lesionfed_version: Version
     code_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     issued: Moment

@@ -14,7 +14,7 @@ SCHEME = ec.ECDSA(hashes.SHA384())
 
 def sign(key: ec.EllipticCurvePrivateKey, content: bytes, *, purpose: str) -> str:
     """The signature in base64; it holds for this purpose only, not for what Flower has signed."""
-    return base64.b64encode(key.sign(_framed(content, purpose), SCHEME)).decode("ascii")
+    return base64.b64encode(key.sign(framed(content, purpose), SCHEME)).decode("ascii")
 
 
 def is_signed(
@@ -22,11 +22,12 @@ def is_signed(
 ) -> bool:
     """Whether the key's owner signed exactly this content for this purpose."""
     try:
-        key.verify(base64.b64decode(signature, validate=True), _framed(content, purpose), SCHEME)
+        key.verify(base64.b64decode(signature, validate=True), framed(content, purpose), SCHEME)
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True
 
 
-def _framed(content: bytes, purpose: str) -> bytes:
+def framed(content: bytes, purpose: str) -> bytes:
+    """What is signed: the content behind a line that says what for."""
     return f"lesionfed {purpose}\n".encode() + content

@@ -74,15 +74,16 @@ def _activated(
     from flwr.proto.fleet_pb2 import ActivateNodeRequest
     from flwr.supercore.error import FlowerError
     from flwr.supercore.primitives.asymmetric import public_key_to_bytes
-    from flwr.supernode.fleet_http_client import FleetHttpClient
     from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+    from common.preflight.plain_fleet_client import PlainFleetClient
 
     public_key = key.public_key()
     request = ActivateNodeRequest(
         public_key=public_key_to_bytes(public_key), heartbeat_interval=NO_INTERVAL
     )
     try:
-        with FleetHttpClient(
+        with PlainFleetClient(
             f"https://{coordinator.shown}",
             interceptors=[NodeAuthHttpInterceptor(key, public_key)],
             verify=coordinator.trust(),

@@ -44,10 +44,13 @@ class Packed:
     header    JSON: the message's class, its plain fields, where each array lies, and in a reply the
               request that it answers
     payload   the arrays' bytes, one after another
+    seal, signature   of a request: see seal.py; empty in a reply
     """
 
     header: str
     payload: bytes
+    seal: str = ""
+    signature: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -90,14 +93,6 @@ def code_digest_in(packed: Packed) -> str | None:
     match _header(packed.header)["fields"]:
         case {"assignment": {"code_digest": str() as digest}}:
             return digest
-    return None
-
-
-def exchange_id_in(packed: Packed) -> str | None:
-    """The exchange id in a request's header, read before all else is believed; None without one."""
-    match _header(packed.header)["fields"]:
-        case {"assignment": {"exchange_id": str() as exchange_id}}:
-            return exchange_id
     return None
 
 

@@ -18,9 +18,10 @@ ARRAY_KIND = "lesionfed.flat"
 def to_record(packed: Packed) -> RecordDict:
     """One ConfigRecord with the header and one ArrayRecord with one flat array of bytes."""
     flat = Array("uint8", (len(packed.payload),), ARRAY_KIND, packed.payload)
+    outside = {"seal": packed.seal, "signature": packed.signature}
     return RecordDict(
         {
-            f"{RECORD}.header": ConfigRecord({"json": packed.header}),
+            f"{RECORD}.header": ConfigRecord({"json": packed.header, **outside}),
             f"{RECORD}.payload": ArrayRecord({"flat": flat}),
         }
     )
@@ -29,17 +30,20 @@ def to_record(packed: Packed) -> RecordDict:
 def from_record(record: RecordDict, *, limit_bytes: int) -> Packed:
     """The packed message in `record`; WireError when it is not ours or larger than the limit."""
     try:
-        header = record.config_records[f"{RECORD}.header"]["json"]
+        head = record.config_records[f"{RECORD}.header"]
+        header, seal, signature = head["json"], head["seal"], head["signature"]
         flat = record.array_records[f"{RECORD}.payload"]["flat"]
     except KeyError as error:
         raise WireError(f"record: no {error.args[0]!r}; it holds {sorted(record)}") from None
-    if not isinstance(header, str) or flat.stype != ARRAY_KIND:
+    if flat.stype != ARRAY_KIND or not (
+        isinstance(header, str) and isinstance(seal, str) and isinstance(signature, str)
+    ):
         raise WireError("record: header or payload is not of the kind LesionFed sends")
     if len(header) > HEADER_LIMIT_BYTES:
         raise WireError(
             f"record: want a header of at most {HEADER_LIMIT_BYTES} bytes, got {len(header)}"
         )
-    size_bytes = len(header) + len(flat.data)
+    size_bytes = len(header) + len(flat.data) + len(seal) + len(signature)
     if size_bytes > limit_bytes:
         raise WireError(f"record: want at most {limit_bytes} bytes, got {size_bytes}")
-    return Packed(header, flat.data)
+    return Packed(header, flat.data, seal, signature)

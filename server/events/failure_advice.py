@@ -34,6 +34,11 @@ ADVICE = {
     "made the other one.",
     "replayed": "An old message came in place of a new one and was refused; if it comes again, "
     "look for a second process that executes the run or for somebody on the line.",
+    "not-signed": "The site's kit names another key for requests: enrol it again, so that it joins "
+    "with a new kit; if no key was rotated, find out who else sends requests.",
+    "seal": "A request reached the site changed: look for somebody between this machine and it.",
+    "out-of-order": "The site was asked for an earlier round without a restart: report it.",
+    "too-many-requests": "The run asked the site more often than any run needs: start a new run.",
     "other-role": "The site was enrolled for another role than federation.toml gives it now: put "
     "the role back, or enrol the site again so that it joins with a new kit.",
     "wrong-site": "A message meant for another site came there: compare the sites' names and keys "

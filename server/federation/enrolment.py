@@ -13,6 +13,7 @@ from common.membership import node_key
 from common.membership.certificate import certificate_fingerprint, require_valid
 from common.membership.kit import Kit, write_kit
 from common.membership.request import EnrolmentRequest, read_request
+from common.membership.requests_key import public_half, read_requests_key
 from server.federation.federation_folder import FederationFolder, PlannedSite
 from server.federation.members import Member, Members, State, changing, write_members
 
@@ -132,6 +133,7 @@ def _write_kit(folder: FederationFolder, planned: PlannedSite, request: Enrolmen
         address=settings.address,
         port=settings.port,
         authority_fingerprint=certificate_fingerprint(authority_pem),
+        requests_key=public_half(read_requests_key(folder.requests_key_file)),
         lesionfed_version=importlib.metadata.version("lesionfed"),
         code_digest=code_digest(),
         issued=now.isoformat(timespec="seconds"),

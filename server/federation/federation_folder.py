@@ -35,9 +35,6 @@ class FederationSettings(Settings):
     """Of the SuperLink, on loopback only."""
     health_port: Port = 18099
     """Of the SuperLink's gRPC health service, on loopback only."""
-    largest_message_mb: Annotated[int, Field(ge=1, le=2048)] = 256
-    """What the proxy lets through in one request, in MB of 1024^2 bytes. The SuperLink reads a
-    request whole before it looks at who signed it: more is memory that anybody may take."""
     sites: tuple[PlannedSite, ...] = Field(min_length=1)
     validation: tuple[HeldOutData, ...] = ()
     """Used for choices, never for the verdict."""
@@ -104,6 +101,11 @@ class FederationFolder:
     def executor_secret_file(self) -> Path:
         """What SuperLink and SuperExec know each other by."""
         return self.path / "credentials" / "superexec-secret"
+
+    @property
+    def requests_key_file(self) -> Path:
+        """The private key that requests to sites are signed with, readable by its owner only."""
+        return self.path / "credentials" / "requests.key"
 
     @property
     def members_file(self) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from common.errors import ConfigError
 from common.files import SECRET, write_whole
 from common.membership.certificate import validity
+from common.membership.requests_key import new_requests_key
 from common.settings import read_toml
 from server.federation.authority import Credential, new_authority, new_server_certificate
 from server.federation.federation_folder import FederationFolder, FederationSettings
@@ -100,6 +101,7 @@ def _lay_out(folder: FederationFolder, settings: FederationSettings, settings_to
     write_whole(folder.certificate_key_file, server.key, mode=SECRET)
     write_whole(folder.certificate_file, server.certificate)
     write_whole(folder.executor_secret_file, secrets.token_bytes(SECRET_BYTES), mode=SECRET)
+    new_requests_key(folder.requests_key_file)
     write_whole(folder.proxy_file, nginx_configuration(settings).encode())
     write_members(folder.members_file, Members())
     write_whole(folder.settings_file, settings_toml)

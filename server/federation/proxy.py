@@ -20,6 +20,13 @@ ROOM_FOR_COPY = 4
 
 REQUESTS_AT_ONCE = 32
 """Of one address; a hospital with several sites may have one. A SuperNode has a handful."""
+REQUESTS_IN_ALL = 512
+"""Of all addresses: 4 GB of bodies in the memory of nginx at most, when 16 addresses attack."""
+CONNECTIONS = 8192
+"""Of one worker. Those that have sent no whole header count here and nowhere else: nginx counts by
+address only what it has read. A firewall counts before (deploy/nftables)."""
+LARGEST_BODY_MB = 8
+"""Flower sends a message in objects of at most 5 MB, each in a request of its own."""
 
 TEMPLATE = """\
 # Written by `lesionfed provision`, and again by each `lesionfed serve`, from ../federation.toml:
@@ -28,11 +35,12 @@ TEMPLATE = """\
 # where PROXY is the absolute path of this file's folder. Without -e, nginx also tries to open
 # the log it was compiled with, and warns when it may not.
 worker_processes auto;
+worker_rlimit_nofile {open_files};
 pid nginx.pid;
 error_log error.log warn;
 
 events {{
-    worker_connections 1024;
+    worker_connections {connections};
 }}
 
 http {{
@@ -51,15 +59,29 @@ http {{
     access_log access.log combined if=$worth_a_line;
 
     # the SuperLink reads a request before it knows who sent it: how much of that at a time
-    limit_conn_zone $binary_remote_addr zone=addresses:1m;
+    limit_conn_zone $binary_remote_addr zone=addresses:10m;
+    limit_conn_zone $server_port zone=everybody:1m;
+    limit_conn_log_level warn;
+
+    # who sends half a header, or a body drop by drop, waits no longer than this
+    client_header_timeout 10s;
+    client_body_timeout 20s;
+    send_timeout 30s;
+    keepalive_timeout 30s;
+    reset_timedout_connection on;
+    client_header_buffer_size 1k;
+    large_client_header_buffers 4 4k;
 
     server {{
         listen {listen} ssl;
         ssl_certificate ../credentials/server.pem;
         ssl_certificate_key ../credentials/server.key;
         ssl_protocols TLSv1.2 TLSv1.3;
-        client_max_body_size {largest_message_mb}m;
+        client_max_body_size {largest_body_mb}m;
+        # in memory, never in a file: workers of a master that root has started may write nowhere
+        client_body_buffer_size {body_buffer_mb}m;
         limit_conn addresses {requests_at_once};
+        limit_conn everybody {requests_in_all};
 
         location / {{
             return 403;
@@ -86,7 +108,8 @@ http {{
             proxy_pass https://127.0.0.1:{superlink_port}/v1/fleet/;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
-            proxy_request_buffering off;
+            # the SuperLink gets a body when all of it is here: it waits for nobody
+            proxy_request_buffering on;
             proxy_buffering off;
             proxy_read_timeout 300s;
             proxy_send_timeout 300s;
@@ -105,8 +128,12 @@ def nginx_configuration(settings: FederationSettings) -> str:
     return TEMPLATE.format(
         listen=_listen(settings),
         superlink_port=settings.superlink_port,
-        largest_message_mb=settings.largest_message_mb,
+        largest_body_mb=LARGEST_BODY_MB,
+        body_buffer_mb=LARGEST_BODY_MB + 1,  # else one in chunks fills it before it is too large
         requests_at_once=REQUESTS_AT_ONCE,
+        requests_in_all=REQUESTS_IN_ALL,
+        connections=CONNECTIONS,
+        open_files=2 * CONNECTIONS,
     )
 
 

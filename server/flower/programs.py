@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import ssl
+import sys
 import urllib.request
 from collections.abc import Mapping
 
@@ -60,7 +61,8 @@ def superexec_command(folder: FederationFolder, *, health_port: int) -> list[str
         "--superexec-auth-secret-file": folder.executor_secret_file.resolve(),
         "--health-server-address": f"{LOOPBACK}:{health_port}",
     }
-    return [str(PROGRAMS / "flower-superexec"), *options(values)]
+    program = [sys.executable, "-P", "-m", "server.flower.superexec_process"]
+    return [*program, *options(values)]
 
 
 def proxy_command(folder: FederationFolder) -> list[str]:

@@ -63,7 +63,6 @@ def planned_consortium(
         federation=settings.name,
         notify=settings.notify,
         members_file=folder.members_file.resolve(),
-        largest_message_mb=settings.largest_message_mb,
     )
 
 

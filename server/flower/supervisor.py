@@ -11,6 +11,7 @@ from functools import partial
 
 from common.errors import ConfigError, FlowerError
 from common.membership.certificate import expiry_warning, require_valid, validity
+from common.membership.requests_key import read_requests_key
 from common.preflight.coordinator import Coordinator
 from common.preflight.health import grpc_health
 from common.preflight.network import reached
@@ -273,6 +274,7 @@ def _require_credentials(folder: FederationFolder) -> None:
             f"{folder.path}: {', '.join(missing)} missing. Restore them, or provision a new "
             "federation with `lesionfed provision`."
         )
+    read_requests_key(folder.requests_key_file)
     now = datetime.now(UTC)
     require_valid(folder.authority_file.read_bytes(), what=str(folder.authority_file), now=now)
     require_pair(folder)

@@ -33,6 +33,7 @@ from server.rounds.pending_request import (
 )
 from server.rounds.phase import Exchange
 from server.rounds.roster import Roster, gather, quorum_of
+from server.rounds.sealer import Sealer
 from server.rounds.site_tracker import SiteTracker
 from server.run.run_folder import Consortium
 from server.run.site_state import SiteRecord
@@ -71,6 +72,7 @@ class Communicator:
 
     grid         Flower's view of the sites
     consortium   who takes part; a site's place in it is its index
+    sealer       numbers and signs each request
     records      what a checkpoint says of the sites
     turn_s       how long one call of the grid may delay the others; None: where a pull is the
                  site's work itself (see DeadlineGrid)
@@ -85,6 +87,7 @@ class Communicator:
         consortium: Consortium,
         recipe: Recipe,
         events: EventLog,
+        sealer: Sealer,
         records: Mapping[str, SiteRecord] | None = None,
         turn_s: float | None = None,
         require_running: Callable[[], None] = lambda: None,
@@ -95,6 +98,7 @@ class Communicator:
         self._consortium = consortium
         self._recipe = recipe
         self._events = events
+        self._sealer = sealer
         self._tracker = SiteTracker(records or {}, federation=federation, events=events)
         self._late = LateReplies(
             self._grid, federation=federation, events=events, tracker=self._tracker
@@ -215,7 +219,8 @@ class Communicator:
         """Sends the site its request; the message outlives its round for a while."""
         exchange_id = new_exchange_id()
         request = opened.exchange.request(self._assignment(site, opened.place, exchange_id))
-        packed, now = pack(request), time.monotonic()
+        packed = self._sealer.seal(pack(request), request.assignment)
+        now = time.monotonic()
         left_s = max(1.0, opened.deadline - now)
         message = Message(
             to_record(packed),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -85,8 +86,14 @@ class Consortium(Settings):
     members_file: Path | None = None
     """A federation's members.json: the sites' keys, read again before each exchange. A site may
     enrol, be suspended or be removed while the run continues."""
-    largest_message_mb: int | None = None
-    """What the federation's proxy lets through, in MB of 1024^2 bytes; None where there is none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_the_limit_of_older_files(cls, table: object) -> object:
+        """Runs of before Flower sent objects of 5 MB name a limit; they can still be reported."""
+        if not isinstance(table, Mapping):
+            return table
+        return {key: value for key, value in table.items() if key != "largest_message_mb"}
 
     @model_validator(mode="after")
     def _names_and_keys_differ(self) -> Self:
@@ -181,6 +188,11 @@ class RunFolder:
         return self.path / "stop"
 
     @property
+    def sitting_file(self) -> Path:
+        """The number of the last start of this run."""
+        return self.path / "sitting"
+
+    @property
     def submissions_file(self) -> Path:
         """When the run was handed to Flower, and under which of Flower's ids, a line each."""
         return self.path / "submissions.jsonl"
@@ -221,6 +233,21 @@ class RunFolder:
             f"{self.path}: another process executes this run. Wait until it ends, or stop it first."
         )
         return locked(self.path / "lock", busy=busy, wait_s=LOOK_S)
+
+    def begin_sitting(self) -> int:
+        """The number of this start of the run, larger than that of every one before.
+
+        The time in ms, so that a folder restored from a copy, or a new run under an old name, does
+        not begin with numbers that the sites have seen; one more than the last where the clock was
+        set back. ConfigError where the file was changed.
+        """
+        try:
+            last = int(self.sitting_file.read_text("ascii")) if self.sitting_file.exists() else 0
+        except ValueError:
+            raise ConfigError(f"{self.sitting_file}: want one whole number. Remove it.") from None
+        sitting = max(last + 1, time.time_ns() // 1_000_000)
+        write_whole(self.sitting_file, f"{sitting}\n".encode())
+        return sitting
 
     def is_executing(self) -> bool:
         """Whether a process executes this run now; false too where there is no such folder."""

@@ -1,22 +1,30 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
+from client import app as client_app
 from client.app import app
 from common.code_digest import code_digest
+from common.membership.requests_key import public_half
 from common.recipe.recipe import load_recipe
 from common.wire.codec import Packed, answered_by, pack, unpack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import Assignment, SiteFailure, StatisticsRequest
+from server.rounds.sealer import Sealer
+from tests.kits import kit_for
 
 EXCHANGE_ID = "0123456789abcdef" * 2
+SEALER = Sealer(sitting=1)
+"""As in the inline engine: no key, and every request has a number of its own."""
 
 
 @pytest.fixture
@@ -53,7 +61,8 @@ def request(**changed: Any) -> Packed:
         "n_sites": 1,
         "exchange_id": EXCHANGE_ID,
     }
-    return pack(StatisticsRequest(assignment=Assignment(**fields | changed)))
+    assignment = Assignment(**fields | changed)
+    return SEALER.seal(pack(StatisticsRequest(assignment=assignment)), assignment)
 
 
 def test_an_error_leaves_the_site_as_class_and_code_and_its_text_stays_in_the_log(
@@ -68,8 +77,10 @@ def test_an_error_leaves_the_site_as_class_and_code_and_its_text_stays_in_the_lo
 
 def test_another_version_is_distinguished_even_when_its_messages_differ(context: Context) -> None:
     header = json.loads(request(code_digest="0" * 64).header)
+    assignment = Assignment(**header["fields"]["assignment"])
     header["message"] = "RequestOfAnotherVersion"
-    failure, _ = ask(context, to_record(Packed(json.dumps(header), b"")))
+    sealed = SEALER.seal(Packed(json.dumps(header), b""), assignment)
+    failure, _ = ask(context, to_record(sealed))
     assert failure == SiteFailure(error="CodeMismatch", code="code-mismatch")
 
 
@@ -105,3 +116,36 @@ def test_a_site_that_takes_no_work_says_so(context: Context, tmp_path: Path, cod
     (tmp_path / code).unlink()
     failure, _ = ask(context, to_record(request()))
     assert failure.code == "site-data"
+
+
+def test_the_request_inside_must_be_the_one_on_the_seal(context: Context) -> None:
+    inner = request(phase="training")
+    [assignment] = [Assignment(**json.loads(inner.header)["fields"]["assignment"])]
+    other = dataclasses.replace(assignment, phase="statistics")
+    failure, _ = ask(context, to_record(SEALER.seal(inner, other)))
+    assert failure == SiteFailure(error="WireError", code="seal")
+
+
+def test_a_node_that_was_started_with_a_kit_answers_nothing_without_it(
+    context: Context, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A kit that is gone must not make the node one of the inline engine."""
+    context.node_config["kit"] = str(tmp_path / "kit" / "kit.json")
+    with caplog.at_level(logging.ERROR):
+        failure, _ = ask(context, to_record(request()))
+    assert failure == SiteFailure(error="OSError", code="disk")
+    assert "kit.json: No such file" in caplog.text
+
+
+def test_without_the_coordinators_signature_nothing_of_a_request_is_decoded(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = Ed25519PrivateKey.generate()
+    file = tmp_path / "kit.json"
+    file.write_text(kit_for("train", requests_key=public_half(key)).canonical_json(), "utf-8")
+    context.node_config["kit"] = str(file)
+    for name in ("unpack", "code_digest_in"):
+        monkeypatch.setattr(client_app, name, lambda *_: pytest.fail("it was decoded"))
+    failure, sent = ask(context, to_record(request()))
+    assert failure == SiteFailure(error="WireError", code="not-signed")
+    assert EXCHANGE_ID not in sent

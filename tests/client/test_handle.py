@@ -68,25 +68,6 @@ def test_a_recipe_that_is_none_is_a_message_that_cannot_be_read(
     assert code_of(lyon(tmp_path), recipe=recipe) == "wire"
 
 
-def test_a_request_for_another_site_is_refused_and_not_remembered(tmp_path: Path) -> None:
-    assert code_of(lyon(tmp_path), site="paris") == "wrong-site"
-    assert code_of(lyon(tmp_path)) == "no-cases"
-
-
-def test_a_long_name_of_another_site_is_cut_where_it_is_quoted(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.ERROR):
-        assert code_of(lyon(tmp_path), site="p" * 10_000) == "wrong-site"
-    assert f"is for '{'p' * 199}, and this site is 'lyon'" in caplog.text
-
-
-def test_a_request_is_answered_once(tmp_path: Path) -> None:
-    assert code_of(lyon(tmp_path)) == "no-cases"
-    assert code_of(lyon(tmp_path)) == "replayed"
-    assert code_of(lyon(tmp_path), exchange_id="b" * 32) == "no-cases"
-
-
 @pytest.mark.parametrize(
     ("approved", "code"),
     [
@@ -108,5 +89,5 @@ def test_the_hospital_reads_which_digest_it_has_not_approved() -> None:
 
 def test_the_reason_stays_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
-        code_of(lyon(tmp_path), site="paris")
-    assert "for 'paris', and this site is 'lyon'" in caplog.text
+        code_of(lyon(tmp_path, OTHER))
+    assert f"approves {OTHER[:12]}" in caplog.text

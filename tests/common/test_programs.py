@@ -41,3 +41,29 @@ def test_nothing_is_started_for_a_parent_that_is_gone() -> None:
     command = [sys.executable, "-I", "-S", programs.__file__, "1", *program]
     done = subprocess.run(command, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
+
+
+TELL = """
+import sys
+from pathlib import Path
+word, file = sys.argv[1:3]
+line = Path("/proc/self/cmdline").read_text()
+Path(sys.argv[3]).write_text(f"{word} {Path(file).read_text()} {'sec' + 'ret' in line}")
+"""
+
+
+def test_a_token_reaches_the_program_and_stands_on_no_command_line(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    program = [sys.executable, "-c", TELL, "--token", "secret", str(told)]
+    assert programs.start_with_hidden_token(program).wait(LIMIT_S) == 0
+    assert told.read_text() == "--token-file secret False"
+
+
+def test_a_token_reaches_a_program_behind_a_shell_script(tmp_path: Path) -> None:
+    told, script = tmp_path / "told", tmp_path / "flwr-clientapp"
+    (tmp_path / "tell.py").write_text(TELL)
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} {tmp_path / "tell.py"} "$@"\n')
+    script.chmod(0o700)
+    command = [str(script), "--token", "secret", str(told)]
+    assert programs.start_with_hidden_token(command).wait(LIMIT_S) == 0
+    assert told.read_text() == "--token-file secret False"

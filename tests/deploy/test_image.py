@@ -57,6 +57,7 @@ def test_no_secret_and_no_data_is_let_through_to_the_builder() -> None:
     lines = (ROOT / "deploy" / "Dockerfile.dockerignore").read_text("utf-8").splitlines()
     assert {line for line in lines if line.startswith("!")} == {
         "!requirements.lock",
+        "!requirements-cuda.lock",
         "!pyproject.toml",
         "!README.md",
         "!LICENSE",
@@ -89,7 +90,7 @@ def test_the_apptainer_definition_has_each_section(section: str) -> None:
 def test_the_apptainer_definition_has_two_stages_and_takes_files_that_are_here() -> None:
     assert re.findall(r"(?m)^Stage: (\w+)$", DEFINITION) == ["build", "final"]
     taken = re.findall(r"(?m)^    (\S+) /source/\S+$", DEFINITION)
-    assert len(taken) == 7
+    assert len(taken) == 8
     for source in taken:
         assert (ROOT / source).exists(), source
 

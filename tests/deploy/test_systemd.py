@@ -138,3 +138,17 @@ def test_what_runs_torch_may_write_the_code_that_it_runs(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_unit_leaves_memory_to_the_rest_of_the_machine(name: str) -> None:
     assert unit(name)["Service"]["MemoryMax"] in ("80%", "1G")
+
+
+def test_a_site_reaches_nobody_but_whom_its_drop_in_names() -> None:
+    service = unit("lesionfed-site")["Service"]
+    assert service["IPAddressDeny"] == "any"
+    assert service["IPAddressAllow"] == "localhost"
+    drop_in = (UNITS / "egress.conf").read_text("utf-8")
+    assert re.findall(r"(?m)^(IPAddress\w+)=", drop_in) == ["IPAddressAllow"] * 2
+
+
+@pytest.mark.parametrize("secret", ["ca.key", "superexec-secret", "requests.key"])
+def test_nginx_never_sees_a_key_that_it_does_not_need(secret: str) -> None:
+    hidden = unit("lesionfed-proxy")["Service"]["InaccessiblePaths"]
+    assert f"-/srv/lesionfed/federation/credentials/{secret}" in hidden

@@ -27,6 +27,9 @@ READY_S = 300.0
 COMMAND_S = 600.0
 
 
+LESIONFED = (sys.executable, "-c", "from server.cli import main; raise SystemExit(main())")
+
+
 class ServedFederation:
     """`lesionfed serve` and one SuperNode a site, each straight at the SuperLink's port.
 
@@ -34,8 +37,11 @@ class ServedFederation:
     sites   names of the toy hospitals that take part
     """
 
+    SERVE: tuple[str, ...] = (*LESIONFED, "serve")
+
     def __init__(self, base: Path, sites: Sequence[str]) -> None:
         self.base = base
+        self.sites = tuple(sites)
         self.folder = provisioned(base, sites)
         self.services: list[Service] = []
         self._settings = {
@@ -53,7 +59,7 @@ class ServedFederation:
         """The server, once it says that it is ready."""
         service = self._service(
             f"serve-{len(self.services)}",
-            [*LESIONFED, "serve", "--federation", str(self.folder.path)],
+            [*self.SERVE, "--federation", str(self.folder.path)],
             home=self.base / "no-home",
         )
         wait_beside(
@@ -105,13 +111,12 @@ class ServedFederation:
         return service
 
 
-LESIONFED = (sys.executable, "-c", "from server.cli import main; raise SystemExit(main())")
-
-
 @contextmanager
-def served(base: Path, sites: Sequence[str]) -> Iterator[ServedFederation]:
+def served(
+    base: Path, sites: Sequence[str], *, made: type[ServedFederation] = ServedFederation
+) -> Iterator[ServedFederation]:
     """The federation, ready, with all its sites started; every process is ended afterwards."""
-    federation = ServedFederation(base, sites)
+    federation = made(base, sites)
     try:
         federation.serve()
         federation.start_sites()

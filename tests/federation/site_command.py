@@ -12,6 +12,9 @@ import tomli_w
 
 from client.site.site_folder import SiteFolder
 from common.membership.kit import Kit
+from common.membership.requests_key import new_requests_key, public_half, read_requests_key
+from server.federation.federation_folder import FederationFolder
+from server.federation.members import Member, Members, write_members
 from tests.federation.consortium import CONNECTION, LoopbackConsortium
 from tests.federation.credentials import NodeKey
 from tests.federation.processes import Service
@@ -38,6 +41,16 @@ class SiteCommandConsortium(LoopbackConsortium):
         """The process of this name, alive until the block ends."""
         return next(service for service in self._services if service.name == name)
 
+    def made_members(self) -> Path:
+        """The coordinator's members.json, with every site in it."""
+        members = [
+            Member(site=name, public_key=self.public_key(name).strip(), enrolled="2026-01-01")
+            for name in self._sites
+        ]
+        file = FederationFolder(self._coordinator).members_file
+        write_members(file, Members(members=tuple(members)))
+        return file
+
     def _start_supernode(self, site: str, key: NodeKey) -> None:
         if site != "guarded":
             super()._start_supernode(site, key)
@@ -57,6 +70,9 @@ class SiteCommandConsortium(LoopbackConsortium):
         )
 
     def _kit(self, site: str, key: NodeKey) -> Kit:
+        requests_key = FederationFolder(self._coordinator).requests_key_file
+        requests_key.parent.mkdir()
+        new_requests_key(requests_key)
         return Kit(
             federation="loopback",
             site=site,
@@ -65,6 +81,7 @@ class SiteCommandConsortium(LoopbackConsortium):
             address="127.0.0.1",
             port=self._port,
             authority_fingerprint="SHA256:" + "A" * 43,
+            requests_key=public_half(read_requests_key(requests_key)),
             lesionfed_version="0.1.0",
             code_digest="0" * 64,
             issued="2026-01-01T00:00:00+00:00",

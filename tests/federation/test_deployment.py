@@ -71,11 +71,15 @@ def toy_sites(base: Path) -> dict[str, Path]:
     return {name: write_site(base / name, name=name, seed=seed) for seed, name in enumerate(SITES)}
 
 
-def new_run(path: Path, keys: dict[str, str]) -> RunFolder:
-    """A run of the toy recipe that is ready to start, with sites known by these keys."""
+def new_run(path: Path, keys: dict[str, str], members_file: Path | None = None) -> RunFolder:
+    """A run of the toy recipe that is ready to start, with sites known by these keys.
+
+    members_file   of a federation, with whose key requests are then signed
+    """
     folder = RunFolder(path)
     sites = tuple(EnrolledSite(name=name, public_key=key) for name, key in keys.items())
-    folder.create(toy_recipe(), Consortium(run="toy", sites=sites))
+    consortium = Consortium(run="toy", sites=sites, members_file=members_file)
+    folder.create(toy_recipe(), consortium)
     return folder
 
 

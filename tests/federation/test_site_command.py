@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.federation, pytest.mark.slow]
 def test_a_run_completes_and_nothing_of_the_bundle_is_unpacked(tmp_path: Path) -> None:
     settings = write_site(tmp_path / "guarded", name="guarded", seed=0)
     with SiteCommandConsortium(tmp_path / "processes", {"guarded": settings}) as consortium:
-        folder = new_run(tmp_path / "run", {"guarded": consortium.public_key("guarded")})
+        keys = {"guarded": consortium.public_key("guarded")}
+        folder = new_run(tmp_path / "run", keys, consortium.made_members())
         run_id = consortium.submit({"run-folder": str(folder.path)})
         outcome = consortium.wait(run_id, timeout_s=RUN_S)
         assert outcome.status == "finished:completed", outcome.details

@@ -62,7 +62,7 @@ TOY = (
 
 PROCESSES = {
     "superlink": (COORDINATOR, "/flower-superlink "),
-    "superexec": (COORDINATOR, "/flower-superexec "),
+    "superexec": (COORDINATOR, "-m server.flower.superexec_process "),
     "serverapp": (COORDINATOR, "/flwr-serverapp "),
     "serve": (COORDINATOR, "/lesionfed serve "),
     "nginx": (COORDINATOR, "nginx: master process "),

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from client.site.site_folder import SiteFolder
 from common.membership.node_key import new_node_key
 from server.federation.authority import Credential, new_authority, new_server_certificate
-from server.federation.proxy import REQUESTS_AT_ONCE
+from server.federation.proxy import LARGEST_BODY_MB, REQUESTS_AT_ONCE
 from tests.federation.processes import Service, stop_all
 from tests.hosts.consortium import COORDINATOR, PORT, HostedConsortium, plain_environment
 from tests.hosts.namespaces import why_not
@@ -148,7 +148,7 @@ def test_the_superlink_itself_is_out_of_a_sites_reach(consortium: HostedConsorti
 
 
 def test_a_body_above_the_limit_is_refused_before_it_is_sent(consortium: HostedConsortium) -> None:
-    limit = consortium.federation.settings().largest_message_mb << 20
+    limit = LARGEST_BODY_MB << 20
     answers = ask(consortium, [("POST", "/v1/fleet/push-object", limit + 1)])
     assert answers == [413]
 

@@ -15,7 +15,6 @@ from common.recipe.recipe import Recipe
 from server.aggregation.registry import AGGREGATIONS
 from server.federation.federation_folder import FederationFolder, FederationSettings
 from server.federation.members import Members
-from server.federation.message_size import message_size
 from server.federation.preflight.certificates import SERVED, certificate_served, certificates
 
 MEMBERS = "members"
@@ -40,7 +39,12 @@ def coordinator_checks(folder: FederationFolder, *, recipe: Recipe | None) -> It
 
     recipe   gives the size of an update and the device; None leaves those out
     """
-    secrets = [folder.authority_key_file, folder.certificate_key_file, folder.executor_secret_file]
+    secrets = [
+        folder.authority_key_file,
+        folder.certificate_key_file,
+        folder.executor_secret_file,
+        folder.requests_key_file,
+    ]
     yield machine.secret_files(secrets, made_by="lesionfed provision")
     yield machine.packages()
     yield machine.open_files()
@@ -55,8 +59,6 @@ def coordinator_checks(folder: FederationFolder, *, recipe: Recipe | None) -> It
     yield enrolled_as_planned(settings, members)
     yield certificates(folder, settings.address)
     yield from _machine(folder, settings, recipe)
-    if recipe is not None:
-        yield message_size(recipe, largest_message_mb=settings.largest_message_mb)
     yield grpc_health(
         "SuperLink", port=settings.health_port, fix="Start it: lesionfed serve; read superlink.log."
     )

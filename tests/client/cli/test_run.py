@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import json
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from flwr.common.config import parse_config_args
 
 from client.cli import main
 from client.flower.launch import (
     REFUSED,
+    SUPEREXEC,
     host_and_port,
     supernode_command,
     supernode_environment,
@@ -39,6 +42,7 @@ def folder(tmp_path: Path) -> SiteFolder:
         address="fl.example.org",
         port=443,
         authority_fingerprint="SHA256:" + "A" * 43,
+        requests_key="A" * 43 + "=",
         lesionfed_version="0.1.0",
         code_digest="0" * 64,
         issued="2026-01-01T00:00:00+00:00",
@@ -96,7 +100,7 @@ def test_the_node_looks_beside_the_folders_own_settings_when_they_are_a_link(
     folder.settings_file.rename(elsewhere)
     folder.settings_file.symlink_to(elsewhere)
     command = supernode_command(folder, superlink="fl.example.org:443", health_port=1)
-    assert f'site="{folder.path.resolve()}/site.toml"' in command
+    assert f'site="{folder.path.resolve()}/site.toml" ' in " ".join(command)
 
 
 def test_a_site_that_has_left_keeps_its_key_and_does_not_run_again(
@@ -134,7 +138,7 @@ def test_the_node_is_given_who_it_is_whom_to_trust_and_to_stay_on_loopback(
         "--superlink": "fl.example.org:443",
         "--root-certificates": str(folder.authority_file),
         "--auth-supernode-private-key": str(folder.key_file),
-        "--node-config": f'site="{folder.settings_file}"',
+        "--node-config": f'site="{folder.settings_file}" kit="{folder.kit_file}"',
         "--host": "127.0.0.1",
         "--health-server-address": "127.0.0.1:5",
     }
@@ -154,7 +158,8 @@ def test_a_site_starts_no_other_program_of_flowers_than_ours(tmp_path: Path) -> 
     from flwr.supercore.constant import TASK_TYPE_TO_COMMAND
 
     write_programs(tmp_path, standby_pipe=tmp_path / "pipe")
-    assert {path.name for path in tmp_path.iterdir()} == set(TASK_TYPE_TO_COMMAND.values())
+    programs = {*TASK_TYPE_TO_COMMAND.values(), SUPEREXEC}  # the last one starts the others
+    assert {path.name for path in tmp_path.iterdir()} == programs
     for name in REFUSED:
         done = subprocess.run([tmp_path / name, "--token", "t"], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (
@@ -173,3 +178,20 @@ def test_our_program_is_found_from_any_folder_and_takes_its_arguments(tmp_path: 
     )
     assert done.returncode == 0, done.stderr
     assert "--runtime-api-address" in done.stdout
+
+
+def test_a_kit_of_before_requests_were_signed_says_how_to_get_another(folder: SiteFolder) -> None:
+    table = json.loads(folder.kit_file.read_bytes())
+    del table["requests_key"]
+    folder.kit_file.write_text(json.dumps(table), "utf-8")
+    with pytest.raises(ConfigError, match=r"older LesionFed.*Ask the coordinator for a new kit"):
+        joined_kit(folder)
+
+
+def test_the_node_is_told_where_its_kit_lies(folder: SiteFolder) -> None:
+    command = supernode_command(folder, superlink="a:1", health_port=1)
+    config = command[command.index("--node-config") + 1]
+    assert parse_config_args([config]) == {
+        "site": str(folder.path.resolve() / "site.toml"),
+        "kit": str(folder.path.resolve() / "kit" / "kit.json"),
+    }

@@ -64,6 +64,14 @@ class Waiting:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def test_who_hands_work_over_reads_the_token_that_nobody_else_can(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("secret", "ascii")
+    words = ["--token-file", str(file), "--parent-pid", "7"]
+    assert ask_standby.with_token(words) == ["--token", "secret", "--parent-pid", "7"]
+    assert ask_standby.with_token(["--parent-pid", "7"]) == ["--parent-pid", "7"]
+
+
 @contextmanager
 def running(command: Sequence[str], folder: Path) -> Iterator[Waiting]:
     """The command, which makes the pipe in the folder; all that it started ends with the block."""

@@ -46,6 +46,7 @@ def joined_site(path: Path, authority: Authority, *, port: int) -> SiteFolder:
         address="127.0.0.1",
         port=port,
         authority_fingerprint=certificate_fingerprint(authority.pem),
+        requests_key="A" * 43 + "=",
         lesionfed_version=importlib.metadata.version("lesionfed"),
         code_digest=code_digest(),
         issued="2026-01-02T03:04:05Z",

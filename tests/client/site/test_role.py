@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from client.site.membership import require_role
-from client.site.site_folder import SiteFolder
 from common.errors import PolicyRefused
-from common.membership.kit import Kit
 from common.membership.site import Role
 from common.wire.messages import (
     Assignment,
@@ -16,6 +12,7 @@ from common.wire.messages import (
     ThresholdRequest,
     TrainRequest,
 )
+from tests.kits import kit_for
 
 ASSIGNMENT = Assignment(
     run="r",
@@ -37,38 +34,18 @@ REQUESTS: dict[str, Request] = {
 }
 
 
-def folder_with(path: Path, role: Role) -> SiteFolder:
-    folder = SiteFolder(path)
-    folder.kit_file.parent.mkdir()
-    kit = Kit(
-        federation="ms",
-        site="lyon",
-        role=role,
-        public_key="ecdsa-sha2-nistp384 AAAA",
-        address="fl.example.org",
-        port=443,
-        authority_fingerprint="SHA256:" + "A" * 43,
-        lesionfed_version="0.1.0",
-        code_digest="0" * 64,
-        issued="2026-01-01T00:00:00+00:00",
-    )
-    folder.kit_file.write_text(kit.canonical_json(), "utf-8")
-    return folder
-
-
 @pytest.mark.parametrize("request_", REQUESTS)
 @pytest.mark.parametrize("role", ["statistics", "evaluate"])
-def test_a_site_does_only_what_its_kit_says(tmp_path: Path, role: Role, request_: str) -> None:
-    folder = folder_with(tmp_path, role)
+def test_a_site_does_only_what_its_kit_says(role: Role, request_: str) -> None:
+    kit = kit_for(role)
     if request_ == role:
-        require_role(REQUESTS[request_], folder)
+        require_role(REQUESTS[request_], kit)
         return
     with pytest.raises(PolicyRefused, match=f"for the role '{role}', and a") as refused:
-        require_role(REQUESTS[request_], folder)
+        require_role(REQUESTS[request_], kit)
     assert refused.value.code == "other-role"
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
-def test_a_site_that_trains_answers_everything(tmp_path: Path, request_: str) -> None:
-    require_role(REQUESTS[request_], folder_with(tmp_path, "train"))
-    require_role(REQUESTS[request_], SiteFolder(tmp_path / "no kit"))
+def test_a_site_that_trains_answers_everything(request_: str) -> None:
+    require_role(REQUESTS[request_], kit_for("train"))

@@ -32,6 +32,7 @@ def write(folder: Path, *, made: datetime = NOW) -> Path:
         address="lesionfed.example.org",
         port=8443,
         authority_fingerprint=certificate_fingerprint(authority.certificate),
+        requests_key="A" * 43 + "=",
         lesionfed_version="0.1.0",
         code_digest="0" * 64,
         issued="2026-03-01T12:00:00+00:00",

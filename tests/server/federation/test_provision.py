@@ -44,8 +44,13 @@ def test_everything_lies_in_the_folder(tmp_path: Path) -> None:
 
 def test_secrets_are_their_owners(tmp_path: Path) -> None:
     made = federation(tmp_path)
-    secrets = (made.authority_key_file, made.certificate_key_file, made.executor_secret_file)
-    assert [mode(path) for path in secrets] == [0o600] * 3
+    secrets = (
+        made.authority_key_file,
+        made.certificate_key_file,
+        made.executor_secret_file,
+        made.requests_key_file,
+    )
+    assert [mode(path) for path in secrets] == [0o600] * 4
     assert mode(made.authority_file.parent) == 0o700
     assert mode(made.path) == 0o700
 

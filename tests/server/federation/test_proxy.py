@@ -5,18 +5,22 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from server.federation import proxy
 from server.federation.federation_folder import FederationFolder, FederationSettings
-from server.federation.proxy import bring_proxy_file, nginx_configuration
+from server.federation.proxy import LARGEST_BODY_MB, bring_proxy_file, nginx_configuration
 from tests.consortia import federation
 from tests.ports import free_port, listens
 from tests.waiting import LIMIT_S, wait_until
@@ -34,8 +38,10 @@ class Echo(BaseHTTPRequestHandler):
     """Stands for the SuperLink: answers with the path it was asked for."""
 
     protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[str]] = []
 
     def do_POST(self) -> None:
+        self.asked.append(self.path)
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(200)
         self.send_header("Content-Length", str(len(self.path)))
@@ -94,7 +100,7 @@ def test_the_text_has_the_ports_and_bounds_of_the_federation() -> None:
     text = nginx_configuration(settings("fed.example.org"))
     for line in (
         "listen 8443 ssl;",
-        "client_max_body_size 256m;",
+        "client_max_body_size 8m;",
         "proxy_pass https://127.0.0.1:18000/v1/fleet/;",
         "proxy_ssl_verify on;",
     ):
@@ -104,11 +110,14 @@ def test_the_text_has_the_ports_and_bounds_of_the_federation() -> None:
 def test_the_file_on_disk_follows_the_settings_and_what_stood_there_is_kept(tmp_path: Path) -> None:
     made = federation(tmp_path, port=free_port())
     assert not bring_proxy_file(made)
-    changed = f"largest_message_mb = 512\n{made.settings_file.read_text('utf-8')}"
+    port = free_port()
+    changed = made.settings_file.read_text("utf-8").replace(
+        "superlink_port = 1", f"superlink_port = {port}"
+    )
     made.settings_file.write_text(changed, "utf-8")
     before = made.proxy_file.read_bytes()
     assert bring_proxy_file(made)
-    assert b"client_max_body_size 512m;" in made.proxy_file.read_bytes()
+    assert f"127.0.0.1:{port}/".encode() in made.proxy_file.read_bytes()
     assert made.proxy_file.with_name("nginx.conf.before").read_bytes() == before
     assert not bring_proxy_file(made)
 
@@ -185,3 +194,82 @@ def test_what_was_refused_is_logged_and_the_rest_is_not(joint: FederationFolder)
     log = joint.proxy_file.parent / "access.log"
     wait_until(lambda: "an-attack" in log.read_text("utf-8"), "its line in the log")
     assert "a-poll" not in log.read_text("utf-8")
+
+
+def test_no_request_is_larger_than_flowers_own_by_more_than_a_little() -> None:
+    from flwr.common.constant import FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE
+
+    assert FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE < LARGEST_BODY_MB << 20 < 2 * (5 << 20)
+
+
+def opened(made: FederationFolder) -> ssl.SSLSocket:
+    """A connection to the proxy, TLS done."""
+    trust = ssl.create_default_context(cafile=made.authority_file)
+    raw = socket.create_connection(("127.0.0.1", made.settings().port), timeout=LIMIT_S)
+    return trust.wrap_socket(raw, server_hostname="127.0.0.1")
+
+
+@needs_nginx
+def test_a_body_larger_than_any_of_flowers_is_refused(joint: FederationFolder) -> None:
+    with opened(joint) as line:
+        size_bytes = (LARGEST_BODY_MB << 20) + 1
+        line.sendall(
+            f"POST /v1/fleet/push-object HTTP/1.1\r\nHost: a\r\nContent-Length: {size_bytes}"
+            "\r\n\r\n".encode()
+        )
+        assert b" 413 " in line.recv(4096)
+
+
+@needs_nginx
+def test_a_body_that_does_not_say_how_large_it_is_is_refused_too(joint: FederationFolder) -> None:
+    with opened(joint) as line:
+        line.sendall(
+            b"POST /v1/fleet/push-object HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        with suppress(OSError):  # refused while we still send
+            for _ in range(LARGEST_BODY_MB + 1):
+                line.sendall(b"100000\r\n" + bytes(1 << 20) + b"\r\n")
+        assert b" 413 " in line.recv(4096)
+
+
+@needs_nginx
+def test_half_a_body_never_reaches_the_superlink(joint: FederationFolder) -> None:
+    """It would wait there, and hold what came."""
+    n_before = len(Echo.asked)
+    with opened(joint) as line:
+        line.sendall(
+            b"POST /v1/fleet/half HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 9
+        )
+        assert ask(joint, "/v1/fleet/whole") == (200, "/v1/fleet/whole")
+        assert Echo.asked[n_before:] == ["/v1/fleet/whole"]
+
+
+@needs_nginx
+def test_half_a_header_is_waited_for_10_s(joint: FederationFolder) -> None:
+    with opened(joint) as line:
+        began = time.monotonic()
+        line.sendall(b"POST /v1/fleet/half HTTP/1.1\r\nHost")
+        with suppress(ConnectionResetError):  # reset_timedout_connection
+            assert line.recv(4096) == b""
+        waited_s = time.monotonic() - began
+    assert 8 <= waited_s < 30, waited_s
+
+
+@needs_nginx
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_as_large_as_any_of_flowers_gets_through(
+    joint: FederationFolder, chunked: bool
+) -> None:
+    """Also where root has started nginx, whose workers can then write no file in the folder."""
+    trust = ssl.create_default_context(cafile=joint.authority_file)
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", joint.settings().port, context=trust, timeout=LIMIT_S
+    )
+    body = bytes(6 << 20)
+    try:
+        parts = (body[start : start + (1 << 16)] for start in range(0, len(body), 1 << 16))
+        connection.request("POST", "/v1/fleet/6mb", body=parts if chunked else body)
+        assert connection.getresponse().status == 200
+    finally:
+        connection.close()
+    assert "Permission denied" not in (joint.proxy_file.parent / "error.log").read_text("utf-8")

@@ -31,7 +31,6 @@ def test_all_planned_sites_have_their_place_whether_enrolled_or_not(tmp_path: Pa
     ]
     assert made.members_file == folder.members_file.resolve()
     assert made.federation == "toys"
-    assert made.largest_message_mb == 256
 
 
 def test_a_recipe_that_wants_more_sites_than_are_planned_is_refused_at_once(

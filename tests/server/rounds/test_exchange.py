@@ -12,8 +12,9 @@ from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
 
 from common.errors import QuorumNotMet, RunStopped
+from common.membership.requests_key import opened_seal
 from common.recipe.recipe import load_recipe
-from common.wire.codec import exchange_id_in, pack
+from common.wire.codec import pack
 from common.wire.flower_record import from_record, to_record
 from common.wire.messages import MiningReply, SiteFailure, StatisticsRequest
 from server.events.event_log import EventLog
@@ -21,6 +22,7 @@ from server.federation.members import Member, Members, write_members
 from server.inline import InlineGrid, inline_key
 from server.rounds.exchange import Communicator
 from server.rounds.phase import Exchange
+from server.rounds.sealer import Sealer
 from server.run.run_folder import Consortium, EnrolledSite
 from server.run.site_state import SiteRecord
 
@@ -32,11 +34,17 @@ QUICK = ("federation.quorum=1", f"federation.round_deadline_s={QUICK_S}")
 """
 
 
+def asked_in(message: Message) -> str:
+    """The exchange id on the request's seal."""
+    packed = from_record(message.content, limit_bytes=1 << 20)
+    return opened_seal(packed, requests_key=None).exchange_id
+
+
 def says(reply: MiningReply | SiteFailure, *, to: str | None = None) -> Answer:
     """A site that replies at once; `to`: as if to another exchange."""
 
     def answer(message: Message) -> Message:
-        asked = exchange_id_in(from_record(message.content, limit_bytes=1 << 20))
+        asked = asked_in(message)
         return Message(to_record(pack(reply, answers=to or asked)), reply_to=message)
 
     return answer
@@ -102,6 +110,7 @@ class Run:
             consortium=Consortium(run="r", sites=sites, members_file=members_file),
             recipe=load_recipe("default", overrides=[*settings, *overrides]),
             events=EventLog(self.events_file),
+            sealer=Sealer(sitting=1),
             records=records,
             turn_s=turn_s,
             require_running=lambda: self.stop(),
@@ -175,7 +184,7 @@ def test_a_site_whose_process_was_killed_is_asked_again_in_the_same_round(tmp_pa
     assert run.failures() == []
     [retry] = run.events("retry")
     assert (retry["site"], retry["round"], retry["code"]) == ("lyon", 1, "flower-8")
-    ids = [exchange_id_in(from_record(m.content, limit_bytes=1 << 20)) for m in grid.asked]
+    ids = [asked_in(m) for m in grid.asked]
     assert len(set(ids)) == 3  # each request has its own
 
 

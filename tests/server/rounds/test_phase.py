@@ -21,6 +21,7 @@ from server.inline import InlineGrid, inline_key
 from server.rounds.exchange import Communicator
 from server.rounds.loop import run_phases
 from server.rounds.phase import Exchange, Phase
+from server.rounds.sealer import Sealer
 from server.run.run_folder import Consortium, EnrolledSite
 from server.run.run_state import RunState
 
@@ -82,6 +83,7 @@ def test_a_new_phase_is_a_class_a_function_and_a_line_in_each_list(
         consortium=Consortium(run="r", sites=sites),
         recipe=load_recipe("default"),
         events=EventLog(tmp_path / "events.jsonl"),
+        sealer=Sealer(sitting=1),
     )
     saved: list[RunState] = []
 

@@ -46,3 +46,25 @@ def test_a_run_that_is_laid_out_reads_back_what_it_was_given(tmp_path: Path) -> 
     assert run.recipe() == recipe
     assert run.consortium().members_file == folder.members_file.resolve()
     assert [found.path for found in all_runs(folder)] == [run.path]
+
+
+def test_each_sitting_has_a_larger_number_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock set back by a day, and a folder of which an older copy was restored."""
+    folder = run_folder.RunFolder(tmp_path)
+    clock_ms = [2_000_000_000_000]
+    monkeypatch.setattr("time.time_ns", lambda: clock_ms[0] * 1_000_000)
+    assert folder.begin_sitting() == 2_000_000_000_000
+    clock_ms[0] -= 86_400_000
+    assert folder.begin_sitting() == 2_000_000_000_001
+    folder.sitting_file.unlink()
+    clock_ms[0] += 86_400_000 + 5
+    assert folder.begin_sitting() == 2_000_000_000_005
+
+
+def test_a_sitting_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    folder = run_folder.RunFolder(tmp_path)
+    folder.sitting_file.write_text("soon", "utf-8")
+    with pytest.raises(ConfigError, match="sitting: want one whole number"):
+        folder.begin_sitting()

@@ -17,6 +17,7 @@ from grpc_health.v1.health_pb2_grpc import (  # type: ignore[import-untyped] # a
     add_HealthServicer_to_server,
 )
 
+from common.membership.requests_key import new_requests_key
 from common.preflight.bandwidth import update_size_bytes
 from common.preflight.check import CheckResult, passed
 from common.recipe.recipe import load_recipe
@@ -51,6 +52,7 @@ def federation(tmp_path: Path) -> Iterator[FederationFolder]:
     folder.authority_file.write_bytes(authority.pem)
     for secret in (folder.authority_key_file, folder.executor_secret_file):
         secret.touch(mode=0o600)
+    new_requests_key(folder.requests_key_file)
     with https_server(files) as port, superlink_health() as health_port:
         settings = {"name": "toy", "address": "127.0.0.1", "sites": [{"name": "north"}]}
         ports = {"port": port, "health_port": health_port}
@@ -164,16 +166,6 @@ def test_a_key_of_another_certificate_is_a_problem(federation: FederationFolder)
     check = by_name(federation)["certificate files"]
     assert check.status == "problem"
     assert "do not belong together" in check.found
-
-
-@pytest.mark.parametrize(("largest_mb", "status"), [(1, "problem"), (6, "passed")])
-def test_an_update_that_the_proxy_would_refuse_is_a_problem(
-    federation: FederationFolder, largest_mb: int, status: str
-) -> None:
-    text = federation.settings_file.read_text("utf-8")
-    federation.settings_file.write_text(f"largest_message_mb = {largest_mb}\n{text}", "utf-8")
-    checks = {c.name: c for c in coordinator_checks(federation, recipe=load_recipe("default"))}
-    assert checks["message size"].status == status
 
 
 def test_memory_is_wanted_for_what_the_aggregation_rule_holds(

@@ -6,9 +6,9 @@ import pytest
 from flwr.supernode.runtime import run_clientapp
 
 from client.flower.clientapp import PARTS, error_without_text, inspect_only, own_app_loader
-from client.flower.replace_parts import replace_parts
 from common import programs
 from common.errors import FlowerError
+from common.programs import replace_parts
 
 
 def test_our_parts_stand_in_flowers_module_under_its_names(
