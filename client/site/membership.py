@@ -137,7 +137,7 @@ def _require_no_older(folder: SiteFolder, kit: Kit, kit_file: Path) -> None:
     if not folder.kit_file.exists():
         return
     try:
-        joined = kit_in(folder)
+        joined = kit_in(folder.kit_file)
     except LesionFedError:  # damaged, or of a version that wrote kits otherwise
         return
     same = joined.authority_fingerprint == kit.authority_fingerprint

@@ -133,7 +133,7 @@ def test_a_node_that_was_started_with_a_kit_answers_nothing_without_it(
     context.node_config["kit"] = str(tmp_path / "kit" / "kit.json")
     with caplog.at_level(logging.ERROR):
         failure, _ = ask(context, to_record(request()))
-    assert failure == SiteFailure(error="OSError", code="disk")
+    assert failure == SiteFailure(error="OSError", code="not-there")
     assert "kit.json: No such file" in caplog.text
 
 

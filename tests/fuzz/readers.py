@@ -7,6 +7,7 @@ it holds the key, and what lies behind the check is what has to hold.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import gzip
 import hashlib
 import io
@@ -25,10 +26,12 @@ from typing import Any, get_args
 import numpy as np
 import safetensors.numpy
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from client.flower.guard import inspect_bundle, installed_members
 from client.handle import handle
+from client.site.request_order import RequestOrder
 from client.site.settings import Site, read_site
 from common.figures.viewer import FORMAT, viewer_html
 from common.imaging.centreline import read_centreline
@@ -45,13 +48,16 @@ from common.membership.kit import read_kit
 from common.membership.node_key import fingerprint, new_node_key, read_node_key, read_public_key
 from common.membership.request import PURPOSE as REQUEST
 from common.membership.request import read_request, write_request
-from common.membership.signature import sign
+from common.membership.requests_key import PURPOSE as SEALED
+from common.membership.requests_key import opened_seal, public_half
+from common.membership.signature import framed, sign
 from common.model_file import read_model, write_model
 from common.recipe.recipe import load_recipe
 from common.recipe.task import Task
 from common.settings import read_toml
-from common.wire.codec import Packed, answered_by, code_digest_in, exchange_id_in, pack, unpack
+from common.wire.codec import Packed, answered_by, code_digest_in, pack, unpack
 from common.wire.messages import Assignment, Message, SiteFailure, StatisticsRequest
+from common.wire.seal import Seal, digests
 from server.evaluation.evaluation_folder import EvaluationFolder
 from server.events.history import read_history
 from server.federation.authority import new_authority
@@ -83,7 +89,7 @@ class Reader:
 def readers(folder: Path) -> dict[str, Callable[[], Reader]]:
     """Name -> the reader, made in `folder` when it is called."""
     makers = (
-        *(_codec, _kit, _request, _bundle, _model, _checkpoint, _recipe, _handle, _toml),
+        *(_codec, _seal, _kit, _request, _bundle, _model, _checkpoint, _recipe, _handle, _toml),
         *(_settings, _events, _mapping, _nifti, _certificate, _node_key, _members, _names),
         *(_evaluation, _viewer, _tables, _data_record),
     )
@@ -123,9 +129,45 @@ def _codec(folder: Path) -> Reader:
         # half a surrogate pair never arrives: Flower's texts are protobuf's
         header = content[4 : 4 + length].decode("utf-8", errors="replace")
         arrived = Packed(header, content[4 + length :])
-        for ask in (code_digest_in, exchange_id_in, answered_by):
+        for ask in (code_digest_in, answered_by):
             ask(arrived)
         unpack(arrived, classes)
+
+    return Reader(draw, read)
+
+
+def _seal(folder: Path) -> Reader:
+    """Spoilt seals of requests, most of them with a signature that holds."""
+    key = Ed25519PrivateKey.generate()
+    named = public_half(key)
+    packed = pack(SENT["mining"])
+    whole = Seal(
+        run="run-1",
+        site="lyon",
+        phase="statistics",
+        round_index=1,
+        exchange_id="a" * 32,
+        sitting=1,
+        number=1,
+        **digests(packed),
+    )
+    order = RequestOrder(folder / "answered")
+
+    def draw(rng: Random) -> bytes:
+        text = mutated_json(whole.model_dump(mode="json"), rng)
+        if rng.random() < 0.2:
+            text = mutated(text, rng)
+        signature = base64.b64encode(key.sign(framed(text, SEALED)))
+        if rng.random() < 0.1:
+            signature = mutated(signature, rng)
+        return struct.pack("<I", len(text)) + text + signature
+
+    def read(content: bytes) -> None:
+        [length] = struct.unpack_from("<I", content)
+        text = content[4 : 4 + length].decode("utf-8", errors="replace")
+        signature = content[4 + length :].decode("utf-8", errors="replace")
+        arrived = dataclasses.replace(packed, seal=text, signature=signature)
+        order.begin(opened_seal(arrived, requests_key=named))
 
     return Reader(draw, read)
 
@@ -273,7 +315,6 @@ def _handle(folder: Path) -> Reader:
     """A request whose recipe is spoilt, as the site answers it: no answer is InternalError."""
     site = Site(name="lyon", data=folder / "no-data", work=folder / "handle-work")
     table = json.loads(load_recipe("default").canonical_json())
-    answered = site.work / "answered"
 
     def read(content: bytes) -> None:
         assignment = Assignment(
@@ -287,7 +328,6 @@ def _handle(folder: Path) -> Reader:
             n_sites=2,
             exchange_id="0" * 32,
         )
-        shutil.rmtree(answered, ignore_errors=True)
         reply = handle(StatisticsRequest(assignment=assignment), site)
         if isinstance(reply, SiteFailure) and reply.error in ("InternalError", "OSError"):
             raise AssertionError(f"{reply.error}: see the site's log")
