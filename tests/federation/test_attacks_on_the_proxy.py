@@ -1,8 +1,8 @@
 """An honest run while strangers and one enrolled site attack: real nginx, SuperLink, SuperNodes.
 
-Strangers open 2,000 connections with half a header each, hold what they can, and send bodies of 200 MB without a key.
-The enrolled site sends another site a request in the coordinator's place. Everything ends with the
-run, and by itself after ATTACK_S seconds.
+Strangers open 2,000 connections with half a header each, hold what they can, and send bodies of
+200 MB without a key. The enrolled site sends another site a request in the coordinator's place.
+Everything ends with the run, and by itself after ATTACK_S seconds.
 """
 
 from __future__ import annotations
