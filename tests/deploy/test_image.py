@@ -46,7 +46,7 @@ def test_every_file_that_the_image_takes_is_here_and_let_through() -> None:
         for line in re.findall(r"(?m)^COPY (?!--from)(.+)$", DOCKERFILE)
         for source in line.split()[:-1]
     ]
-    assert len(copied) == 9
+    assert len(copied) == 10
     for source in copied:
         assert (ROOT / source).exists(), source
         assert f"!{source}" in let_through

@@ -25,7 +25,7 @@ def test_planned_and_enrolled_sites_are_distinguished(tmp_path: Path) -> None:
 def test_a_member_that_is_no_longer_planned_is_still_listed(tmp_path: Path) -> None:
     joint = federation(tmp_path)
     enrolled(joint, site(tmp_path, "beta"))
-    without_beta = SETTINGS.format(port=1, superlink_port=1).rsplit("[[sites]]", 1)[0]
+    without_beta = SETTINGS.format(port=1, superlink_port=2).rsplit("[[sites]]", 1)[0]
     joint.settings_file.write_text(without_beta, "utf-8")
     assert [(row.site, row.role, row.state) for row in site_list(joint)] == [
         ("alpha", "train", "not enrolled"),
