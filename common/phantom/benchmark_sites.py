@@ -133,8 +133,8 @@ def _outside(name: str, scanner: Scanner) -> Scanner:
 
 
 _FLAIR = {
-    "cortex": (1.1, 1.3),
-    "lesion": (1.2, 1.45),
+    "cortex": (1.08, 1.24),
+    "lesion": (1.28, 1.5),
     "gamma": (0.8, 1.25),
     "texture": (0.4, 1.2),
     "glow": (0.6, 1.4),
