@@ -301,7 +301,7 @@ def test_the_honest_run_completes_with_every_site_in_every_round(aftermath: Afte
 
 def test_half_headers_were_held_by_the_thousand(aftermath: Aftermath) -> None:
     assert aftermath.half_headers["opened"] >= N_HALF_HEADERS
-    assert aftermath.half_headers["most held"] >= N_HALF_HEADERS // 4
+    assert aftermath.half_headers["most held"] >= N_HALF_HEADERS // 2
 
 
 def test_bodies_of_200_mb_reach_nobody(aftermath: Aftermath) -> None:

@@ -154,8 +154,9 @@ class HostedConsortium:
         return SiteFolder(self._folder / name)
 
     def run(self, name: str, *settings: str, toy: Sequence[str] = TOY) -> RunFolder:
-        """A new run of the toy recipe, handed to the server; `settings` as for --set."""
-        options = [part for setting in (*toy, *settings) for part in ("--set", setting)]
+        """A new run of the toy recipe with `settings` as for --set, handed to the server."""
+        by_key = {setting.partition("=")[0]: setting for setting in (*toy, *settings)}
+        options = [part for setting in by_key.values() for part in ("--set", setting)]
         self.lesionfed("run", "--recipe", "default", "--name", name, "--detach", *options)
         return self.federation.run(name)
 
