@@ -25,6 +25,9 @@ MOST_DOTS = 64
 """On one line, several side by side counted once. Python's reader of TOML takes the square of the
 parts of a dotted key: with these two bounds no text takes it longer than 3 s (measured)."""
 
+MOST_LEVELS = 150
+"""Of tables and lists in each other; a recipe has 5. Of some hundred more Python cannot print."""
+
 SHOWN_FAULTS = 20
 
 
@@ -83,7 +86,8 @@ def read_toml(path: Path) -> Table:
     """The table in one TOML file; ConfigError names the file and the line that is wrong.
 
     ConfigError too, before it is parsed, where the file has more than LARGEST_BYTES or a line of it
-    more than MOST_DOTS.
+    more than MOST_DOTS; after it, where it is nested deeper than MOST_LEVELS or has a whole number
+    of more than 64 bits.
     """
     try:
         with path.open("rb") as file:
@@ -100,7 +104,7 @@ def read_toml(path: Path) -> Table:
     try:
         _require_modest(content)
         text = content.decode("utf-8-sig")  # without the mark of Windows' editors
-        return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
+        return _parsed(text.replace("\r\n", "\n").replace("\r", "\n"))
     except RecursionError:
         raise ConfigError(f"{path}: tables or lists nested too deeply. Write fewer.") from None
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError among them
@@ -117,6 +121,25 @@ def _require_modest(content: bytes) -> None:
                 f"line {number}: want at most {MOST_DOTS} dots, found more. Write a long list on "
                 "several lines"
             )
+
+
+def _parsed(text: str) -> Table:
+    table = tomllib.loads(text)
+    _require_ordinary(table, level=0)
+    return table
+
+
+def _require_ordinary(value: object, *, level: int) -> None:
+    """Raise ValueError for what Python can hold and not write: repr and JSON would fail over it."""
+    if level > MOST_LEVELS:
+        raise ValueError(f"want tables and lists nested {MOST_LEVELS} deep at most, found deeper")
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(
+            f"want whole numbers of 64 bits at most, found one of {value.bit_length()} bits"
+        )
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in inner:
+        _require_ordinary(part, level=level + 1)
 
 
 def with_overrides(table: Mapping[str, Any], overrides: Iterable[str]) -> Table:
@@ -153,7 +176,7 @@ def _with_value(table: Mapping[str, Any], keys: list[str], value: object, dotted
 
 def _toml_value(text: str) -> object:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return _parsed(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         return text
 
@@ -187,7 +210,7 @@ def _fault(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
         return f"{key}.name: missing; add it"
     if fault["type"] == "value_error":  # one of our own checks, which says what it got
         return f"{key}: {fault['ctx']['error']}"
-    return f"{key}: {fault['msg']}, got {fault['input']!r}"
+    return f"{key}: {fault['msg']}, got {fault['input']!r:.200}"
 
 
 def _whole_part(location: Sequence[str | int], name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from client.cli.options import SiteFolderOption
+from common.errors import printable
 
 
 def leave(
@@ -33,4 +34,6 @@ def leave(
     typer.echo("This site has left: no work is taken, and lesionfed-site run refuses to start.")
     kept = "deleted" if delete_key else "kept; leave --delete-key deletes it"
     typer.echo(f"The private key: {kept}.")
-    typer.echo(f"Tell the coordinator to run: lesionfed sites remove {name} --federation FOLDER")
+    typer.echo(
+        f"Tell the coordinator to run: lesionfed sites remove {printable(name)} --federation FOLDER"
+    )

@@ -103,6 +103,13 @@ def _remember(file: Path, part_of: Mapping[str, str], later: Set[str]) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     table = {"part_of": dict(part_of), "later": sorted(later)}
     write_whole(file, json.dumps(table, indent=0, sort_keys=True).encode(), mode=SECRET)
-    runs = sorted(file.parent.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    runs = sorted(file.parent.glob("*.json"), key=_last_used)
     for old in runs[:-KEPT_RUNS]:
         old.unlink(missing_ok=True)
+
+
+def _last_used(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:  # another run at this site has just forgotten it
+        return 0

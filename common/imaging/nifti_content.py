@@ -25,6 +25,11 @@ MOST_BEFORE_BYTES = 64 << 20
 INFLATES_AT_MOST = 1032
 """Bytes that one compressed byte can become (zlib's technical details)."""
 
+MEMBERS_AT_LEAST = 1000
+MEMBER_BYTES = 4096
+"""So many gzip members a file may have, and one more for each so many bytes of content: each costs
+some 20 µs, also an empty one of 20 bytes. bgzip's hold 64 kB. Chosen."""
+
 _CHUNK = 1 << 20
 _MOST_PADDING_CHUNKS = 64
 _GZIP = 31
@@ -106,6 +111,7 @@ def _inflated(file: BinaryIO, *, most: int, enough: int) -> tuple[bytearray, int
     enough   bytes after which what follows a member and cannot be read is no part of the content
     """
     content = bytearray()
+    n_members = 0
     begun, ends_at = 0, 0  # where the member begins in the content, and the last one in the file
     member = zlib.decompressobj(_GZIP)
     n_chunk = min(_CHUNK, max(most, 1 << 16))
@@ -122,6 +128,11 @@ def _inflated(file: BinaryIO, *, most: int, enough: int) -> tuple[bytearray, int
             chunk = _behind_padding(file, member.unused_data)
             if not chunk.startswith(PACKED):
                 break
+            n_members += 1
+            if n_members > MEMBERS_AT_LEAST + len(content) // MEMBER_BYTES:
+                if begun >= enough:
+                    break
+                raise ValueError(f"{n_members} gzip members with {len(content)} bytes in all")
             member = zlib.decompressobj(_GZIP)
             continue
         chunk = member.unconsumed_tail or file.read(n_chunk)

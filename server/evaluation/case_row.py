@@ -25,8 +25,9 @@ MISSING = "missing"
 """A column of tables in which a case lacks an image that the recipe lets it lack."""
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-FORMULA = ("=", "+", "-", "@", "\n")
-"""How a text begins that a spreadsheet may compute; tabs and \\r are escaped wherever they are."""
+FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20\n")
+"""How a text begins that a spreadsheet may compute, also in full width and behind spaces; tabs and
+\\r are escaped wherever they are."""
 LARGEST = 1e12
 """No count of voxels and no volume in mm3 comes near it."""
 
@@ -105,14 +106,14 @@ def as_csv(rows: Iterable[Mapping[str, Any]], *, columns: Iterable[str] = ()) ->
 
 def plain_text(cell: str) -> str:
     """A text of a table as it was before `as_csv` wrote it."""
-    return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(FORMULA) else cell
+    return cell[1:] if cell[:1] == "'" and cell.lstrip("' ").startswith(FORMULA) else cell
 
 
 def _no_formula(value: Any) -> Any:
     if not isinstance(value, str) or NUMBER.fullmatch(value):
         return value
     shown = printable_lines(value)
-    return f"'{shown}" if shown.lstrip("'").startswith(FORMULA) else shown
+    return f"'{shown}" if shown.lstrip("' ").startswith(FORMULA) else shown
 
 
 def read_cases(path: Path) -> list[CaseRow]:

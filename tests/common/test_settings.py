@@ -239,3 +239,30 @@ def test_a_key_of_64_dots_and_a_row_of_dots_are_read(tmp_path: Path) -> None:
     path = tmp_path / "site.toml"
     path.write_text("# " + "." * 200 + "\r\n" + "a." * 64 + "b = 1\r", encoding="utf-8")
     assert list(read_toml(path)) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("limits = 0x" + "f" * 9000, "64 bits at most, found one of 36000", id="hex"),
+        pytest.param("limits = -9223372036854775809", "64 bits at most", id="one too low"),
+        pytest.param(
+            "limits = " + ("[\n{" + ".".join("a" * 60) + " = ") * 20 + "1" + "}\n]" * 20,
+            "nested 150 deep at most",
+            id="keys with dots in lists, which repr cannot write",
+        ),
+    ],
+)
+def test_values_that_python_cannot_write_are_refused_when_they_are_read(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=told):
+        Settings.from_table(read_toml(path), where="site.toml")
+
+
+def test_a_long_value_is_shown_in_part() -> None:
+    with pytest.raises(ConfigError, match="got 'xxx") as caught:
+        Scanner.from_table({"vendor": "y", "field_strength_t": "x" * 200_000}, where="recipe.toml")
+    assert len(str(caught.value)) < 500

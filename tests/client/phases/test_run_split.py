@@ -188,3 +188,9 @@ def test_a_site_remembers_the_last_runs_and_no_more(
         split(site, run=run)
     names = {run_split._file(site, RECIPE, run).name for run in ("a", "c")}
     assert {path.name for path in (site.work / "splits").glob("*.json")} == names
+
+
+def test_a_split_that_another_run_forgets_meanwhile_ends_no_run(site: Site) -> None:
+    split(site, run="a")
+    (site.work / "splits" / "gone.json").symlink_to("removed")  # listed, and gone when looked at
+    assert parts(split(site, run="b"))

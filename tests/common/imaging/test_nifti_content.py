@@ -126,6 +126,18 @@ def test_data_that_inflate_without_end_are_left_after_a_while(tmp_path: Path) ->
     assert peak < 8 * MOST_AFTER_BYTES
 
 
+@pytest.mark.parametrize("n_bytes", [0, 1, 3000], ids=["empty", "of a byte", "of 3 kB"])
+def test_members_by_the_ten_thousand_keep_nobody_busy(tmp_path: Path, n_bytes: int) -> None:
+    image, member = header_bytes(np.zeros((4, 4, 4), np.uint8)), gzip.compress(bytes(n_bytes))
+    file = put(tmp_path / "sub-7_FLAIR.nii.gz", member * 20_000 + gzip.compress(image))
+    with pytest.raises(ValueError, match="gzip members with"):
+        whole_content(file, 1 << 20 if n_bytes < 3000 else 80 << 20)
+    with pytest.raises(VolumeFault, match="cannot be read"):
+        read_grid(put(tmp_path / "sub-8_FLAIR.nii.gz", gzip.compress(b"") * 20_000))
+    behind = put(tmp_path / "sub-9_FLAIR.nii.gz", PACKED + member * 20_000)
+    assert whole_content(behind, N)[0][:N] == CONTENT
+
+
 def test_an_image_of_more_than_4_gib_is_a_fault_and_takes_no_memory(tmp_path: Path) -> None:
     data = np.ones((4, 5, 6), np.int16)
     header = bytearray(header_bytes(data, sform=oblique_affine()))

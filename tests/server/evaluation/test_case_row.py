@@ -93,6 +93,10 @@ def test_the_grid_comes_back_and_an_older_table_is_of_the_prepared_one(tmp_path:
         ("\r=1", "\\r=1"),
         ("'=1", "''=1"),
         ("'x'", "'x'"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("  @SUM(A1)", "'  @SUM(A1)"),
+        ("' -2+3", "'' -2+3"),
+        (" 'x", " 'x"),
     ],
 )
 def test_no_cell_is_a_formula_and_every_text_comes_back(
