@@ -62,7 +62,7 @@ def _read(path: Path) -> Ledger:
         return Ledger()
     try:
         return Ledger.from_table(json.loads(path.read_bytes()), where=str(path))
-    except (ValueError, ConfigError):
+    except (OSError, RecursionError, ValueError, ConfigError):
         raise ConfigError(
             f"{path}: the ledger of a run cannot be read, and without it an old request could be "
             "answered again. Restore it, or remove it once the coordinator has ended that run."

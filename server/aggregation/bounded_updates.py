@@ -123,12 +123,15 @@ class BoundedUpdates:
         return self._aggregate.result()
 
     def known_after(self, known: Norms) -> dict[str, tuple[tuple[float, ...], ...]]:
-        """`known` with this round's lengths, by the names of the sites, as they were sent."""
-        of_sites = sorted(self._arrived, key=lambda one: (one.site, sorted(one.norms.items())))
+        """`known` with this round's lengths, by the names of the sites, as they were sent.
+
+        A site counts once, with its shortest update: late ones must not make it a majority.
+        """
+        of_sites = _by_site(self._arrived)
         return {
             kind: (
                 *(tuple(of_round) for of_round in known.get(kind, ())),
-                tuple(one.norms[kind] for one in of_sites),
+                tuple(min(of[kind] for of in norms) for norms in of_sites),
             )[-ROUNDS_KNOWN:]
             for kind in self._own
         }
@@ -137,9 +140,12 @@ class BoundedUpdates:
         """Kind -> the longest that is allowed; nothing while too few sites are known to say it."""
         known: Mapping[str, Sequence[float]] = self._known
         if not known:
-            if len({one.site for one in arrived}) < MAJORITY:
+            of_sites = _by_site(arrived)
+            if len(of_sites) < MAJORITY:
                 return {}
-            known = {kind: [one.norms[kind] for one in arrived] for kind in self._own}
+            known = {
+                kind: [min(of[kind] for of in norms) for norms in of_sites] for kind in self._own
+            }
         return {
             kind: self._factor ** (2 if kind.endswith(_SQUARES) else 1) * statistics.median(norms)
             for kind, norms in known.items()
@@ -202,6 +208,14 @@ def _kind_of(name: str, array: npt.NDArray[Any]) -> str:
     if name.endswith(MEAN):
         return "running means"
     return "running variances" if name.endswith(VARIANCE) else CHANGE
+
+
+def _by_site(arrived: Sequence[_Arrived]) -> list[list[Mapping[str, float]]]:
+    """The lengths of each site's updates, by the names of the sites."""
+    by_site: dict[str, list[Mapping[str, float]]] = {}
+    for one in arrived:
+        by_site.setdefault(one.site, []).append(one.norms)
+    return [by_site[site] for site in sorted(by_site)]
 
 
 def _over(norms: Mapping[str, float], allowed: Mapping[str, float]) -> dict[str, float]:

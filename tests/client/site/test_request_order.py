@@ -122,3 +122,13 @@ def test_whatever_comes_nothing_is_begun_twice_or_after_a_later_one(
         if begin(folder, sitting=sitting, number=number, round_index=round_index) == "begun"
     ]
     assert begun == sorted(set(begun))
+
+
+def test_a_ledger_that_cannot_be_opened_is_told_as_unreadable(tmp_path: Path) -> None:
+    begin(tmp_path)
+    (ledger,) = tmp_path.glob("*.json")
+    ledger.unlink()
+    ledger.mkdir()
+
+    with pytest.raises(ConfigError, match="ledger of a run cannot be read"):
+        begin(tmp_path)

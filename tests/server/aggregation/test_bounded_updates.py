@@ -159,3 +159,18 @@ def test_a_length_does_not_depend_on_the_order_of_the_arrays() -> None:
 
 def test_a_length_beyond_the_floats_is_the_largest_of_them() -> None:
     assert norms_of({"w": np.full(3, 1e300)}) == {"change": float(np.finfo(np.float64).max)}
+
+
+def test_a_site_with_a_late_update_counts_once_in_the_median() -> None:
+    began = {"w": np.ones(1, np.float32)}
+    updates = BoundedUpdates(WeightedMean(began), began=began, known={}, factor=2.0)
+    for site, length in (("a", 1.0), ("b", 1.0), ("c", 1e30), ("c", 1e30)):
+        updates.accumulate(site, {"w": np.full(1, length, np.float32)}, 1.0)
+    updates.result()
+
+    (of_round,) = updates.known_after({})["change"]
+
+    assert of_round[:2] == (1.0, 1.0)
+    assert len(of_round) == 3
+    # median of 1, 1 and 1e30 is 1; of 1, 1, 1e30 and 1e30 it would be 5e29
+    assert {(one.site, one.allowed) for one in updates.shortened} == {("c", 2.0)}
