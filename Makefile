@@ -14,9 +14,10 @@ help: ## list the targets
 
 setup: $(READY) ## install everything the project needs into .venv
 
-$(READY): requirements.lock requirements-cuda.lock pyproject.toml
+$(READY): requirements.lock requirements-cpu.lock requirements-cuda.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "want Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
+	@$(LOCKED) requirements-cpu.lock || echo "no CPU build of torch to be had here: another one is taken"
 	$(LOCKED) requirements.lock
 	@$(RUN)python -c $(IS_CPU) || $(LOCKED) requirements-cuda.lock
 	$(RUN)pip install --quiet --no-deps --editable .
