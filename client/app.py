@@ -49,9 +49,14 @@ def answer(message: Message, context: Context) -> Message:
 
 def _place(context: Context) -> tuple[Path, Kit | None]:
     """The site's `site.toml`, and the kit its node was started with; in the inline engine none."""
-    place, kit_file = (context.node_config.get(name) for name in ("site", "kit"))
+    place, kit_file, inline = (context.node_config.get(key) for key in ("site", "kit", "inline"))
     if not isinstance(place, str):
         raise ConfigError("the SuperNode's node-config should say site = the path of site.toml")
+    if kit_file is None and inline is not True:
+        raise ConfigError(
+            "the SuperNode's node-config should say kit = the path of kit.json: it names the key "
+            "that requests are signed with. Start the node with lesionfed-site run."
+        )
     return Path(place), None if kit_file is None else kit_in(Path(str(kit_file)))
 
 

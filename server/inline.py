@@ -43,7 +43,7 @@ class InlineGrid(Grid):
             node_id: Context(
                 run_id=RUN_ID,
                 node_id=node_id,
-                node_config={"site": str(site_files[name])},
+                node_config={"site": str(site_files[name]), "inline": True},
                 state=RecordDict(),
                 run_config={},
             )

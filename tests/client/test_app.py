@@ -34,7 +34,7 @@ def context(tmp_path: Path) -> Context:
     return Context(
         run_id=1,
         node_id=2,
-        node_config={"site": str(site_file)},
+        node_config={"site": str(site_file), "inline": True},
         state=RecordDict(),
         run_config={},
     )
@@ -135,6 +135,13 @@ def test_a_node_that_was_started_with_a_kit_answers_nothing_without_it(
         failure, _ = ask(context, to_record(request()))
     assert failure == SiteFailure(error="OSError", code="not-there")
     assert "kit.json: No such file" in caplog.text
+
+
+def test_a_node_that_was_started_without_a_kit_answers_nothing(context: Context) -> None:
+    """Only the inline engine, which crosses no network, asks without a signature."""
+    del context.node_config["inline"]
+    failure, _ = ask(context, to_record(request()))
+    assert failure == SiteFailure(error="ConfigError", code="config")
 
 
 def test_without_the_coordinators_signature_nothing_of_a_request_is_decoded(
