@@ -167,7 +167,7 @@ class LoopbackConsortium:
                 "--root-certificates": self._credentials.authority,
                 "--auth-supernode-private-key": key.private,
                 "--port": free_port(),
-                "--node-config": f"site={json.dumps(str(self._sites[site]))}",
+                "--node-config": f"site={json.dumps(str(self._sites[site]))} inline=true",
             },
         )
 

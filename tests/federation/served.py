@@ -83,7 +83,7 @@ class ServedFederation:
                     "--port",
                     str(free_port()),
                     "--node-config",
-                    f"site={json.dumps(str(settings))}",
+                    f"site={json.dumps(str(settings))} inline=true",  # it has not joined: no kit
                 ],
                 home=settings.parent / "flwr-home",
             )
