@@ -120,6 +120,7 @@ def start_with_other_code(consortium: HostedConsortium, name: str, base: Path) -
         shutil.copytree(
             ROOT / room, base / "other" / room, ignore=shutil.ignore_patterns("__pycache__")
         )
+    shutil.copy(ROOT / "lesionfed.py", base / "other")
     with (base / "other" / "client" / "app.py").open("a", encoding="utf-8") as file:
         file.write("# another version\n")
     return consortium.hosts.run_in(
