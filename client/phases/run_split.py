@@ -1,8 +1,8 @@
 """Which part of the site's split each subject is in, for the life of a run.
 
 A hospital's folder changes while a run lasts: an exam is exported at night, a subject withdraws.
-Dealt anew, a subject that has trained could come to judge, and another choose the threshold. So the
-split is dealt once, and remembered; docs/adr/0052.
+Split anew, a subject that has trained could come to judge, and another choose the threshold. So the
+split is made once, and remembered; docs/adr/0052.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def run_split(
     recipe: Recipe,
     *,
     run: str,
-    deal: Callable[[], Split],
+    split_anew: Callable[[], Split],
 ) -> Split:
     """The cases in the parts that their subjects were in when the run began here.
 
-    run    its name; with another recipe it is another run
-    deal   gives the split of a run that begins
+    run          its name; with another recipe it is another run
+    split_anew   gives the split of a run that begins
 
     A subject that is new since then only trains, now and for the rest of the run. One that is gone
     leaves its part, and is in the same one if it comes back. SiteDataError where what was
@@ -45,7 +45,7 @@ def run_split(
     file = _file(site, recipe, run)
     first = _remembered(file)
     if first is None:
-        split = deal()
+        split = split_anew()
         _remember(file, {c.subject: part for part in PARTS for c in getattr(split, part)}, set())
         return split
     part_of, later = first
@@ -92,7 +92,7 @@ def _remembered(file: Path) -> tuple[Mapping[str, Part], frozenset[str]] | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SiteDataError(
             f"{file}: who trains and who judges in this run cannot be read: {error!r:.300}. "
-            "Restore the file from a backup. Without it the run cannot go on here: dealt anew, a "
+            "Restore the file from a backup. Without it the run cannot go on here: split anew, a "
             "subject that has trained could come to judge.",
             code="split-damaged",
         ) from None

@@ -110,10 +110,12 @@ def own_cases(site: Site, recipe: Recipe, template: Template, *, run: str) -> Sp
         for case in prepared
         if case.trainable or (with_lesion_free and case.lesions is not None)
     ]
-    return run_split(cases, site, recipe, run=run, deal=lambda: _deal(cases, site, recipe))
+    return run_split(
+        cases, site, recipe, run=run, split_anew=lambda: _split_anew(cases, site, recipe)
+    )
 
 
-def _deal(cases: Sequence[PreparedCase], site: Site, recipe: Recipe) -> Split:
+def _split_anew(cases: Sequence[PreparedCase], site: Site, recipe: Recipe) -> Split:
     """The split of a run that begins; each hospital of a pooled site is split apart."""
     names = [origin.name for origin in site.pooled_from] or [site.name]
     splits = [

@@ -12,7 +12,7 @@ from common.errors import ConfigError, LesionFedError, PolicyRefused
 from common.files import write_whole
 from common.membership.certificate import certificate_fingerprint
 from common.membership.json_text import read_json
-from common.membership.kit import LARGEST_BYTES, Kit, read_kit
+from common.membership.kit import LARGEST_BYTES, Kit, kit_of, read_kit
 from common.membership.node_key import public_key_of
 from common.wire.messages import Request, StatisticsRequest, ThresholdRequest
 
@@ -90,13 +90,7 @@ def kit_in(file: Path) -> Kit:
     """The kit that the site joined with, as it lies in its folder."""
     where = str(file)
     table = read_json(file.read_bytes(), where=where, largest_bytes=LARGEST_BYTES)
-    if "requests_key" not in table:
-        raise ConfigError(
-            f"{file}: this kit is of an older LesionFed: it does not name the key that requests "
-            "are signed with. Ask the coordinator for a new kit (lesionfed enrol, with the same "
-            "request), and join with it."
-        )
-    return Kit.from_table(table, where=where)
+    return kit_of(table, where=where)
 
 
 def leave_federation(folder: SiteFolder, *, delete_key: bool) -> str:

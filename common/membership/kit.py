@@ -12,6 +12,7 @@ import io
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -86,7 +87,7 @@ def read_kit(path: Path) -> tuple[Kit, bytes]:
     authority_pem = members["ca.pem"]
     table = read_json(members["kit.json"], where=f"{path}: kit.json", largest_bytes=LARGEST_BYTES)
     try:
-        kit = Kit.from_table(table, where=f"{path}: kit.json")
+        kit = kit_of(table, where=f"{path}: kit.json")
         authority = load_certificate(authority_pem, where=f"{path}: ca.pem")
     except ConfigError as error:
         raise WireError(f"{error}\n{path} is no usable kit. Ask for it again.") from None
@@ -104,6 +105,20 @@ def read_kit(path: Path) -> tuple[Kit, bytes]:
     what = f"the authority's certificate in {path}"
     require_valid(authority_pem, what=what, now=datetime.now(UTC))
     return kit, authority_pem
+
+
+def kit_of(table: Mapping[str, object], *, where: str) -> Kit:
+    """The kit that kit.json describes; ConfigError lists its faults.
+
+    where   what the table was read from, named in the error
+    """
+    if Kit.model_fields.keys() - table.keys() == {"requests_key"}:
+        raise ConfigError(
+            f"{where}: a kit of an older LesionFed: it does not name the key that requests "
+            "are signed with. Ask the coordinator for a new kit (lesionfed enrol, with the same "
+            "request), and join with it."
+        )
+    return Kit.from_table(table, where=where)
 
 
 def _members(path: Path) -> dict[str, bytes]:

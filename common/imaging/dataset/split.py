@@ -54,7 +54,7 @@ class Shares:
 class Split:
     """The cases of each part, in the order they came; a subject is in one part only.
 
-    n_new_subjects, n_lost_subjects   that came, and that are gone, since the split was dealt
+    n_new_subjects, n_lost_subjects   that came, and that are gone, since the split was made
     """
 
     training: list[PreparedCase]

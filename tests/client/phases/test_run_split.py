@@ -77,7 +77,7 @@ def test_a_subject_that_comes_during_the_run_trains_and_nobody_else_changes_part
     after = split(site)
     assert parts(after) == before | {"sub-07": "training", "sub-08": "training"}
     assert (after.n_new_subjects, after.n_lost_subjects) == (2, 0)
-    # dealt anew, as it was before, two of eight instead of two of six are kept, and others
+    # split anew, as it was before, two of eight instead of two of six are kept, and others
     assert parts(split(site, run="another")) != parts(after)
 
 
@@ -146,10 +146,10 @@ def parts_of_first(days: list[set[int]]) -> set[str]:
 
 
 def on_day(site: Site, here: list[PreparedCase]) -> Split:
-    return run_split.run_split(here, site, RECIPE, run="run", deal=lambda: dealt(here))
+    return run_split.run_split(here, site, RECIPE, run="run", split_anew=lambda: drawn(here))
 
 
-def dealt(here: list[PreparedCase]) -> Split:
+def drawn(here: list[PreparedCase]) -> Split:
     """The first trains, the others are kept one by one."""
     return Split.of_parts({part: here[number::4] for number, part in enumerate(PARTS)})
 
@@ -165,7 +165,7 @@ def test_a_site_whose_training_subjects_are_all_gone_says_so(site: Site) -> None
     "damage",
     [b"", b"{", b"[]", b"\xff", b'{"part_of": {"sub-01": "judge"}, "later": []}', b"[" * 100_000],
 )
-def test_a_split_that_cannot_be_read_is_never_dealt_anew(site: Site, damage: bytes) -> None:
+def test_a_split_that_cannot_be_read_is_never_made_anew(site: Site, damage: bytes) -> None:
     split(site)
     [file] = (site.work / "splits").glob("*.json")
     file.write_bytes(damage)

@@ -71,6 +71,17 @@ def test_a_changed_kit_is_refused(tmp_path: Path) -> None:
         read_kit(path)
 
 
+def test_a_kit_of_before_requests_were_signed_says_what_to_ask_for(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    members = members_of(path)
+    table = json.loads(members["kit.json"])
+    del table["requests_key"]
+    members["kit.json"] = json.dumps(table).encode()
+    rewrite(path, members)
+    with pytest.raises(WireError, match=r"kit of an older .* Ask the coordinator for a new kit"):
+        read_kit(path)
+
+
 def test_another_authority_in_the_kit_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path)
     other = new_authority("ms-north", now=NOW)
