@@ -67,5 +67,8 @@ def _is_ready() -> bool:
     advice = "Start the command from another folder."
     if os.environ.get("PYTHONPATH"):
         advice = f"Start the command without PYTHONPATH (now {os.environ['PYTHONPATH']})."
-    print(" ".join(["LesionFed cannot start:", *wrong, advice]), file=sys.stderr)
+    text = " ".join(["LesionFed cannot start:", *wrong, advice])
+    # as `printable` of common/errors.py does, which cannot be imported here
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    print(shown, file=sys.stderr)
     return False

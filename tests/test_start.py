@@ -67,3 +67,13 @@ def test_threads_wait_as_the_record_says_unless_the_user_has_said_how() -> None:
 def test_torch_is_not_there_before_the_threads_know_how_to_wait() -> None:
     done = start("coordinator", "--help", then="print('torch' in sys.modules)")
     assert done.stdout.rstrip().endswith("False")
+
+
+def test_what_is_in_the_way_cannot_move_the_cursor_of_a_terminal(tmp_path: Path) -> None:
+    other = tmp_path / "a\x1b[2Jb" / "common" / "__init__.py"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    done = start("site", "check", PYTHONPATH=str(other.parents[1]))
+    assert done.returncode == 1
+    assert "\x1b" not in done.stderr
+    assert r"a\x1b[2Jb" in done.stderr
